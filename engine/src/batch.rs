@@ -1,0 +1,144 @@
+//! The batch path: a job over bars and articles that are all there already.
+
+use wire::schema::Value;
+use wire::time::{Millis, minute_of};
+use wire::{Article, Bar};
+
+use crate::error::EngineError;
+use crate::job::Job;
+use crate::plan::Plan;
+use crate::table::Rows;
+
+/// So many bars are taken in between two closings of windows: what is held in
+/// memory beside input and result is what the open windows need.
+const CHUNK: usize = 16 * 1024;
+
+/// Runs `job` over bars and articles in any order; gives the rows of every
+/// window, ordered by the job's key, then time, with values in the order of
+/// [`Job::columns`]. Nothing is late here: input is sorted by event time first.
+///
+/// # Errors
+/// When the job cannot be planned.
+pub async fn compute(
+    job: &Job,
+    mut bars: Vec<Bar>,
+    mut articles: Vec<Article>,
+) -> Result<Vec<Vec<Value>>, EngineError> {
+    let mut plan = Plan::of(job).await?;
+    bars.sort_by_key(|bar| bar.start_timestamp);
+    articles.sort_by_key(|article| article.published_timestamp);
+    let place = |topic| job.reads.iter().position(|read| *read == topic);
+    let (prices, news) = (place(wire::topic::STOCK_PRICES), place(wire::topic::NEWS_ARTICLES));
+    let mut articles = articles.as_slice();
+    let mut rows = Vec::new();
+    for chunk in bars.chunks(CHUNK) {
+        // Every minute before that of the chunk's last bar is whole.
+        let whole = chunk.last().map_or(Millis::MIN, |bar| minute_of(bar.start_timestamp));
+        if let Some(source) = prices {
+            push(&mut plan, job, source, |plan| plan.sources[source].of_bars(chunk))?;
+        }
+        let (before, after) =
+            articles.split_at(articles.partition_point(|article| article.published_timestamp < whole));
+        articles = after;
+        if let Some(source) = news {
+            push(&mut plan, job, source, |plan| plan.sources[source].of_articles(before))?;
+        }
+        rows.extend(plan.close(whole).await?);
+    }
+    if let Some(source) = news {
+        push(&mut plan, job, source, |plan| plan.sources[source].of_articles(articles))?;
+    }
+    rows.extend(plan.close(Millis::MAX / 4).await?);
+    let column = |name: &str| job.columns.iter().position(|column| column.name == name);
+    let (key, start) = (column(&job.key), column("window_start"));
+    rows.sort_by(|a, b| {
+        let text = |row: &[Value]| key.and_then(|key| row[key].as_str().map(str::to_owned));
+        let time = |row: &[Value]| start.and_then(|start| row[start].as_i64());
+        text(a).cmp(&text(b)).then(time(a).cmp(&time(b)))
+    });
+    Ok(rows)
+}
+
+fn push(
+    plan: &mut Plan,
+    job: &Job,
+    source: usize,
+    rows: impl Fn(&Plan) -> datafusion::common::Result<Rows>,
+) -> Result<(), EngineError> {
+    let rows = rows(plan).map_err(EngineError::plan(&job.name))?;
+    plan.push(source, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Source;
+    use wire::time::MINUTE;
+
+    fn bar(symbol: &str, minute: i64, close: f64) -> Bar {
+        Bar {
+            symbol: symbol.into(),
+            open: close,
+            high: close + 0.5,
+            low: close - 0.5,
+            close,
+            volume: 10.0,
+            start_timestamp: minute * MINUTE,
+            end_timestamp: (minute + 1) * MINUTE,
+            received_timestamp: (minute + 1) * MINUTE,
+            source: Source::Replay,
+            ..wire::clock::bar(0, 0)
+        }
+    }
+
+    async fn volatility(bars: Vec<Bar>) -> Vec<Vec<Value>> {
+        compute(&Job::named("volatility").unwrap(), bars, Vec::new()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_bar_is_in_thirty_windows_of_its_symbol() {
+        let rows = volatility(vec![bar("B", 100, 10.0), bar("A", 100, 10.0)]).await;
+        assert_eq!(rows.len(), 60);
+        let first: Vec<_> = rows[0][..4].to_vec();
+        assert_eq!(
+            first,
+            [Value::Text("A".into()), Value::Int(71 * MINUTE), Value::Int(101 * MINUTE), Value::Int(1)]
+        );
+        assert_eq!(
+            rows[59][..3],
+            [Value::Text("B".into()), Value::Int(100 * MINUTE), Value::Int(130 * MINUTE)]
+        );
+        let realized = &rows[0][4];
+        assert_eq!(*realized, Value::Null);
+    }
+
+    #[tokio::test]
+    async fn order_and_repetition_of_bars_change_nothing() {
+        let mut bars: Vec<_> =
+            (0..90).map(|minute| bar("A", minute + minute / 7 * 13, 10.0 + (minute % 7) as f64)).collect();
+        let straight = volatility(bars.clone()).await;
+        bars.reverse();
+        bars.extend_from_within(10..40);
+        assert_eq!(volatility(bars).await, straight);
+    }
+
+    #[tokio::test]
+    async fn of_a_corrected_bar_the_last_version_counts() {
+        let wrong = Bar { close: 10.4, received_timestamp: 0, ..bar("A", 5, 10.0) };
+        let right = bar("A", 5, 10.0);
+        let next = bar("A", 6, 11.0);
+        let rows = volatility(vec![right.clone(), wrong, next.clone()]).await;
+        assert_eq!(rows, volatility(vec![right, next]).await);
+    }
+
+    #[tokio::test]
+    async fn windows_on_both_sides_of_a_long_gap_are_whole() {
+        let day = 24 * 60;
+        let rows =
+            volatility(vec![bar("A", 0, 10.0), bar("A", 240 * day, 11.0), bar("A", 240 * day + 1, 12.0)])
+                .await;
+        assert_eq!(rows.len(), 30 + 31);
+        assert!(rows[..30].iter().all(|row| row[3] == Value::Int(1)));
+        assert_eq!(rows[31 + 14][3], Value::Int(2));
+    }
+}

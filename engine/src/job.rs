@@ -1,0 +1,176 @@
+//! Jobs: one file of `sql/` each, with the table that it writes.
+
+use std::collections::BTreeMap;
+
+use datafusion::sql::sqlparser::ast::{self, Query, visit_relations};
+use wire::schema::Column;
+use wire::time::Millis;
+use wire::topic::Topic;
+
+use crate::error::EngineError;
+use crate::sql::{self, SinkTable, SourceTable, Table, WindowedQuery, pull_out_windows, statements};
+
+/// A hop window: `size` long, one beginning every `slide`, aligned to the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// How long a window is.
+    pub size: Millis,
+    /// How far apart windows begin.
+    pub slide: Millis,
+}
+
+impl Hop {
+    /// The start of the first window that holds `at`.
+    pub fn first_start(&self, at: Millis) -> Millis {
+        self.slide_of(at) - self.size + self.slide
+    }
+
+    /// The start of the last window that holds `at`: the slide that it falls into.
+    pub fn slide_of(&self, at: Millis) -> Millis {
+        at.div_euclid(self.slide) * self.slide
+    }
+}
+
+/// A SQL job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The name: that of its file, and of the table that it writes.
+    pub name: String,
+    /// The topic that it writes.
+    pub topic: Topic,
+    /// The column whose value is the key of its records.
+    pub key: String,
+    /// The columns that it writes, in order.
+    pub columns: Vec<Column>,
+    /// The topics that it reads.
+    pub reads: Vec<Topic>,
+    /// Its hop window: the longest, where it has several; `None` for a job without.
+    pub window: Option<Hop>,
+    pub(crate) sources: Vec<SourceTable>,
+    pub(crate) windows: Vec<WindowedQuery>,
+    pub(crate) query: Query,
+}
+
+impl Job {
+    /// All jobs that are built in, in the order of their names.
+    ///
+    /// # Errors
+    /// When a file of `sql/` does not parse or asks for what is not supported.
+    pub fn all() -> Result<Vec<Job>, EngineError> {
+        Job::read(sql::FILES)
+    }
+
+    /// The built-in job `name`.
+    ///
+    /// # Errors
+    /// When there is none of that name; the error lists those that there are.
+    pub fn named(name: &str) -> Result<Job, EngineError> {
+        let jobs = Job::all()?;
+        let known = jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>().join(", ");
+        jobs.into_iter()
+            .find(|job| job.name == name)
+            .ok_or_else(|| EngineError::UnknownJob { asked: name.to_owned(), known })
+    }
+
+    /// Reads jobs from files of SQL, by name; the file `tables` holds the sources.
+    pub(crate) fn read(files: &[(&str, &str)]) -> Result<Vec<Job>, EngineError> {
+        let mut sources = BTreeMap::new();
+        for (file, text) in files.iter().filter(|(file, _)| *file == sql::TABLES) {
+            for statement in statements(file, text)? {
+                if let Some(Table::Source(table)) = Table::read(file, &statement)? {
+                    sources.insert(table.name.clone(), *table);
+                }
+            }
+        }
+        files
+            .iter()
+            .filter(|(file, _)| *file != sql::TABLES)
+            .map(|(file, text)| Job::read_one(file, text, &sources))
+            .collect()
+    }
+
+    fn read_one(file: &str, text: &str, sources: &BTreeMap<String, SourceTable>) -> Result<Job, EngineError> {
+        let (mut sink, mut insert) = (None, None);
+        for statement in statements(file, text)? {
+            match Table::read(file, &statement)? {
+                Some(Table::Sink(table)) => sink = Some(table),
+                Some(Table::Source(table)) => {
+                    return Err(EngineError::unsupported(
+                        file,
+                        format!("the source table {} belongs into sql/{}.sql", table.name, sql::TABLES),
+                    ));
+                }
+                None => match statement.parsed {
+                    ast::Statement::Insert(found) => insert = Some(found),
+                    other => {
+                        return Err(EngineError::unsupported(
+                            file,
+                            format!("`{other}` is neither a table nor an INSERT"),
+                        ));
+                    }
+                },
+            }
+        }
+        let missing = |what: &str| EngineError::unsupported(file, format!("{what} is missing"));
+        let sink: SinkTable = sink.ok_or_else(|| missing("its sink table"))?;
+        if sink.name != file {
+            return Err(EngineError::unsupported(
+                file,
+                format!("its table is named {}; a job's file and its table share a name", sink.name),
+            ));
+        }
+        let mut query =
+            *insert.and_then(|insert| insert.source).ok_or_else(|| missing("its INSERT … SELECT"))?;
+        let mut read = Vec::new();
+        let _ = visit_relations(&query, |relation| {
+            if let Some(table) = sources.get(&relation.to_string())
+                && !read.iter().any(|found: &SourceTable| found.name == table.name)
+            {
+                read.push(table.clone());
+            }
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+        let windows = pull_out_windows(file, &mut query)?;
+        Ok(Job {
+            name: file.to_owned(),
+            topic: Topic::new(sink.topic),
+            key: sink.key,
+            columns: sink.columns,
+            reads: read.iter().map(|table| Topic::new(table.topic.clone())).collect(),
+            window: windows.iter().map(|window| window.hop).max_by_key(|hop| hop.size),
+            sources: read,
+            windows,
+            query,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::time::MINUTE;
+
+    #[test]
+    fn the_built_in_jobs_say_what_they_read_and_write() {
+        let job = Job::named("volatility").unwrap();
+        assert_eq!(job.topic.name(), "volatility");
+        assert_eq!(job.reads, [wire::topic::STOCK_PRICES]);
+        assert_eq!(job.window, Some(Hop { size: 30 * MINUTE, slide: MINUTE }));
+        let names: Vec<_> = job.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names[..4], ["symbol", "window_start", "window_end", "bars"]);
+    }
+
+    #[test]
+    fn an_unknown_job_is_answered_with_those_that_there_are() {
+        let error = Job::named("volatilty").unwrap_err().to_string();
+        assert!(error.contains("`volatilty`") && error.contains("volatility"), "{error}");
+    }
+
+    #[test]
+    fn the_windows_that_hold_an_instant_are_found_by_arithmetic() {
+        let hop = Hop { size: 30 * MINUTE, slide: MINUTE };
+        assert_eq!(hop.first_start(30 * MINUTE + 1), MINUTE);
+        assert_eq!(hop.slide_of(30 * MINUTE + 1), 30 * MINUTE);
+        assert_eq!(hop.first_start(-1), -30 * MINUTE);
+    }
+}

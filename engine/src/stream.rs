@@ -1,0 +1,181 @@
+//! The streaming path: each job follows its topics in the log, closes windows
+//! as the watermark passes them, and writes their rows to its own topic.
+//!
+//! Rows are durable before the position behind them is committed, and after a
+//! restart every window that had not been committed is built again from the
+//! same records: rows may be written twice, with one value.
+
+mod checkpoint;
+mod progress;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use wire::log::{Append, Reader, Record, SharedLog};
+use wire::schema::Value;
+use wire::stop::{Stop, Wish};
+use wire::time::{MINUTE, minute_of};
+
+use crate::error::EngineError;
+use crate::job::Job;
+use crate::plan::Plan;
+use checkpoint::Partitions;
+use progress::Progress;
+
+/// How many records of a partition are taken at once.
+const POLL: usize = 2_048;
+/// How long to wait for records before looking at the wish to stop.
+const WAIT: Duration = Duration::from_millis(250);
+/// How often positions are committed.
+const CHECKPOINT: Duration = Duration::from_secs(5);
+/// How many result rows are appended at once.
+const APPEND: usize = 4_096;
+
+/// Runs all `jobs` until `stop` asks for an end; with [`Wish::Drain`] once
+/// everything that the log holds has been read and written out.
+///
+/// # Errors
+/// When a job cannot be planned, or the log fails.
+pub async fn run(log: SharedLog, jobs: Vec<Job>, stop: Stop) -> Result<(), EngineError> {
+    let mut running = JoinSet::new();
+    let mut progress = Vec::new();
+    for job in jobs {
+        let of_job = Arc::new(Progress::default());
+        progress.push(of_job.clone());
+        running.spawn(follow(log.clone(), job, stop.clone(), of_job));
+    }
+    let publishing = progress::publish(log, progress);
+    let finished = async {
+        while let Some(ended) = running.join_next().await {
+            match ended {
+                Ok(outcome) => outcome?,
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
+        }
+        Ok(())
+    };
+    publishing.until(finished).await
+}
+
+async fn follow(log: SharedLog, job: Job, stop: Stop, progress: Arc<Progress>) -> Result<(), EngineError> {
+    let mut follower = Follower::start(log, job, progress).await?;
+    let mut committed = Instant::now();
+    loop {
+        if stop.stopped() {
+            return follower.commit().await;
+        }
+        let wait = if stop.draining() { Duration::ZERO } else { WAIT };
+        let records = tokio::select! {
+            records = follower.reader.poll(POLL, wait) => records?,
+            () = stop.at_least(Wish::Stop) => continue,
+        };
+        if records.is_empty() && stop.draining() && follower.reader.caught_up().await? {
+            return follower.commit().await;
+        }
+        follower.take(&records)?;
+        follower.close_windows().await?;
+        if committed.elapsed() >= CHECKPOINT {
+            follower.commit().await?;
+            committed = Instant::now();
+        }
+    }
+}
+
+/// One job on its way through the log.
+struct Follower {
+    log: SharedLog,
+    job: Job,
+    plan: Plan,
+    reader: Box<dyn Reader>,
+    partitions: Partitions,
+    progress: Arc<Progress>,
+}
+
+impl Follower {
+    async fn start(log: SharedLog, job: Job, progress: Arc<Progress>) -> Result<Follower, EngineError> {
+        let mut plan = Plan::of(&job).await?;
+        let reader = log.reader(&format!("engine-{}", job.name), &job.reads).await?;
+        let partitions = Partitions::resume(&job.reads, log.partitions(), reader.resumed_from());
+        if let Some(closed) = partitions.closed_until() {
+            plan.skip_until(closed);
+            progress.closed(closed, 0);
+            tracing::info!(job = job.name, closed_until = wire::time::rfc3339(closed), "Resuming.");
+        }
+        Ok(Follower { log, job, plan, reader, partitions, progress })
+    }
+
+    /// Takes records into the windows, and notes what is late.
+    fn take(&mut self, records: &[Record]) -> Result<(), EngineError> {
+        for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
+            let Some(source) = self.job.reads.iter().position(|topic| *topic == run[0].topic) else {
+                continue;
+            };
+            let values: Vec<_> = run.iter().map(|record| &record.value).collect();
+            let (rows, refused) =
+                self.plan.sources[source].decode(&values).map_err(EngineError::plan(&self.job.name))?;
+            for &at in &refused {
+                // The sink keeps it as a dead letter; here it only must not stop what follows.
+                tracing::warn!(job = self.job.name, topic = %run[at].topic, offset = run[at].offset, "Passing over a record that does not decode.");
+            }
+            self.progress.refused(refused.len());
+            let decoded =
+                run.iter().enumerate().filter(|(at, _)| !refused.contains(at)).map(|(_, record)| record);
+            let mut in_time = Vec::with_capacity(rows.event_times.len());
+            for ((record, &event_time), &watermark) in decoded.zip(&rows.event_times).zip(&rows.watermarks) {
+                in_time.push(self.partitions.see(source, record, minute_of(event_time), watermark));
+            }
+            let rows = if in_time.contains(&false) {
+                rows.keep(&in_time).map_err(EngineError::plan(&self.job.name))?
+            } else {
+                rows
+            };
+            self.plan.push(source, &rows)?;
+        }
+        self.progress.late(self.partitions.late());
+        Ok(())
+    }
+
+    /// Closes what the watermark has passed, and writes the rows out.
+    async fn close_windows(&mut self) -> Result<(), EngineError> {
+        let Some(watermark) = self.partitions.watermark() else { return Ok(()) };
+        if self.partitions.closed_until().is_some_and(|closed| watermark < closed + MINUTE) {
+            return Ok(());
+        }
+        let rows = self.plan.close(watermark).await?;
+        for chunk in rows.chunks(APPEND) {
+            self.log.append(chunk.iter().map(|row| self.record(row)).collect()).await?;
+        }
+        self.partitions.closed(minute_of(watermark), self.plan.needed_from());
+        self.progress.closed(watermark, rows.len());
+        Ok(())
+    }
+
+    fn record(&self, row: &[Value]) -> Append {
+        let key = self.job.columns.iter().position(|column| column.name == self.job.key);
+        let key = key.and_then(|at| row[at].as_str()).unwrap_or_default();
+        Append::json(self.job.topic.clone(), key, &RowJson { job: &self.job, row })
+    }
+
+    async fn commit(&mut self) -> Result<(), EngineError> {
+        Ok(self.reader.commit(self.partitions.positions()).await?)
+    }
+}
+
+/// A result row as a JSON object.
+struct RowJson<'a> {
+    job: &'a Job,
+    row: &'a [Value],
+}
+
+impl serde::Serialize for RowJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.row.len()))?;
+        for (column, value) in self.job.columns.iter().zip(self.row) {
+            object.serialize_entry(&column.name, value)?;
+        }
+        object.end()
+    }
+}

@@ -1,0 +1,190 @@
+//! Where a job stands in each partition, and from where it must read again
+//! after a restart so that every open window is whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wire::log::{Position, Record};
+use wire::time::{Millis, minute_of};
+use wire::topic::Topic;
+
+/// The partitions of all of a job's sources.
+pub(crate) struct Partitions {
+    sources: Vec<(Topic, Vec<Partition>)>,
+    closed_until: Option<Millis>,
+}
+
+#[derive(Default)]
+struct Partition {
+    next: u64,
+    /// Records before this offset were counted before the restart.
+    counted_until: u64,
+    watermark: Option<Millis>,
+    late: u64,
+    /// The first record of each minute that an open window may need, with the
+    /// watermark as it stood before that record.
+    minutes: BTreeMap<Millis, (u64, Option<Millis>)>,
+}
+
+/// What stands beside a committed offset.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// The watermark before the record at the offset.
+    watermark: Option<Millis>,
+    /// The records up to here have been counted.
+    counted_until: u64,
+    late: u64,
+    /// Windows that end at or before this were written out.
+    closed_until: Option<Millis>,
+}
+
+impl Partitions {
+    /// `count` partitions for each topic, standing where `resumed` says.
+    pub(crate) fn resume(topics: &[Topic], count: u32, resumed: &[Position]) -> Partitions {
+        let mut closed_until = None;
+        let sources = topics
+            .iter()
+            .map(|topic| {
+                let mut partitions: Vec<Partition> = (0..count).map(|_| Partition::default()).collect();
+                for position in resumed.iter().filter(|position| position.topic == *topic) {
+                    let Ok(note) = serde_json::from_str::<Note>(&position.note) else { continue };
+                    let Some(partition) = partitions.get_mut(position.partition as usize) else { continue };
+                    partition.next = position.offset;
+                    partition.counted_until = note.counted_until;
+                    partition.watermark = note.watermark;
+                    partition.late = note.late;
+                    closed_until = closed_until.max(note.closed_until);
+                }
+                (topic.clone(), partitions)
+            })
+            .collect();
+        Partitions { sources, closed_until }
+    }
+
+    /// Takes note of a record of source `source`; says whether it is in time: its
+    /// minute is not before that of the source's watermark as it stood before it.
+    pub(crate) fn see(&mut self, source: usize, record: &Record, minute: Millis, watermark: Millis) -> bool {
+        let before = self.source_watermark(source);
+        let in_time = before.is_none_or(|before| minute >= minute_of(before));
+        let Some(partition) = self.sources[source].1.get_mut(record.partition as usize) else {
+            return in_time;
+        };
+        if in_time {
+            partition.minutes.entry(minute).or_insert((record.offset, partition.watermark));
+        } else if record.offset >= partition.counted_until {
+            partition.late += 1;
+        }
+        partition.next = record.offset + 1;
+        partition.counted_until = partition.counted_until.max(partition.next);
+        partition.watermark = partition.watermark.max(Some(watermark));
+        in_time
+    }
+
+    /// The job's watermark: the least of all partitions; `None` until each has spoken.
+    pub(crate) fn watermark(&self) -> Option<Millis> {
+        (0..self.sources.len()).map(|source| self.source_watermark(source)).min().flatten()
+    }
+
+    fn source_watermark(&self, source: usize) -> Option<Millis> {
+        self.sources[source].1.iter().map(|partition| partition.watermark).min().flatten()
+    }
+
+    /// Windows up to `watermark` are written out, and no row before `needed_from` is wanted any more.
+    pub(crate) fn closed(&mut self, watermark: Millis, needed_from: Millis) {
+        self.closed_until = Some(watermark);
+        for (_, partitions) in &mut self.sources {
+            for partition in partitions {
+                partition.minutes = partition.minutes.split_off(&needed_from);
+            }
+        }
+    }
+
+    /// Windows that end at or before this were written out.
+    pub(crate) fn closed_until(&self) -> Option<Millis> {
+        self.closed_until
+    }
+
+    /// How many rows came late.
+    pub(crate) fn late(&self) -> u64 {
+        self.sources.iter().flat_map(|(_, partitions)| partitions).map(|partition| partition.late).sum()
+    }
+
+    /// Where to read on after a restart.
+    pub(crate) fn positions(&self) -> Vec<Position> {
+        let mut positions = Vec::new();
+        for (topic, partitions) in &self.sources {
+            for (number, partition) in partitions.iter().enumerate() {
+                let (offset, watermark) = partition
+                    .minutes
+                    .values()
+                    .min_by_key(|(offset, _)| *offset)
+                    .copied()
+                    .unwrap_or((partition.next, partition.watermark));
+                let note = Note {
+                    watermark,
+                    counted_until: partition.counted_until,
+                    late: partition.late,
+                    closed_until: self.closed_until,
+                };
+                positions.push(Position {
+                    topic: topic.clone(),
+                    partition: number as u32,
+                    offset,
+                    note: serde_json::to_string(&note).unwrap_or_default(),
+                });
+            }
+        }
+        positions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::time::MINUTE;
+    use wire::topic::STOCK_PRICES;
+
+    fn record(partition: u32, offset: u64) -> Record {
+        Record {
+            topic: STOCK_PRICES,
+            partition,
+            offset,
+            appended_at: 0,
+            key: String::new(),
+            value: Default::default(),
+        }
+    }
+
+    #[test]
+    fn the_watermark_is_the_least_of_all_partitions_and_waits_for_each() {
+        let mut partitions = Partitions::resume(&[STOCK_PRICES], 2, &[]);
+        assert!(partitions.see(0, &record(0, 0), 9 * MINUTE, 9 * MINUTE));
+        assert_eq!(partitions.watermark(), None);
+        assert!(partitions.see(0, &record(1, 0), 4 * MINUTE, 4 * MINUTE));
+        assert_eq!(partitions.watermark(), Some(4 * MINUTE));
+        assert!(partitions.see(0, &record(0, 1), 4 * MINUTE, 9 * MINUTE));
+        assert!(!partitions.see(0, &record(0, 2), 3 * MINUTE, 9 * MINUTE));
+        assert_eq!(partitions.late(), 1);
+    }
+
+    #[test]
+    fn after_a_restart_reading_begins_where_the_oldest_open_window_does() {
+        let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[]);
+        for offset in 0..100 {
+            partitions.see(0, &record(0, offset), offset as i64 * MINUTE, offset as i64 * MINUTE);
+        }
+        partitions.see(0, &record(0, 100), 0, 99 * MINUTE);
+        partitions.closed(99 * MINUTE, 70 * MINUTE);
+        let positions = partitions.positions();
+        assert_eq!(positions[0].offset, 70);
+
+        let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions);
+        assert_eq!(resumed.closed_until(), Some(99 * MINUTE));
+        assert_eq!((resumed.watermark(), resumed.late()), (Some(69 * MINUTE), 1));
+        assert!(resumed.see(0, &record(0, 70), 70 * MINUTE, 70 * MINUTE));
+        assert!(!resumed.see(0, &record(0, 71), 60 * MINUTE, 71 * MINUTE));
+        assert_eq!(resumed.late(), 1, "what was counted before the restart is not counted again");
+        assert!(!resumed.see(0, &record(0, 101), 60 * MINUTE, 71 * MINUTE));
+        assert_eq!(resumed.late(), 2);
+    }
+}

@@ -1,0 +1,74 @@
+//! The UDFs as DataFusion knows them: enough to plan with. The windows call
+//! them directly.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Result, not_impl_err};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use udfs::{Kind, Udf};
+
+/// All aggregates of `udfs/`.
+pub(crate) fn aggregates() -> impl Iterator<Item = Arc<AggregateUDF>> {
+    udfs::all()
+        .iter()
+        .filter(|udf| udf.aggregate)
+        .map(|udf| Arc::new(AggregateUDF::new_from_impl(Measure::of(udf))))
+}
+
+/// The aggregate of `udfs/` that DataFusion planned under `name`.
+pub(crate) fn named(name: &str) -> Option<&'static Udf> {
+    udfs::all().iter().find(|udf| udf.aggregate && udf.name == name)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Measure {
+    name: &'static str,
+    signature: Signature,
+    returns: DataType,
+}
+
+impl Measure {
+    fn of(udf: &'static Udf) -> Measure {
+        let arguments = udf.arguments.iter().map(|argument| data_type(argument.kind)).collect();
+        Measure {
+            name: udf.name,
+            signature: Signature::exact(arguments, Volatility::Immutable),
+            returns: data_type(udf.returns),
+        }
+    }
+}
+
+/// The Arrow type of a UDF's argument or result.
+pub(crate) fn data_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Bool => DataType::Boolean,
+        Kind::I32 => DataType::Int32,
+        Kind::I64 => DataType::Int64,
+        Kind::U32 => DataType::UInt32,
+        Kind::U64 => DataType::UInt64,
+        Kind::F32 => DataType::Float32,
+        Kind::F64 => DataType::Float64,
+        Kind::Text => DataType::Utf8,
+        Kind::Bytes => DataType::Binary,
+    }
+}
+
+impl AggregateUDFImpl for Measure {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        not_impl_err!("`{}` outside a hop or tumble window", self.name)
+    }
+}

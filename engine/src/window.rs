@@ -1,0 +1,225 @@
+//! Hop windows: rows are kept per group in time order, and every window that
+//! the watermark has passed is aggregated over its slice of them.
+//!
+//! Only what open windows need is kept. A row counts as Arroyo counts it: it
+//! belongs to the slide that its event time falls into, and windows hold whole
+//! slides; within a slide rows keep the order in which they came.
+
+mod cells;
+mod kernel;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, TimestampNanosecondArray};
+use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use wire::time::Millis;
+
+use crate::job::Hop;
+use cells::Cells;
+use kernel::Kernel;
+
+/// The incremental aggregation of one windowed query.
+pub(crate) struct HopAggregate {
+    hop: Hop,
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    key_rows: RowConverter,
+    arguments: Vec<Arc<dyn PhysicalExpr>>,
+    kernels: Vec<Kernel>,
+    groups: BTreeMap<OwnedRow, Group>,
+    /// Windows that start before this have been closed.
+    next_start: Millis,
+}
+
+/// Rows of one group, ordered by slide.
+struct Group {
+    slides: Vec<Millis>,
+    cells: Vec<Cells>,
+    /// Rows before this belong to no open window any more.
+    first: usize,
+}
+
+/// A window of a group, as a range of the group's rows.
+struct Slice<'a> {
+    start: Millis,
+    key: &'a OwnedRow,
+    group: &'a Group,
+    rows: std::ops::Range<usize>,
+}
+
+impl HopAggregate {
+    /// An aggregation over `keys` of rows of one source.
+    pub(crate) fn new(
+        hop: Hop,
+        keys: Vec<Arc<dyn PhysicalExpr>>,
+        key_types: Vec<datafusion::arrow::datatypes::DataType>,
+        aggregates: &[Arc<AggregateFunctionExpr>],
+    ) -> Result<HopAggregate> {
+        let mut arguments: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
+        let mut kernels = Vec::new();
+        for aggregate in aggregates {
+            let places = aggregate
+                .expressions()
+                .into_iter()
+                .map(|argument| {
+                    arguments.iter().position(|known| known == &argument).unwrap_or_else(|| {
+                        arguments.push(argument);
+                        arguments.len() - 1
+                    })
+                })
+                .collect();
+            kernels.push(Kernel::new(aggregate, places)?);
+        }
+        Ok(HopAggregate {
+            hop,
+            keys,
+            key_rows: RowConverter::new(key_types.into_iter().map(SortField::new).collect())?,
+            arguments,
+            kernels,
+            groups: BTreeMap::new(),
+            next_start: Millis::MIN / 2,
+        })
+    }
+
+    /// From here on, windows that end at or before `closed` are taken as emitted.
+    pub(crate) fn skip_until(&mut self, closed: Millis) {
+        self.next_start = self.next_start.max(self.hop.slide_of(closed - self.hop.size) + self.hop.slide);
+    }
+
+    /// The earliest event time that an open window may need.
+    pub(crate) fn needed_from(&self) -> Millis {
+        self.next_start
+    }
+
+    /// Takes rows in, each with its event time, in the order in which they came.
+    pub(crate) fn push(&mut self, batch: &RecordBatch, event_times: &[Millis]) -> Result<()> {
+        let evaluate = |expressions: &[Arc<dyn PhysicalExpr>]| -> Result<Vec<ArrayRef>> {
+            expressions
+                .iter()
+                .map(|expression| expression.evaluate(batch)?.into_array(batch.num_rows()))
+                .collect()
+        };
+        let (keys, arguments) = (evaluate(&self.keys)?, evaluate(&self.arguments)?);
+        let rows = if keys.is_empty() { None } else { Some(self.key_rows.convert_columns(&keys)?) };
+        for (row, &event_time) in event_times.iter().enumerate() {
+            let slide = self.hop.slide_of(event_time);
+            if slide < self.next_start {
+                continue;
+            }
+            let key = match &rows {
+                Some(rows) => rows.row(row).owned(),
+                None => self.key_rows.parser().parse(&[]).owned(),
+            };
+            let group = self.groups.entry(key).or_insert_with(|| Group {
+                slides: Vec::new(),
+                cells: arguments.iter().map(|argument| Cells::new(argument.data_type())).collect(),
+                first: 0,
+            });
+            group.insert(slide, &arguments, row);
+        }
+        Ok(())
+    }
+
+    /// Closes every window that ends at or before `watermark`, in the order of
+    /// windows, then keys. The result's columns: the keys, start and end of the
+    /// window, the aggregates.
+    pub(crate) fn close(&mut self, watermark: Millis) -> Result<Option<Vec<ArrayRef>>> {
+        let last_start = self.hop.slide_of(watermark.saturating_sub(self.hop.size));
+        if last_start < self.next_start {
+            return Ok(None);
+        }
+        let mut slices: Vec<Slice<'_>> = Vec::new();
+        for (key, group) in &self.groups {
+            group.slices(key, self.hop, self.next_start, last_start, &mut slices);
+        }
+        // Stable: groups are visited in the order of their keys.
+        slices.sort_by_key(|slice| slice.start);
+        let columns = if slices.is_empty() { None } else { Some(self.aggregate(&slices)?) };
+        drop(slices);
+        self.next_start = last_start + self.hop.slide;
+        let keep_from = self.next_start;
+        self.groups.retain(|_, group| {
+            group.forget_before(keep_from);
+            !group.slides.is_empty()
+        });
+        Ok(columns)
+    }
+
+    fn aggregate(&self, slices: &[Slice<'_>]) -> Result<Vec<ArrayRef>> {
+        let nanos = |offset: Millis| -> ArrayRef {
+            let times = slices.iter().map(|slice| (slice.start + offset) * 1_000_000);
+            Arc::new(TimestampNanosecondArray::from_iter_values(times))
+        };
+        let mut columns = if self.keys.is_empty() {
+            Vec::new()
+        } else {
+            self.key_rows.convert_rows(slices.iter().map(|slice| slice.key.row()))?
+        };
+        columns.push(nanos(0));
+        columns.push(nanos(self.hop.size));
+        for kernel in &self.kernels {
+            columns.push(
+                kernel.evaluate(
+                    slices.iter().map(|slice| (slice.group.cells.as_slice(), slice.rows.clone())),
+                )?,
+            );
+        }
+        Ok(columns)
+    }
+}
+
+impl Group {
+    fn insert(&mut self, slide: Millis, arguments: &[ArrayRef], row: usize) {
+        let at = match self.slides.last() {
+            Some(&last) if last > slide => self.slides.partition_point(|&held| held <= slide),
+            _ => self.slides.len(),
+        };
+        self.slides.insert(at, slide);
+        for (cells, argument) in self.cells.iter_mut().zip(arguments) {
+            cells.insert(at, argument, row);
+        }
+    }
+
+    /// The windows from `from` to `to` (by their starts) that hold at least one row.
+    fn slices<'a>(
+        &'a self,
+        key: &'a OwnedRow,
+        hop: Hop,
+        from: Millis,
+        to: Millis,
+        found: &mut Vec<Slice<'a>>,
+    ) {
+        let held = &self.slides[self.first..];
+        let Some(&earliest) = held.first() else { return };
+        let mut start = from.max(hop.first_start(earliest));
+        while start <= to {
+            let low = held.partition_point(|&slide| slide < start);
+            let high = low + held[low..].partition_point(|&slide| slide < start + hop.size);
+            match held.get(high) {
+                _ if low < high => {
+                    found.push(Slice { start, key, group: self, rows: self.first + low..self.first + high });
+                    start += hop.slide;
+                }
+                // Nothing in this window: on to the first one that holds the next row.
+                Some(&next) => start = hop.first_start(next).max(start + hop.slide),
+                None => return,
+            }
+        }
+    }
+
+    /// Rows that no open window needs are passed over at once and freed in
+    /// bulk, so that their cost is shared by the rows that replace them.
+    fn forget_before(&mut self, slide: Millis) {
+        self.first += self.slides[self.first..].partition_point(|&held| held < slide);
+        if self.first * 2 >= self.slides.len() {
+            self.slides.drain(..self.first);
+            for cells in &mut self.cells {
+                cells.forget(self.first);
+            }
+            self.first = 0;
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Rows as articles.
+
+use wire::schema::ColumnType::{Text, Time};
+use wire::{Article, Source};
+
+use crate::cell::Row;
+use crate::columns::{FromRow, Known};
+
+const ID: usize = 0;
+const HEADLINE: usize = 1;
+const URL: usize = 2;
+const PUBLISHED: usize = 3;
+const SYMBOL: usize = 4;
+const SEARCH_TERM: usize = 5;
+const KIND: usize = 6;
+const SECTION_ID: usize = 7;
+const SECTION_NAME: usize = 8;
+const PILLAR: usize = 9;
+const UPDATED: usize = 10;
+const RECEIVED: usize = 11;
+
+impl FromRow for Article {
+    const COLUMNS: &'static [Known] = &[
+        Known::required(&["id"], Text),
+        Known::required(&["headline"], Text),
+        Known::required(&["url"], Text),
+        Known::required(&["published_timestamp", "published_ms"], Time),
+        Known::optional(&["symbol"], Text),
+        Known::optional(&["search_term"], Text),
+        Known::optional(&["kind"], Text),
+        Known::optional(&["section_id"], Text),
+        Known::optional(&["section_name"], Text),
+        Known::optional(&["pillar"], Text),
+        Known::optional(&["updated_timestamp"], Time),
+        Known::optional(&["received_timestamp"], Time),
+    ];
+    const LINE_BREAKS: bool = true;
+
+    fn from_row(row: &Row<'_>) -> Result<Article, String> {
+        let text = |column| row.needed(column, row.text(column)?);
+        let published = row.needed(PUBLISHED, row.time(PUBLISHED)?)?;
+        let article = Article {
+            id: text(ID)?,
+            symbol: row.text(SYMBOL)?,
+            search_term: row.text(SEARCH_TERM)?.unwrap_or_default(),
+            headline: text(HEADLINE)?,
+            url: text(URL)?,
+            kind: row.text(KIND)?,
+            section_id: row.text(SECTION_ID)?,
+            section_name: row.text(SECTION_NAME)?,
+            pillar: row.text(PILLAR)?,
+            published_timestamp: published,
+            updated_timestamp: row.time(UPDATED)?,
+            source: Source::Replay,
+            received_timestamp: row.time(RECEIVED)?.unwrap_or(published),
+            complete_until: 0,
+            position: None,
+        };
+        article.check().map_err(|bad| bad.to_string())?;
+        Ok(article)
+    }
+
+    fn missing(found: &dyn Fn(usize) -> bool) -> Vec<String> {
+        let mut missing: Vec<_> = [ID, HEADLINE, URL, PUBLISHED]
+            .into_iter()
+            .filter(|&column| !found(column))
+            .map(|column| Self::COLUMNS[column].names.join(" or "))
+            .collect();
+        if !found(SYMBOL) && !found(SEARCH_TERM) {
+            missing.push("symbol or search_term".into());
+        }
+        missing
+    }
+}

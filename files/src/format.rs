@@ -1,0 +1,79 @@
+//! The formats of files, by name and by extension.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::FileError;
+
+/// The format of a file of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values with a header line.
+    Csv,
+    /// JSON lines: one object a line.
+    Json,
+    /// Parquet.
+    Parquet,
+}
+
+/// A name that is no format's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no format: write csv, json (one object a line) or parquet")]
+pub struct UnknownFormat(String);
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Format, UnknownFormat> {
+        match name.to_ascii_lowercase().as_str() {
+            "csv" => Ok(Format::Csv),
+            "json" | "jsonl" | "ndjson" => Ok(Format::Json),
+            "parquet" => Ok(Format::Parquet),
+            _ => Err(UnknownFormat(name.to_owned())),
+        }
+    }
+}
+
+impl Format {
+    /// The format that the extension of `path` names.
+    ///
+    /// # Errors
+    /// When the extension names none.
+    pub fn from_path(path: &Path) -> Result<Format, FileError> {
+        path.extension()
+            .and_then(|extension| extension.to_str()?.parse().ok())
+            .ok_or_else(|| FileError::Extension { path: path.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Parquet => "parquet",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_tells_the_format_whatever_its_case() {
+        for (name, format) in [
+            ("a.csv", Format::Csv),
+            ("b/c.JSONL", Format::Json),
+            ("d.json", Format::Json),
+            ("e.f.parquet", Format::Parquet),
+        ] {
+            assert_eq!(Format::from_path(Path::new(name)).unwrap(), format, "{name}");
+        }
+        for name in ["bars", "bars.txt", ".csv"] {
+            let error = Format::from_path(Path::new(name)).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(".parquet"), "{error}");
+        }
+        assert!("xml".parse::<Format>().unwrap_err().to_string().contains("`xml`"));
+    }
+}

@@ -1,0 +1,99 @@
+//! Bars and articles in files, and result tables to files: CSV, JSON lines, Parquet.
+//!
+//! Reading is lazy: a file of any length takes the memory of a few rows. What
+//! is wrong with a file as a whole is a [`FileError`]; what is wrong with one
+//! row is a [`BadRow`], and the rows around it are read as if it were not there.
+
+mod article;
+mod bar;
+mod cell;
+mod columns;
+mod csv_rows;
+mod error;
+mod format;
+mod json_rows;
+mod lines;
+mod one_row;
+mod parquet_rows;
+mod parquet_table;
+mod table;
+mod target;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use wire::{Article, Bar};
+
+use columns::FromRow;
+
+pub use error::{BadRow, FileError};
+pub use format::{Format, UnknownFormat};
+pub use one_row::RowReader;
+pub use table::TableWriter;
+
+/// A value with the place in its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed<T> {
+    /// The line, from 1 on, the header counted; in Parquet the number of the row, from 1 on.
+    pub line: u64,
+    /// What stands there.
+    pub value: T,
+}
+
+/// The bars of a file, read as they are asked for.
+pub type BarRows = Rows<Bar>;
+/// The articles of a file, read as they are asked for.
+pub type ArticleRows = Rows<Article>;
+
+/// Opens a file of minute bars; its extension tells the format.
+///
+/// The start of a bar is the column `start_timestamp` or `start_ms`; its end
+/// defaults to one minute later, its receipt to its end. The source of every bar
+/// is a replay, and `complete_until` is left at 0 for whoever puts it on the log.
+///
+/// # Errors
+/// When the file cannot be read, is empty, is cut off (Parquet) or lacks columns.
+pub fn bars(path: &Path) -> Result<BarRows, FileError> {
+    open(path)
+}
+
+/// Opens a file of articles, as [`bars`] does.
+///
+/// Publication is the column `published_timestamp` or `published_ms`, and
+/// receipt defaults to it; a symbol or a search term must be there.
+///
+/// # Errors
+/// As for [`bars`].
+pub fn articles(path: &Path) -> Result<ArticleRows, FileError> {
+    open(path)
+}
+
+/// The rows of a file, one by one.
+pub struct Rows<T>(Box<dyn Iterator<Item = Result<Placed<T>, BadRow>> + Send>);
+
+impl<T> Iterator for Rows<T> {
+    type Item = Result<Placed<T>, BadRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+fn open<T: FromRow>(path: &Path) -> Result<Rows<T>, FileError> {
+    let format = Format::from_path(path)?;
+    let file = open_file(path).map_err(|source| FileError::Open { path: path.to_owned(), source })?;
+    Ok(Rows(match format {
+        Format::Csv => Box::new(csv_rows::CsvRows::open(path, file)?),
+        Format::Json => Box::new(json_rows::JsonRows::open(path, file)?),
+        Format::Parquet => Box::new(parquet_rows::ParquetRows::open(path, file)?),
+    }))
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
+}

@@ -1,0 +1,134 @@
+//! Result tables to files: CSV, JSON lines, Parquet.
+
+use std::io::Write;
+use std::path::Path;
+
+use wire::number;
+use wire::schema::{Column, Value};
+
+use crate::parquet_table::ParquetTable;
+use crate::target::Target;
+use crate::{FileError, Format};
+
+/// Writes a table row by row. A file appears under its name only once
+/// [`TableWriter::finish`] has returned; until then, and after a failure, what
+/// was there before stays.
+pub struct TableWriter {
+    columns: Vec<Column>,
+    body: Body,
+}
+
+enum Body {
+    Csv(Text),
+    Json(Text),
+    Parquet(Box<ParquetTable>),
+}
+
+impl TableWriter {
+    /// A table of `columns`, to the file `out` or to standard output. CSV starts
+    /// with the names of the columns; in Parquet a time is a timestamp of milliseconds in UTC.
+    ///
+    /// # Errors
+    /// When the file cannot be made or written.
+    pub fn create(format: Format, columns: &[Column], out: Option<&Path>) -> Result<TableWriter, FileError> {
+        let target = Target::create(out)?;
+        let columns = columns.to_vec();
+        let body = match format {
+            Format::Csv => {
+                let mut text = Text::new(target);
+                let names: Vec<_> = columns.iter().map(|column| Value::Text(column.name.clone())).collect();
+                text.write(|line| csv_line(line, &names))?;
+                Body::Csv(text)
+            }
+            Format::Json => Body::Json(Text::new(target)),
+            Format::Parquet => Body::Parquet(Box::new(ParquetTable::new(&columns, target)?)),
+        };
+        Ok(TableWriter { columns, body })
+    }
+
+    /// Writes one row, its values in the order of the columns; values that are
+    /// not there, not finite or not of their column's type are written as none.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_row(&mut self, values: &[Value]) -> Result<(), FileError> {
+        match &mut self.body {
+            Body::Csv(text) => text.write(|line| csv_line(line, values)),
+            Body::Json(text) => text.write(|line| json_line(line, &self.columns, values)),
+            Body::Parquet(table) => table.write(values),
+        }
+    }
+
+    /// Brings everything to the disk, and the file under its name.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finish(self) -> Result<(), FileError> {
+        match self.body {
+            Body::Csv(text) | Body::Json(text) => text.target.finish(),
+            Body::Parquet(table) => table.finish(),
+        }
+    }
+}
+
+/// Lines of text, made in one buffer.
+struct Text {
+    target: Target,
+    line: String,
+}
+
+impl Text {
+    fn new(target: Target) -> Text {
+        Text { target, line: String::new() }
+    }
+
+    fn write(&mut self, fill: impl FnOnce(&mut String)) -> Result<(), FileError> {
+        self.line.clear();
+        fill(&mut self.line);
+        self.line.push('\n');
+        self.target.write_all(self.line.as_bytes()).map_err(|error| self.target.failed(error))
+    }
+}
+
+fn csv_line(line: &mut String, values: &[Value]) {
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            line.push(',');
+        }
+        match value {
+            Value::Text(text) if text.contains([',', '"', '\n', '\r']) => {
+                line.push('"');
+                line.push_str(&text.replace('"', "\"\""));
+                line.push('"');
+            }
+            Value::Text(text) => line.push_str(text),
+            other => push_scalar(line, other, ""),
+        }
+    }
+}
+
+fn json_line(line: &mut String, columns: &[Column], values: &[Value]) {
+    for (index, (column, value)) in columns.iter().zip(values).enumerate() {
+        line.push(if index == 0 { '{' } else { ',' });
+        push_json_text(line, &column.name);
+        line.push(':');
+        match value {
+            Value::Text(text) => push_json_text(line, text),
+            other => push_scalar(line, other, "null"),
+        }
+    }
+    line.push('}');
+}
+
+fn push_json_text(line: &mut String, text: &str) {
+    line.push_str(&serde_json::Value::from(text).to_string());
+}
+
+fn push_scalar(line: &mut String, value: &Value, null: &str) {
+    match value {
+        Value::Float(value) if value.is_finite() => number::push_f64(line, *value),
+        Value::Int(value) => line.push_str(&value.to_string()),
+        Value::Bool(value) => line.push_str(if *value { "true" } else { "false" }),
+        Value::Null | Value::Float(_) | Value::Text(_) => line.push_str(null),
+    }
+}

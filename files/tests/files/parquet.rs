@@ -1,0 +1,163 @@
+//! Bars in Parquet.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    StringViewArray, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
+};
+use parquet::arrow::ArrowWriter;
+
+use crate::{Folder, outline};
+
+/// The start of the first bar.
+const START: i64 = 1_380_873_960_000;
+/// Nanoseconds in a millisecond.
+const NANOS: i64 = 1_000_000;
+
+fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn floats(values: [f64; 3]) -> ArrayRef {
+    Arc::new(Float64Array::from(values.to_vec()))
+}
+
+/// Three bars; the columns given replace those of the same name or are added.
+fn three(path: &Path, other: Vec<(&'static str, ArrayRef)>) {
+    let mut columns: Vec<(&str, ArrayRef)> = vec![
+        ("symbol", Arc::new(StringArray::from(vec!["A", "B", "C"]))),
+        ("open", floats([2.0; 3])),
+        ("high", floats([3.0; 3])),
+        ("low", floats([1.0; 3])),
+        ("close", floats([2.5; 3])),
+        ("volume", floats([7.0; 3])),
+        ("start_timestamp", Arc::new(Int64Array::from(vec![START, START + 60_000, START + 120_000]))),
+    ];
+    for (name, array) in other {
+        columns.retain(|(known, _)| *known != name);
+        columns.push((name, array));
+    }
+    write(path, columns);
+}
+
+fn bars(other: Vec<(&'static str, ArrayRef)>) -> Vec<Result<files::Placed<wire::Bar>, files::BadRow>> {
+    let folder = Folder::new();
+    three(&folder.path("a.parquet"), other);
+    files::bars(&folder.path("a.parquet")).unwrap().collect()
+}
+
+#[test]
+fn rows_become_bars_with_their_number() {
+    let rows = bars(vec![("otc", Arc::new(BooleanArray::from(vec![Some(true), None, None])))]);
+    assert_eq!(outline(&rows), (vec![1, 2, 3], vec![]));
+    let first = &rows[0].as_ref().unwrap().value;
+    assert_eq!((first.symbol.as_str(), first.close, first.otc, first.vwap), ("A", 2.5, Some(true), None));
+}
+
+#[test]
+fn numbers_and_times_of_any_width_are_taken() {
+    let rows = bars(vec![
+        ("symbol", Arc::new(StringViewArray::from(vec!["A", "B", "C"]))),
+        ("open", Arc::new(Int32Array::from(vec![2; 3]))),
+        ("high", Arc::new(Float32Array::from(vec![3.5; 3]))),
+        ("volume", Arc::new(UInt64Array::from(vec![7; 3]))),
+        (
+            "start_timestamp",
+            Arc::new(TimestampNanosecondArray::from(
+                [0, 60_000, 120_000].map(|ms| (START + ms) * NANOS).to_vec(),
+            )),
+        ),
+        (
+            "end_timestamp",
+            Arc::new(
+                TimestampMicrosecondArray::from(
+                    [60_000, 120_000, 180_000].map(|ms| (START + ms) * 1_000).to_vec(),
+                )
+                .with_timezone("UTC"),
+            ),
+        ),
+        ("received_timestamp", Arc::new(StringArray::from(vec!["1970-01-01T00:01:01Z", "121000", "181000"]))),
+    ]);
+    assert_eq!(outline(&rows), (vec![1, 2, 3], vec![]));
+    let second = &rows[1].as_ref().unwrap().value;
+    assert_eq!((second.high, second.volume, second.start_timestamp), (3.5, 7.0, START + 60_000));
+    assert_eq!((second.end_timestamp, second.received_timestamp), (START + 120_000, 121_000));
+    assert_eq!(rows[0].as_ref().unwrap().value.received_timestamp, 61_000);
+}
+
+#[test]
+fn a_bad_row_is_named_with_its_number_and_loses_nothing_else() {
+    let close = Float64Array::from(vec![Some(2.0), None, Some(f64::NAN)]);
+    let rows = bars(vec![("close", Arc::new(close)), ("open", floats([2.0, 2.0, 2.0]))]);
+    let (good, bad) = outline(&rows);
+    assert_eq!(good, [1]);
+    assert_eq!(bad[0], (2, "column `close` is empty"));
+    assert_eq!(bad[1], (3, "column `close` is `NaN`, which is no finite number"));
+    let text = String::from_utf8(rows[2].as_ref().unwrap_err().text.clone()).unwrap();
+    assert!(text.contains(r#""symbol":"C""#) && text.contains(r#""close":"NaN""#), "{text}");
+}
+
+#[test]
+fn a_column_of_another_type_or_a_missing_one_is_named() {
+    let folder = Folder::new();
+    let path = folder.path("typed.parquet");
+    three(&path, vec![("close", Arc::new(StringArray::from(vec!["2"; 3])))]);
+    let said = files::bars(&path).err().unwrap().to_string();
+    assert!(
+        said.contains("`close`") && said.contains("Utf8") && said.contains("numbers are needed"),
+        "{said}"
+    );
+    write(&path, vec![("symbol", Arc::new(StringArray::from(vec!["A"])))]);
+    let said = files::bars(&path).err().unwrap().to_string();
+    assert!(
+        said.contains("no column start_timestamp or start_ms, open") && said.contains("it has symbol"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_says_so() {
+    let folder = Folder::new();
+    let path = folder.path("cut.parquet");
+    three(&path, vec![]);
+    let whole = fs::read(&path).unwrap();
+    for end in [1, 4, 11, whole.len() / 2, whole.len() - 8, whole.len() - 1] {
+        fs::write(&path, &whole[..end]).unwrap();
+        let said = files::bars(&path).err().unwrap().to_string();
+        assert!(said.contains("cut.parquet") && said.contains("cut off"), "{end}: {said}");
+    }
+    fs::write(&path, "").unwrap();
+    assert!(files::bars(&path).err().unwrap().to_string().contains("is empty"));
+    fs::write(&path, "start_ms,symbol\n").unwrap();
+    assert!(files::bars(&path).err().unwrap().to_string().contains("of another format"));
+}
+
+#[test]
+fn rows_over_many_batches_are_all_read() {
+    let folder = Folder::new();
+    let path = folder.path("many.parquet");
+    let many = 3_000;
+    let floats = |value: f64| Arc::new(Float64Array::from(vec![value; many])) as ArrayRef;
+    let starts = Int64Array::from_iter_values((0..many as i64).map(|n| START + n * 60_000));
+    write(
+        &path,
+        vec![
+            ("start_ms", Arc::new(starts)),
+            ("symbol", Arc::new(StringArray::from(vec!["A"; many]))),
+            ("open", floats(2.0)),
+            ("high", floats(3.0)),
+            ("low", floats(1.0)),
+            ("close", floats(2.0)),
+            ("volume", floats(0.0)),
+        ],
+    );
+    let starts: Vec<_> = files::bars(&path).unwrap().map(|row| row.unwrap().value.start_timestamp).collect();
+    assert_eq!(starts, (0..many as i64).map(|n| START + n * 60_000).collect::<Vec<_>>());
+}

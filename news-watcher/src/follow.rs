@@ -1,0 +1,197 @@
+//! Follows the clock of the prices: articles in order, and clock records between them.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use wire::log::{Log, Reader, Record, SharedLog};
+use wire::outlet::{Event, Outlet};
+use wire::status::{FINISHED, ServiceStatus};
+use wire::stop::{Stop, Wish};
+use wire::time::{DAY, Millis, minute_of};
+use wire::topic::STOCK_PRICES;
+use wire::{Article, Bar, clock};
+
+use crate::NewsError;
+use crate::sources::Source;
+
+/// Records of prices that are looked through at once.
+const AT_ONCE: usize = 2_000;
+/// How long to wait for prices before looking whether they have ended.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Clock records go on for so long beyond the last article of a file.
+const BEYOND: Millis = DAY;
+
+pub(crate) struct Follower {
+    outlet: Outlet<Article>,
+    source: Box<dyn Source>,
+    stop: Stop,
+    /// The last clock record written, or found written.
+    reached: Option<Millis>,
+    /// In a replay, the articles taken so far.
+    position: Option<u64>,
+    begun: bool,
+    finished: bool,
+}
+
+/// What matters of a price.
+#[derive(Deserialize)]
+struct Price {
+    complete_until: Millis,
+}
+
+impl Follower {
+    pub(crate) fn new(mut outlet: Outlet<Article>, source: Box<dyn Source>, stop: Stop) -> Follower {
+        let reached = outlet.complete_until();
+        let position = source.ends().map(|_| 0);
+        if position.is_some() {
+            // A file is gone through from its beginning, and counted again.
+            outlet.taken = 0;
+        }
+        Follower { outlet, source, stop, reached, position, begun: false, finished: false }
+    }
+
+    pub(crate) async fn run(mut self, log: &SharedLog) -> Result<(), NewsError> {
+        self.source.check(self.outlet.rows_written())?;
+        self.outlet.say("running").await?;
+        self.refuse_bad_rows().await?;
+        if let Some(reached) = self.reached {
+            // Counts again what was written after the last word on it.
+            self.follow(reached).await?;
+        }
+        let mut prices = log.reader(Article::SERVICE, &[STOCK_PRICES]).await?;
+        while !self.stop.stopped() {
+            let records = next_prices(&mut *prices, &self.stop).await?;
+            if let Some(until) = greatest(&records) {
+                self.follow(until).await?;
+            }
+            if self.stop.stopped() {
+                break;
+            }
+            if !records.is_empty() {
+                // Only what has been followed durably is put behind.
+                prices.commit(prices.positions()).await?;
+                continue;
+            }
+            if self.is_at_the_end(&**log, &*prices).await? {
+                self.write_the_rest().await?;
+            }
+            if self.stop.draining() && prices.caught_up().await? {
+                break;
+            }
+        }
+        if !self.finished {
+            self.outlet.say("stopped").await?;
+        }
+        Ok(())
+    }
+
+    async fn refuse_bad_rows(&mut self) -> Result<(), NewsError> {
+        let known = self.outlet.before().rejected;
+        for letter in self.source.take_bad_rows().iter().skip(known as usize) {
+            self.outlet.refuse(letter);
+            self.outlet.rejected += 1;
+            self.flush_if_full().await?;
+        }
+        Ok(self.outlet.flush().await?)
+    }
+
+    /// The prices are complete until `until`: so will be the news.
+    async fn follow(&mut self, until: Millis) -> Result<(), NewsError> {
+        if self.begun && self.reached.is_some_and(|reached| reached >= until) {
+            return Ok(());
+        }
+        if !self.begun {
+            // From where the counts end, which may be before the last clock record.
+            let reached = self.reached.unwrap_or(until);
+            self.source.begin(self.outlet.before().watermark.map_or(reached, |counted| counted.min(reached)));
+            self.begun = true;
+        }
+        let mut next = self.source.next_before(until);
+        if self.reached.is_none() {
+            let first = next.as_ref().map_or(until, |article| minute_of(article.published_timestamp));
+            self.reached = Some(first);
+            self.outlet.clock(first, self.position);
+        }
+        while let Some(article) = next {
+            if self.stop.stopped() {
+                return Ok(self.outlet.flush().await?);
+            }
+            self.advance(minute_of(article.published_timestamp)).await?;
+            self.take(article);
+            if self.position.is_some() {
+                self.flush_if_full().await?;
+            }
+            next = self.source.next_before(until);
+        }
+        self.advance(until).await?;
+        Ok(self.outlet.flush().await?)
+    }
+
+    /// Clock records up to `until`. Without positions, appends are cut here alone,
+    /// so that the counts of each status are those of the articles before its watermark.
+    async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
+        for at in clock::minutes(self.reached.unwrap_or(until), until) {
+            self.outlet.clock(at, self.position);
+            self.reached = Some(at);
+            self.flush_if_full().await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, article: Article) {
+        let published = article.published_timestamp;
+        let counted =
+            self.position.is_none() && self.outlet.before().watermark.is_some_and(|w| published < w);
+        self.position = self.position.map(|taken| taken + 1);
+        self.outlet.taken += u64::from(!counted);
+        self.outlet.take(&Article {
+            complete_until: self.reached.unwrap_or(published),
+            position: self.position,
+            ..article
+        });
+    }
+
+    async fn flush_if_full(&mut self) -> Result<(), NewsError> {
+        if self.outlet.is_full() {
+            self.outlet.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the prices have ended and all of them have been followed.
+    async fn is_at_the_end(&self, log: &dyn Log, prices: &dyn Reader) -> Result<bool, NewsError> {
+        if self.finished {
+            return Ok(false);
+        }
+        let said = ServiceStatus::last(log, Bar::SERVICE).await?;
+        // Their last records are in the log before they say so.
+        Ok(said.is_some_and(|said| said.state == FINISHED) && prices.caught_up().await?)
+    }
+
+    async fn write_the_rest(&mut self) -> Result<(), NewsError> {
+        if let Some(end) = self.source.ends().flatten() {
+            self.follow(minute_of(end) + BEYOND).await?;
+        }
+        if self.stop.stopped() {
+            return Ok(());
+        }
+        self.finished = true;
+        Ok(self.outlet.say(FINISHED).await?)
+    }
+}
+
+/// Waits for prices, though not beyond the wish for an end.
+async fn next_prices(prices: &mut dyn Reader, stop: &Stop) -> Result<Vec<Record>, NewsError> {
+    if stop.draining() {
+        return Ok(prices.poll(AT_ONCE, Duration::ZERO).await?);
+    }
+    tokio::select! {
+        records = prices.poll(AT_ONCE, PATIENCE) => Ok(records?),
+        () = stop.at_least(Wish::Drain) => Ok(Vec::new()),
+    }
+}
+
+fn greatest(records: &[Record]) -> Option<Millis> {
+    let prices = records.iter().filter_map(|record| serde_json::from_slice::<Price>(&record.value).ok());
+    prices.map(|price| price.complete_until).max()
+}

@@ -1,0 +1,60 @@
+//! News sources to the `news-articles` topic.
+//!
+//! Event time is the prices': whenever `stock-prices` is complete until a later
+//! minute, the articles published before it are written, and then its clock
+//! records. A new source is a file in `sources/` that implements
+//! [`sources::Source`], and a variant of [`NewsSource`]. The live source,
+//! `sources/guardian`, goes by the wall clock and its own polls instead.
+
+mod error;
+mod follow;
+mod sources;
+
+use std::path::PathBuf;
+
+use wire::log::SharedLog;
+use wire::outlet::Outlet;
+use wire::stop::Stop;
+
+use follow::Follower;
+use sources::{Replay, Silence, Simulation, Source};
+
+pub use error::NewsError;
+pub use sources::guardian::{GUARDIAN_URL, GuardianConfig, SECTION_PRESETS, articles_of_letter};
+
+/// Where news comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewsSource {
+    /// Nowhere: clock records only.
+    None,
+    /// A file of articles, played back by publication.
+    Replay {
+        /// CSV, JSON lines or Parquet.
+        file: PathBuf,
+    },
+    /// The news of the simulated market.
+    Simulate {
+        /// The market's seed.
+        seed: u64,
+    },
+    /// The Guardian's Content API, live.
+    Guardian(GuardianConfig),
+}
+
+/// Brings news to `news-articles`, following the clock of `stock-prices` (live
+/// news: the wall clock), until an end is wished. A wish to drain is fulfilled when everything that
+/// `stock-prices` holds has been followed; once the prices have ended, the rest
+/// of a file of news is written out with clock records for 24 hours beyond it.
+///
+/// # Errors
+/// When the log fails, the file cannot be read, or the key is refused.
+pub async fn run(log: SharedLog, source: NewsSource, stop: Stop) -> Result<(), NewsError> {
+    let source: Box<dyn Source> = match source {
+        NewsSource::None => Box::new(Silence),
+        NewsSource::Replay { file } => Box::new(Replay::open(file).await?),
+        NewsSource::Simulate { seed } => Box::new(Simulation::new(seed)),
+        NewsSource::Guardian(config) => return sources::guardian::run(log, config, stop).await,
+    };
+    let outlet = Outlet::open(log.clone(), source.name(), source.is_simulated()).await?;
+    Follower::new(outlet, source, stop).run(&log).await
+}

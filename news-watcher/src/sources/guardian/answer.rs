@@ -1,0 +1,216 @@
+//! What the Content API answers: articles, and refusals in two shapes.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wire::time::{self, Millis};
+
+use super::plain::plain;
+
+/// A page of results.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// In the server's order.
+    pub(crate) items: Vec<Result<Item, BadItem>>,
+    /// Results on all pages.
+    pub(crate) total: u64,
+    /// The number of pages.
+    pub(crate) pages: u64,
+    /// The server's clock, where it said.
+    pub(crate) date: Option<Millis>,
+}
+
+/// An article as a search finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) section_id: Option<String>,
+    pub(crate) section_name: Option<String>,
+    pub(crate) pillar: Option<String>,
+    /// Plain text.
+    pub(crate) headline: String,
+    pub(crate) url: String,
+    /// Last publication: it may move.
+    pub(crate) published: Millis,
+    pub(crate) updated: Option<Millis>,
+    /// As received.
+    pub(crate) raw: Box<str>,
+}
+
+/// A result that is no article.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadItem {
+    pub(crate) reason: String,
+    pub(crate) raw: Box<str>,
+}
+
+/// Why a call brought no page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// The key is not accepted; asking again does not help.
+    Key(String),
+    /// Too many calls; to be left alone for so long, where it says.
+    TooMany(Option<Duration>),
+    /// There is no such page any more.
+    BeyondTheEnd,
+    /// The page lies deeper than the server goes.
+    TooDeep,
+    /// The search itself is refused.
+    Search(String),
+    /// No answer, or none that can be read; this may pass.
+    Trouble {
+        /// What happened.
+        said: String,
+        /// To be left alone for so long, where the server says.
+        wait: Option<Duration>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    response: Response<'a>,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    status: String,
+    total: Option<u64>,
+    pages: Option<u64>,
+    #[serde(borrow, default)]
+    results: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    id: String,
+    r#type: Option<String>,
+    section_id: Option<String>,
+    section_name: Option<String>,
+    pillar_name: Option<String>,
+    web_title: Option<String>,
+    web_url: String,
+    web_publication_date: Option<String>,
+    fields: Option<Fields>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Fields {
+    headline: Option<String>,
+    first_publication_date: Option<String>,
+    last_modified: Option<String>,
+}
+
+/// Reads a page; one bad result costs no other.
+pub(crate) fn page(body: &[u8], date: Option<Millis>) -> Result<Page, CallError> {
+    let trouble = |said: String| CallError::Trouble { said, wait: None };
+    let envelope: Envelope<'_> = serde_json::from_slice(body)
+        .map_err(|error| trouble(format!("the answer is no page of results: {error}")))?;
+    let response = envelope.response;
+    let (Some(total), "ok") = (response.total, response.status.as_str()) else {
+        return Err(refusal(400, body));
+    };
+    let items = response.results.iter().map(|raw| item(raw.get())).collect();
+    Ok(Page { items, total, pages: response.pages.unwrap_or(1), date })
+}
+
+/// Reads one result.
+pub(crate) fn item(raw: &str) -> Result<Item, BadItem> {
+    let bad = |reason: String| BadItem { reason, raw: raw.into() };
+    let found: Found = serde_json::from_str(raw).map_err(|error| bad(error.to_string()))?;
+    let instant = |text: &Option<String>| match text {
+        Some(text) => time::parse(text).map(Some).map_err(|error| bad(error.to_string())),
+        None => Ok(None),
+    };
+    let fields = found.fields.unwrap_or_default();
+    let published = instant(&found.web_publication_date)?;
+    let published = published.or(instant(&fields.first_publication_date)?);
+    let headline = fields.headline.as_deref().map(plain).filter(|text| !text.is_empty());
+    Ok(Item {
+        published: published.ok_or_else(|| bad("it has no date of publication".into()))?,
+        updated: instant(&fields.last_modified)?,
+        headline: headline.or(found.web_title.as_deref().map(plain)).unwrap_or_default(),
+        id: found.id,
+        kind: found.r#type,
+        section_id: found.section_id,
+        section_name: found.section_name,
+        pillar: found.pillar_name,
+        url: found.web_url,
+        raw: raw.into(),
+    })
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    response: Option<Message>,
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message: Option<String>,
+}
+
+/// Reads an answer that is no page.
+pub(crate) fn refusal(status: u16, body: &[u8]) -> CallError {
+    let said = message(body).unwrap_or_else(|| "no reason given".into());
+    match status {
+        401 | 403 => CallError::Key(said),
+        429 => CallError::TooMany(None),
+        400 if said.contains("beyond the number of available pages") => CallError::BeyondTheEnd,
+        400 if said.contains("paging this far") => CallError::TooDeep,
+        400 | 404 | 410 | 414 | 422 => CallError::Search(said),
+        _ => CallError::Trouble { said: format!("HTTP {status}: {said}"), wait: None },
+    }
+}
+
+/// The words of a refusal, in either shape.
+fn message(body: &[u8]) -> Option<String> {
+    const LONGEST: usize = 300;
+    let refusal: Refusal = serde_json::from_slice(body).ok()?;
+    let said = refusal.response.and_then(|response| response.message).or(refusal.message)?;
+    Some(plain(&said).chars().take(LONGEST).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_apart_in_both_shapes() {
+        let wrapped = |said: &str| format!(r#"{{"response":{{"status":"error","message":"{said}"}}}}"#);
+        let beyond = wrapped("requested page is beyond the number of available pages");
+        let deep = wrapped("Content API does not support paging this far. Please change page");
+        assert_eq!(refusal(400, beyond.as_bytes()), CallError::BeyondTheEnd);
+        assert_eq!(refusal(400, deep.as_bytes()), CallError::TooDeep);
+        assert_eq!(refusal(400, wrapped("bad date").as_bytes()), CallError::Search("bad date".into()));
+        assert_eq!(refusal(401, br#"{"message":"Unauthorized"}"#), CallError::Key("Unauthorized".into()));
+        assert_eq!(refusal(429, b""), CallError::TooMany(None));
+        let CallError::Trouble { said, .. } = refusal(502, b"<html>") else { panic!("502 may pass") };
+        assert_eq!(said, "HTTP 502: no reason given");
+        // An error within a success.
+        assert_eq!(page(wrapped("bad q").as_bytes(), None).unwrap_err(), CallError::Search("bad q".into()));
+    }
+
+    #[test]
+    fn a_bad_result_costs_no_other() {
+        let good = r#"{"id":"a/b","webTitle":"A <b>B</b>","webUrl":"https://e.org","webPublicationDate":"2014-09-10T16:10:21Z","wordcount":7}"#;
+        let bad = [
+            r#"{"webTitle":"no id","webUrl":"https://e.org"}"#,
+            r#"{"id":7,"webUrl":"https://e.org"}"#,
+            r#"{"id":"a","webUrl":"https://e.org"}"#,
+            r#"{"id":"a","webUrl":"https://e.org","webPublicationDate":"soon"}"#,
+            "17",
+        ];
+        let results = [&bad[..], &[good]].concat().join(",");
+        let body = format!(r#"{{"response":{{"status":"ok","total":6,"pages":1,"results":[{results}]}}}}"#);
+        let page = page(body.as_bytes(), None).unwrap();
+        assert_eq!(page.items.iter().filter(|item| item.is_err()).count(), bad.len());
+        let item = page.items.into_iter().last().unwrap().unwrap();
+        assert_eq!((item.headline.as_str(), item.published), ("A B", 1_410_365_421_000));
+    }
+}

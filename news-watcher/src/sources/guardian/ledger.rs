@@ -1,0 +1,166 @@
+//! What goes onto the topic: each version of an article once, clock records in
+//! order, and what is no article to the dead letters.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wire::log::SharedLog;
+use wire::outlet::Outlet;
+use wire::status::{EntryState, QuotaState};
+use wire::time::{DAY, MINUTE, Millis, minute_of};
+use wire::{Article, DeadLetter};
+
+use super::answer::{Item, Page};
+use super::known::{Known, Sighting};
+use crate::NewsError;
+
+/// Publications further ahead than this are no publications.
+const AHEAD: Millis = 10 * MINUTE;
+/// Refused articles that are remembered, so that each is told once.
+const MOST_REFUSED: usize = 10_000;
+
+/// See the module.
+pub(super) struct Ledger {
+    outlet: Outlet<Article>,
+    known: Known,
+    refused: HashSet<u64>,
+    /// The last clock record.
+    reached: Millis,
+    day: Millis,
+}
+
+impl Ledger {
+    /// Looks up what stands on the topic; `each` is told of every article as it first came.
+    pub(super) async fn open(
+        log: SharedLog,
+        now: Millis,
+        each: impl FnMut(&Article),
+    ) -> Result<Ledger, NewsError> {
+        let known = Known::read(&*log, each).await?;
+        let mut outlet = Outlet::<Article>::open(log, "the Guardian".into(), false).await?;
+        let furthest = outlet.furthest();
+        // What one partition says holds for all of them.
+        if let (Some(least), Some(most)) = (outlet.complete_until(), furthest) {
+            wire::clock::minutes(least, most).for_each(|at| outlet.clock(at, None));
+        }
+        let reached = furthest.unwrap_or(minute_of(now));
+        outlet.clock(reached, None);
+        Ok(Ledger { outlet, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
+    }
+
+    /// The last clock record.
+    pub(super) fn reached(&self) -> Millis {
+        self.reached
+    }
+
+    /// Writes clock records up to `until`.
+    pub(super) async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
+        for at in wire::clock::minutes(self.reached, until) {
+            self.outlet.clock(at, None);
+            self.reached = at;
+            self.flush_if_full().await?;
+        }
+        Ok(self.outlet.flush().await?)
+    }
+
+    /// Writes what is new on a page of results for `term`, once for each of
+    /// `symbols`; returns how many articles are new, and whether anything was written.
+    pub(super) async fn write(
+        &mut self,
+        page: &Page,
+        term: &str,
+        symbols: &[Option<String>],
+        now: Millis,
+    ) -> Result<(usize, bool), NewsError> {
+        let latest = now.max(page.date.unwrap_or(now)) + AHEAD;
+        let (mut new, mut written) = (0, false);
+        for bad in page.items.iter().filter_map(|item| item.as_ref().err()) {
+            self.refuse(term, &bad.reason, &bad.raw, now);
+        }
+        let mut items: Vec<_> = page.items.iter().flatten().collect();
+        items.sort_by_key(|item| item.published);
+        for item in items {
+            if item.published > latest {
+                self.refuse(term, "its publication lies ahead of the clock", &item.raw, now);
+                continue;
+            }
+            let sightings: Vec<_> =
+                symbols.iter().map(|symbol| self.write_for(item, symbol.as_deref(), term, now)).collect();
+            new += usize::from(sightings.contains(&Written::New));
+            written |= sightings.iter().any(|sighting| *sighting != Written::Nothing);
+            self.known.touch(&item.id, now);
+        }
+        self.flush_if_full().await?;
+        Ok((new, written))
+    }
+
+    fn write_for(&mut self, item: &Item, symbol: Option<&str>, term: &str, now: Millis) -> Written {
+        let (article, written) = match self.known.sight(item, symbol, term, now) {
+            Ok(Sighting::New(article)) => (article, Written::New),
+            Ok(Sighting::Edited(article)) => (article, Written::Version),
+            Ok(Sighting::Unchanged) => return Written::Nothing,
+            Err(bad) => {
+                self.refuse(term, &bad.to_string(), &item.raw, now);
+                return Written::Nothing;
+            }
+        };
+        self.known.remember(&article);
+        self.outlet.put(&Article { complete_until: self.reached, ..article });
+        written
+    }
+
+    /// Tells once of what is no article.
+    fn refuse(&mut self, term: &str, reason: &str, raw: &str, now: Millis) {
+        let mut hasher = DefaultHasher::new();
+        (reason, raw).hash(&mut hasher);
+        if self.refused.len() >= MOST_REFUSED {
+            self.refused.clear();
+        }
+        if self.refused.insert(hasher.finish()) {
+            let source = format!("guardian:{term}");
+            self.outlet.refuse(&DeadLetter::new(source, reason, raw.as_bytes(), now));
+            self.outlet.rejected += 1;
+        }
+    }
+
+    async fn flush_if_full(&mut self) -> Result<(), NewsError> {
+        if self.outlet.is_full() {
+            self.outlet.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Appends what has been taken, and says how the entries and the quota stand.
+    pub(super) async fn say(
+        &mut self,
+        state: &str,
+        entries: Vec<EntryState>,
+        quota: QuotaState,
+    ) -> Result<(), NewsError> {
+        let status = self.outlet.status();
+        (status.entries, status.quota) = (entries, Some(quota));
+        self.say_state(state).await
+    }
+
+    /// Appends what has been taken, and says what the service is doing.
+    pub(super) async fn say_state(&mut self, state: &str) -> Result<(), NewsError> {
+        Ok(self.outlet.say(state).await?)
+    }
+
+    /// Forgets, once a day, the articles that no search has found for long.
+    pub(super) fn forget_old(&mut self, now: Millis) {
+        let day = now.div_euclid(DAY);
+        if day != self.day {
+            self.day = day;
+            self.known.forget_old(now);
+        }
+    }
+}
+
+/// What an article led to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    New,
+    Version,
+    Nothing,
+}

@@ -1,0 +1,93 @@
+//! What is searched for: the entries of the watchlist, each query once.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+use wire::time::{self, Millis, SECOND};
+use wire::watchlist::Watchlist;
+
+/// Results asked for on a page: the most that is documented.
+const PAGE_SIZE: &str = "50";
+
+/// A search: a term within sections. Entries that differ only in their symbol share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Query {
+    /// Free text with `AND`, `OR`, `NOT`, parentheses and "exact phrases".
+    pub(crate) term: String,
+    /// The sections; none is all.
+    pub(crate) sections: Vec<String>,
+}
+
+/// What one page of a search is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Modified at this time or later.
+    pub(crate) from: Millis,
+    /// Modified at this time or earlier.
+    pub(crate) to: Option<Millis>,
+    /// From 1.
+    pub(crate) page: u64,
+}
+
+/// The queries of a watchlist, each with the symbols of its entries.
+pub(crate) fn queries(list: &Watchlist, default: &[String]) -> BTreeMap<Query, Vec<Option<String>>> {
+    let mut queries: BTreeMap<Query, Vec<Option<String>>> = BTreeMap::new();
+    for entry in &list.entries {
+        if let Some(query) = query(entry, default) {
+            let symbols = queries.entry(query).or_default();
+            if !symbols.contains(&entry.symbol) {
+                symbols.push(entry.symbol.clone());
+            }
+        }
+    }
+    queries
+}
+
+/// The query of one entry, if it has a term.
+pub(crate) fn query(entry: &wire::watchlist::Entry, default: &[String]) -> Option<Query> {
+    let term = entry.search_term.as_deref().map(str::trim).filter(|term| !term.is_empty())?;
+    let mut sections = if entry.sections.is_empty() { default.to_vec() } else { entry.sections.clone() };
+    sections.sort();
+    sections.dedup();
+    Some(Query { term: term.to_owned(), sections })
+}
+
+impl Query {
+    /// The address of one page; it holds the key.
+    pub(crate) fn url(&self, base: &Url, key: &str, request: &Request) -> Url {
+        let mut url = base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("search");
+        }
+        let mut pairs = url.query_pairs_mut();
+        pairs.append_pair("q", &self.term);
+        if !self.sections.is_empty() {
+            pairs.append_pair("section", &self.sections.join("|"));
+        }
+        pairs
+            .append_pair("use-date", "last-modified")
+            .append_pair("order-date", "last-modified")
+            .append_pair("order-by", "newest")
+            .append_pair("from-date", &time::rfc3339(request.from.div_euclid(SECOND) * SECOND));
+        if let Some(to) = request.to {
+            pairs.append_pair("to-date", &time::rfc3339((to + SECOND - 1).div_euclid(SECOND) * SECOND));
+        }
+        pairs
+            .append_pair("page", &request.page.to_string())
+            .append_pair("page-size", PAGE_SIZE)
+            .append_pair("show-fields", "headline,lastModified,firstPublicationDate")
+            .append_pair("api-key", key);
+        drop(pairs);
+        url
+    }
+}
+
+impl std::fmt::Display for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}`", self.term)?;
+        if !self.sections.is_empty() {
+            write!(f, " in {}", self.sections.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! A file of articles, played back by publication.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use files::FileError;
+use tokio::task::spawn_blocking;
+use wire::time::{self, Millis};
+use wire::{Article, DeadLetter};
+
+use super::Source;
+use crate::NewsError;
+
+pub(crate) struct Replay {
+    name: String,
+    articles: VecDeque<Article>,
+    length: u64,
+    ends: Option<Millis>,
+    bad_rows: Vec<DeadLetter>,
+}
+
+impl Replay {
+    /// Reads the whole file: its articles need not be in order.
+    pub(crate) async fn open(path: PathBuf) -> Result<Replay, NewsError> {
+        let read = spawn_blocking(move || read(&path)).await;
+        Ok(read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
+    }
+}
+
+fn read(path: &Path) -> Result<Replay, FileError> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let (mut articles, mut bad_rows) = (Vec::new(), Vec::new());
+    for row in files::articles(path)? {
+        match row {
+            Ok(placed) => articles.push(placed.value),
+            Err(bad) => {
+                let source = format!("replay:{name}:{}", bad.line);
+                bad_rows.push(DeadLetter::new(source, bad.reason, &bad.text, time::now()));
+            }
+        }
+    }
+    // Stable: articles of one instant stay in the order of the file.
+    articles.sort_by_key(|article| article.published_timestamp);
+    let ends = articles.last().map(|article| article.published_timestamp);
+    Ok(Replay { name, length: articles.len() as u64, articles: articles.into(), ends, bad_rows })
+}
+
+impl Source for Replay {
+    fn name(&self) -> String {
+        format!("replay of {}", self.name)
+    }
+
+    fn next_before(&mut self, until: Millis) -> Option<Article> {
+        self.articles.pop_front_if(|article| article.published_timestamp < until)
+    }
+
+    fn ends(&self) -> Option<Option<Millis>> {
+        Some(self.ends)
+    }
+
+    fn take_bad_rows(&mut self) -> Vec<DeadLetter> {
+        std::mem::take(&mut self.bad_rows)
+    }
+
+    fn check(&self, written: u64) -> Result<(), NewsError> {
+        if written > self.length {
+            return Err(NewsError::Shorter { file: self.name.clone(), articles: self.length, written });
+        }
+        Ok(())
+    }
+}

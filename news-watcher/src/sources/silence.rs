@@ -1,0 +1,18 @@
+//! No news at all; the clock records are written without it.
+
+use wire::Article;
+use wire::time::Millis;
+
+use super::Source;
+
+pub(crate) struct Silence;
+
+impl Source for Silence {
+    fn name(&self) -> String {
+        "no news".into()
+    }
+
+    fn next_before(&mut self, _until: Millis) -> Option<Article> {
+        None
+    }
+}

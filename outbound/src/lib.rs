@@ -1,0 +1,12 @@
+//! The way out: one TLS configuration, one HTTP client, backoff with full
+//! jitter, and secrets that do not print.
+
+mod backoff;
+mod http;
+mod secret;
+mod tls;
+
+pub use backoff::Backoff;
+pub use http::{HttpFailure, http, retry_after};
+pub use secret::{Secret, redact};
+pub use tls::tls;

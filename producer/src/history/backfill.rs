@@ -1,0 +1,173 @@
+//! History brought into the log on request: stretch by stretch, and where it
+//! was interrupted it goes on with the next one.
+
+use std::sync::Arc;
+
+use wire::Bar;
+use wire::log::{Append, Position, SharedLog, last_records, partition_of};
+use wire::time::{DAY, Millis};
+use wire::topic::STOCK_PRICES;
+
+use super::client::{HistoryClient, HistoryFailure, Stretch};
+use crate::ProducerError;
+use crate::error::Refusal;
+use crate::sources::PolygonConfig;
+use crate::wall::{SharedWall, SystemWall};
+
+/// What is asked for at once: fewer minutes than fit on a page.
+const STRETCH: Millis = 30 * DAY;
+
+/// How far a backfill has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackfillProgress<'a> {
+    /// The symbol at work.
+    pub symbol: &'a str,
+    /// Stretches done, those of earlier runs included.
+    pub done: usize,
+    /// Stretches in all.
+    pub of: usize,
+    /// Bars written in this run.
+    pub bars: u64,
+}
+
+/// What a backfill has brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backfilled {
+    /// Bars written in this run.
+    pub bars: u64,
+    /// Results that were no good bars and went to the dead letters.
+    pub rejected: u64,
+    /// Stretches that an earlier run had brought already.
+    pub skipped: usize,
+}
+
+/// Brings the minute bars of `symbols` whose starts lie in `from..to` into
+/// `log`, marked `polygon-history`, within the calls that the plan allows.
+/// A run of the same symbols and times after an interruption goes on where that
+/// one broke off; a bar that comes twice counts once.
+///
+/// # Errors
+/// When the log fails, or the history refuses or does not answer in the end.
+pub async fn backfill(
+    log: SharedLog,
+    config: PolygonConfig,
+    symbols: &[String],
+    from: Millis,
+    to: Millis,
+    progress: impl FnMut(BackfillProgress<'_>) + Send,
+) -> Result<Backfilled, ProducerError> {
+    backfill_by(Arc::new(SystemWall), log, config, symbols, from, to, progress).await
+}
+
+pub(crate) async fn backfill_by(
+    wall: SharedWall,
+    log: SharedLog,
+    config: PolygonConfig,
+    symbols: &[String],
+    from: Millis,
+    to: Millis,
+    mut progress: impl FnMut(BackfillProgress<'_>) + Send,
+) -> Result<Backfilled, ProducerError> {
+    let client = HistoryClient::new(config, wall)?;
+    let writer = Writer::open(log.clone(), from).await?;
+    let each = stretches(from, to);
+    let (mut brought, mut done, of) = (Backfilled::default(), 0, each.len() * symbols.len());
+    for symbol in symbols {
+        let marks = Marks::of(&log, symbol, from, to).await?;
+        for (from, to) in &each {
+            progress(BackfillProgress { symbol, done, of, bars: brought.bars });
+            if *to <= marks.done {
+                brought.skipped += 1;
+            } else {
+                let stretch = Stretch { symbol: symbol.clone(), from: *from, to: *to };
+                let (bars, rejected) = bring(&client, &writer, &stretch).await?;
+                brought.bars += bars;
+                brought.rejected += rejected;
+                marks.set(&log, *to).await?;
+            }
+            done += 1;
+        }
+        progress(BackfillProgress { symbol, done, of, bars: brought.bars });
+    }
+    Ok(brought)
+}
+
+/// `from..to` in parts that are asked for one by one.
+fn stretches(from: Millis, to: Millis) -> Vec<(Millis, Millis)> {
+    let starts = (0..).map(|i| from + i * STRETCH).take_while(|start| *start < to);
+    starts.map(|start| (start, to.min(start + STRETCH))).collect()
+}
+
+/// Writes the bars of a stretch page by page; returns how many were good and bad.
+async fn bring(
+    client: &HistoryClient,
+    writer: &Writer,
+    stretch: &Stretch,
+) -> Result<(u64, u64), ProducerError> {
+    let (mut bars, mut rejected) = (0, 0);
+    let mut page = client.first_page(stretch).await.map_err(refusal)?;
+    loop {
+        bars += page.bars.len() as u64;
+        rejected += page.letters.len() as u64;
+        let records = page.bars.iter().map(|bar| writer.record(bar));
+        let letters = page.letters.iter().map(wire::DeadLetter::to_append);
+        writer.log.append(records.chain(letters).collect()).await?;
+        match client.page_at(page.next.take(), stretch).await.map_err(refusal)? {
+            Some(next) => page = next,
+            None => return Ok((bars, rejected)),
+        }
+    }
+}
+
+fn refusal(failure: HistoryFailure) -> ProducerError {
+    ProducerError::Polygon(match failure {
+        HistoryFailure::NoAccess(said) | HistoryFailure::Refused(said) => Refusal::History(said),
+        HistoryFailure::Unavailable(said) => Refusal::Unavailable(said),
+    })
+}
+
+/// Writes old bars without moving event time.
+struct Writer {
+    log: SharedLog,
+    /// What each partition states.
+    complete_until: Vec<Millis>,
+}
+
+impl Writer {
+    async fn open(log: SharedLog, from: Millis) -> Result<Writer, ProducerError> {
+        let mut complete_until = Vec::new();
+        for last in last_records(&*log, &STOCK_PRICES).await? {
+            let bar: Option<Bar> = last.and_then(|last| serde_json::from_slice(&last.value).ok());
+            complete_until.push(bar.map_or(from, |bar| bar.complete_until));
+        }
+        Ok(Writer { log, complete_until })
+    }
+
+    fn record(&self, bar: &Bar) -> Append {
+        let partition = partition_of(&bar.symbol, self.log.partitions()) as usize;
+        let complete_until = self.complete_until[partition];
+        Append::json(STOCK_PRICES, &bar.symbol, &Bar { complete_until, ..bar.clone() })
+    }
+}
+
+/// How far an earlier run of the same backfill came, kept with the log as a reader's note.
+struct Marks {
+    reader: String,
+    done: Millis,
+}
+
+impl Marks {
+    async fn of(log: &SharedLog, symbol: &str, from: Millis, to: Millis) -> Result<Marks, ProducerError> {
+        let reader = format!("backfill {symbol} {from} {to}");
+        let notes = log.committed(&reader).await?;
+        let done =
+            notes.iter().filter_map(|position| position.note.parse().ok()).max().unwrap_or(Millis::MIN);
+        Ok(Marks { reader, done })
+    }
+
+    async fn set(&self, log: &SharedLog, done: Millis) -> Result<(), ProducerError> {
+        let mut reader = log.reader(&self.reader, &[STOCK_PRICES]).await?;
+        let position = Position { topic: STOCK_PRICES, partition: 0, offset: 0, note: done.to_string() };
+        Ok(reader.commit(vec![position]).await?)
+    }
+}

@@ -1,0 +1,171 @@
+//! The client of the history: pages, quota, and what to do about each refusal.
+
+use std::time::Duration;
+
+use outbound::{Backoff, HttpFailure, redact, retry_after};
+use reqwest::{Client, Response, StatusCode, Url};
+use wire::time::{MINUTE, Millis};
+
+use super::answer::{self, Page};
+use super::quota::Quota;
+use crate::ProducerError;
+use crate::sources::PolygonConfig;
+use crate::wall::{SharedWall, millis};
+
+/// Attempts at one page before it is given up.
+const TRIES: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Bars on a page; the most that the server takes.
+const LIMIT: &str = "50000";
+
+/// Minute bars of one symbol whose starts lie in `from..to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) symbol: String,
+    pub(crate) from: Millis,
+    pub(crate) to: Millis,
+}
+
+/// Why a page cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HistoryFailure {
+    /// The key has no access to any of it.
+    #[error("the key gives no access to history: {0}")]
+    NoAccess(String),
+    /// This will not be served, however often it is asked for.
+    #[error("the history refuses: {0}")]
+    Refused(String),
+    /// After many attempts.
+    #[error("the history does not answer: {0}")]
+    Unavailable(String),
+}
+
+pub(crate) struct HistoryClient {
+    http: Client,
+    base: Url,
+    config: PolygonConfig,
+    quota: Quota,
+    wall: SharedWall,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Page(Page),
+    /// Worth another one.
+    Again(String),
+    /// The quota of the minute is used up.
+    OverQuota,
+    Failed(HistoryFailure),
+}
+
+impl HistoryClient {
+    pub(crate) fn new(config: PolygonConfig, wall: SharedWall) -> Result<HistoryClient, ProducerError> {
+        let address = |why| ProducerError::Address(config.rest_url.clone(), "history", why);
+        let base = Url::parse(&config.rest_url).map_err(|_| address("write https://api.massive.com"))?;
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            return Err(address("it must start with https://"));
+        }
+        let quota = Quota::new(wall.clone(), config.calls_per_minute);
+        Ok(HistoryClient { http: outbound::http()?, base, config, quota, wall })
+    }
+
+    /// The first page of a stretch; the others follow by [`HistoryClient::page_at`].
+    pub(crate) async fn first_page(&self, stretch: &Stretch) -> Result<Page, HistoryFailure> {
+        let mut url = self.base.clone();
+        let (from, to) = (stretch.from.to_string(), (stretch.to - 1).to_string());
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty();
+            path.extend(["v2", "aggs", "ticker", &stretch.symbol, "range", "1", "minute", &from, &to]);
+        }
+        // Live bars are not adjusted for later splits, so neither is what stands beside them.
+        url.query_pairs_mut().extend_pairs([("adjusted", "false"), ("sort", "asc"), ("limit", LIMIT)]);
+        self.page(url, stretch).await
+    }
+
+    /// The page that another one named as its next.
+    pub(crate) async fn page_at(
+        &self,
+        next: Option<String>,
+        stretch: &Stretch,
+    ) -> Result<Option<Page>, HistoryFailure> {
+        let Some(next) = next else { return Ok(None) };
+        let next = Url::parse(&next).or_else(|_| self.base.join(&next));
+        let next =
+            next.map_err(|_| HistoryFailure::Refused("it names a next page that is no address".into()))?;
+        // Whatever host the answer names, the key goes only where it was set to go.
+        let mut url = self.base.clone();
+        url.set_path(next.path());
+        url.set_query(next.query());
+        self.page(url, stretch).await.map(Some)
+    }
+
+    async fn page(&self, url: Url, stretch: &Stretch) -> Result<Page, HistoryFailure> {
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut over_quota = 0;
+        loop {
+            self.quota.take().await;
+            match self.attempt(url.clone(), stretch).await {
+                Attempt::Page(page) => return Ok(page),
+                Attempt::Failed(failure) => return Err(failure),
+                Attempt::OverQuota if over_quota < TRIES => over_quota += 1,
+                Attempt::OverQuota => {
+                    let said = "its quota is used up by something else, minute after minute";
+                    return Err(HistoryFailure::Unavailable(said.into()));
+                }
+                Attempt::Again(reason) if backoff.tries() + 1 >= TRIES => {
+                    return Err(HistoryFailure::Unavailable(reason));
+                }
+                Attempt::Again(reason) => {
+                    tracing::debug!(reason, "The history is asked again.");
+                    self.wall.until(self.wall.now() + millis(backoff.wait())).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, url: Url, stretch: &Stretch) -> Attempt {
+        let key = self.config.api_key.expose();
+        // What the feed brings from now on is newer than the answer.
+        let asked = self.wall.now();
+        let response = match self.http.get(url).bearer_auth(key).send().await {
+            Ok(response) => response,
+            Err(error) => return Attempt::Again(HttpFailure::from(error).to_string()),
+        };
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let wait = retry_after(response.headers()).map_or(MINUTE, millis);
+            self.quota.close_until(self.wall.now() + wait);
+            return Attempt::OverQuota;
+        }
+        let body = match text(response).await {
+            Ok(body) => body,
+            Err(error) => return Attempt::Again(error.to_string()),
+        };
+        if status.is_success() {
+            return match answer::page(&body, &stretch.symbol, asked) {
+                Ok(page) => Attempt::Page(within(page, stretch)),
+                Err(reason) => Attempt::Again(reason),
+            };
+        }
+        let said = redact(&answer::explanation(&body), &[&self.config.api_key]);
+        match status.as_u16() {
+            401 => Attempt::Failed(HistoryFailure::NoAccess(said)),
+            403 if said.contains("entitled") || said.contains("API Key") || said.contains("API key") => {
+                Attempt::Failed(HistoryFailure::NoAccess(said))
+            }
+            408 | 413 | 499 | 500.. => Attempt::Again(format!("status {status}: {said}")),
+            _ => Attempt::Failed(HistoryFailure::Refused(format!("status {status}: {said}"))),
+        }
+    }
+}
+
+async fn text(response: Response) -> Result<String, HttpFailure> {
+    Ok(response.text().await?)
+}
+
+/// The page without bars that were not asked for.
+fn within(mut page: Page, stretch: &Stretch) -> Page {
+    page.bars.retain(|bar| (stretch.from..stretch.to).contains(&bar.start_timestamp));
+    page
+}

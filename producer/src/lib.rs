@@ -1,0 +1,90 @@
+//! Price sources to the `stock-prices` topic.
+//!
+//! A source derives where it stands from the tail of the topic itself: it goes
+//! through its bars again and the outlet leaves out what each partition
+//! already holds. A new source is a file in `sources/` that implements
+//! [`sources::Source`], and a variant of [`PriceSource`].
+
+mod dead_letters;
+mod error;
+pub mod history;
+mod pace;
+mod sources;
+mod speed;
+#[cfg(test)]
+mod tests;
+mod wall;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use wire::log::SharedLog;
+use wire::outlet::Outlet;
+use wire::status::FINISHED;
+use wire::stop::Stop;
+
+use pace::{Clock, Pace, WallClock};
+use sources::{End, Pulse, Replay, Simulation, Source, run_polygon};
+use wall::SystemWall;
+
+pub use dead_letters::bars_of_letter;
+pub use error::{ProducerError, Refusal};
+pub use sources::PolygonConfig;
+pub use speed::{BadSpeed, Speed};
+
+/// Where prices come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PriceSource {
+    /// A file of bars, played back; it ends with clock records for 24 hours beyond its last bar.
+    Replay {
+        /// CSV, JSON lines or Parquet.
+        file: PathBuf,
+        /// How fast event time passes.
+        speed: Speed,
+    },
+    /// The simulated market; it never ends.
+    Simulate {
+        /// The market's seed.
+        seed: u64,
+        /// How fast event time passes after what an empty topic begins with.
+        speed: Speed,
+        /// The date in New York: an empty topic first gets the last two sessions
+        /// before it, and the hours up to the next opening bell.
+        today: NaiveDate,
+    },
+    /// Polygon's live feed, of what the watchlist in the log names; it never ends.
+    Polygon(PolygonConfig),
+}
+
+/// Brings prices to `stock-prices` until the source has ended or an end is
+/// wished; either wish ends it at once, with everything appended accounted for.
+///
+/// # Errors
+/// When the log fails, the file cannot be read, or the log holds the records of another source.
+pub async fn run(log: SharedLog, source: PriceSource, stop: Stop) -> Result<(), ProducerError> {
+    run_by(Arc::new(WallClock::new()), log, source, stop).await
+}
+
+async fn run_by(
+    clock: Arc<dyn Clock>,
+    log: SharedLog,
+    source: PriceSource,
+    stop: Stop,
+) -> Result<(), ProducerError> {
+    let (speed, source): (Speed, Box<dyn Source>) = match source {
+        PriceSource::Replay { file, speed } => (speed, Box::new(Replay::new(file))),
+        PriceSource::Simulate { seed, speed, today } => (speed, Box::new(Simulation::new(seed, today))),
+        PriceSource::Polygon(config) => {
+            let watchlist = wire::watchlist::follow(log.clone()).await?;
+            return run_polygon(log, config, watchlist, Arc::new(SystemWall), Pulse::default(), stop).await;
+        }
+    };
+    let mut outlet = Outlet::open(log, source.name(), source.is_simulated()).await?;
+    let mut pace = Pace::new(clock, speed, stop);
+    match source.play(&mut outlet, &mut pace).await? {
+        End::Finished => outlet.say(FINISHED).await?,
+        End::Stopped => outlet.say("stopped").await?,
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! The price sources, one file each.
+
+mod polygon;
+mod replay;
+mod simulation;
+
+use async_trait::async_trait;
+use wire::Bar;
+use wire::outlet::Outlet;
+
+use crate::ProducerError;
+use crate::pace::Pace;
+
+pub use polygon::PolygonConfig;
+pub(crate) use polygon::{Pulse, bars as polygon_bars, run as run_polygon, whole_millis};
+pub(crate) use replay::Replay;
+pub(crate) use simulation::Simulation;
+
+/// Why a source brings nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is finite, and everything of it has been written.
+    Finished,
+    /// An end was wished.
+    Stopped,
+}
+
+/// Where prices come from.
+#[async_trait]
+pub(crate) trait Source: Send {
+    /// What it is, in words a person reads.
+    fn name(&self) -> String;
+
+    /// Whether it is no real market.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
+    /// Brings its bars and their clock records to the outlet, in order and at
+    /// the given pace, until it ends or an end is wished.
+    async fn play(self: Box<Self>, outlet: &mut Outlet<Bar>, pace: &mut Pace) -> Result<End, ProducerError>;
+}

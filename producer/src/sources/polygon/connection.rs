@@ -1,0 +1,299 @@
+//! One connection to the feed: it reads as fast as the feed sends, keeps the
+//! subscriptions as the watchlist says, and notices when the feed goes quiet.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+use wire::calendar::{self, Phase};
+use wire::time::{MINUTE, Millis, SECOND};
+
+use crate::error::Refusal;
+
+use super::event::{self, Event};
+use super::session::{Ended, Session, Signal};
+use super::subscriptions::{Subscriptions, wanted};
+use super::verdict::{Verdict, verdict};
+
+/// How long opening, and sending a request, may take.
+const IO: Duration = Duration::from_secs(15);
+/// The longest message that is read.
+const LONGEST: usize = 16 << 20;
+/// How long the feed may take to accept the key.
+const AUTH: Millis = 15 * SECOND;
+/// How long after the first request the acknowledgements may hold up the filling of holes.
+const SETTLE: Millis = 10 * SECOND;
+/// A connection that has been open so long and brought something is a good one.
+const USEFUL: Millis = 10 * SECOND;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Opens a connection.
+pub(super) async fn open(url: &str) -> Result<Socket, String> {
+    let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
+    let connector = Connector::Rustls(outbound::tls());
+    let opening = connect_async_tls_with_config(url, Some(config), true, Some(connector));
+    match timeout(IO, opening).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(error)) => Err(format!("the feed cannot be reached: {error}")),
+        Err(_) => Err("the feed does not answer".into()),
+    }
+}
+
+/// A connection in use.
+pub(super) struct Connection<'a> {
+    session: &'a mut Session,
+    socket: Socket,
+    subscriptions: Subscriptions,
+    opened: Millis,
+    authenticated: bool,
+    /// The first requests have been sent at …
+    asked: Option<Millis>,
+    /// … and what comes from now on is the whole feed.
+    up: bool,
+    /// Any sign of life.
+    heard: Instant,
+    pinged: Instant,
+    /// The last minute bar, else the opening.
+    data: Millis,
+    brought: bool,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(session: &'a mut Session, socket: Socket) -> Connection<'a> {
+        let now = session.wall.now();
+        Connection {
+            session,
+            socket,
+            subscriptions: Subscriptions::default(),
+            opened: now,
+            authenticated: false,
+            asked: None,
+            up: false,
+            heard: Instant::now(),
+            pinged: Instant::now(),
+            data: now,
+            brought: false,
+        }
+    }
+
+    /// Attends to the connection until it ends.
+    pub(super) async fn attend(mut self) -> Ended {
+        match self.go_on().await {
+            Err(ended) => {
+                let _ = timeout(Duration::from_secs(1), self.socket.close(None)).await;
+                ended
+            }
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn go_on(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let key = self.session.config.api_key.expose().to_owned();
+        self.send(Message::text(json!({"action": "auth", "params": key}).to_string())).await?;
+        let wall = self.session.wall.clone();
+        loop {
+            let (wake, pulse) = (self.wake(), self.pulse());
+            tokio::select! {
+                message = self.socket.next() => self.take(message).await?,
+                changed = self.session.watchlist.changed(), if self.authenticated && self.session.list_lives => {
+                    self.session.list_lives = changed.is_ok();
+                    self.subscribe().await?;
+                }
+                () = wall.until(wake) => {}
+                () = sleep_until(pulse) => {}
+            }
+            self.look_around(wall.now()).await?;
+        }
+    }
+
+    async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
+        let now = self.session.wall.now();
+        self.heard = Instant::now();
+        match message {
+            Some(Ok(Message::Text(text))) => self.take_text(text, now).await,
+            Some(Ok(Message::Binary(bytes))) => {
+                self.session.say(Signal::Binary { received: now, bytes }).await
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let why = frame.map_or("without a reason".into(), |frame| {
+                    format!("with code {} {}", u16::from(frame.code), frame.reason)
+                });
+                Err(Ended::Lost(format!("the feed closed the connection {}", why.trim_end())))
+            }
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(Ended::Lost(format!("the connection broke: {error}"))),
+            None => Err(Ended::Lost("the feed dropped the connection".into())),
+        }
+    }
+
+    /// Bars are read elsewhere; here only what concerns the connection.
+    async fn take_text(&mut self, text: Utf8Bytes, now: Millis) -> Result<(), Ended> {
+        if text.contains("\"AM\"") {
+            self.data = now;
+            self.brought = true;
+            self.session.mute_patience.reset();
+        }
+        if text.contains("\"status\"") {
+            for event in event::split(&text).unwrap_or_default() {
+                if let Event::Status(status) = event::read(event.get(), now) {
+                    self.obey(verdict(&status)).await?;
+                }
+            }
+        }
+        self.session.frame(now, text).await
+    }
+
+    async fn obey(&mut self, verdict: Verdict) -> Result<(), Ended> {
+        match verdict {
+            Verdict::Authenticated if !self.authenticated => {
+                self.authenticated = true;
+                self.subscribe().await?;
+            }
+            Verdict::Subscribed(pair) => {
+                self.brought = true;
+                self.subscriptions.acknowledge(&pair);
+            }
+            Verdict::NotAuthorized if !self.subscriptions.any_acknowledged() => {
+                return Err(Ended::Final(Refusal::Topic));
+            }
+            Verdict::NotAuthorized => {
+                tracing::warn!("The key's plan does not have some of the symbols that are watched.");
+            }
+            Verdict::TryAgain(reason) => return Err(Ended::Lost(reason)),
+            Verdict::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
+            Verdict::Final(refusal) => return Err(Ended::Final(refusal)),
+            Verdict::Authenticated | Verdict::Unsubscribed(_) | Verdict::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Asks for what the watchlist has come to hold, and no more for what it holds no longer.
+    async fn subscribe(&mut self) -> Result<(), Ended> {
+        let now = self.session.wall.now();
+        let wanted: BTreeSet<String> = wanted(&self.session.watchlist.borrow_and_update());
+        if self.subscriptions.is_empty() {
+            self.data = now;
+        }
+        self.asked.get_or_insert(now);
+        for request in self.subscriptions.change_to(wanted, now) {
+            self.send(Message::text(request)).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what has become due.
+    async fn look_around(&mut self, now: Millis) -> Result<(), Ended> {
+        if !self.authenticated && now >= self.opened + AUTH {
+            return Err(Ended::Lost("the feed neither accepts nor refuses the key".into()));
+        }
+        if self.heard.elapsed() >= self.session.pulse.silent {
+            return Err(Ended::Lost("the feed gives no sign of life, not even to pings".into()));
+        }
+        if self.session.is_mute(now, self.data) && !self.subscriptions.is_empty() {
+            let waited = (now - self.data) / MINUTE;
+            self.session.mute_patience.grow();
+            return Err(Ended::Lost(format!(
+                "no bar of any symbol for {waited} minutes while the market is open"
+            )));
+        }
+        if self.pinged.elapsed() >= self.session.pulse.ping {
+            self.pinged = Instant::now();
+            self.send(Message::Ping(Vec::new().into())).await?;
+        }
+        if self.brought && now >= self.opened + USEFUL {
+            self.session.backoff.reset();
+        }
+        let settled =
+            self.asked.is_some_and(|asked| self.subscriptions.is_settled() || now >= asked + SETTLE);
+        if settled && !self.up {
+            self.up = true;
+            self.session.say(Signal::Up { at: now }).await?;
+        }
+        let overdue = self.subscriptions.overdue(now);
+        if !overdue.is_empty() {
+            self.session.say(Signal::Unacknowledged(overdue)).await?;
+        }
+        Ok(())
+    }
+
+    /// When the link must be looked after next.
+    fn pulse(&self) -> Instant {
+        (self.heard + self.session.pulse.silent).min(self.pinged + self.session.pulse.ping)
+    }
+
+    /// When to look around next, if nothing happens before.
+    fn wake(&self) -> Millis {
+        let mut times = vec![self.data + self.session.mute_patience.0];
+        if !self.authenticated {
+            times.push(self.opened + AUTH);
+        }
+        if let (Some(asked), false) = (self.asked, self.up) {
+            times.push(asked + SETTLE);
+        }
+        times.extend(self.subscriptions.deadline());
+        let now = self.session.wall.now();
+        times.into_iter().filter(|at| *at > now).min().unwrap_or(now + MINUTE)
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Ended> {
+        match timeout(IO, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Ended::Lost(format!("the connection broke: {error}"))),
+            Err(_) => Err(Ended::Lost("the feed takes no requests".into())),
+        }
+    }
+}
+
+/// How a link is told to be alive. It is a matter of the network and of real
+/// time, whatever time the market has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pulse {
+    /// How often the feed is asked for a sign of life …
+    pub(crate) ping: Duration,
+    /// … and how long it may give none.
+    pub(crate) silent: Duration,
+}
+
+impl Default for Pulse {
+    fn default() -> Pulse {
+        Pulse { ping: Duration::from_secs(20), silent: Duration::from_secs(50) }
+    }
+}
+
+/// How long the feed may bring no bar while the market is open: an illiquid
+/// list may be silent for good, so each time in vain doubles the patience.
+#[derive(Debug)]
+pub(super) struct MutePatience(Millis);
+
+impl MutePatience {
+    const FIRST: Millis = 5 * MINUTE;
+    const LONGEST: Millis = 80 * MINUTE;
+
+    pub(super) fn new() -> MutePatience {
+        MutePatience(Self::FIRST)
+    }
+
+    fn reset(&mut self) {
+        self.0 = Self::FIRST;
+    }
+
+    fn grow(&mut self) {
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+}
+
+impl Session {
+    /// Whether bars ought to have come since `data`: the market was open all the while.
+    fn is_mute(&self, now: Millis, data: Millis) -> bool {
+        let patience = self.mute_patience.0;
+        let is_open = |at: Millis| calendar::phase(at - self.delay()) == Phase::Regular;
+        now - data >= patience && is_open(now) && is_open(now - patience)
+    }
+}

@@ -1,0 +1,199 @@
+//! What a frame of the feed says: several events of several kinds, each read
+//! for itself, so that a bad one costs nothing but itself.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wire::time::{MINUTE, Millis};
+use wire::{Bar, Source};
+
+/// One event.
+#[derive(Debug, PartialEq)]
+pub(super) enum Event<'a> {
+    /// A minute bar that passed its check.
+    Bar(Box<Bar>),
+    /// A word about the connection.
+    Status(Status<'a>),
+    /// A kind that is not asked for.
+    Other,
+    /// What is no good event, with the reason.
+    Bad(String),
+}
+
+/// A word about the connection.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Status<'a> {
+    #[serde(borrow, default)]
+    pub(super) status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) message: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow)]
+    ev: Cow<'a, str>,
+}
+
+/// Every number is a double on this wire, times and volumes included.
+#[derive(Deserialize)]
+struct MinuteAggregate<'a> {
+    #[serde(borrow)]
+    sym: Cow<'a, str>,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: f64,
+    s: f64,
+    e: Option<f64>,
+    vw: Option<f64>,
+    av: Option<f64>,
+    op: Option<f64>,
+    a: Option<f64>,
+    z: Option<f64>,
+    otc: Option<bool>,
+}
+
+/// The events of a frame, unread.
+///
+/// # Errors
+/// When it is neither an array nor an object in JSON.
+pub(super) fn split(frame: &str) -> Result<Vec<&RawValue>, String> {
+    let one = frame.trim_start().starts_with('{');
+    let events =
+        if one { serde_json::from_str(frame).map(|one| vec![one]) } else { serde_json::from_str(frame) };
+    events.map_err(|error| format!("the frame is no JSON array of events: {error}"))
+}
+
+/// Reads one event that was received at `received`.
+pub(super) fn read(event: &str, received: Millis) -> Event<'_> {
+    let kind = match serde_json::from_str::<Kind<'_>>(event) {
+        Ok(kind) => kind,
+        Err(error) => return Event::Bad(format!("the event has no kind `ev`: {error}")),
+    };
+    match &*kind.ev {
+        "AM" => read_bar(event, received).map_or_else(Event::Bad, |bar| Event::Bar(Box::new(bar))),
+        "status" => match serde_json::from_str(event) {
+            Ok(status) => Event::Status(status),
+            Err(error) => Event::Bad(format!("the status cannot be read: {error}")),
+        },
+        _ => Event::Other,
+    }
+}
+
+/// The bars of a frame or an event by itself.
+///
+/// # Errors
+/// The first event that is no good minute bar.
+pub(crate) fn bars(text: &str, received: Millis) -> Result<Vec<Bar>, String> {
+    let mut bars = Vec::new();
+    for event in split(text)? {
+        match read(event.get(), received) {
+            Event::Bar(bar) => bars.push(*bar),
+            Event::Bad(reason) => return Err(reason),
+            Event::Status(_) | Event::Other => {}
+        }
+    }
+    if bars.is_empty() { Err("it holds no minute bar".into()) } else { Ok(bars) }
+}
+
+fn read_bar(event: &str, received: Millis) -> Result<Bar, String> {
+    let read: MinuteAggregate<'_> =
+        serde_json::from_str(event).map_err(|error| format!("the minute bar cannot be read: {error}"))?;
+    let start = whole_millis(read.s)?;
+    let bar = Bar {
+        symbol: read.sym.into_owned(),
+        open: read.o,
+        high: read.h,
+        low: read.l,
+        close: read.c,
+        vwap: read.vw,
+        volume: read.v,
+        accumulated_volume: read.av,
+        official_open_price: read.op,
+        aggregate_vwap: read.a,
+        average_size: read.z,
+        start_timestamp: start,
+        end_timestamp: read.e.map_or(Ok(start.saturating_add(MINUTE)), whole_millis)?,
+        otc: read.otc,
+        source: Source::Polygon,
+        received_timestamp: received,
+        complete_until: 0,
+        position: None,
+    };
+    bar.check().map_err(|bad| bad.to_string())?;
+    Ok(bar)
+}
+
+/// A time in whole milliseconds, which may be written as `12.0`.
+pub(crate) fn whole_millis(value: f64) -> Result<Millis, String> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() < EXACT {
+        Ok(value as Millis)
+    } else {
+        Err(format!("{value} is no time in epoch milliseconds"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"ev":"AM","sym":"AAPL","v":12.5,"o":10,"c":10.5,"h":11,"l":9,"s":1380873960000,"e":1380874020000.0}"#;
+
+    fn bar(text: &str) -> Bar {
+        match read(text, 7) {
+            Event::Bar(bar) => *bar,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point_and_optional_keys_may_be_missing_or_null() {
+        let plain = bar(GOOD);
+        assert_eq!(
+            (plain.volume, plain.end_timestamp, plain.received_timestamp),
+            (12.5, 1_380_874_020_000, 7)
+        );
+        assert_eq!((plain.average_size, plain.otc), (None, None));
+        let more = GOOD.replacen('{', r#"{"z":12.0,"a":null,"otc":true,"dv":"4.5","new":{"x":[1]},"#, 1);
+        assert_eq!((bar(&more).average_size, bar(&more).otc), (Some(12.0), Some(true)));
+        let without_end = GOOD.replace(r#","e":1380874020000.0"#, "");
+        assert_eq!(bar(&without_end).end_timestamp, 1_380_874_020_000);
+    }
+
+    #[test]
+    fn what_is_no_good_event_is_told_with_its_reason() {
+        for (text, said) in [
+            ("7", "no kind"),
+            (r#"{"sym":"AAPL"}"#, "no kind `ev`"),
+            (r#"{"ev":"AM","sym":"AAPL"}"#, "missing field `o`"),
+            (&GOOD.replace("12.5", "null"), "cannot be read"),
+            (&GOOD.replace("12.5", "-1"), "volume is -1"),
+            (&GOOD.replace("AAPL", "~clock0"), "clock records"),
+            (&GOOD.replace("1380873960000,", "1380873960000.5,"), "no time in epoch milliseconds"),
+            (&GOOD.replace("1380873960000,", "1e300,"), "no time in epoch milliseconds"),
+        ] {
+            match read(text, 7) {
+                Event::Bad(reason) => assert!(reason.contains(said), "{reason}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_that_are_not_asked_for_are_let_pass_even_where_their_keys_mean_something_else() {
+        let trade = r#"{"ev":"T","sym":"AAPL","s":3,"c":[14,41],"z":3}"#;
+        assert_eq!(read(trade, 7), Event::Other);
+    }
+
+    #[test]
+    fn a_frame_is_an_array_or_one_event() {
+        assert_eq!(split(&format!("[{GOOD}, {GOOD}]")).unwrap().len(), 2);
+        assert_eq!(split(GOOD).unwrap().len(), 1);
+        assert!(split("[{\"ev\":").unwrap_err().contains("no JSON array"));
+        assert!(split("hello").is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! Which gaps stand recorded: they grow while nothing can be done, and end
+//! filled or for good.
+
+use std::collections::BTreeMap;
+
+use wire::Gap;
+use wire::calendar;
+use wire::time::Millis;
+
+/// The reason of a gap that is none any more.
+pub(super) const FILLED: &str = "filled from history";
+
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    open: BTreeMap<String, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    gap: Gap,
+    /// How far it has been recorded.
+    recorded: Millis,
+}
+
+impl Gaps {
+    /// Bars of `from..to` are missing for now. A gap is recorded at first and
+    /// whenever it has grown by an eighth.
+    pub(super) fn grow(&mut self, gap: Gap) -> Option<Gap> {
+        let Some(open) = self.open.get_mut(&gap.symbol) else {
+            self.open.insert(gap.symbol.clone(), Open { recorded: gap.to, gap: gap.clone() });
+            return Some(gap);
+        };
+        open.gap.to = open.gap.to.max(gap.to);
+        open.gap.reason = gap.reason;
+        let recorded = open.recorded - open.gap.from;
+        if open.gap.to - open.recorded < (recorded / 8).max(1) {
+            return None;
+        }
+        open.recorded = open.gap.to;
+        Some(open.gap.clone())
+    }
+
+    /// Nothing of `symbol` is missing any more: what was missing in the end,
+    /// where that is not recorded, and then nothing.
+    pub(super) fn fill(&mut self, symbol: &str) -> Vec<Gap> {
+        let Some(Open { gap, recorded }) = self.open.remove(symbol) else { return Vec::new() };
+        let filled = Gap { to: gap.from, reason: FILLED.into(), ..gap.clone() };
+        if gap.to > recorded { vec![gap, filled] } else { vec![filled] }
+    }
+
+    /// What is missing stays so.
+    pub(super) fn give_up(&mut self, gap: Gap) -> Gap {
+        match self.open.remove(&gap.symbol) {
+            Some(open) => Gap { from: open.gap.from.min(gap.from), to: open.gap.to.max(gap.to), ..gap },
+            None => gap,
+        }
+    }
+}
+
+/// Whether there may be bars of `symbol` between `from` and `to`. Symbols of
+/// other markets than stocks, such as `X:BTCUSD`, trade at any time.
+pub(super) fn trades(symbol: &str, from: Millis, to: Millis) -> bool {
+    if from >= to || symbol.contains(':') {
+        return from < to;
+    }
+    let dates = calendar::date_of(from).iter_days().take_while(|date| *date <= calendar::date_of(to));
+    let mut sessions = dates.filter_map(calendar::session);
+    sessions.any(|day| day.pre_open < to && from < day.post_close)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::time::{HOUR, MINUTE, parse};
+
+    fn gap(to: Millis) -> Gap {
+        Gap { symbol: "AAPL".into(), from: 0, to, reason: "down".into() }
+    }
+
+    #[test]
+    fn a_growing_gap_is_recorded_each_time_it_has_grown_by_an_eighth() {
+        let mut gaps = Gaps::default();
+        let recorded: Vec<_> = (1..=30).filter_map(|minute| gaps.grow(gap(minute * MINUTE))).collect();
+        let ends: Vec<_> = recorded.iter().map(|gap| gap.to / MINUTE).collect();
+        assert_eq!(ends, [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17, 20, 23, 26, 30]);
+        gaps.grow(gap(31 * MINUTE));
+        let last = gaps.fill("AAPL");
+        assert_eq!((last[0].to, last[1].is_filled(), last[1].from), (31 * MINUTE, true, 0));
+        assert!(gaps.fill("AAPL").is_empty());
+        assert_eq!(gaps.give_up(gap(MINUTE)), gap(MINUTE));
+    }
+
+    #[test]
+    fn nothing_is_missing_of_a_closed_market() {
+        let at = |text: &str| parse(text).unwrap();
+        let (friday, saturday) = (at("2026-11-21T01:30:00Z"), at("2026-11-21T15:00:00Z"));
+        assert!(!trades("AAPL", friday, saturday));
+        assert!(trades("X:BTCUSD", friday, saturday));
+        assert!(trades("AAPL", friday - HOUR, saturday));
+        assert!(trades("AAPL", saturday, at("2026-11-23T09:01:00Z")));
+        assert!(!trades("AAPL", at("2026-11-20T15:00:00Z"), at("2026-11-20T15:00:00Z")));
+    }
+}

@@ -1,0 +1,231 @@
+//! Holes in what was received: what to ask of history after a start or a
+//! reconnect, and what of it remains a gap.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wire::Gap;
+use wire::time::{DAY, MINUTE, Millis, minute_of};
+use wire::watchlist::EVERY_SYMBOL;
+
+use crate::history::{HistoryClient, Stretch};
+use crate::wall::SharedWall;
+
+use super::PolygonConfig;
+use super::completeness::Hole;
+use super::fill::Fill;
+use super::gaps::{FILLED, Gaps, trades};
+use super::known::Known;
+
+/// Bars are corrected for so long after their end.
+const CORRECTIONS: Millis = 15 * MINUTE;
+/// History is asked no further back: what fits on one page.
+const FURTHEST: Millis = 30 * DAY;
+
+pub(super) struct Holes {
+    config: Arc<PolygonConfig>,
+    wall: SharedWall,
+    history: Arc<HistoryClient>,
+    /// Why history is not asked any more.
+    no_access: Option<String>,
+    pub(super) fill: Option<Fill>,
+    /// The end of what is being filled.
+    to: Millis,
+    /// Symbols that were filled since the hole opened, with the time up to which.
+    sound: HashMap<String, Millis>,
+    gaps: Gaps,
+    /// Whether a wildcard has symbols that the quota does not reach.
+    beyond_quota: bool,
+    /// Symbols to be filled after what is being filled now.
+    later: Vec<String>,
+    /// Gaps of earlier runs, to be tried once after each start and reconnect.
+    earlier: Vec<Gap>,
+    earlier_tried: bool,
+}
+
+impl Holes {
+    pub(super) fn new(
+        config: Arc<PolygonConfig>,
+        wall: SharedWall,
+        history: Arc<HistoryClient>,
+        earlier: Vec<Gap>,
+    ) -> Holes {
+        Holes {
+            config,
+            wall,
+            history,
+            no_access: None,
+            fill: None,
+            to: Millis::MIN,
+            sound: HashMap::new(),
+            gaps: Gaps::default(),
+            beyond_quota: false,
+            later: Vec::new(),
+            earlier,
+            earlier_tried: false,
+        }
+    }
+
+    /// The feed is up since `at`: begins to fill `hole`. Returns the gaps that
+    /// are certain already; without a fill, the hole is as good as it gets.
+    pub(super) fn begin(&mut self, at: Millis, hole: Hole, listed: &[String], known: &Known) -> Vec<Gap> {
+        let to = minute_of(at - self.config.delay());
+        self.to = to;
+        self.later.clear();
+        self.earlier_tried = false;
+        let symbols = self.symbols(listed, known);
+        if let Some(reason) = self.no_access.clone() {
+            return self.give_up_all(hole, listed, &reason);
+        }
+        let stretches: Vec<_> =
+            symbols.iter().filter_map(|symbol| self.stretch(symbol, hole, to, known)).collect();
+        if !stretches.is_empty() {
+            self.start(stretches);
+        }
+        Vec::new()
+    }
+
+    /// Fills what is missing of `symbols`, which have come back to the watchlist,
+    /// and the gaps of earlier runs.
+    pub(super) fn begin_late(&mut self, symbols: &[String], listed: &[String], known: &Known) {
+        if self.no_access.is_some() {
+            return;
+        }
+        if self.fill.is_some() {
+            return self.later.extend_from_slice(symbols);
+        }
+        let to = minute_of(self.wall.now() - self.config.delay());
+        let since_last = |symbol: &String| {
+            let from = (known.last(symbol)? + MINUTE).max(to - FURTHEST);
+            (from < to).then(|| Stretch { symbol: symbol.clone(), from, to })
+        };
+        let mut stretches: Vec<_> = symbols.iter().filter_map(since_last).collect();
+        if !self.earlier_tried {
+            self.earlier_tried = true;
+            let earlier = self.earlier.iter().filter(|gap| listed.contains(&gap.symbol));
+            stretches.extend(earlier.map(stretch_of));
+        }
+        if !stretches.is_empty() {
+            self.to = to;
+            self.start(stretches);
+        }
+    }
+
+    fn start(&mut self, stretches: Vec<Stretch>) {
+        // The history has a minute no earlier than the feed.
+        let ready = self.to + self.config.lag();
+        self.fill = Some(Fill::start(self.history.clone(), self.wall.clone(), stretches, ready));
+    }
+
+    /// The symbols to ask for; of a wildcard, the busiest that the quota reaches in time.
+    fn symbols(&mut self, listed: &[String], known: &Known) -> Vec<String> {
+        let mut symbols: Vec<_> = listed.iter().filter(|symbol| *symbol != EVERY_SYMBOL).cloned().collect();
+        self.beyond_quota = false;
+        if listed.iter().any(|symbol| symbol == EVERY_SYMBOL) {
+            let others =
+                known.busiest().into_iter().filter(|symbol| !listed.iter().any(|known| known == symbol));
+            let others: Vec<_> = others.map(str::to_owned).collect();
+            let wait = self.config.fill_wait.as_secs() / 60;
+            let calls = u64::from(self.config.calls_per_minute) * wait;
+            let room = usize::try_from(calls).unwrap_or(usize::MAX).saturating_sub(symbols.len());
+            // A feed of which nothing is known yet cannot be filled either.
+            self.beyond_quota = others.is_empty() || others.len() > room;
+            symbols.extend(others.into_iter().take(room));
+        }
+        symbols
+    }
+
+    /// What to ask of a symbol: since its last bar, and what may have been corrected meanwhile.
+    fn stretch(&self, symbol: &str, hole: Hole, to: Millis, known: &Known) -> Option<Stretch> {
+        let missing = self.missing_from(symbol, hole);
+        let last = known.last(symbol);
+        if last.is_none() && missing >= to {
+            return None;
+        }
+        let after_last = last.map_or(missing, |last| last + MINUTE);
+        let from = after_last.min(missing - CORRECTIONS).max(to - FURTHEST);
+        (from < to).then(|| Stretch { symbol: symbol.to_owned(), from, to })
+    }
+
+    fn missing_from(&self, symbol: &str, hole: Hole) -> Millis {
+        self.sound.get(symbol).map_or(hole.from, |sound| hole.from.max(*sound))
+    }
+
+    /// A stretch has been filled.
+    pub(super) fn done(&mut self, stretch: &Stretch) -> Vec<Gap> {
+        if let Some(tried) = self.earlier.iter().position(|gap| stretch_of(gap) == *stretch) {
+            let gap = self.earlier.swap_remove(tried);
+            return vec![Gap { to: gap.from, reason: FILLED.into(), ..gap }];
+        }
+        self.sound.insert(stretch.symbol.clone(), self.to);
+        self.gaps.fill(&stretch.symbol)
+    }
+
+    /// A symbol cannot be filled.
+    pub(super) fn failed(&mut self, symbol: &str, hole: Option<Hole>, reason: &str) -> Vec<Gap> {
+        let Some(hole) = hole else { return Vec::new() };
+        let from = self.missing_from(symbol, hole);
+        self.sound.insert(symbol.to_owned(), self.to);
+        self.lasting(symbol, from, reason)
+    }
+
+    /// History is closed to this key; says so once.
+    pub(super) fn no_access(&mut self, hole: Option<Hole>, listed: &[String], reason: &str) -> Vec<Gap> {
+        tracing::warn!(
+            reason,
+            "The Polygon key has no access to history: what the feed misses stays missing and is recorded as gaps."
+        );
+        self.no_access = Some(reason.to_owned());
+        hole.map(|hole| self.give_up_all(hole, listed, reason)).unwrap_or_default()
+    }
+
+    fn give_up_all(&mut self, hole: Hole, listed: &[String], reason: &str) -> Vec<Gap> {
+        let reason = format!("the feed was down, and the key has no access to history: {reason}");
+        listed.iter().flat_map(|symbol| self.failed(symbol, Some(hole), &reason)).collect()
+    }
+
+    /// Everything that could be filled has been; what remains is recorded.
+    pub(super) fn finish(&mut self, hole: Option<Hole>, listed: &[String], known: &Known) -> Vec<Gap> {
+        self.fill = None;
+        self.sound.clear();
+        let gaps = self.finish_wildcard(hole, listed);
+        let later = std::mem::take(&mut self.later);
+        self.begin_late(&later, listed, known);
+        gaps
+    }
+
+    fn finish_wildcard(&mut self, hole: Option<Hole>, listed: &[String]) -> Vec<Gap> {
+        let wildcard = listed.iter().any(|symbol| symbol == EVERY_SYMBOL);
+        let Some(hole) = hole.filter(|_| wildcard) else { return Vec::new() };
+        if !self.beyond_quota {
+            return self.gaps.fill(EVERY_SYMBOL);
+        }
+        let reason = "the feed was down, and the quota of history did not reach all symbols";
+        self.lasting(EVERY_SYMBOL, hole.from, reason)
+    }
+
+    fn lasting(&mut self, symbol: &str, from: Millis, reason: &str) -> Vec<Gap> {
+        if !trades(symbol, from, self.to) {
+            return self.gaps.fill(symbol);
+        }
+        let gap = Gap { symbol: symbol.to_owned(), from, to: self.to, reason: reason.to_owned() };
+        vec![self.gaps.give_up(gap)]
+    }
+
+    /// Time goes on to `until` over an open hole: the gaps that this makes.
+    pub(super) fn pass(&mut self, hole: Hole, until: Millis, listed: &[String], reason: &str) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for symbol in listed {
+            let from = self.missing_from(symbol, hole);
+            if trades(symbol, from, until) {
+                let gap = Gap { symbol: symbol.clone(), from, to: until, reason: reason.to_owned() };
+                gaps.extend(self.gaps.grow(gap));
+            }
+        }
+        gaps
+    }
+}
+
+fn stretch_of(gap: &Gap) -> Stretch {
+    Stretch { symbol: gap.symbol.clone(), from: gap.from, to: gap.to }
+}

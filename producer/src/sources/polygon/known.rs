@@ -1,0 +1,133 @@
+//! The bars that the log has had lately, so that a repeat is not written again
+//! and a correction is told from a first version.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wire::time::Millis;
+use wire::{Bar, Source};
+
+/// What a bar is to those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Novelty {
+    /// The first of its symbol and start.
+    New,
+    /// Another version of a bar that is there.
+    Correction,
+    /// The same again.
+    Repeat,
+}
+
+/// Prices and volume, bit by bit; and the average price, which may be unknown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    figures: [u64; 5],
+    vwap: Option<u64>,
+    received: Millis,
+}
+
+struct Symbol {
+    last: Millis,
+    recent: BTreeMap<Millis, Version>,
+}
+
+impl Symbol {
+    fn none() -> Symbol {
+        Symbol { last: Millis::MIN, recent: BTreeMap::new() }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Known {
+    symbols: HashMap<String, Symbol>,
+}
+
+impl Known {
+    /// Remembers a bar and says what it is.
+    pub(super) fn take(&mut self, bar: &Bar) -> Novelty {
+        let symbol = self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none);
+        symbol.last = symbol.last.max(bar.start_timestamp);
+        let version = Version::of(bar);
+        let from_history = bar.source == Source::PolygonHistory;
+        let held = symbol.recent.get(&bar.start_timestamp);
+        if from_history && held.is_some_and(|held| held.received >= version.received) {
+            // The feed has brought a version since history was asked.
+            return Novelty::Repeat;
+        }
+        match symbol.recent.insert(bar.start_timestamp, version) {
+            None => Novelty::New,
+            Some(before) if before.is(&version) => Novelty::Repeat,
+            Some(_) => Novelty::Correction,
+        }
+    }
+
+    /// Remembers a bar of the log, read from its end; versions only from `since` on.
+    pub(super) fn recall(&mut self, bar: &Bar, since: Millis) {
+        let symbol = self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none);
+        symbol.last = symbol.last.max(bar.start_timestamp);
+        if bar.start_timestamp >= since {
+            symbol.recent.entry(bar.start_timestamp).or_insert_with(|| Version::of(bar));
+        }
+    }
+
+    /// The last start of a symbol.
+    pub(super) fn last(&self, symbol: &str) -> Option<Millis> {
+        self.symbols.get(symbol).map(|symbol| symbol.last)
+    }
+
+    /// Every symbol, those with the most bars lately first.
+    pub(super) fn busiest(&self) -> Vec<&str> {
+        let mut symbols: Vec<_> = self.symbols.iter().collect();
+        symbols.sort_by_key(|(name, symbol)| (std::cmp::Reverse(symbol.recent.len()), *name));
+        symbols.into_iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Forgets bars that start before `before`; the last start of each symbol stays.
+    pub(super) fn forget(&mut self, before: Millis) {
+        for symbol in self.symbols.values_mut() {
+            if symbol.recent.first_key_value().is_some_and(|(first, _)| *first < before) {
+                symbol.recent = symbol.recent.split_off(&before);
+            }
+        }
+    }
+}
+
+impl Version {
+    fn of(bar: &Bar) -> Version {
+        let figures = [bar.open, bar.high, bar.low, bar.close, bar.volume].map(f64::to_bits);
+        Version { figures, vwap: bar.vwap.map(f64::to_bits), received: bar.received_timestamp }
+    }
+
+    fn is(&self, other: &Version) -> bool {
+        let vwap = self.vwap.zip(other.vwap).is_none_or(|(one, other)| one == other);
+        self.figures == other.figures && vwap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(start: Millis, close: f64) -> Bar {
+        Bar { symbol: "AAPL".into(), close, vwap: None, start_timestamp: start, ..wire::clock::bar(0, 0) }
+    }
+
+    #[test]
+    fn repeats_and_corrections_are_told_from_first_versions() {
+        let mut known = Known::default();
+        assert_eq!(known.take(&bar(60, 1.0)), Novelty::New);
+        assert_eq!(known.take(&bar(60, 1.0)), Novelty::Repeat);
+        assert_eq!(known.take(&Bar { vwap: Some(2.0), ..bar(60, 1.0) }), Novelty::Repeat);
+        assert_eq!(known.take(&bar(60, 1.5)), Novelty::Correction);
+        assert_eq!(known.take(&bar(0, 1.0)), Novelty::New);
+        assert_eq!(known.last("AAPL"), Some(60));
+        let asked_before = Bar { source: Source::PolygonHistory, ..bar(60, 1.0) };
+        assert_eq!(known.take(&asked_before), Novelty::Repeat);
+        assert_eq!(known.take(&Bar { received_timestamp: 1, ..asked_before }), Novelty::Correction);
+        assert_eq!(known.take(&Bar { received_timestamp: 2, ..bar(60, 1.5) }), Novelty::Correction);
+        known.forget(60);
+        assert_eq!(known.take(&bar(0, 1.0)), Novelty::New);
+        assert_eq!(known.take(&bar(60, 1.5)), Novelty::Repeat);
+        known.forget(1_000);
+        assert_eq!((known.last("AAPL"), known.last("MSFT")), (Some(60), None));
+    }
+}

@@ -1,0 +1,155 @@
+//! The feed across its connections: when to connect again, and when never.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use outbound::Backoff;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use wire::time::{Millis, SECOND};
+use wire::watchlist::Watchlist;
+
+use crate::error::Refusal;
+use crate::wall::{SharedWall, millis};
+
+use super::PolygonConfig;
+use super::connection::{self, Connection, MutePatience, Pulse};
+
+/// Waits between connections.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long to stay away where another connection uses the key.
+const COOL_DOWN: Millis = 60 * SECOND;
+/// Signals that wait to be read …
+pub(super) const QUEUE: usize = 4_096;
+/// … and what their frames may hold together, in KiB.
+const ROOM: usize = 64 << 10;
+/// How long the queue may stay full before the feed is closed.
+const OVERRUN: Millis = 5 * SECOND;
+
+/// What the feed tells the desk.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// A frame, with the room that it takes in the queue.
+    Frame { received: Millis, text: Utf8Bytes, _room: OwnedSemaphorePermit },
+    /// A frame that the feed never sends.
+    Binary { received: Millis, bytes: Bytes },
+    /// From now on, everything that is subscribed to comes.
+    Up { at: Millis },
+    /// From now on, nothing comes.
+    Down { at: Millis, reason: String },
+    /// These pairs have not been acknowledged.
+    Unacknowledged(Vec<String>),
+    /// The feed will not have us.
+    Refused(Refusal),
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Worth another try.
+    Lost(String),
+    /// Worth another try after a while.
+    CoolDown(String),
+    /// What was received cannot be got rid of.
+    Overrun,
+    /// Not worth another try.
+    Final(Refusal),
+    /// Nobody listens any more.
+    Unheard,
+}
+
+pub(super) struct Session {
+    pub(super) config: Arc<PolygonConfig>,
+    pub(super) wall: SharedWall,
+    pub(super) watchlist: watch::Receiver<Watchlist>,
+    /// Whether the watchlist can still change.
+    pub(super) list_lives: bool,
+    pub(super) backoff: Backoff,
+    pub(super) mute_patience: MutePatience,
+    pub(super) pulse: Pulse,
+    out: mpsc::Sender<Signal>,
+    room: Arc<Semaphore>,
+}
+
+impl Session {
+    pub(super) fn new(
+        config: Arc<PolygonConfig>,
+        wall: SharedWall,
+        watchlist: watch::Receiver<Watchlist>,
+        pulse: Pulse,
+        out: mpsc::Sender<Signal>,
+    ) -> Session {
+        Session {
+            config,
+            wall,
+            watchlist,
+            list_lives: true,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            mute_patience: MutePatience::new(),
+            pulse,
+            out,
+            room: Arc::new(Semaphore::new(ROOM)),
+        }
+    }
+
+    /// Connects, and connects again, until the feed refuses for good or nobody listens.
+    pub(super) async fn run(mut self) {
+        loop {
+            let ended = match connection::open(&self.config.websocket_url).await {
+                Ok(socket) => Connection::new(&mut self, socket).attend().await,
+                Err(reason) => Ended::Lost(reason),
+            };
+            let (wait, reason) = match ended {
+                Ended::Lost(reason) => (millis(self.backoff.wait()), reason),
+                Ended::CoolDown(reason) => (COOL_DOWN, reason),
+                Ended::Overrun => (0, "the log does not keep up with the feed".into()),
+                Ended::Final(refusal) => {
+                    let _ = self.out.send(Signal::Refused(refusal)).await;
+                    return;
+                }
+                Ended::Unheard => return,
+            };
+            let at = self.wall.now();
+            if self.out.send(Signal::Down { at, reason }).await.is_err() {
+                return;
+            }
+            // After an overrun, everything that is queued is written first.
+            drop(self.room.clone().acquire_many_owned(ROOM as u32).await);
+            tokio::select! {
+                () = self.wall.until(at + wait) => {}
+                () = self.out.closed() => return,
+            }
+        }
+    }
+
+    /// Passes a frame on.
+    pub(super) async fn frame(&mut self, received: Millis, text: Utf8Bytes) -> Result<(), Ended> {
+        let size = (text.len() >> 10).clamp(1, ROOM) as u32;
+        let wall = self.wall.clone();
+        let room = tokio::select! {
+            room = self.room.clone().acquire_many_owned(size) => room.map_err(|_| Ended::Unheard)?,
+            () = wall.until(received + OVERRUN) => return Err(Ended::Overrun),
+        };
+        self.say(Signal::Frame { received, text, _room: room }).await
+    }
+
+    /// Passes a signal on.
+    pub(super) async fn say(&mut self, signal: Signal) -> Result<(), Ended> {
+        let signal = match self.out.try_send(signal) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended::Unheard),
+            Err(mpsc::error::TrySendError::Full(signal)) => signal,
+        };
+        let deadline = self.wall.now() + OVERRUN;
+        tokio::select! {
+            sent = self.out.send(signal) => sent.map_err(|_| Ended::Unheard),
+            () = self.wall.until(deadline) => Err(Ended::Overrun),
+        }
+    }
+
+    pub(super) fn delay(&self) -> Millis {
+        millis(self.config.feed_delay)
+    }
+}

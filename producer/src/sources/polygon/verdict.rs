@@ -1,0 +1,76 @@
+//! What a status of the feed means. Its word alone does not tell: a wrong key
+//! and a plan without the feed are both `auth_failed`.
+
+use crate::error::Refusal;
+
+use super::event::Status;
+
+/// What a status means for the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The key has been accepted.
+    Authenticated,
+    /// This pair will be sent.
+    Subscribed(String),
+    /// This pair will be sent no more.
+    Unsubscribed(String),
+    /// What was subscribed to is not in the plan; which pair is not said.
+    NotAuthorized,
+    /// Trying again soon may help.
+    TryAgain(String),
+    /// Another connection uses the key: trying again soon would throw that one out.
+    CoolDown(String),
+    /// Trying again cannot help.
+    Final(Refusal),
+    /// News, but nothing to do.
+    Nothing,
+}
+
+pub(super) fn verdict(status: &Status<'_>) -> Verdict {
+    let message = status.message.trim();
+    let words = message.to_ascii_lowercase();
+    match &*status.status {
+        "auth_success" => Verdict::Authenticated,
+        "auth_failed" if words.contains("plan") || words.contains("websocket access") => {
+            Verdict::Final(Refusal::Plan(message.into()))
+        }
+        "auth_failed" => Verdict::Final(Refusal::Key(message.into())),
+        "auth_timeout" => Verdict::TryAgain(format!("the feed did not see the key in time: {message}")),
+        "max_connections" => Verdict::CoolDown(message.into()),
+        "success" => match message.split_once(": ") {
+            Some(("subscribed to", pair)) => Verdict::Subscribed(pair.trim().into()),
+            Some(("unsubscribed to", pair)) => Verdict::Unsubscribed(pair.trim().into()),
+            _ => Verdict::Nothing,
+        },
+        "error" if words.contains("not authorized") => Verdict::NotAuthorized,
+        "connected" => Verdict::Nothing,
+        other => {
+            tracing::warn!(status = other, message, "The feed says something unknown.");
+            Verdict::Nothing
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_told_by_its_text() {
+        let of = |status: &str, message: &str| {
+            verdict(&Status { status: status.to_owned().into(), message: message.to_owned().into() })
+        };
+        assert_eq!(of("connected", "Connected Successfully"), Verdict::Nothing);
+        assert_eq!(of("auth_success", "authenticated"), Verdict::Authenticated);
+        let wrong = "authentication failed";
+        assert_eq!(of("auth_failed", wrong), Verdict::Final(Refusal::Key(wrong.into())));
+        let plan = "Your plan doesn't include websocket access.";
+        assert_eq!(of("auth_failed", plan), Verdict::Final(Refusal::Plan(plan.into())));
+        assert!(matches!(of("auth_timeout", "No request"), Verdict::TryAgain(_)));
+        assert!(matches!(of("max_connections", "Maximum …"), Verdict::CoolDown(_)));
+        assert_eq!(of("success", "subscribed to: AM.AAPL"), Verdict::Subscribed("AM.AAPL".into()));
+        assert_eq!(of("success", "unsubscribed to: AM.AAPL"), Verdict::Unsubscribed("AM.AAPL".into()));
+        assert_eq!(of("error", "not authorized"), Verdict::NotAuthorized);
+        assert_eq!(of("novelty", "?"), Verdict::Nothing);
+    }
+}

@@ -1,0 +1,177 @@
+//! A file of bars, played back.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use files::{BadRow, Placed};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+use wire::outlet::Outlet;
+use wire::time::{self, DAY, MINUTE, Millis, minute_of};
+use wire::{Bar, DeadLetter, clock};
+
+use super::{End, Source};
+use crate::ProducerError;
+use crate::pace::Pace;
+
+/// A longer stretch without rows is played as one second.
+const LONG: Millis = 5 * MINUTE;
+/// Clock records go on for so long beyond the last bar, so that every window closes.
+const BEYOND: Millis = DAY;
+
+/// Rows that are read ahead at once, and how often.
+const ROWS_AHEAD: usize = 1_000;
+const READS_AHEAD: usize = 2;
+
+pub(crate) struct Replay {
+    path: PathBuf,
+    name: String,
+    /// Rows taken so far, bad ones included.
+    taken: u64,
+    bars: u64,
+    /// The greatest minute of a bar so far.
+    greatest: Option<Millis>,
+}
+
+type Read = Result<Placed<Bar>, BadRow>;
+
+impl Replay {
+    pub(crate) fn new(path: PathBuf) -> Replay {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Replay { path, name, taken: 0, bars: 0, greatest: None }
+    }
+
+    async fn row(
+        &mut self,
+        row: Read,
+        outlet: &mut Outlet<Bar>,
+        pace: &mut Pace,
+    ) -> Result<(), ProducerError> {
+        match row {
+            Ok(Placed { value: bar, .. }) => {
+                let minute = minute_of(bar.start_timestamp);
+                self.advance(minute, outlet, pace).await?;
+                if pace.is_stopped() {
+                    return Ok(());
+                }
+                self.taken += 1;
+                self.bars += 1;
+                outlet.take(&Bar {
+                    complete_until: self.greatest.unwrap_or(minute),
+                    position: Some(self.taken),
+                    ..bar
+                });
+            }
+            Err(bad) => {
+                self.taken += 1;
+                let (line, before) = (bad.line, outlet.before());
+                if self.taken > before.taken + before.rejected {
+                    let source = format!("replay:{}:{line}", self.name);
+                    outlet.refuse(&DeadLetter::new(source, bad.reason, &bad.text, time::now()));
+                }
+            }
+        }
+        (outlet.taken, outlet.rejected) = (self.bars, self.taken - self.bars);
+        if outlet.is_full() {
+            outlet.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Plays event time up to `minute`: the clock records that lead there, each when it is due.
+    async fn advance(
+        &mut self,
+        minute: Millis,
+        outlet: &mut Outlet<Bar>,
+        pace: &mut Pace,
+    ) -> Result<(), ProducerError> {
+        let Some(greatest) = self.greatest else {
+            self.greatest = Some(minute);
+            outlet.clock(minute, Some(self.taken));
+            return Ok(());
+        };
+        let long = minute - greatest > LONG;
+        let mut played = false;
+        for at in clock::minutes(greatest, minute) {
+            if outlet.lacks_clock(at) && !(long && played) {
+                if long {
+                    pace.gap();
+                } else {
+                    pace.minute();
+                }
+                played = true;
+                if pace.is_early() {
+                    outlet.flush().await?;
+                    pace.wait().await;
+                }
+            }
+            if pace.is_stopped() {
+                return Ok(());
+            }
+            outlet.clock(at, Some(self.taken));
+            self.greatest = Some(at);
+            if outlet.is_full() {
+                outlet.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, outlet: &Outlet<Bar>) -> Result<(), ProducerError> {
+        let (rows, written) = (self.taken, outlet.rows_written());
+        if written > rows {
+            return Err(ProducerError::Shorter { file: self.name.clone(), rows, written });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Source for Replay {
+    fn name(&self) -> String {
+        format!("replay of {}", self.name)
+    }
+
+    async fn play(
+        mut self: Box<Self>,
+        outlet: &mut Outlet<Bar>,
+        pace: &mut Pace,
+    ) -> Result<End, ProducerError> {
+        let (mut rows, reading) = read_ahead(self.path.clone()).await?;
+        outlet.say("running").await?;
+        while let Some(chunk) = rows.recv().await {
+            for row in chunk {
+                if pace.is_stopped() {
+                    return Ok(End::Stopped);
+                }
+                self.row(row, outlet, pace).await?;
+            }
+        }
+        // A reader that panicked has not come to the end of the file.
+        if let Err(error) = reading.await {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        self.check_length(outlet)?;
+        if let Some(greatest) = self.greatest {
+            self.advance(greatest + BEYOND, outlet, pace).await?;
+        }
+        Ok(if pace.is_stopped() { End::Stopped } else { End::Finished })
+    }
+}
+
+/// Reads the file on a thread of its own, a little ahead of what is played.
+async fn read_ahead(path: PathBuf) -> Result<(mpsc::Receiver<Vec<Read>>, JoinHandle<()>), ProducerError> {
+    let opened = spawn_blocking(move || files::bars(&path)).await;
+    let mut rows = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    let (chunks, ahead) = mpsc::channel(READS_AHEAD);
+    let reading = spawn_blocking(move || {
+        loop {
+            let chunk: Vec<_> = rows.by_ref().take(ROWS_AHEAD).collect();
+            // Without a receiver the replay has been stopped.
+            if chunk.is_empty() || chunks.blocking_send(chunk).is_err() {
+                break;
+            }
+        }
+    });
+    Ok((ahead, reading))
+}

@@ -1,0 +1,12 @@
+//! Live prices from a feed that misbehaves in every way seen in the wild.
+
+mod backfill;
+mod frames;
+mod history;
+mod holes;
+mod place;
+mod session;
+mod soak;
+mod watchlist;
+
+pub(crate) use place::HandWall;

@@ -1,0 +1,75 @@
+//! Records to points. What does not decode comes back as a reason.
+
+use serde_json::{Map, Value as Json};
+use store::Point;
+use wire::schema::Value;
+use wire::time::Millis;
+use wire::{Article, Bar};
+
+use crate::table::Table;
+
+/// A record of a raw topic.
+pub(crate) struct Raw {
+    /// What its producer says of the watermark.
+    pub(crate) complete_until: Millis,
+    pub(crate) content: Content,
+}
+
+/// What a raw record is.
+pub(crate) enum Content {
+    /// Only the passing of time.
+    Clock,
+    /// A bar or an article.
+    Data {
+        symbol: Option<String>,
+        /// Its event time.
+        at: Millis,
+        point: Point,
+    },
+    /// It decodes, but breaks a rule.
+    Bad(String),
+}
+
+/// A record of `stock-prices`.
+pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
+    let bar: Bar = serde_json::from_slice(value).map_err(|error| format!("not a bar: {error}"))?;
+    let content = match bar.check() {
+        _ if bar.is_clock() => Content::Clock,
+        Err(error) => Content::Bad(error.to_string()),
+        Ok(()) => {
+            let point = Point::bar(&bar);
+            Content::Data { at: bar.start_timestamp, symbol: Some(bar.symbol), point }
+        }
+    };
+    Ok(Raw { complete_until: bar.complete_until, content })
+}
+
+/// A record of `news-articles`.
+pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
+    let article: Article =
+        serde_json::from_slice(value).map_err(|error| format!("not an article: {error}"))?;
+    let content = match article.check() {
+        _ if article.is_clock() => Content::Clock,
+        Err(error) => Content::Bad(error.to_string()),
+        Ok(()) => {
+            let point = Point::article(&article);
+            Content::Data { at: article.published_timestamp, symbol: article.symbol, point }
+        }
+    };
+    Ok(Raw { complete_until: article.complete_until, content })
+}
+
+/// A record of a job's topic, as a row with the types of the job's columns. A
+/// column that is not there is null; whether it may be, the measurement knows.
+pub(crate) fn row(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
+    let object: Map<String, Json> =
+        serde_json::from_slice(value).map_err(|error| format!("not a row of {}: {error}", table.topic))?;
+    let columns = table.measurement.columns.iter();
+    columns
+        .map(|column| match object.get(&column.name) {
+            None => Ok(Value::Null),
+            Some(json) => Value::from_json(json, column.kind)
+                .ok_or_else(|| format!("column `{}` takes {:?}, not {json}", column.name, column.kind)),
+        })
+        .collect()
+}

@@ -1,0 +1,199 @@
+//! Late and corrected bars: the windows that they touch are computed again,
+//! once their own rows have come by.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use store::Measurement;
+use wire::time::{DAY, MINUTE};
+use wire::topic::STOCK_PRICES;
+
+use super::{Folder, Totals, bar, bar_record, catch_up, clock_record, recompute, row_record, sums, window};
+use crate::late::LateMinutes;
+use crate::sink::Due;
+
+/// One bar in time, then one that comes late to the windows 8, 9 and 10.
+async fn with_a_late_bar() -> Folder {
+    let folder = Folder::new();
+    let records = [bar("A", 10, 1.0, 10), bar("A", 11, 1.0, 11), bar("A", 10, 5.0, 11)];
+    folder.append(records.iter().map(bar_record).collect()).await;
+    folder
+}
+
+/// The rows of an engine that has not seen the late bar.
+async fn emit_uncorrected(folder: &Folder) {
+    let rows = [row_record("A", 8, 1, 1.0), row_record("A", 9, 2, 2.0), row_record("A", 10, 2, 2.0)];
+    folder.append(rows.into()).await;
+}
+
+fn corrected() -> Totals {
+    [window("A", 8, 1, 5.0), window("A", 9, 2, 6.0), window("A", 10, 2, 6.0)].into()
+}
+
+#[tokio::test]
+async fn a_bar_in_the_minute_of_the_watermark_is_in_time() {
+    let folder = Folder::new();
+    let records =
+        [bar("A", 11, 1.0, 11), bar("A", 11, 2.0, 11), bar("B", 12, 1.0, 11), bar("B", 11, 1.0, 11)];
+    folder.append(records.iter().map(bar_record).collect()).await;
+    let sink = folder.sink_caught_up().await;
+    assert_eq!((sink.progress.counts.late, sink.pending.count(&[super::totals()])), (0, 0));
+}
+
+#[tokio::test]
+async fn a_touched_window_waits_until_its_own_row_has_been_written() {
+    let folder = with_a_late_bar().await;
+    folder.append(vec![clock_record(100)]).await;
+    let mut sink = folder.sink_caught_up().await;
+    assert_eq!((sink.progress.counts.late, sink.pending.count(&[super::totals()])), (1, 3));
+    recompute(&mut sink, Due::Emitted).await;
+    assert_eq!(folder.totals().await, Totals::new());
+
+    emit_uncorrected(&folder).await;
+    catch_up(&mut sink).await;
+    recompute(&mut sink, Due::Emitted).await;
+    // The row of window 10 is the furthest; others that end with it may still come.
+    let mut so_far = corrected();
+    so_far.insert(("A".into(), 10), (2, 2.0));
+    assert_eq!(folder.totals().await, so_far);
+    assert_eq!(sink.pending.count(&[super::totals()]), 1);
+
+    folder.append(vec![row_record(&wire::clock::symbol(0), 11, 3, 0.0)]).await;
+    catch_up(&mut sink).await;
+    recompute(&mut sink, Due::Emitted).await;
+    assert_eq!(folder.totals().await, corrected());
+    assert_eq!((sink.progress.counts.recomputed, sink.pending.count(&[super::totals()])), (3, 0));
+}
+
+#[tokio::test]
+async fn windows_wait_until_their_bars_are_stored_however_far_the_results_are() {
+    let folder = with_a_late_bar().await;
+    emit_uncorrected(&folder).await;
+    folder.append(vec![row_record(&wire::clock::symbol(0), 90, 3, 0.0)]).await;
+    let mut sink = folder.sink_caught_up().await;
+    // The prices read so far are complete until minute 11 only: windows 8 to 10 end later.
+    recompute(&mut sink, Due::Emitted).await;
+    recompute(&mut sink, Due::Closed).await;
+    assert_eq!(folder.totals().await[&("A".into(), 8)], (1, 5.0));
+    assert_eq!(folder.totals().await[&("A".into(), 9)], (2, 2.0));
+    assert_eq!(sink.pending.count(&[super::totals()]), 2);
+}
+
+#[tokio::test]
+async fn a_row_emitted_again_after_the_recomputation_does_not_have_the_last_word() {
+    let folder = with_a_late_bar().await;
+    folder.append(vec![clock_record(100)]).await;
+    emit_uncorrected(&folder).await;
+    folder.drain().await;
+    assert_eq!(folder.totals().await, corrected());
+
+    // The engine and the sink start anew; the engine repeats what it had not committed.
+    emit_uncorrected(&folder).await;
+    let mut sink = folder.sink_caught_up().await;
+    assert_eq!(folder.totals().await[&("A".into(), 9)], (2, 2.0));
+    assert_eq!(sink.pending.count(&[super::totals()]), 3);
+    recompute(&mut sink, Due::Closed).await;
+    assert_eq!(folder.totals().await, corrected());
+}
+
+#[tokio::test]
+async fn touched_windows_are_still_known_after_a_kill() {
+    let folder = with_a_late_bar().await;
+    emit_uncorrected(&folder).await;
+    drop(folder.sink_caught_up().await);
+    folder.append(vec![clock_record(100)]).await;
+    folder.drain().await;
+    assert_eq!(folder.totals().await, corrected());
+    folder.drain().await;
+    assert_eq!(folder.calls.load(Ordering::Relaxed), 1, "what is done is not done again");
+}
+
+#[tokio::test]
+async fn a_window_that_is_open_at_the_end_stays_for_the_next_start() {
+    let folder = with_a_late_bar().await;
+    folder.drain().await;
+    // Complete until 11: window 8 ends there, 9 and 10 are open.
+    assert_eq!(folder.totals().await, [window("A", 8, 1, 5.0)].into());
+    folder.append(vec![clock_record(13)]).await;
+    folder.drain().await;
+    assert_eq!(folder.totals().await, corrected());
+}
+
+#[tokio::test]
+async fn an_older_version_that_comes_late_changes_nothing() {
+    let folder = Folder::new();
+    let newer = wire::Bar { received_timestamp: 20 * MINUTE, ..bar("A", 10, 3.0, 10) };
+    folder.append(vec![bar_record(&newer), bar_record(&bar("A", 12, 1.0, 12))]).await;
+    folder.append(vec![bar_record(&bar("A", 10, 9.0, 12)), clock_record(60)]).await;
+    folder.drain().await;
+    assert_eq!(folder.totals().await[&("A".into(), 8)], (1, 3.0));
+}
+
+#[tokio::test]
+async fn windows_whose_other_bars_are_gone_by_retention_stay_as_they_are() {
+    let folder = Folder::new();
+    let owner = store::EmbeddedStore::open(&folder.path.path().join("store.db")).unwrap();
+    let records = [bar("A", 9, 1.0, 9), bar("A", 10, 1.0, 10), bar("A", 12, 1.0, 12)];
+    folder.append(records.iter().map(bar_record).collect()).await;
+    folder.append(vec![row_record("A", 8, 2, 2.0), row_record("A", 10, 2, 2.0)]).await;
+    drop(folder.sink_caught_up().await);
+    assert_eq!(owner.trim(&Measurement::bars().name, 10 * MINUTE).await.unwrap(), 1);
+    folder.append(vec![bar_record(&bar("A", 10, 5.0, 12)), clock_record(60)]).await;
+    folder.drain().await;
+    let totals = folder.totals().await;
+    assert_eq!(totals[&("A".into(), 8)], (2, 2.0), "bar 9 is gone");
+    assert_eq!(totals[&("A".into(), 10)], (2, 6.0));
+}
+
+#[tokio::test]
+async fn a_shuffled_file_is_computed_in_a_few_calls() {
+    const BARS: i64 = 20_000;
+    const FIRST: i64 = 100_000;
+    let folder = Folder::new();
+    // A full-period walk over the minutes, far from their order.
+    let minute = |n: i64| FIRST + (n * 7_919) % BARS;
+    let mut complete = 0;
+    let bars: Vec<_> = (0..BARS)
+        .map(|n| {
+            complete = complete.max(minute(n));
+            bar(["A", "B"][(minute(n) % 2) as usize], minute(n), 1.0, complete)
+        })
+        .collect();
+    folder.append(bars.iter().map(bar_record).collect()).await;
+    folder.append(vec![clock_record(FIRST + BARS + 60)]).await;
+    folder.drain().await;
+    let calls = folder.calls.load(Ordering::Relaxed);
+    assert!(calls <= 6, "{calls} calls");
+    let (stored, mut wanted) = (folder.totals().await, sums(&bars));
+    // Windows that no late bar touches are the engine's, which is not here.
+    wanted.retain(|key, _| stored.contains_key(key));
+    assert!(stored.len() > 19_000);
+    assert_eq!(stored, wanted);
+}
+
+#[tokio::test]
+async fn late_records_are_forgotten_after_seven_days_of_the_log() {
+    let folder = Folder::new();
+    let mut late = LateMinutes::load(&folder.store).await.unwrap();
+    let (old, new) = (DAY, 9 * DAY);
+    late.remember(&STOCK_PRICES, "BTC/USD", 10 * MINUTE, old);
+    late.remember(&STOCK_PRICES, "A", 10 * MINUTE, new);
+    late.remember(&STOCK_PRICES, "A", 11 * MINUTE, new);
+    let write = async |notes: Vec<crate::progress::Note>| {
+        folder.store.write(store::Batch { points: vec![], notes }).await.unwrap();
+    };
+    write(late.take_notes()).await;
+    assert_eq!(late.take_notes(), []);
+
+    let mut late = LateMinutes::load(&folder.store).await.unwrap();
+    let meets = |late: &LateMinutes, symbol, minute: i64| {
+        late.meets(&STOCK_PRICES, symbol, minute * MINUTE, (minute + 1) * MINUTE)
+    };
+    assert!(meets(&late, "BTC/USD", 10) && meets(&late, "A", 11));
+    assert!(!meets(&late, "BTC/USD", 11) && !meets(&late, "A", 12) && !meets(&late, "Z", 10));
+    late.forget(new);
+    assert!(!meets(&late, "BTC/USD", 10) && meets(&late, "A", 10));
+    write(late.take_notes()).await;
+    let kept: BTreeMap<_, _> = folder.store.notes("sink/late/").await.unwrap().into_iter().collect();
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["sink/late/stock-prices/0/A"]);
+}

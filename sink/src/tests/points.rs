@@ -1,0 +1,118 @@
+//! What becomes a point, and what does not.
+
+use bytes::Bytes;
+use serde_json::json;
+use store::Query;
+use wire::log::Append;
+use wire::schema::Value;
+use wire::status::ServiceStatus;
+use wire::time::MINUTE;
+use wire::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
+use wire::{Article, DeadLetter, Source};
+
+use super::{Folder, bar, bar_record, clock_record, row_record, window};
+
+fn article(id: &str, symbol: Option<&str>) -> Article {
+    Article {
+        id: id.into(),
+        symbol: symbol.map(str::to_owned),
+        search_term: "results".into(),
+        headline: "Results are out".into(),
+        url: "https://example.org/results".into(),
+        source: Source::Replay,
+        ..wire::clock::article(0, 100 * MINUTE)
+    }
+}
+
+#[tokio::test]
+async fn bars_articles_and_rows_become_points() {
+    let folder = Folder::new();
+    let news = [article("a", Some("A")), article("b", None)];
+    folder.append(news.iter().map(|news| Append::json(NEWS_ARTICLES, news.key(), news)).collect()).await;
+    folder.append(vec![bar_record(&bar("A", 100, 7.5, 100)), row_record("A", 98, 1, 7.5)]).await;
+    folder.drain().await;
+    let complete_until = 0;
+    assert_eq!(folder.bars().await, [wire::Bar { complete_until, ..bar("A", 100, 7.5, 100) }]);
+    let query = Query { measurement: "news_articles".into(), ..Query::default() };
+    let mut stored = folder.store.read(&query).await.unwrap().to_articles().unwrap();
+    stored.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(stored, news.map(|news| Article { complete_until, ..news }));
+    assert_eq!(folder.totals().await, [window("A", 98, 1, 7.5)].into());
+}
+
+#[tokio::test]
+async fn types_come_from_the_job_and_not_from_the_json() {
+    let folder = Folder::new();
+    let whole = json!({"symbol": "A", "window_start": 0, "window_end": 3 * MINUTE, "bars": 2, "volume": 3});
+    let missing = json!({"symbol": "B", "window_end": 3 * MINUTE, "more": "is ignored"});
+    folder.append([whole, missing].map(|row| Append::json(Topic::new("totals"), "A", &row)).into()).await;
+    folder.drain().await;
+    let query = Query { measurement: "totals".into(), ..Query::default() };
+    let rows = folder.store.read(&query).await.unwrap().rows;
+    assert_eq!(rows[0][3..], [Value::Int(2), Value::Float(3.0)]);
+    assert_eq!(rows[1][3..], [Value::Null, Value::Null]);
+}
+
+#[tokio::test]
+async fn clock_records_are_never_stored() {
+    let folder = Folder::new();
+    let clock = wire::clock::article(0, 100 * MINUTE);
+    folder.append(vec![clock_record(100), Append::json(NEWS_ARTICLES, clock.key(), &clock)]).await;
+    folder.append(vec![row_record(&wire::clock::symbol(0), 97, 3, 0.0)]).await;
+    folder.drain().await;
+    for measurement in ["stock_prices", "news_articles", "totals"] {
+        let query = Query { measurement: measurement.into(), ..Query::default() };
+        assert_eq!(folder.store.read(&query).await.unwrap().rows.len(), 0, "{measurement}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
+    let folder = Folder::new();
+    let raw = |topic: &Topic, value: &[u8]| Append {
+        topic: topic.clone(),
+        key: "A".into(),
+        value: Bytes::copy_from_slice(value),
+        partition: None,
+    };
+    let totals = Topic::new("totals");
+    let crossed = wire::Bar { high: 0.5, ..bar("A", 3, 1.0, 0) };
+    let unsafe_address = Article { url: "javascript:alert(1)".into(), ..article("c", None) };
+    folder
+        .append(vec![
+            raw(&STOCK_PRICES, b"{\"symbol\":"),
+            raw(&STOCK_PRICES, &[0xff, 0xfe]),
+            bar_record(&crossed),
+            bar_record(&bar("A", 4, 1.0, 0)),
+            Append::json(NEWS_ARTICLES, "results", &unsafe_address),
+            raw(&totals, b"[]"),
+            Append::json(totals.clone(), "A", &json!({"symbol": "A", "window_end": 3, "bars": 1.5})),
+            Append::json(totals.clone(), "A", &json!({"symbol": "A", "bars": 1})),
+            row_record("A", 2, 1, 1.0),
+        ])
+        .await;
+    folder.drain().await;
+    assert_eq!(folder.bars().await.len(), 1);
+    assert_eq!(folder.totals().await, [window("A", 2, 1, 1.0)].into());
+    let letters = folder.log.read(&DEAD_LETTERS, 0, 0, 100).await.unwrap();
+    let letters: Vec<DeadLetter> =
+        letters.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect();
+    let said = [
+        ("stock-prices", "partition 0, offset 0: not a bar"),
+        ("stock-prices", "offset 1: not a bar"),
+        ("stock-prices", "high 0.5 is below low 1"),
+        ("news-articles", "does not start with http"),
+        ("totals", "not a row of totals"),
+        ("totals", "column `bars` takes Int, not 1.5"),
+        ("totals", "column `window_end` is null"),
+    ];
+    assert_eq!(letters.len(), said.len());
+    for (letter, (source, reason)) in letters.iter().zip(said) {
+        assert_eq!(letter.source, source);
+        assert!(letter.reason.contains(reason), "{}", letter.reason);
+    }
+    let status = folder.log.read(&SERVICE_STATUS, 0, 0, 100).await.unwrap();
+    let status: ServiceStatus = serde_json::from_slice(&status.last().unwrap().value).unwrap();
+    assert_eq!((status.service.as_str(), status.state.as_str()), ("sink", "finished"));
+    assert_eq!((status.counts["rejected"], status.counts["points"]), (7, 2));
+}

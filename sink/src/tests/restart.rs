@@ -1,0 +1,78 @@
+//! Whatever happens between writing and committing, every record counts once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wire::log::EmbeddedLog;
+use wire::stop::{self, Wish};
+use wire::topic::STOCK_PRICES;
+
+use super::{Folder, bar, bar_record, catch_up, clock_record, row_record};
+
+async fn some_records(folder: &Folder) {
+    let bars = [bar("A", 10, 1.0, 10), bar("A", 11, 1.0, 11), bar("B", 10, 2.0, 11)];
+    folder.append(bars.iter().map(bar_record).collect()).await;
+    folder.append(vec![row_record("A", 8, 1, 1.0), clock_record(20)]).await;
+}
+
+#[tokio::test]
+async fn a_kill_between_writing_and_committing_changes_nothing() {
+    let folder = Folder::new();
+    some_records(&folder).await;
+    let mut killed = folder.sink().await;
+    killed.read(Duration::ZERO).await.unwrap();
+    assert!(killed.write().await.unwrap());
+    let noted = killed.progress.clone();
+    let (bars, totals) = (folder.bars().await, folder.totals().await);
+    drop(killed);
+    assert!(folder.log.committed("sink").await.unwrap().is_empty());
+
+    let mut next = folder.sink_caught_up().await;
+    assert_eq!(next.progress, noted, "nothing counts twice");
+    assert_eq!((folder.bars().await, folder.totals().await), (bars, totals));
+    folder.append(vec![bar_record(&bar("C", 21, 1.0, 21))]).await;
+    catch_up(&mut next).await;
+    assert_eq!(next.progress.counts.points, noted.counts.points + 1);
+    assert_eq!(folder.bars().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_kill_before_writing_loses_nothing() {
+    let folder = Folder::new();
+    some_records(&folder).await;
+    let mut killed = folder.sink().await;
+    killed.read(Duration::ZERO).await.unwrap();
+    drop(killed);
+    assert!(folder.bars().await.is_empty());
+    folder.drain().await;
+    // One row was emitted; the late bar of B touches three windows.
+    assert_eq!((folder.bars().await.len(), folder.totals().await.len()), (3, 4));
+}
+
+#[tokio::test]
+async fn a_running_sink_follows_the_log_and_stops_with_everything_committed() {
+    let folder = Folder::new();
+    let (stopper, stop) = stop::channel();
+    let sink = folder.sink().await;
+    let running = tokio::spawn(async move { sink.run(Duration::from_millis(1), &stop).await });
+    some_records(&folder).await;
+    while folder.log.committed("sink").await.unwrap().iter().map(|at| at.offset).sum::<u64>() < 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(folder.bars().await.len(), 3);
+    stopper.ask(Wish::Stop);
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_store_beside_another_log_reads_that_log_from_its_start() {
+    let mut folder = Folder::new();
+    some_records(&folder).await;
+    folder.drain().await;
+    folder.log = Arc::new(EmbeddedLog::open(&folder.path.path().join("other.db"), 1).unwrap());
+    folder.append(vec![bar_record(&bar("Z", 1, 1.0, 1))]).await;
+    let sink = folder.sink_caught_up().await;
+    assert_eq!(folder.bars().await.len(), 4);
+    assert_eq!(sink.progress.place(&STOCK_PRICES, 0).next, 1);
+    assert_eq!(sink.progress.counts.late, 1, "the one before the change");
+}

@@ -1,0 +1,78 @@
+//! `tickwire backfill`: history of minute bars, brought into the log of the live run.
+
+use anyhow::{Context, bail};
+use producer::history;
+use wire::time::{self, Millis};
+use wire::watchlist::{self, EVERY_SYMBOL};
+
+use super::progress;
+use crate::cli::BackfillArgs;
+use crate::config::Config;
+use crate::data_folder::{DataFolder, LIVE};
+use crate::owner::Way;
+
+/// Brings the bars, stretch by stretch; after an interruption the same command goes on.
+pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
+    let polygon = config.polygon_config()?;
+    let (from, to) = span(&args.from, &args.to)?;
+    for symbol in &args.symbols {
+        wire::symbol::check(symbol).context("--symbol")?;
+    }
+    let root = args.data_dir.as_deref().unwrap_or(&config.data_dir);
+    let way = Way::to(DataFolder::make(root, LIVE.to_owned())?).await?;
+    let Way::Direct { log, .. } = &way else {
+        bail!(
+            "a tickwire runs on the live data: stop it, bring the history in, and start it again; the hole in between it fills by itself"
+        );
+    };
+    let symbols = match args.symbols.is_empty() {
+        false => args.symbols,
+        true => listed(&watchlist::read(&**log).await?)?,
+    };
+    let bar = progress::bar("Bringing history", Some(0));
+    let outcome = history::backfill(log.clone(), polygon, &symbols, from, to, |come| {
+        bar.set_length(come.of as u64);
+        bar.set_position(come.done as u64);
+        bar.set_message(format!("{} ({} bars)", come.symbol, come.bars));
+    })
+    .await;
+    bar.finish_and_clear();
+    let brought = outcome.context("what came before is kept: the same command goes on from there")?;
+    println!(
+        "{} bars of {} symbol(s); {} part(s) were there already.",
+        brought.bars,
+        symbols.len(),
+        brought.skipped
+    );
+    if brought.rejected > 0 {
+        println!(
+            "{} did not validate: `tickwire dead-letters list --data live` shows them.",
+            brought.rejected
+        );
+    }
+    println!("The next `tickwire up` stores them and computes their windows.");
+    Ok(())
+}
+
+/// From and to, as times; what is still to come is left out.
+fn span(from: &str, to: &str) -> anyhow::Result<(Millis, Millis)> {
+    let from = time::parse(from).context("--from")?;
+    let to = time::parse(to).context("--to")?.min(time::now());
+    if from >= to {
+        bail!(
+            "--from is {}, and nothing lies between it and --to, {}: --to is the first moment that is left out",
+            time::rfc3339(from),
+            time::rfc3339(to)
+        );
+    }
+    Ok((from, to))
+}
+
+fn listed(list: &watchlist::Watchlist) -> anyhow::Result<Vec<String>> {
+    let symbols: Vec<_> =
+        list.symbols().into_iter().filter(|&symbol| symbol != EVERY_SYMBOL).map(str::to_owned).collect();
+    if symbols.is_empty() {
+        bail!("the watchlist names no symbols one by one: name some with --symbol");
+    }
+    Ok(symbols)
+}

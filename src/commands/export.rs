@@ -1,0 +1,55 @@
+//! `tickwire export`: a measurement out of the store, beside a running `up` too.
+
+use anyhow::{Context, bail};
+use store::{Query, Store};
+
+use super::{compute, progress};
+use crate::cli::ExportArgs;
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+
+/// So many rows are read at once.
+const PAGE: usize = 10_000;
+
+/// Writes the measurement's rows, ordered by symbol and time.
+pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
+    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
+    let folder = DataFolder::find(root, args.data.data.as_deref())?;
+    let store = folder.store_to_read()?;
+    let measurements = store.measurements().await?;
+    let Some(measurement) = measurements.iter().find(|known| known.name == args.measurement) else {
+        let known: Vec<_> = measurements.iter().map(|known| known.name.as_str()).collect();
+        bail!(
+            "there is no measurement `{}` in the run `{}`; there are: {}",
+            args.measurement,
+            folder.run,
+            known.join(", ")
+        );
+    };
+    let time = |typed: &Option<String>, flag: &str| {
+        typed.as_deref().map(wire::time::parse).transpose().with_context(|| flag.to_owned())
+    };
+    let mut query = Query {
+        measurement: measurement.name.clone(),
+        tags: args.symbol.iter().map(|symbol| ("symbol".to_owned(), symbol.clone())).collect(),
+        from: time(&args.from, "--from")?,
+        to: time(&args.to, "--to")?,
+        limit: Some(PAGE),
+        ..Query::default()
+    };
+    let mut table = compute::writer(&args.output, &measurement.columns)?;
+    let bar = progress::bar("Exporting rows", None);
+    loop {
+        let page = store.read(&query).await?;
+        for row in &page.rows {
+            table.write_row(row)?;
+        }
+        bar.inc(page.rows.len() as u64);
+        if page.rows.len() < PAGE {
+            break;
+        }
+        query.after = page.last_key;
+    }
+    bar.finish_and_clear();
+    Ok(table.finish()?)
+}

@@ -1,0 +1,13 @@
+//! What each subcommand does.
+
+pub mod backfill;
+pub mod compute;
+pub mod dead_letters;
+pub mod doctor;
+pub mod export;
+pub mod progress;
+pub mod rows;
+pub mod tail;
+pub mod topics;
+pub mod up;
+pub mod watch;

@@ -1,0 +1,45 @@
+//! What `up` says when it starts: what is shown, where, and what could be added.
+
+use std::net::SocketAddr;
+
+use news_watcher::NewsSource;
+use producer::PriceSource;
+use wire::log::Log;
+use wire::watchlist;
+
+use crate::config::{Config, Sources};
+
+/// Prints it to standard error.
+pub async fn print(
+    address: SocketAddr,
+    config: &Config,
+    sources: &Sources,
+    run: &str,
+    log: &dyn Log,
+) -> anyhow::Result<()> {
+    let what = match &sources.prices {
+        PriceSource::Polygon(polygon) if polygon.feed_delay.is_zero() => "live prices".into(),
+        PriceSource::Polygon(polygon) => {
+            format!("live prices, {} minutes late", polygon.feed_delay.as_secs().div_ceil(60))
+        }
+        PriceSource::Replay { .. } => "a replay".into(),
+        PriceSource::Simulate { .. } => "a SIMULATED market, no real prices".to_owned(),
+    };
+    eprintln!("Tickwire shows {what}, at http://{address} (data: {run}). Ctrl-C stops it.");
+    if matches!(sources.prices, PriceSource::Simulate { .. }) && config.polygon.api_key.is_none() {
+        eprintln!(
+            "It simulates because there is no key: set POLYGON_API_KEY (and GUARDIAN_API_KEY for headlines) to go live; the watchlist has no effect until then."
+        );
+    }
+    if sources.are_live() {
+        if matches!(sources.news, NewsSource::None) && config.guardian.api_key.is_none() {
+            eprintln!("No headlines: there is no key for them. Set GUARDIAN_API_KEY.");
+        }
+        if watchlist::read(log).await?.entries.is_empty() {
+            eprintln!(
+                "Nothing is watched yet: `tickwire watch add AAPL --term apple` adds a symbol with its news, while this runs."
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! `tickwire up`: the whole pipeline in this process.
+
+mod announce;
+mod interrupt;
+mod refused;
+mod service;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use engine::Job;
+use store::{EmbeddedStore, SharedStore};
+use tokio::net::TcpListener;
+use wire::log::{EmbeddedLog, SharedLog};
+use wire::stop::Wish;
+use wire::time::{self, Millis};
+
+use crate::cli::UpArgs;
+use crate::config::{Config, Sources};
+use crate::data_folder::DataFolder;
+use interrupt::Interrupt;
+use service::Service;
+
+/// How long an interrupted pipeline may go on to write out what is under way.
+const DRAIN_LIMIT: Duration = Duration::from_secs(4);
+
+/// Runs until interrupted, or with `--exit-when-done` until a replay is written out.
+pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
+    let interrupt = Interrupt::listen();
+    let exit_when_done = args.exit_when_done;
+    let config = with_flags(config, args);
+    let sources = config.sources()?;
+    if exit_when_done && !is_replay(&sources) {
+        anyhow::bail!("--exit-when-done goes with a replay (--prices replay:FILE): anything else never ends");
+    }
+    if let producer::PriceSource::Replay { file, .. } = &sources.prices {
+        // Fails here, with its reason, before anything is written.
+        files::bars(file)?;
+    }
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("{} cannot be listened at: is it in use? Choose another with --listen", config.listen)
+    })?;
+    let folder = DataFolder::own(&config.data_dir, &sources)?;
+    let (log, store) = (folder.log()?, folder.store()?);
+    let _told = folder.tell_address(listener.local_addr()?)?;
+    announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
+    let keeping = tokio::spawn(forget_old(log.clone(), store.clone(), config.clone(), is_replay(&sources)));
+    let live = sources.are_live();
+    let mut pipeline = Pipeline::start(log, store, sources, listener)?;
+    let outcome = pipeline.watch(&interrupt, live, exit_when_done).await;
+    keeping.abort();
+    outcome
+}
+
+fn with_flags(config: Config, args: UpArgs) -> Config {
+    Config {
+        data_dir: args.data_dir.unwrap_or(config.data_dir),
+        listen: args.listen.unwrap_or(config.listen),
+        prices: args.prices.or(config.prices),
+        news: args.news.or(config.news),
+        speed: args.speed.unwrap_or(config.speed),
+        ..config
+    }
+}
+
+fn is_replay(sources: &Sources) -> bool {
+    matches!(sources.prices, producer::PriceSource::Replay { .. })
+}
+
+/// The services, in the order in which data flows through them.
+struct Pipeline {
+    log: SharedLog,
+    prices: Service,
+    news: Service,
+    /// Engine, then sink: each drains what the one before it wrote.
+    followers: Vec<Service>,
+    web: Service,
+}
+
+impl Pipeline {
+    fn start(
+        log: Arc<EmbeddedLog>,
+        store: Arc<EmbeddedStore>,
+        sources: Sources,
+        listener: TcpListener,
+    ) -> anyhow::Result<Pipeline> {
+        let (log, store): (SharedLog, SharedStore) = (log, store);
+        let jobs = Job::all()?;
+        let (prices, news) = (sources.prices, sources.news);
+        let web = Service::start("web", |stop| web::serve(listener, log.clone(), store.clone(), stop));
+        let sink = Service::start("sink", |stop| sink::run(log.clone(), store.clone(), jobs.clone(), stop));
+        let engine = Service::start("engine", |stop| engine::run(log.clone(), jobs, stop));
+        let news = Service::start("news-watcher", |stop| news_watcher::run(log.clone(), news, stop));
+        let prices = Service::start("producer", |stop| producer::run(log.clone(), prices, stop));
+        Ok(Pipeline { log, prices, news, followers: vec![engine, sink], web })
+    }
+
+    async fn watch(&mut self, interrupt: &Interrupt, live: bool, exit_when_done: bool) -> anyhow::Result<()> {
+        let failed = loop {
+            tokio::select! {
+                () = interrupt.asked() => break None,
+                outcome = self.prices.ended(), if self.prices.is_running() => match outcome {
+                    Ok(()) if exit_when_done => {
+                        refused::tell(&*self.log, "producer", "bars").await?;
+                        tokio::select! {
+                            outcome = drain(&mut self.news, &mut self.followers) => break outcome.err(),
+                            () = interrupt.asked() => break None,
+                        }
+                    }
+                    // The replay is over; the page stays.
+                    Ok(()) => refused::tell(&*self.log, "producer", "bars").await?,
+                    Err(error) => break Some(error),
+                },
+                outcome = self.news.ended(), if self.news.is_running() => match outcome {
+                    Err(error) if live => tracing::error!("News stopped, prices go on without: {error:#}"),
+                    Err(error) => break Some(error),
+                    Ok(()) => {}
+                },
+                outcome = any_ended(&mut self.followers, &mut self.web) => break outcome.err(),
+            }
+        };
+        self.stop(failed).await
+    }
+
+    async fn drain(&mut self) -> anyhow::Result<()> {
+        self.prices.ended().await?;
+        drain(&mut self.news, &mut self.followers).await
+    }
+
+    /// Stops the sources, lets the rest write out what is under way, and ends.
+    async fn stop(&mut self, failed: Option<anyhow::Error>) -> anyhow::Result<()> {
+        self.prices.ask(Wish::Stop);
+        let outcome = match failed {
+            Some(error) => Err(error),
+            None => tokio::time::timeout(DRAIN_LIMIT, self.drain()).await.unwrap_or(Ok(())),
+        };
+        // Whatever is left ends now; what it has not written out it reads again at the next start.
+        for service in self.followers.iter_mut().chain([&mut self.prices, &mut self.news, &mut self.web]) {
+            service.ask(Wish::Stop);
+            let _ = tokio::time::timeout(DRAIN_LIMIT, service.ended()).await;
+        }
+        outcome
+    }
+}
+
+/// Lets each service finish what those before it wrote, in order.
+async fn drain(news: &mut Service, followers: &mut [Service]) -> anyhow::Result<()> {
+    for service in [news].into_iter().chain(followers) {
+        service.ask(Wish::Drain);
+        service.ended().await?;
+    }
+    Ok(())
+}
+
+/// Waits until a service ends by itself, which only a failure makes it do.
+async fn any_ended(followers: &mut [Service], web: &mut Service) -> anyhow::Result<()> {
+    let ends = followers.iter_mut().chain([web]).map(|service| Box::pin(service.ended()));
+    futures::future::select_all(ends).await.0
+}
+
+/// Once an hour, what is older than the settings keep is deleted. A replay's
+/// bars stay: the file is finite, and its results are computed from them.
+async fn forget_old(log: Arc<EmbeddedLog>, store: Arc<EmbeddedStore>, config: Config, replay: bool) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        let trimmed = async {
+            let records = log.trim(time::now() - config.keep_log).await?;
+            let bars = if replay { 0 } else { forget_bars(&store, config.keep_bars).await? };
+            anyhow::Ok((records, bars))
+        };
+        match trimmed.await {
+            Ok((0, 0)) => {}
+            Ok((records, bars)) => tracing::info!(records, bars, "Deleted what is past its retention."),
+            Err(error) => tracing::warn!("Retention could not be applied, and will be in an hour: {error:#}"),
+        }
+    }
+}
+
+/// Bars are as old as the newest bar says: simulated time is not the wall clock's.
+async fn forget_bars(store: &EmbeddedStore, keep: Millis) -> anyhow::Result<u64> {
+    use store::Store;
+    let bars = wire::topic::STOCK_PRICES.measurement();
+    let latest = store.latest(&bars).await?;
+    let at = latest.columns.iter().position(|column| column.name == "start_timestamp");
+    let newest = at.and_then(|at| latest.rows.iter().filter_map(|row| row[at].as_i64()).max());
+    match newest {
+        Some(newest) => Ok(store.trim(&bars, newest - keep).await?),
+        None => Ok(0),
+    }
+}

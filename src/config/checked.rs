@@ -1,0 +1,80 @@
+//! Settings that make sense.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use producer::Speed;
+use wire::time::{DAY, Millis};
+
+use super::Raw;
+use super::live::{Guardian, Polygon};
+use super::secret::Environment;
+
+const LISTEN: &str = "127.0.0.1:8080";
+const SEED: u64 = 1;
+const LOG_DAYS: u32 = 7;
+const BARS_DAYS: u32 = 90;
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub prices: Option<String>,
+    pub news: Option<String>,
+    pub speed: Speed,
+    pub seed: u64,
+    /// How long records stay in the embedded log.
+    pub keep_log: Millis,
+    /// How long bars stay in the embedded store.
+    pub keep_bars: Millis,
+    pub polygon: Polygon,
+    pub guardian: Guardian,
+}
+
+impl Raw {
+    /// Checks every value, finds the secrets, and fills in what is missing.
+    ///
+    /// # Errors
+    /// Names the key, its value and what it takes.
+    pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Config> {
+        let listen = self.web.listen.as_deref().unwrap_or(LISTEN);
+        let data_dir = match self.data_dir {
+            Some(folder) => folder,
+            None => dirs::data_dir()
+                .context("this platform names no data folder: name one with --data-dir or data_dir")?
+                .join("tickwire"),
+        };
+        let days = |days: Option<u32>, default| Millis::from(days.unwrap_or(default)) * DAY;
+        Ok(Config {
+            data_dir,
+            listen: listen.parse().with_context(|| {
+                format!("web.listen is `{listen}`: it takes an address with a port, as {LISTEN}")
+            })?,
+            prices: self.prices,
+            news: self.news,
+            speed: match self.speed {
+                None => Speed::default(),
+                Some(typed) => typed.to_string().parse().context("speed")?,
+            },
+            seed: self.simulation.seed.unwrap_or(SEED),
+            keep_log: days(self.retention.log, LOG_DAYS),
+            keep_bars: days(self.retention.bars, BARS_DAYS),
+            polygon: self.polygon.check(environment)?,
+            guardian: self.guardian.check(environment)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_named_with_its_key() {
+        let raw = Raw { web: super::super::raw::Web { listen: Some("8080".into()) }, ..Raw::default() };
+        let error = format!("{:#}", raw.check(&|_| None).unwrap_err());
+        assert!(error.contains("web.listen is `8080`"), "{error}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Settings: raw as the user typed them, and checked.
+
+mod checked;
+mod live;
+mod raw;
+mod secret;
+mod sources;
+
+use std::path::Path;
+
+use anyhow::Context;
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+
+pub use checked::Config;
+pub use raw::Raw;
+pub use sources::Sources;
+
+/// The settings file that is read from the working directory when it is there.
+const FILE: &str = "tickwire.toml";
+
+/// Reads the settings: a file, overridden by `TICKWIRE_…` variables (two
+/// underscores for a dot). Flags come on top, in each command.
+///
+/// # Errors
+/// Names the file or variable, the key, and what is wrong with it.
+pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    let settings = match file {
+        Some(file) => Figment::from(Toml::file_exact(file)),
+        None => Figment::from(Toml::file(FILE)),
+    };
+    let raw: Raw = settings
+        .merge(Env::prefixed("TICKWIRE_").ignore(&NOT_HERE).split("__"))
+        .extract()
+        .map_err(|error| anyhow::anyhow!("{}", without_source(&error.to_string())))
+        .context("the settings cannot be read; docs/configuration.md lists every key")?;
+    raw.check(&|name| std::env::var_os(name))
+}
+
+/// Variables that are read elsewhere: secrets, which must not show in an error, and the file's name.
+const NOT_HERE: [&str; 5] =
+    ["config", "polygon__api_key", "polygon__api_key_file", "guardian__api_key", "guardian__api_key_file"];
+
+/// The error without the lines of the file that it quotes, which may hold a key.
+fn without_source(error: &str) -> String {
+    let quotes = |line: &&str| {
+        line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|')
+    };
+    let lines: Vec<_> =
+        error.lines().filter(|line| !quotes(line)).map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(file: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, file).unwrap();
+        format!("{:#}", load(Some(&path)).unwrap_err())
+    }
+
+    /// The keys that are known at a place, which the error about an unknown one lists.
+    fn known_keys(section: &str) -> Vec<String> {
+        let error = refused(&format!("{section}unknown_key = 1\n"));
+        let (_, list) = error.split_once("expected").unwrap();
+        let is_key =
+            |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        list.split('`').filter(is_key).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_documented_with_its_variable() {
+        let documented = include_str!("../../docs/configuration.md");
+        let sections = ["simulation", "retention", "web", "polygon", "guardian"];
+        let mut keys: Vec<_> =
+            known_keys("").into_iter().filter(|key| !sections.contains(&key.as_str())).collect();
+        for section in sections {
+            keys.extend(known_keys(&format!("[{section}]\n")).iter().map(|key| format!("{section}.{key}")));
+        }
+        assert!(keys.len() > 20, "{keys:?}");
+        for key in keys {
+            let variable = format!("TICKWIRE_{}", key.to_uppercase().replace('.', "__"));
+            let row = documented.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+            assert!(row.is_some_and(|row| row.contains(&variable)), "{key} is not in docs/configuration.md");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_settings_file_is_named_and_no_key_is_quoted() {
+        for (file, said) in [
+            ("[polygon]\napi_key = k-4711x\n", "line 2"),
+            ("[polygon]\napi_key = 4711\n", "between quotes"),
+            ("[polygon]\napi_key = [\"k-4711\"]\n", "between quotes"),
+            ("[polygon]\napi_kee = \"k-4711\"\n", "api_kee"),
+            ("[polygon]\napi_key = \"k-4711", "line 2"),
+            ("[polygon]\napi_key = \"k-4711 k\"\n", "polygon.api_key"),
+        ] {
+            let error = refused(file);
+            assert!(error.contains(said), "{error}");
+            assert!(!error.contains("4711"), "{error}");
+        }
+    }
+}

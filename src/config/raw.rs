@@ -1,0 +1,126 @@
+//! Settings as they are typed: every key optional, nothing checked but its type.
+
+use std::path::PathBuf;
+
+use figment::value::Value;
+use outbound::Secret;
+use serde::{Deserialize, Deserializer, de};
+
+/// All keys of `tickwire.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Raw {
+    /// Where the embedded log and store are kept.
+    pub data_dir: Option<PathBuf>,
+    /// Where prices come from.
+    pub prices: Option<String>,
+    /// Where news comes from.
+    pub news: Option<String>,
+    /// How fast replays and the simulation run.
+    pub speed: Option<Text>,
+    /// The simulated market.
+    pub simulation: Simulation,
+    /// How long data is kept.
+    pub retention: Retention,
+    /// The web app.
+    pub web: Web,
+    /// Live prices.
+    pub polygon: Polygon,
+    /// Live news.
+    pub guardian: Guardian,
+}
+
+/// A word or a number, as text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Text {
+    /// Typed as a number.
+    Number(f64),
+    /// Typed as text.
+    Text(String),
+}
+
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Text::Number(number) => number.fmt(f),
+            Text::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Simulation {
+    /// Which of the possible markets is played.
+    pub seed: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days that records stay in the embedded log.
+    pub log: Option<u32>,
+    /// Days that bars stay in the embedded store; results are kept.
+    pub bars: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// The address that the live page is served at.
+    pub listen: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Polygon {
+    /// Where bars are sent from.
+    pub websocket_url: Option<String>,
+    /// Where history is asked for.
+    pub rest_url: Option<String>,
+    /// The key.
+    pub api_key: Option<TypedSecret>,
+    /// A file that holds the key.
+    pub api_key_file: Option<PathBuf>,
+    /// How late the feed is by its plan.
+    pub feed_delay: Option<Text>,
+    /// How long after its end a minute may still get bars.
+    pub settle: Option<Text>,
+    /// How long the clock waits for a hole to be filled.
+    pub fill_wait: Option<Text>,
+    /// History calls that the plan allows.
+    pub calls_per_minute: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guardian {
+    /// Where headlines are asked for.
+    pub url: Option<String>,
+    /// The key.
+    pub api_key: Option<TypedSecret>,
+    /// A file that holds the key.
+    pub api_key_file: Option<PathBuf>,
+    /// Calls that the key allows.
+    pub calls_per_day: Option<u32>,
+    /// Calls that the key allows at once.
+    pub calls_per_second: Option<u32>,
+    /// How long the clock waits for a term that cannot be asked.
+    pub max_wait: Option<Text>,
+    /// Sections for entries of the watchlist that name none.
+    pub sections: Vec<String>,
+}
+
+/// A secret in the settings file; an error about it does not repeat it.
+#[derive(Clone, Debug)]
+pub struct TypedSecret(pub Secret);
+
+impl<'de> Deserialize<'de> for TypedSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TypedSecret, D::Error> {
+        match <Value as Deserialize>::deserialize(deserializer)?.as_str() {
+            Some(text) => Ok(TypedSecret(Secret::new(text))),
+            None => Err(de::Error::custom("a key is text: put it between quotes")),
+        }
+    }
+}

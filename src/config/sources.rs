@@ -1,0 +1,190 @@
+//! What a run works from: live, replayed or simulated, and never a mixture.
+
+use anyhow::{Context, bail};
+use news_watcher::{GuardianConfig, NewsSource};
+use producer::{PolygonConfig, PriceSource};
+
+use super::Config;
+
+/// What a run works from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    pub prices: PriceSource,
+    pub news: NewsSource,
+}
+
+impl Sources {
+    /// Whether prices are a real market's, as they happen.
+    pub fn are_live(&self) -> bool {
+        matches!(self.prices, PriceSource::Polygon(_))
+    }
+}
+
+impl Config {
+    /// Whether `tickwire up` goes live with these settings.
+    pub fn is_live(&self) -> bool {
+        match self.prices.as_deref() {
+            None => self.polygon.api_key.is_some(),
+            Some(prices) => prices == "polygon",
+        }
+    }
+
+    /// The sources that the settings name.
+    ///
+    /// # Errors
+    /// For a source that there is none of, a live one without its key, and a mixture.
+    pub fn sources(&self) -> anyhow::Result<Sources> {
+        let prices = self.price_source()?;
+        let news = self.news_source(&prices)?;
+        Ok(Sources { prices, news })
+    }
+
+    /// How Polygon is asked.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub fn polygon_config(&self) -> anyhow::Result<PolygonConfig> {
+        let polygon = &self.polygon;
+        let api_key = polygon.api_key.clone().context(
+            "there is no key for Polygon: set POLYGON_API_KEY, or POLYGON_API_KEY_FILE to a file that holds it",
+        )?;
+        Ok(PolygonConfig {
+            websocket_url: polygon.websocket_url.to_string(),
+            rest_url: polygon.rest_url.to_string(),
+            api_key,
+            feed_delay: polygon.feed_delay,
+            settle: polygon.settle,
+            fill_wait: polygon.fill_wait,
+            calls_per_minute: polygon.calls_per_minute,
+            ..PolygonConfig::default()
+        })
+    }
+
+    /// How the Guardian is asked.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub fn guardian_config(&self) -> anyhow::Result<GuardianConfig> {
+        let guardian = &self.guardian;
+        let api_key = guardian.api_key.clone().context(
+            "there is no key for the Guardian: set GUARDIAN_API_KEY, or GUARDIAN_API_KEY_FILE to a file that holds it",
+        )?;
+        Ok(GuardianConfig {
+            url: guardian.url.to_string(),
+            calls_per_day: guardian.calls_per_day,
+            calls_per_second: guardian.calls_per_second,
+            max_wait: guardian.max_wait,
+            sections: guardian.sections.clone(),
+            ..GuardianConfig::new(api_key)
+        })
+    }
+
+    fn price_source(&self) -> anyhow::Result<PriceSource> {
+        let default = if self.is_live() { "polygon" } else { "simulate" };
+        match self.prices.as_deref().unwrap_or(default) {
+            "polygon" => {
+                Ok(PriceSource::Polygon(self.polygon_config().context("prices are to come from `polygon`")?))
+            }
+            "simulate" => Ok(PriceSource::Simulate {
+                seed: self.seed,
+                speed: self.speed,
+                today: wire::calendar::date_of(wire::time::now()),
+            }),
+            other => match other.strip_prefix("replay:") {
+                Some(file) => Ok(PriceSource::Replay { file: file.into(), speed: self.speed }),
+                None => bail!(
+                    "prices are to come from `{other}`: it takes `polygon`, `simulate` or `replay:FILE`"
+                ),
+            },
+        }
+    }
+
+    /// News of the same kind as the prices, or none.
+    fn news_source(&self, prices: &PriceSource) -> anyhow::Result<NewsSource> {
+        let (kind, own, default) = match prices {
+            PriceSource::Polygon(_) if self.guardian.api_key.is_some() => ("live", "guardian", "guardian"),
+            PriceSource::Polygon(_) => ("live", "guardian", "none"),
+            PriceSource::Replay { .. } => ("replayed", "replay:FILE", "none"),
+            PriceSource::Simulate { .. } => ("simulated", "simulate", "simulate"),
+        };
+        let news = self.news.as_deref().unwrap_or(default);
+        match (news, news.strip_prefix("replay:")) {
+            ("none", _) => Ok(NewsSource::None),
+            ("guardian", _) if kind == "live" => {
+                Ok(NewsSource::Guardian(self.guardian_config().context("news is to come from `guardian`")?))
+            }
+            ("simulate", _) if kind == "simulated" => Ok(NewsSource::Simulate { seed: self.seed }),
+            (_, Some(file)) if kind == "replayed" => Ok(NewsSource::Replay { file: file.into() }),
+            ("guardian" | "simulate", _) | (_, Some(_)) => bail!(
+                "news is to come from `{news}` beside {kind} prices: live, replayed and simulated data are never mixed; use `{own}` or `none`"
+            ),
+            _ => bail!(
+                "news is to come from `{news}`: it takes `guardian`, `simulate`, `replay:FILE` or `none`"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Raw;
+    use std::ffi::OsString;
+
+    fn sources(keys: &[&str], prices: Option<&str>, news: Option<&str>) -> Result<Sources, String> {
+        let raw = Raw { prices: prices.map(Into::into), news: news.map(Into::into), ..Raw::default() };
+        let environment = |name: &str| keys.contains(&name).then(|| OsString::from("k-4711"));
+        raw.check(&environment).and_then(|config| config.sources()).map_err(|error| format!("{error:#}"))
+    }
+
+    const POLYGON: &str = "POLYGON_API_KEY";
+    const GUARDIAN: &str = "GUARDIAN_API_KEY";
+
+    #[test]
+    fn with_a_key_for_prices_a_run_is_live_and_without_it_simulated() {
+        assert!(sources(&[POLYGON], None, None).unwrap().are_live());
+        assert!(!sources(&[GUARDIAN], None, None).unwrap().are_live());
+        assert!(!sources(&[POLYGON], Some("simulate"), None).unwrap().are_live());
+        assert!(!sources(&[POLYGON], Some("replay:b.csv"), None).unwrap().are_live());
+    }
+
+    #[test]
+    fn news_follows_the_kind_of_the_prices() {
+        let news = |keys: &[&str], prices, news| sources(keys, prices, news).unwrap().news;
+        assert!(matches!(news(&[], None, None), NewsSource::Simulate { .. }));
+        assert!(matches!(news(&[GUARDIAN], None, None), NewsSource::Simulate { .. }));
+        assert!(matches!(news(&[POLYGON], None, None), NewsSource::None));
+        assert!(matches!(news(&[POLYGON, GUARDIAN], None, None), NewsSource::Guardian(_)));
+        assert!(matches!(news(&[POLYGON, GUARDIAN], None, Some("none")), NewsSource::None));
+        assert!(matches!(news(&[GUARDIAN], Some("replay:b.csv"), None), NewsSource::None));
+        let replayed = news(&[], Some("replay:b.csv"), Some("replay:n.csv"));
+        assert!(matches!(replayed, NewsSource::Replay { .. }));
+    }
+
+    #[test]
+    fn live_replayed_and_simulated_data_are_never_mixed() {
+        for (prices, news) in [
+            ("replay:b.csv", "simulate"),
+            ("simulate", "replay:n.csv"),
+            ("polygon", "simulate"),
+            ("polygon", "replay:n.csv"),
+            ("simulate", "guardian"),
+            ("replay:b.csv", "guardian"),
+        ] {
+            let error = sources(&[POLYGON, GUARDIAN], Some(prices), Some(news)).unwrap_err();
+            assert!(error.contains("beside") && error.contains("never mixed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_there_is_none_of_or_that_lacks_its_key_is_told_with_the_way_on() {
+        let error = sources(&[], Some("yahoo"), None).unwrap_err();
+        assert!(error.contains("`yahoo`") && error.contains("replay:FILE"), "{error}");
+        let error = sources(&[], None, Some("yahoo")).unwrap_err();
+        assert!(error.contains("`yahoo`") && error.contains("`none`"), "{error}");
+        let error = sources(&[], Some("polygon"), None).unwrap_err();
+        assert!(error.contains("set POLYGON_API_KEY"), "{error}");
+        let error = sources(&[POLYGON], None, Some("guardian")).unwrap_err();
+        assert!(error.contains("set GUARDIAN_API_KEY") && !error.contains("4711"), "{error}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The `tickwire` command: one subcommand a task, and `up`, which runs the
+//! whole pipeline in this process.
+
+mod cli;
+mod commands;
+mod config;
+mod data_folder;
+mod logs;
+mod owner;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::read();
+    logs::start(cli.log_format);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tickwire: {}", in_words(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = config::load(cli.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => commands::up::run(config, args).await,
+            Command::Compute(args) => commands::compute::run(args).await,
+            Command::Export(args) => commands::export::run(&config, args).await,
+            Command::Topics(args) => commands::topics::run(&config, args).await,
+            Command::Tail(args) => commands::tail::run(&config, args).await,
+            Command::Doctor(args) => commands::doctor::run(&config, args).await,
+            Command::Backfill(args) => commands::backfill::run(&config, args).await,
+            Command::DeadLetters(args) => commands::dead_letters::run(&config, args).await,
+            Command::Watch(args) => commands::watch::run(&config, args).await,
+        }
+    });
+    // A blocked file read must not hold the process back once the work is done.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}
+
+/// The error with its causes, each said once: many of our errors hold their
+/// cause's words already. Control characters of bad input are shown, not obeyed.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words.push_str(if words.is_empty() { "" } else { ": " });
+            words.push_str(&cause);
+        }
+    }
+    words.chars().flat_map(shown).collect()
+}
+
+/// A character as it can be printed: control characters are written out.
+fn shown(character: char) -> impl Iterator<Item = char> {
+    let obeyed = character.is_control() && character != '\n';
+    let written = if obeyed { character.escape_default().to_string() } else { character.to_string() };
+    written.chars().collect::<Vec<_>>().into_iter()
+}
+
+/// Whether whoever read our output has had enough, as in `tickwire tail … | head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,183 @@
+//! Changing a run's data: through the process that owns it, or directly while nobody does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use wire::dead_letter::{self, Replay};
+use wire::log::{EmbeddedLog, SharedLog};
+use wire::watchlist::{self, Conflict, Entry, PutError, Watchlist};
+
+use crate::data_folder::DataFolder;
+
+/// How long an owner may take to say where it answers: it has just been started.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How a run's data is changed.
+pub enum Way {
+    /// By its owner's API.
+    Owner(Api),
+    /// Directly: nobody owns it, so this process does, as long as this is kept.
+    Direct { log: SharedLog, _folder: DataFolder },
+}
+
+/// The API of a running `tickwire up`.
+pub struct Api {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Way {
+    /// Finds the owner of the folder, else becomes it.
+    ///
+    /// # Errors
+    /// When there is an owner that does not say where it answers, or the data
+    /// cannot be opened.
+    pub async fn to(mut folder: DataFolder) -> anyhow::Result<Way> {
+        let until = tokio::time::Instant::now() + STARTS_WITHIN;
+        loop {
+            if folder.own_if_free()? {
+                let log: Arc<EmbeddedLog> = folder.log()?;
+                return Ok(Way::Direct { log, _folder: folder });
+            }
+            if let Some(url) = folder.owner_address() {
+                return Ok(Way::Owner(Api { url, client: client()? }));
+            }
+            if tokio::time::Instant::now() > until {
+                bail!(
+                    "a tickwire runs on the data of `{}` and does not say where it answers: wait until it has started, or stop it and try again",
+                    folder.run
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The watchlist as it stands.
+    pub async fn watchlist(&self) -> anyhow::Result<Watchlist> {
+        match self {
+            Way::Direct { log, .. } => Ok(watchlist::read(&**log).await?),
+            Way::Owner(api) => api.json(api.client.get(api.at("watchlist"))).await,
+        }
+    }
+
+    /// Puts another watchlist, made from version `read`.
+    pub async fn put_watchlist(
+        &self,
+        read: u64,
+        entries: Vec<Entry>,
+    ) -> anyhow::Result<Result<Watchlist, Conflict>> {
+        match self {
+            Way::Direct { log, .. } => match watchlist::put(&**log, read, entries, "command").await {
+                Ok(list) => Ok(Ok(list)),
+                Err(PutError::Conflict(conflict)) => Ok(Err(conflict)),
+                Err(error) => Err(error.into()),
+            },
+            Way::Owner(api) => api.put_watchlist(read, &entries).await,
+        }
+    }
+
+    /// Puts what letters hold back onto its topics, all of it or nothing;
+    /// returns how many events that were.
+    pub async fn replay(&self, replays: Vec<Replay>) -> anyhow::Result<usize> {
+        #[derive(Deserialize)]
+        struct Replayed {
+            events: usize,
+        }
+        match self {
+            Way::Direct { log, .. } => Ok(dead_letter::replay(&**log, replays).await?),
+            Way::Owner(api) => {
+                let body = serde_json::to_vec(&replays)?;
+                let request = api.client.post(api.at("dead-letters/replay"));
+                let request = request.header(CONTENT_TYPE, "application/json").body(body);
+                Ok(api.json::<Replayed>(request).await?.events)
+            }
+        }
+    }
+}
+
+/// Asks this machine only, whatever proxy the environment names.
+fn client() -> anyhow::Result<reqwest::Client> {
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("tickwire/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured((*outbound::tls()).clone())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(Duration::from_secs(30));
+    Ok(client.build()?)
+}
+
+/// The body of an answer that says why not.
+#[derive(Deserialize)]
+struct Refusal {
+    error: Told,
+    current: Option<Watchlist>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    message: String,
+}
+
+impl Api {
+    fn at(&self, what: &str) -> String {
+        format!("{}/api/v1/{what}", self.url)
+    }
+
+    async fn put_watchlist(
+        &self,
+        read: u64,
+        entries: &[Entry],
+    ) -> anyhow::Result<Result<Watchlist, Conflict>> {
+        let request = self
+            .client
+            .put(self.at("watchlist"))
+            .header(IF_MATCH, format!("\"{read}\""))
+            .header(CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(entries)?);
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(Ok(answer.json().await?)),
+            StatusCode::PRECONDITION_FAILED => {
+                let refusal: Refusal = answer.json().await?;
+                let current = refusal.current.context(refusal.error.message)?;
+                Ok(Err(Conflict { read, current }))
+            }
+            _ => Err(refused(answer).await),
+        }
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> anyhow::Result<T> {
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.json().await?),
+            _ => Err(refused(answer).await),
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
+        request.send().await.map_err(|error| error.without_url()).with_context(|| {
+            format!(
+                "the running tickwire does not answer at {}: is it stopping? Try again once it has ended",
+                self.url
+            )
+        })
+    }
+}
+
+async fn refused(answer: Response) -> anyhow::Error {
+    let status = answer.status();
+    match answer.json::<Refusal>().await {
+        Ok(refusal) => anyhow::anyhow!(refusal.error.message),
+        Err(_) => anyhow::anyhow!(
+            "the running tickwire answered {status}: is it of another version? Stop it and start it again"
+        ),
+    }
+}

@@ -1,0 +1,134 @@
+//! The store in the data folder: one SQLite file, written by one thread that
+//! commits whatever is waiting as one transaction, and read beside it.
+//!
+//! A measurement is a table clustered by its points' identity: tags, then time.
+//! So a range of one symbol is one walk along neighbouring pages, however large
+//! the table. Write-ahead logging with `synchronous = FULL`: what `write` has
+//! returned for is on the disk, and survives `kill -9` and a power cut alike.
+
+mod catalogue;
+mod file;
+mod scan;
+mod table;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::OptionalExtension;
+use wire::time::Millis;
+
+use crate::{Batch, Measurement, Query, Rows, Store, StoreError};
+use file::StoreFile;
+use writer::{Request, Writer};
+
+/// The store of one data folder.
+pub struct EmbeddedStore {
+    file: StoreFile,
+    writer: Option<Writer>,
+}
+
+impl EmbeddedStore {
+    /// Opens or makes the store `path` for reading and writing.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or made, or has a later format.
+    pub fn open(path: &Path) -> Result<EmbeddedStore, StoreError> {
+        let file = StoreFile::new(path, false);
+        let connection = file.connect_to_write()?;
+        let writer = Some(Writer::start(file.clone(), connection)?);
+        Ok(EmbeddedStore { file, writer })
+    }
+
+    /// Opens an existing store for reading only, beside the process that owns it.
+    ///
+    /// # Errors
+    /// When there is none, or it has a later format.
+    pub fn open_to_read(path: &Path) -> Result<EmbeddedStore, StoreError> {
+        let file = StoreFile::new(path, true);
+        file.check()?;
+        Ok(EmbeddedStore { file, writer: None })
+    }
+
+    /// Deletes the points of a measurement whose time is before `before`;
+    /// returns their number. Notes and later points stay.
+    ///
+    /// # Errors
+    /// When there is no such measurement or the file cannot be written.
+    pub async fn trim(&self, measurement: &str, before: Millis) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let name = measurement.to_owned();
+            // A part at a time, so that writes get in between.
+            let part = self.writer()?.ask(|reply| Request::Trim(name, before, reply)).await?;
+            removed += part;
+            if part == 0 {
+                return Ok(removed);
+            }
+        }
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_ref().ok_or_else(|| StoreError::ReadOnly { path: self.file.name() })
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn define(&self, measurement: &Measurement) -> Result<(), StoreError> {
+        measurement.check_shape()?;
+        let measurement = measurement.clone();
+        self.writer()?.ask(|reply| Request::Define(measurement, reply)).await
+    }
+
+    async fn measurements(&self) -> Result<Vec<Measurement>, StoreError> {
+        self.file.read(catalogue::all).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        for (measurement, points) in &batch.points {
+            points.iter().try_for_each(|point| measurement.check(point))?;
+        }
+        self.writer()?.ask(|reply| Request::Write(batch, reply)).await
+    }
+
+    async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
+        let query = query.clone();
+        self.file.read(move |connection| scan::read(connection, &query)).await
+    }
+
+    async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {
+        let name = measurement.to_owned();
+        self.file.read(move |connection| scan::latest(connection, &name)).await
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.file
+            .read(move |connection| {
+                let mut statement = connection
+                    .prepare_cached("SELECT key, value FROM _notes WHERE key >= ?1 ORDER BY key")?;
+                let notes = statement.query_map([&prefix], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let within = |note: &rusqlite::Result<(String, String)>| {
+                    note.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix))
+                };
+                Ok(notes.take_while(within).collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn trimmed_before(&self, measurement: &str) -> Result<Option<Millis>, StoreError> {
+        let name = measurement.to_owned();
+        self.file
+            .read(move |connection| {
+                let mut statement =
+                    connection.prepare_cached("SELECT trimmed_before FROM _measurements WHERE name = ?1")?;
+                let before: Option<Option<Millis>> =
+                    statement.query_row([name], |row| row.get(0)).optional()?;
+                Ok(before.flatten())
+            })
+            .await
+    }
+}

@@ -1,0 +1,309 @@
+//! Reading: tag by tag, each a walk along the primary key, so that no query
+//! looks at rows that it does not return.
+
+use rusqlite::types::Value as Sql;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter};
+
+use super::catalogue;
+use super::file::Fault;
+use super::table::{self, TIME, quoted};
+use crate::point::NANOS;
+use crate::{Measurement, Query, Rows, StoreError};
+
+/// The rows that a query asks for.
+pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault> {
+    let measurement = catalogue::find(connection, &query.measurement)?;
+    let wanted = wanted_tags(&measurement, &query.tags)?;
+    let mut scan = Scan::new(connection, &measurement, leading(&wanted), query.newest_first)?;
+    let mut found = Found::new(&measurement, query.limit);
+    let mut tags = match &query.after {
+        None => scan.first_tags(&wanted)?,
+        // The page may have ended within these tags; what is left of them comes first.
+        Some((last, _)) => Some(last.clone()).filter(|last| last.len() == wanted.len()),
+    };
+    while let Some(these) = tags {
+        if found.is_full() {
+            break;
+        }
+        if these.iter().zip(&wanted).all(|(tag, wanted)| wanted.as_ref().is_none_or(|wanted| wanted == tag)) {
+            scan.range(&these, &Bounds::new(query, &these), &mut found)?;
+        }
+        tags = scan.next_tags(&wanted, &these)?;
+    }
+    Ok(found.rows)
+}
+
+/// The newest row of every value of the first tag.
+pub(super) fn latest(connection: &Connection, name: &str) -> Result<Rows, Fault> {
+    let measurement = catalogue::find(connection, name)?;
+    let mut scan = Scan::new(connection, &measurement, 0, true)?;
+    let all = vec![None; measurement.tags.len()];
+    let whole = Bounds { low: i64::MIN, high: i64::MAX };
+    let mut latest = Found::new(&measurement, None);
+    let mut tags = scan.first_tags(&all)?;
+    while let Some(these) = tags {
+        let mut one = Found::new(&measurement, Some(1));
+        scan.range(&these, &whole, &mut one)?;
+        latest.keep_newest(one.rows);
+        tags = scan.next_tags(&all, &these)?;
+    }
+    Ok(latest.rows)
+}
+
+/// Deletes at most `at_most` points before a time in nanoseconds; returns their number.
+pub(super) fn trim(
+    connection: &Connection,
+    measurement: &Measurement,
+    before: i64,
+    at_most: u64,
+) -> Result<u64, Fault> {
+    let mut scan = Scan::new(connection, measurement, 0, false)?;
+    let all = vec![None; measurement.tags.len()];
+    let mut deleted = 0;
+    let mut tags = scan.first_tags(&all)?;
+    while let Some(these) = tags.filter(|_| deleted < at_most) {
+        deleted += scan.delete(&these, before, at_most - deleted)?;
+        tags = scan.next_tags(&all, &these)?;
+    }
+    Ok(deleted)
+}
+
+/// For every tag of the measurement, in order, the value asked for.
+fn wanted_tags(
+    measurement: &Measurement,
+    asked: &[(String, String)],
+) -> Result<Vec<Option<String>>, StoreError> {
+    let mut wanted = vec![None; measurement.tags.len()];
+    for (tag, value) in asked {
+        let Some(place) = measurement.tags.iter().position(|known| known == tag) else {
+            let (measurement, known) = (measurement.name.clone(), measurement.tags.clone());
+            return Err(StoreError::UnknownTag { measurement, tag: tag.clone(), known });
+        };
+        wanted[place] = Some(value.clone());
+    }
+    Ok(wanted)
+}
+
+/// The times wanted, in nanoseconds, both ends included.
+struct Bounds {
+    low: i64,
+    high: i64,
+}
+
+impl Bounds {
+    fn new(query: &Query, tags: &[String]) -> Bounds {
+        let mut low = query.from.map_or(i64::MIN, |from| from.saturating_mul(NANOS));
+        let mut high = query.to.map_or(i64::MAX, |to| to.saturating_mul(NANOS).saturating_sub(1));
+        if let Some((_, time)) = query.after.as_ref().filter(|(last, _)| last == tags) {
+            if query.newest_first {
+                high = high.min(time.saturating_sub(1));
+            } else {
+                low = low.max(time.saturating_add(1));
+            }
+        }
+        Bounds { low, high }
+    }
+}
+
+/// The rows found so far.
+struct Found {
+    rows: Rows,
+    limit: usize,
+}
+
+impl Found {
+    fn new(measurement: &Measurement, limit: Option<usize>) -> Found {
+        let rows = Rows { columns: measurement.columns.clone(), ..Rows::default() };
+        Found { rows, limit: limit.unwrap_or(usize::MAX) }
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.rows.len() >= self.limit
+    }
+
+    /// Takes the one row of `other`, unless the last row here has the same first
+    /// tag and is newer.
+    fn keep_newest(&mut self, other: Rows) {
+        let Some(key) = other.last_key else { return };
+        if let Some(last) = self.rows.last_key.as_ref().filter(|last| last.0.first() == key.0.first()) {
+            if key.1 < last.1 {
+                return;
+            }
+            self.rows.rows.pop();
+        }
+        self.rows.rows.extend(other.rows);
+        self.rows.last_key = Some(key);
+    }
+}
+
+/// How many of the first tags have a value that is wanted: a scan stays within it.
+fn leading(wanted: &[Option<String>]) -> usize {
+    wanted.iter().take_while(|wanted| wanted.is_some()).count()
+}
+
+/// The statements of one walk over a table.
+struct Scan<'a> {
+    connection: &'a Connection,
+    measurement: &'a Measurement,
+    range: CachedStatement<'a>,
+    /// To the first and to the next tags; not needed where all tags are wanted.
+    seek: Option<[CachedStatement<'a>; 2]>,
+}
+
+impl<'a> Scan<'a> {
+    /// A walk over the tags that start with `fixed` values that are given later.
+    fn new(
+        connection: &'a Connection,
+        measurement: &'a Measurement,
+        fixed: usize,
+        newest_first: bool,
+    ) -> Result<Scan<'a>, Fault> {
+        let range = connection.prepare_cached(&range_sql(measurement, newest_first))?;
+        let seek = if fixed < measurement.tags.len() {
+            let statement = |onwards| connection.prepare_cached(&seek_sql(measurement, fixed, onwards));
+            Some([statement(false)?, statement(true)?])
+        } else {
+            None
+        };
+        Ok(Scan { connection, measurement, range, seek })
+    }
+
+    /// The rows of exactly these tags.
+    fn range(&mut self, tags: &[String], bounds: &Bounds, found: &mut Found) -> Result<(), Fault> {
+        let left = i64::try_from(found.limit - found.rows.rows.len()).unwrap_or(i64::MAX);
+        let mut parameters: Vec<_> = tags.iter().cloned().map(Sql::Text).collect();
+        parameters.extend([bounds.low, bounds.high, left].map(Sql::Integer));
+        let mut rows = self.range.query(params_from_iter(parameters))?;
+        let mut last = None;
+        while let Some(row) = rows.next()? {
+            let (values, time) = table::values_of(self.measurement, row)?;
+            found.rows.rows.push(values);
+            last = Some(time);
+        }
+        if let Some(time) = last {
+            found.rows.last_key = Some((tags.to_vec(), time));
+        }
+        Ok(())
+    }
+
+    /// The first tags that hold a row, of those that start as wanted.
+    fn first_tags(&mut self, wanted: &[Option<String>]) -> Result<Option<Vec<String>>, Fault> {
+        match &mut self.seek {
+            None => Ok(Some(wanted.iter().flatten().cloned().collect())),
+            Some([first, _]) => seek(first, wanted, &[]),
+        }
+    }
+
+    /// The next tags that hold a row.
+    fn next_tags(
+        &mut self,
+        wanted: &[Option<String>],
+        these: &[String],
+    ) -> Result<Option<Vec<String>>, Fault> {
+        match &mut self.seek {
+            None => Ok(None),
+            Some([_, next]) => seek(next, wanted, &these[leading(wanted)..]),
+        }
+    }
+
+    /// Deletes at most `at_most` points of these tags before a time.
+    fn delete(&self, tags: &[String], before: i64, at_most: u64) -> Result<u64, Fault> {
+        let table = quoted(&self.measurement.name);
+        let filter = format!("{}{TIME} < ?", equal_tags(self.measurement));
+        let parameters = |before: i64| {
+            let mut parameters: Vec<_> = tags.iter().cloned().map(Sql::Text).collect();
+            parameters.push(Sql::Integer(before));
+            parameters
+        };
+        let mut first_kept = parameters(before);
+        first_kept.push(Sql::Integer(at_most as i64));
+        let cut = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT {TIME} FROM {table} WHERE {filter} ORDER BY {TIME} LIMIT 1 OFFSET ?"
+            ))?
+            .query_row(params_from_iter(first_kept), |row| row.get(0))
+            .optional()?;
+        let deleted = self
+            .connection
+            .prepare_cached(&format!("DELETE FROM {table} WHERE {filter}"))?
+            .execute(params_from_iter(parameters(cut.unwrap_or(before))))?;
+        Ok(deleted as u64)
+    }
+}
+
+/// One step of a skip scan.
+fn seek(
+    statement: &mut CachedStatement,
+    wanted: &[Option<String>],
+    passed: &[String],
+) -> Result<Option<Vec<String>>, Fault> {
+    let fixed = wanted[..leading(wanted)].iter().flatten();
+    let tags = statement.query_row(params_from_iter(fixed.chain(passed)), |row| {
+        (0..wanted.len()).map(|at| row.get(at)).collect()
+    });
+    Ok(tags.optional()?)
+}
+
+/// The range of one combination of tags: one walk along the primary key.
+fn range_sql(measurement: &Measurement, newest_first: bool) -> String {
+    format!(
+        "SELECT {} FROM {} WHERE {}{TIME} >= ? AND {TIME} <= ? ORDER BY {TIME} {} LIMIT ?",
+        table::selected(measurement),
+        quoted(&measurement.name),
+        equal_tags(measurement),
+        if newest_first { "DESC" } else { "ASC" },
+    )
+}
+
+fn equal_tags(measurement: &Measurement) -> String {
+    measurement.tags.iter().map(|tag| format!("{} = ? AND ", quoted(tag))).collect()
+}
+
+/// The `fixed` leading tags stay, the others move on to the next values that there
+/// are: one search of the primary key, however many rows share the tags.
+fn seek_sql(measurement: &Measurement, fixed: usize, onwards: bool) -> String {
+    let names: Vec<_> = measurement.tags.iter().map(|tag| quoted(tag)).collect();
+    let mut conditions: Vec<_> = names[..fixed].iter().map(|name| format!("{name} = ?")).collect();
+    if onwards {
+        let places = vec!["?"; names.len() - fixed].join(", ");
+        conditions.push(format!("({}) > ({places})", names[fixed..].join(", ")));
+    }
+    let filter =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let list = names.join(", ");
+    format!("SELECT {list} FROM {} {filter} ORDER BY {list} LIMIT 1", quoted(&measurement.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How SQLite goes about a statement, in its own words.
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let nulls = vec![Sql::Null; statement.parameter_count()];
+        let steps = statement.query_map(params_from_iter(nulls), |row| row.get::<_, String>(3)).unwrap();
+        steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn no_query_scans_or_sorts_a_table() {
+        let connection = Connection::open_in_memory().unwrap();
+        for measurement in [Measurement::bars(), Measurement::articles()] {
+            connection.execute_batch(&table::create(&measurement)).unwrap();
+            for newest_first in [false, true] {
+                let plan = plan(&connection, &range_sql(&measurement, newest_first));
+                assert!(plan.starts_with("SEARCH") && plan.contains("_time_ns>? AND _time_ns<?"), "{plan}");
+                assert!(!plan.contains("B-TREE"), "{plan}");
+            }
+            for fixed in 0..measurement.tags.len() {
+                let plan = plan(&connection, &seek_sql(&measurement, fixed, true));
+                assert!(plan.starts_with("SEARCH") && !plan.contains("B-TREE"), "{plan}");
+                assert!(plan.contains(if fixed == 0 { "symbol" } else { "search_term" }), "{plan}");
+            }
+        }
+        let two_tags = plan(&connection, &seek_sql(&Measurement::articles(), 0, true));
+        assert!(two_tags.contains("(symbol,search_term)>(?,?)"), "{two_tags}");
+    }
+}

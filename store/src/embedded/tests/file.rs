@@ -1,0 +1,64 @@
+//! The file: it outlives the process, is read beside its owner, and is never
+//! opened by a program too old for it.
+
+use super::{Folder, all_of, batch, ints, reading, readings};
+use crate::{EmbeddedStore, Store, StoreError};
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let points = (0..500).map(|n| reading("A", "", n, n, 0)).collect();
+    let mut batch = batch(&readings(), points);
+    batch.notes.push(("sink".into(), Some("500".into())));
+    store.write(batch).await.unwrap();
+    drop(store);
+    let store = folder.open();
+    assert_eq!(store.measurements().await.unwrap(), [readings()]);
+    assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), (0..500).collect::<Vec<_>>());
+    assert_eq!(store.notes("").await.unwrap(), [("sink".into(), "500".into())]);
+}
+
+#[tokio::test]
+async fn another_process_may_read_beside_the_owner_but_not_write() {
+    let folder = Folder::new();
+    let owner = folder.with_readings().await;
+    let guest = EmbeddedStore::open_to_read(&folder.path()).unwrap();
+    owner.write(batch(&readings(), vec![reading("A", "", 1, 7, 0)])).await.unwrap();
+    assert_eq!(ints(&guest.read(&all_of("readings")).await.unwrap()), [7]);
+    assert_eq!(guest.measurements().await.unwrap(), [readings()]);
+    let refused = guest.write(batch(&readings(), vec![reading("A", "", 2, 8, 0)])).await;
+    assert!(matches!(refused, Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(guest.define(&readings()).await, Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(guest.trim("readings", 9).await, Err(StoreError::ReadOnly { .. })));
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_format_is_refused_with_the_remedy() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let connection = rusqlite::Connection::open(folder.path()).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    for refused in [EmbeddedStore::open(&folder.path()), EmbeddedStore::open_to_read(&folder.path())] {
+        let error = refused.err().unwrap().to_string();
+        assert!(error.contains("format 99") && error.contains("newer tickwire"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_made_by_reading() {
+    let folder = Folder::new();
+    let error = EmbeddedStore::open_to_read(&folder.path()).err().unwrap().to_string();
+    assert!(error.contains("there is no store") && error.contains("--data-dir"), "{error}");
+    assert!(!folder.path().exists());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_refused_with_its_name() {
+    let folder = Folder::new();
+    std::fs::write(folder.path(), "symbol,open\n".repeat(1_000)).unwrap();
+    for refused in [EmbeddedStore::open(&folder.path()), EmbeddedStore::open_to_read(&folder.path())] {
+        let error = refused.err().unwrap().to_string();
+        assert!(error.contains("store.db") && error.contains("not a database"), "{error}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Rows come by tags and time, in the order of their identities.
+
+use super::{Folder, all_of, batch, ints, reading, readings};
+use crate::{EmbeddedStore, Point, Query, Rows, Store, StoreError};
+
+/// A, B and C, each with the terms "" and "x", each at the times 0 to 9; `int`
+/// counts from 0 in the order of identities.
+async fn sixty(folder: &Folder) -> EmbeddedStore {
+    let store = folder.with_readings().await;
+    let mut points: Vec<Point> = (0..60)
+        .map(|n| reading(["A", "B", "C"][n / 20], ["", "x"][n / 10 % 2], (n % 10) as i64, n as i64, 0))
+        .collect();
+    points.reverse();
+    store.write(batch(&readings(), points)).await.unwrap();
+    store
+}
+
+async fn read(store: &EmbeddedStore, query: Query) -> Vec<i64> {
+    ints(&store.read(&Query { measurement: "readings".into(), ..query }).await.unwrap())
+}
+
+fn tags(tags: &[(&str, &str)]) -> Vec<(String, String)> {
+    tags.iter().map(|(tag, value)| ((*tag).into(), (*value).into())).collect()
+}
+
+#[tokio::test]
+async fn rows_come_ordered_by_tags_then_time() {
+    let folder = Folder::new();
+    let store = sixty(&folder).await;
+    assert_eq!(read(&store, Query::default()).await, (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn tags_and_times_narrow_what_is_read() {
+    let folder = Folder::new();
+    let store = sixty(&folder).await;
+    let of_b = Query { tags: tags(&[("symbol", "B")]), ..Query::default() };
+    assert_eq!(read(&store, of_b.clone()).await, (20..40).collect::<Vec<_>>());
+    let b_x = Query { tags: tags(&[("term", "x"), ("symbol", "B")]), ..Query::default() };
+    assert_eq!(read(&store, b_x).await, (30..40).collect::<Vec<_>>());
+    let x = Query { tags: tags(&[("term", "x")]), from: Some(9), ..Query::default() };
+    assert_eq!(read(&store, x).await, [19, 39, 59]);
+    let from_to = Query { from: Some(3), to: Some(5), ..of_b };
+    assert_eq!(read(&store, from_to).await, [23, 24, 33, 34]);
+    let nobody = Query { tags: tags(&[("symbol", "Z")]), ..Query::default() };
+    assert!(read(&store, nobody).await.is_empty());
+}
+
+#[tokio::test]
+async fn newest_first_turns_round_the_times_within_equal_tags() {
+    let folder = Folder::new();
+    let store = sixty(&folder).await;
+    let newest = |limit| Query { newest_first: true, limit: Some(limit), ..Query::default() };
+    assert_eq!(read(&store, newest(3)).await, [9, 8, 7]);
+    assert_eq!(read(&store, newest(12)).await[9..], [0, 19, 18]);
+}
+
+#[tokio::test]
+async fn pages_put_together_are_the_whole() {
+    let folder = Folder::new();
+    let store = sixty(&folder).await;
+    let whole = |query: &Query| Query { limit: None, after: None, ..query.clone() };
+    for limit in [1, 7, 10, 60] {
+        for newest_first in [false, true] {
+            for tags in [vec![], tags(&[("symbol", "B")]), tags(&[("term", "x")])] {
+                let mut query =
+                    Query { tags, newest_first, limit: Some(limit), to: Some(8), ..all_of("readings") };
+                let mut paged = Vec::new();
+                loop {
+                    let page: Rows = store.read(&query).await.unwrap();
+                    assert!(page.rows.len() <= limit);
+                    paged.extend(ints(&page));
+                    let Some(last) = page.last_key else { break };
+                    query.after = Some(last);
+                }
+                assert_eq!(paged, read(&store, whole(&query)).await);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_latest_row_of_every_symbol_is_its_newest_over_all_other_tags() {
+    let folder = Folder::new();
+    let store = sixty(&folder).await;
+    let more = vec![reading("A", "", 50, 100, 0), reading("D", "y", -5, 101, 0)];
+    store.write(batch(&readings(), more)).await.unwrap();
+    let latest = store.latest("readings").await.unwrap();
+    assert_eq!(ints(&latest), [100, 39, 59, 101]);
+    assert_eq!(latest.columns, readings().columns);
+}
+
+#[tokio::test]
+async fn a_measurement_without_tags_is_one_row_of_times() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut untagged = readings();
+    untagged.tags.clear();
+    store.define(&untagged).await.unwrap();
+    let points = (0..5).map(|n| reading("A", "", n, n, 0)).collect();
+    store.write(batch(&untagged, points)).await.unwrap();
+    assert_eq!(read(&store, Query { from: Some(1), limit: Some(2), ..Query::default() }).await, [1, 2]);
+    assert_eq!(ints(&store.latest("readings").await.unwrap()), [4]);
+}
+
+#[tokio::test]
+async fn an_unknown_measurement_or_tag_is_named_with_those_that_there_are() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let error = store.read(&all_of("readngs")).await.unwrap_err().to_string();
+    assert_eq!(error, "there is no measurement `readngs`: the measurements are readings");
+    let query = Query { tags: tags(&[("int", "1")]), ..all_of("readings") };
+    let error = store.read(&query).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownTag { .. }));
+    assert!(error.to_string().ends_with("no tag `int`: the tags are symbol, term"), "{error}");
+}

@@ -1,0 +1,132 @@
+//! What is written is what is read.
+
+use wire::schema::Value;
+
+use super::{Folder, all_of, batch, ints, reading, readings, text};
+use crate::{Batch, Store, StoreError};
+
+#[tokio::test]
+async fn every_type_comes_back_as_it_was_written() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let floats = [0.1 + 0.2, 5e-324, f64::MAX, -1.5, 20_000.0, 1e300, f64::MIN_POSITIVE];
+    let mut points = Vec::new();
+    for (n, float) in (0..).zip(floats) {
+        let mut point = reading("A", "", n, i64::MIN + n, i64::MAX);
+        point.values[3] = Value::Float(float);
+        point.values[5] = Value::Int(7_258_118_400_000);
+        point.values[6] = text("Ünï'c\"ode\0;--");
+        point.values[7] = Value::Bool(n % 2 == 0);
+        points.push(point);
+    }
+    points.push(reading("A", "", 100, 0, 0));
+    store.write(batch(&readings(), points.clone())).await.unwrap();
+    let rows = store.read(&all_of("readings")).await.unwrap();
+    assert_eq!(rows.columns, readings().columns);
+    assert_eq!(rows.rows, points.into_iter().map(|point| point.values).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn minus_zero_is_stored_as_zero() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let mut point = reading("A", "", 0, 0, 0);
+    point.values[3] = Value::Float(-0.0);
+    store.write(batch(&readings(), vec![point])).await.unwrap();
+    let rows = store.read(&all_of("readings")).await.unwrap();
+    assert_eq!(rows.rows[0][3].as_f64().unwrap().to_bits(), 0);
+}
+
+#[tokio::test]
+async fn times_before_1970_keep_their_millisecond_under_an_offset() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let mut point = reading("A", "", -1, 0, 0);
+    point.nanos = 999_999;
+    store.write(batch(&readings(), vec![point])).await.unwrap();
+    let rows = store.read(&all_of("readings")).await.unwrap();
+    assert_eq!(rows.rows[0][1], Value::Int(-1));
+    assert_eq!(rows.last_key, Some((vec!["A".into(), String::new()], -1)));
+}
+
+#[tokio::test]
+async fn writing_twice_changes_nothing_and_a_rewrite_replaces_the_whole_row() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let mut full = reading("A", "x", 1, 1, 1);
+    full.values[6] = text("gone after the rewrite");
+    for _ in 0..2 {
+        store.write(batch(&readings(), vec![full.clone(), full.clone()])).await.unwrap();
+        assert_eq!(store.read(&all_of("readings")).await.unwrap().rows, [full.values.clone()]);
+    }
+    store.write(batch(&readings(), vec![reading("A", "x", 1, 2, 1)])).await.unwrap();
+    let rows = store.read(&all_of("readings")).await.unwrap();
+    assert_eq!(rows.rows, [reading("A", "x", 1, 2, 1).values]);
+}
+
+#[tokio::test]
+async fn an_older_version_does_not_replace_a_newer_one_and_of_equal_ones_the_later_wins() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    for (int, version, stands) in [(1, 5, 1), (2, 4, 1), (3, 5, 3), (4, 6, 4), (5, 5, 4)] {
+        store.write(batch(&readings(), vec![reading("A", "", 1, int, version)])).await.unwrap();
+        assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), [stands]);
+    }
+}
+
+#[tokio::test]
+async fn points_of_one_instant_are_told_apart_by_their_nanoseconds() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let mut points = vec![reading("A", "", 1, 1, 0), reading("A", "", 1, 2, 0)];
+    points[1].nanos = 1;
+    store.write(batch(&readings(), points)).await.unwrap();
+    assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_batch_with_one_bad_point_writes_nothing_and_says_where() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut bad = reading("A", "", 2, 0, 0);
+        bad.values[3] = Value::Float(value);
+        let mut batch = batch(&readings(), vec![reading("A", "", 1, 0, 0), bad]);
+        batch.notes.push(("note".into(), Some("kept".into())));
+        let error = store.write(batch).await.unwrap_err().to_string();
+        assert!(error.contains("`readings`, column `float`"), "{error}");
+    }
+    assert!(store.read(&all_of("readings")).await.unwrap().rows.is_empty());
+    assert!(store.notes("").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_that_fails_does_not_take_those_beside_it_along() {
+    let folder = Folder::new();
+    let store = folder.with_readings().await;
+    let mut unknown = readings();
+    unknown.name = "nobody".into();
+    let (good, bad, other) = tokio::join!(
+        store.write(batch(&readings(), vec![reading("A", "", 1, 1, 0)])),
+        store.write(batch(&unknown, vec![reading("A", "", 1, 2, 0)])),
+        store.write(batch(&readings(), vec![reading("B", "", 1, 3, 0)])),
+    );
+    good.unwrap();
+    other.unwrap();
+    assert!(matches!(bad, Err(StoreError::Unknown { name, .. }) if name == "nobody"));
+    assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), [1, 3]);
+}
+
+#[tokio::test]
+async fn notes_are_set_and_forgotten_with_the_points_and_found_by_prefix() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let note = |key: &str, value: Option<&str>| (key.to_owned(), value.map(str::to_owned));
+    let notes = vec![note("a/2", Some("two")), note("a/1", Some("one")), note("b", Some("bee"))];
+    store.write(Batch { points: vec![], notes }).await.unwrap();
+    let notes = vec![note("a/2", None), note("a/1", Some("uno")), note("never", None)];
+    store.write(Batch { points: vec![], notes }).await.unwrap();
+    assert_eq!(store.notes("a/").await.unwrap(), [("a/1".to_owned(), "uno".to_owned())]);
+    assert_eq!(store.notes("").await.unwrap().len(), 2);
+    assert!(store.notes("c").await.unwrap().is_empty());
+}

@@ -1,0 +1,210 @@
+//! The one thread that writes: whatever waits is committed together, with one
+//! sync of the disk.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::oneshot;
+use wire::time::Millis;
+
+use super::file::{Fault, StoreFile};
+use super::{catalogue, scan, table};
+use crate::point::{NANOS, Point};
+use crate::{Batch, Measurement, StoreError};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(super) enum Request {
+    Define(Measurement, Reply<()>),
+    Write(Batch, Reply<()>),
+    Trim(String, Millis, Reply<u64>),
+}
+
+/// Requests that wait together are committed together, up to this many.
+const GROUP: usize = 256;
+
+/// At most so many points are deleted in one transaction.
+const TRIMMED_AT_ONCE: u64 = 20_000;
+
+/// The asking side of the thread; dropping it waits until all is written.
+pub(super) struct Writer {
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(file: StoreFile, connection: Connection) -> Result<Writer, StoreError> {
+        let (requests, inbox) = mpsc::channel();
+        let name = file.name();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || WriterThread { file, connection, inserts: HashMap::new() }.run(&inbox))
+            .map_err(|error| StoreError::Sqlite {
+                path: name,
+                source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
+            })?;
+        Ok(Writer { requests: Some(requests), thread: Some(thread) })
+    }
+
+    pub(super) async fn ask<T>(&self, build: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or(StoreError::Closed)?;
+        requests.send(build(reply)).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct WriterThread {
+    file: StoreFile,
+    connection: Connection,
+    inserts: Inserts,
+}
+
+/// The insert of each measurement, as it was last given.
+type Inserts = HashMap<String, (Measurement, String)>;
+
+impl WriterThread {
+    fn run(mut self, inbox: &mpsc::Receiver<Request>) {
+        while let Ok(first) = inbox.recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP {
+                let Ok(next) = inbox.try_recv() else { break };
+                group.push(next);
+            }
+            self.write_group(group);
+        }
+    }
+
+    /// If the group as a whole fails, each request is tried alone, so that none
+    /// fails for another.
+    fn write_group(&mut self, group: Vec<Request>) {
+        let together = if group.len() > 1 { self.commit(&group).ok() } else { None };
+        let mut counts = together.map(Vec::into_iter);
+        for request in group {
+            let outcome = match &mut counts {
+                Some(counts) => Ok(counts.next().unwrap_or_default()),
+                None => self.commit(std::slice::from_ref(&request)).map(|counts| counts.iter().sum()),
+            };
+            let outcome = outcome.map_err(|fault| self.file.name_in(fault));
+            // A receiver that is gone no longer wants the answer.
+            match request {
+                Request::Define(_, reply) | Request::Write(_, reply) => drop(reply.send(outcome.map(drop))),
+                Request::Trim(_, _, reply) => drop(reply.send(outcome)),
+            }
+        }
+    }
+
+    /// One transaction; how many points each request deleted.
+    fn commit(&mut self, requests: &[Request]) -> Result<Vec<u64>, Fault> {
+        let mut apply_all = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let deleted = requests.iter().map(|request| apply(&transaction, &mut self.inserts, request));
+            let deleted = deleted.collect::<Result<_, Fault>>()?;
+            transaction.commit()?;
+            Ok(deleted)
+        };
+        let outcome = apply_all();
+        if outcome.is_err() {
+            // What was defined in this transaction is not there.
+            self.inserts.clear();
+        }
+        outcome
+    }
+}
+
+fn apply(connection: &Connection, inserts: &mut Inserts, request: &Request) -> Result<u64, Fault> {
+    match request {
+        Request::Define(measurement, _) => {
+            catalogue::define(connection, measurement)?;
+            inserts.remove(&measurement.name);
+            Ok(0)
+        }
+        Request::Write(batch, _) => write(connection, inserts, batch).map(|()| 0),
+        Request::Trim(measurement, before, _) => trim(connection, measurement, *before),
+    }
+}
+
+fn write(connection: &Connection, inserts: &mut Inserts, batch: &Batch) -> Result<(), Fault> {
+    for (measurement, points) in &batch.points {
+        insert(connection, insert_of(connection, inserts, measurement)?, measurement, points)?;
+    }
+    for (key, value) in &batch.notes {
+        match value {
+            Some(value) => connection
+                .prepare_cached("INSERT OR REPLACE INTO _notes VALUES (?1, ?2)")?
+                .execute(params![key, value])?,
+            None => connection.prepare_cached("DELETE FROM _notes WHERE key = ?1")?.execute([key])?,
+        };
+    }
+    Ok(())
+}
+
+fn insert_of<'a>(
+    connection: &Connection,
+    inserts: &'a mut Inserts,
+    given: &Measurement,
+) -> Result<&'a str, Fault> {
+    let known = inserts.get(&given.name).is_some_and(|(known, _)| known == given);
+    if !known {
+        let stored = catalogue::find(connection, &given.name)?;
+        check_given(&stored, given)?;
+        inserts.insert(given.name.clone(), (given.clone(), table::upsert(&stored, given)));
+    }
+    Ok(&inserts[&given.name].1)
+}
+
+/// Points may come with fewer columns than are stored, as from an older definition.
+fn check_given(stored: &Measurement, given: &Measurement) -> Result<(), StoreError> {
+    catalogue::check_identity(stored, given)?;
+    for column in &given.columns {
+        match stored.columns.iter().find(|known| known.name == column.name) {
+            Some(known) => catalogue::check_type(given, known, column)?,
+            None => {
+                let (measurement, column) = (given.name.clone(), column.name.clone());
+                return Err(StoreError::UnknownColumn { measurement, column });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn insert(
+    connection: &Connection,
+    sql: &str,
+    measurement: &Measurement,
+    points: &[Point],
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let time_index = measurement.time_index();
+    for point in points {
+        for (at, value) in point.values.iter().enumerate() {
+            if Some(at) == time_index {
+                statement.raw_bind_parameter(at + 1, measurement.time_ns(point))?;
+            } else {
+                statement.raw_bind_parameter(at + 1, table::parameter(value))?;
+            }
+        }
+        statement.raw_execute()?;
+    }
+    Ok(())
+}
+
+/// Deletes a part of what is before `before` and says how much; 0 when nothing is left.
+fn trim(connection: &Connection, name: &str, before: Millis) -> Result<u64, Fault> {
+    let measurement = catalogue::find(connection, name)?;
+    connection.execute(
+        "UPDATE _measurements SET trimmed_before = max(coalesce(trimmed_before, ?2), ?2) WHERE name = ?1",
+        params![name, before],
+    )?;
+    scan::trim(connection, &measurement, before.saturating_mul(NANOS), TRIMMED_AT_ONCE)
+}

@@ -1,0 +1,113 @@
+//! What can go wrong with the store.
+
+use wire::schema::ColumnType;
+
+use crate::check::{BadPoint, BadShape};
+
+/// What can go wrong with the store, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's own error.
+    #[error("the store {path} failed: {source}. Check that its disk is there, has room and may be written")]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// The file was written by a later version.
+    #[error(
+        "the store {path} has format {found}, this program reads up to {known}: run the newer tickwire that wrote it, or name another data folder with --data-dir"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// There is no store to read from.
+    #[error("there is no store {path}: run `tickwire up` first, or name its data folder with --data-dir")]
+    NotThere {
+        /// The file.
+        path: String,
+    },
+    /// A store opened for reading was asked to write.
+    #[error("the store {path} was opened for reading only: its running owner writes it")]
+    ReadOnly {
+        /// The file.
+        path: String,
+    },
+    /// A measurement that nobody defined.
+    #[error("there is no measurement `{name}`: {}", the_known("measurements", known))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A tag that the measurement does not have.
+    #[error("measurement `{measurement}` has no tag `{tag}`: {}", the_known("tags", known))]
+    UnknownTag {
+        /// The measurement.
+        measurement: String,
+        /// What was asked for.
+        tag: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A shape that no measurement can have.
+    #[error(transparent)]
+    Shape(#[from] BadShape),
+    /// A column that is stored with another type.
+    #[error(
+        "column `{column}` of measurement `{measurement}` is stored as {stored:?}, not {asked:?}: give the column another name, or use another data folder"
+    )]
+    ColumnType {
+        /// The measurement.
+        measurement: String,
+        /// The column.
+        column: String,
+        /// Its type in the store.
+        stored: ColumnType,
+        /// The type that it was to have.
+        asked: ColumnType,
+    },
+    /// Tags or time differ from what is stored: points would have other identities.
+    #[error(
+        "measurement `{measurement}` is stored with {stored}, not with {asked}: give the measurement another name, or use another data folder"
+    )]
+    Identity {
+        /// The measurement.
+        measurement: String,
+        /// Tags and time in the store.
+        stored: String,
+        /// Tags and time asked for.
+        asked: String,
+    },
+    /// Points with a column that was never defined.
+    #[error(
+        "measurement `{measurement}` has no column `{column}`: define the measurement before writing to it"
+    )]
+    UnknownColumn {
+        /// The measurement.
+        measurement: String,
+        /// The column.
+        column: String,
+    },
+    /// A point that cannot be stored.
+    #[error(transparent)]
+    Point(#[from] BadPoint),
+    /// The store has been closed.
+    #[error("the store has been closed")]
+    Closed,
+}
+
+fn the_known(what: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        format!("it has no {what} yet")
+    } else {
+        format!("the {what} are {}", names.join(", "))
+    }
+}

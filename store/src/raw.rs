@@ -1,0 +1,316 @@
+//! The measurements of the raw topics and of results: bars, articles and rows
+//! as points, and points as bars and articles again.
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use wire::schema::{Column, Value, article_columns, bar_columns};
+use wire::time::Millis;
+use wire::{Article, Bar, Source, Topic, topic};
+
+use crate::Rows;
+use crate::point::{Measurement, NANOS, Point};
+
+/// A stored row that is no bar or article.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stored row is no {what}: its column `{column}` is missing or of another kind")]
+pub struct NoSuchRecord {
+    /// `bar` or `article`.
+    what: &'static str,
+    /// The column.
+    column: &'static str,
+}
+
+impl Measurement {
+    /// The bars of `stock-prices`: a point a symbol and start, the latest received
+    /// version of each.
+    pub fn bars() -> Measurement {
+        Measurement {
+            name: topic::STOCK_PRICES.measurement(),
+            columns: bar_columns(),
+            tags: vec!["symbol".into()],
+            time: "start_timestamp".into(),
+            version: Some("received_timestamp".into()),
+        }
+    }
+
+    /// The articles of `news-articles`: a point an article and watchlist entry
+    /// that it matched.
+    pub fn articles() -> Measurement {
+        Measurement {
+            name: topic::NEWS_ARTICLES.measurement(),
+            columns: article_columns(),
+            tags: vec!["symbol".into(), "search_term".into()],
+            time: "published_timestamp".into(),
+            version: Some("received_timestamp".into()),
+        }
+    }
+
+    /// The rows of a windowed job: a point a symbol and window's end.
+    pub fn results(topic: &Topic, columns: &[Column]) -> Measurement {
+        Measurement {
+            name: topic.measurement(),
+            columns: columns.to_vec(),
+            tags: vec!["symbol".into()],
+            time: "window_end".into(),
+            version: None,
+        }
+    }
+}
+
+impl Point {
+    /// A bar as a point of [`Measurement::bars`].
+    pub fn bar(bar: &Bar) -> Point {
+        let values = vec![
+            text(&bar.symbol),
+            Value::Int(bar.start_timestamp),
+            Value::Int(bar.end_timestamp),
+            Value::Float(bar.open),
+            Value::Float(bar.high),
+            Value::Float(bar.low),
+            Value::Float(bar.close),
+            Value::Float(bar.volume),
+            optional(bar.vwap, Value::Float),
+            optional(bar.accumulated_volume, Value::Float),
+            optional(bar.official_open_price, Value::Float),
+            optional(bar.aggregate_vwap, Value::Float),
+            optional(bar.average_size, Value::Float),
+            optional(bar.otc, Value::Bool),
+            text(bar.source.as_str()),
+            Value::Int(bar.received_timestamp),
+        ];
+        Point { nanos: 0, values }
+    }
+
+    /// An article as a point of [`Measurement::articles`]. Many headlines share
+    /// a second; an offset made from the identity keeps them apart.
+    pub fn article(article: &Article) -> Point {
+        let values = vec![
+            text(article.symbol.as_deref().unwrap_or_default()),
+            text(&article.search_term),
+            Value::Int(article.published_timestamp),
+            text(&article.id),
+            text(&article.headline),
+            text(&article.url),
+            optional(article.kind.as_deref(), text),
+            optional(article.section_id.as_deref(), text),
+            optional(article.section_name.as_deref(), text),
+            optional(article.pillar.as_deref(), text),
+            optional(article.updated_timestamp, Value::Int),
+            text(article.source.as_str()),
+            Value::Int(article.received_timestamp),
+        ];
+        Point { nanos: nanos_of(&article.id), values }
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn optional<T>(value: Option<T>, wrap: impl Fn(T) -> Value) -> Value {
+    value.map_or(Value::Null, wrap)
+}
+
+/// 0 to 999,999 from an identity, the same for ever: FNV-1a, 64 bits.
+fn nanos_of(id: &str) -> i64 {
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash % NANOS as u64) as i64
+}
+
+impl Rows {
+    /// The rows of [`Measurement::bars`] as bars, in their order.
+    ///
+    /// # Errors
+    /// When the rows are of another measurement.
+    pub fn to_bars(&self) -> Result<Vec<Bar>, NoSuchRecord> {
+        let at = Fields::new(&self.columns, &Measurement::bars());
+        self.rows.iter().map(|row| bar(&at.of("bar", row))).collect()
+    }
+
+    /// The rows of [`Measurement::articles`] as articles, in their order.
+    ///
+    /// # Errors
+    /// When the rows are of another measurement.
+    pub fn to_articles(&self) -> Result<Vec<Article>, NoSuchRecord> {
+        let at = Fields::new(&self.columns, &Measurement::articles());
+        self.rows.iter().map(|row| article(&at.of("article", row))).collect()
+    }
+}
+
+fn bar(row: &Fielded) -> Result<Bar, NoSuchRecord> {
+    Ok(Bar {
+        symbol: row.text("symbol")?,
+        start_timestamp: row.time("start_timestamp")?,
+        end_timestamp: row.time("end_timestamp")?,
+        open: row.float("open")?,
+        high: row.float("high")?,
+        low: row.float("low")?,
+        close: row.float("close")?,
+        volume: row.float("volume")?,
+        vwap: row.get("vwap").as_f64(),
+        accumulated_volume: row.get("accumulated_volume").as_f64(),
+        official_open_price: row.get("official_open_price").as_f64(),
+        aggregate_vwap: row.get("aggregate_vwap").as_f64(),
+        average_size: row.get("average_size").as_f64(),
+        otc: match row.get("otc") {
+            Value::Bool(otc) => Some(*otc),
+            _ => None,
+        },
+        source: row.source()?,
+        received_timestamp: row.time("received_timestamp")?,
+        complete_until: 0,
+        position: None,
+    })
+}
+
+fn article(row: &Fielded) -> Result<Article, NoSuchRecord> {
+    Ok(Article {
+        id: row.text("id")?,
+        symbol: Some(row.text("symbol")?).filter(|symbol| !symbol.is_empty()),
+        search_term: row.text("search_term")?,
+        headline: row.text("headline")?,
+        url: row.text("url")?,
+        kind: row.optional_text("kind"),
+        section_id: row.optional_text("section_id"),
+        section_name: row.optional_text("section_name"),
+        pillar: row.optional_text("pillar"),
+        published_timestamp: row.time("published_timestamp")?,
+        updated_timestamp: row.get("updated_timestamp").as_i64(),
+        source: row.source()?,
+        received_timestamp: row.time("received_timestamp")?,
+        complete_until: 0,
+        position: None,
+    })
+}
+
+/// Where the columns of a measurement stand in some rows; stored columns may
+/// have another order than a fresh definition.
+struct Fields(Vec<(String, Option<usize>)>);
+
+impl Fields {
+    fn new(columns: &[Column], wanted: &Measurement) -> Fields {
+        let place = |name: &str| columns.iter().position(|column| column.name == name);
+        Fields(wanted.columns.iter().map(|column| (column.name.clone(), place(&column.name))).collect())
+    }
+
+    fn of<'a>(&'a self, what: &'static str, values: &'a [Value]) -> Fielded<'a> {
+        Fielded { what, fields: self, values }
+    }
+}
+
+/// One row, read by column name.
+struct Fielded<'a> {
+    what: &'static str,
+    fields: &'a Fields,
+    values: &'a [Value],
+}
+
+impl Fielded<'_> {
+    fn get(&self, column: &str) -> &Value {
+        let place = self.fields.0.iter().find(|(name, _)| name == column).and_then(|(_, place)| *place);
+        place.and_then(|at| self.values.get(at)).unwrap_or(&Value::Null)
+    }
+
+    fn need<T>(&self, column: &'static str, value: Option<T>) -> Result<T, NoSuchRecord> {
+        value.ok_or(NoSuchRecord { what: self.what, column })
+    }
+
+    fn text(&self, column: &'static str) -> Result<String, NoSuchRecord> {
+        self.need(column, self.optional_text(column))
+    }
+
+    fn optional_text(&self, column: &str) -> Option<String> {
+        self.get(column).as_str().map(str::to_owned)
+    }
+
+    fn time(&self, column: &'static str) -> Result<Millis, NoSuchRecord> {
+        self.need(column, self.get(column).as_i64())
+    }
+
+    fn float(&self, column: &'static str) -> Result<f64, NoSuchRecord> {
+        self.need(column, self.get(column).as_f64())
+    }
+
+    fn source(&self) -> Result<Source, NoSuchRecord> {
+        let word = self.text("source")?;
+        let source: Result<Source, serde::de::value::Error> =
+            Source::deserialize(word.as_str().into_deserializer());
+        self.need("source", source.ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows_of(measurement: &Measurement, point: Point) -> Rows {
+        assert_eq!(measurement.check_shape(), Ok(()));
+        assert_eq!(measurement.check(&point), Ok(()));
+        Rows { columns: measurement.columns.clone(), rows: vec![point.values], last_key: None }
+    }
+
+    #[test]
+    fn a_bar_comes_back_from_its_row_whatever_the_order_of_columns() {
+        let bar = Bar {
+            vwap: Some(10.25),
+            otc: Some(true),
+            source: Source::PolygonHistory,
+            complete_until: 0,
+            ..bar_of("BRK.B")
+        };
+        let mut rows = rows_of(&Measurement::bars(), Point::bar(&bar));
+        assert_eq!(rows.to_bars(), Ok(vec![bar.clone()]));
+        rows.columns.reverse();
+        rows.rows[0].reverse();
+        assert_eq!(rows.to_bars(), Ok(vec![bar]));
+    }
+
+    #[test]
+    fn an_article_comes_back_from_its_row_with_and_without_a_symbol() {
+        for symbol in [None, Some("IBM".to_owned())] {
+            let article = Article {
+                id: "business/results".into(),
+                symbol,
+                search_term: "results".into(),
+                headline: "Results are out".into(),
+                url: "https://example.org".into(),
+                kind: Some("article".into()),
+                section_id: None,
+                section_name: None,
+                pillar: Some("News".into()),
+                published_timestamp: 1_380_873_960_000,
+                updated_timestamp: Some(1_380_873_990_000),
+                source: Source::Guardian,
+                received_timestamp: 1_380_873_970_000,
+                complete_until: 0,
+                position: None,
+            };
+            let rows = rows_of(&Measurement::articles(), Point::article(&article));
+            assert_eq!(rows.to_articles(), Ok(vec![article]));
+        }
+    }
+
+    #[test]
+    fn headlines_of_one_second_are_kept_apart_by_their_identities() {
+        let offsets: std::collections::BTreeSet<_> =
+            (0..100).map(|n| nanos_of(&format!("business/2013/oct/04/{n}"))).collect();
+        assert_eq!(offsets.len(), 100);
+        assert!(offsets.iter().all(|offset| (0..NANOS).contains(offset)));
+        // Published for the hash: FNV-1a of "a".
+        assert_eq!(nanos_of("a"), (0xaf63_dc4c_8601_ec8c_u64 % 1_000_000) as i64);
+    }
+
+    #[test]
+    fn rows_of_another_measurement_are_no_bars() {
+        let rows = Rows { columns: vec![], rows: vec![vec![]], last_key: None };
+        let error = rows.to_bars().unwrap_err().to_string();
+        assert_eq!(error, "a stored row is no bar: its column `symbol` is missing or of another kind");
+    }
+
+    fn bar_of(symbol: &str) -> Bar {
+        let clock = wire::clock::bar(0, 1_380_873_960_000);
+        Bar { symbol: symbol.into(), source: Source::Replay, ..clock }
+    }
+}

@@ -1,0 +1,202 @@
+//! One connection of the feed.
+
+use std::sync::Arc;
+
+use futures::{SinkExt, StreamExt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+use super::feed::{Action, Shared};
+use super::{Acks, Auth, Evicts};
+
+/// The topics that stocks have; a pair of any other is ignored without a word.
+const TOPICS: [&str; 8] = ["AM", "A", "T", "Q", "LULD", "NOI", "FMV", "LV"];
+
+/// What the test wants of a connection.
+#[derive(Clone, Debug)]
+pub(super) enum Order {
+    Text(String),
+    Binary(Vec<u8>),
+    HalfFrame,
+    Drop,
+    Close(u16),
+    Stall,
+    /// One connection too many.
+    Evict,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    action: String,
+    #[serde(default)]
+    params: String,
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// Whether the connection goes on.
+#[derive(PartialEq)]
+enum Goes {
+    On,
+    Away,
+}
+
+pub(super) async fn serve(
+    number: usize,
+    stream: TcpStream,
+    mut orders: UnboundedReceiver<Order>,
+    shared: Arc<Shared>,
+) {
+    if let Ok(mut socket) = accept_async(stream).await {
+        let _ = send(&mut socket, &status("connected", "Connected Successfully")).await;
+        loop {
+            let goes = tokio::select! {
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => answer(number, &text, &mut socket, &shared).await,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => Goes::Away,
+                    Some(Ok(_)) => Goes::On,
+                },
+                order = orders.recv() => match order {
+                    Some(Order::Stall) => {
+                        shared.state().open.retain(|open| open.number != number);
+                        std::future::pending().await
+                    }
+                    Some(order) => obey(order, &mut socket).await,
+                    None => Goes::Away,
+                },
+            };
+            if goes == Goes::Away {
+                break;
+            }
+        }
+    }
+    shared.state().open.retain(|open| open.number != number);
+}
+
+async fn obey(order: Order, socket: &mut Socket) -> Goes {
+    match order {
+        Order::Text(text) => return went(socket.send(Message::text(text)).await.is_ok()),
+        Order::Binary(bytes) => return went(socket.send(Message::binary(bytes)).await.is_ok()),
+        Order::HalfFrame => {
+            // A text frame that announces 64 bytes and brings 20.
+            let _ = socket.get_mut().write_all(b"\x81\x40[{\"ev\":\"AM\",\"sym\":").await;
+            let _ = socket.get_mut().flush().await;
+        }
+        Order::Close(code) => {
+            let _ = socket.close(Some(CloseFrame { code: code.into(), reason: "".into() })).await;
+        }
+        Order::Evict => {
+            let text =
+                "Maximum number of websocket connections exceeded. You have reached the connection limit";
+            let _ = send(socket, &status("max_connections", text)).await;
+            let _ = socket.close(Some(CloseFrame { code: 1008.into(), reason: "".into() })).await;
+        }
+        Order::Stall | Order::Drop => {}
+    }
+    Goes::Away
+}
+
+async fn answer(number: usize, text: &str, socket: &mut Socket, shared: &Shared) -> Goes {
+    let Ok(Request { action, params }) = serde_json::from_str(text) else { return Goes::On };
+    shared.state().actions.push(Action {
+        connection: number,
+        action: action.clone(),
+        params: params.clone(),
+    });
+    match action.as_str() {
+        "auth" => authenticate(&params, socket, shared).await,
+        "subscribe" => {
+            let (frames, evicted) = subscribe(number, &params, shared);
+            for frame in frames {
+                if send(socket, &frame).await == Goes::Away {
+                    return Goes::Away;
+                }
+            }
+            if evicted { obey(Order::Evict, socket).await } else { Goes::On }
+        }
+        "unsubscribe" => {
+            for frame in unsubscribe(number, &params, shared) {
+                let _ = send(socket, &frame).await;
+            }
+            Goes::On
+        }
+        _ => Goes::On,
+    }
+}
+
+async fn authenticate(key: &str, socket: &mut Socket, shared: &Shared) -> Goes {
+    let auth = shared.state().script.auth.clone();
+    let refusal = match auth {
+        Auth::Key(right) if right == key => {
+            return send(socket, &status("auth_success", "authenticated")).await;
+        }
+        Auth::Key(_) => status("auth_failed", "authentication failed"),
+        Auth::Failed(text) => status("auth_failed", &text),
+        Auth::TimedOut => status("auth_timeout", "No authentication request received."),
+        Auth::Drops => return Goes::Away,
+    };
+    let _ = send(socket, &refusal).await;
+    Goes::Away
+}
+
+/// The frames that answer, and whether this connection must go.
+fn subscribe(number: usize, params: &str, shared: &Shared) -> (Vec<Value>, bool) {
+    let mut state = shared.state();
+    let script = state.script.clone();
+    let mut answers = Vec::new();
+    for pair in params.split(',').map(str::trim) {
+        let Some((topic, ticker)) = pair.split_once('.').filter(|(topic, _)| TOPICS.contains(topic)) else {
+            continue;
+        };
+        if !script.plan.iter().any(|planned| planned == topic) {
+            answers.push(json!({"ev": "status", "status": "error", "message": "not authorized"}));
+            continue;
+        }
+        let held = state.open.iter_mut().find(|open| open.number == number);
+        // A pair that is held already is not answered.
+        if !held.is_some_and(|open| open.pairs.insert(pair.to_owned())) {
+            continue;
+        }
+        if !matches!(&script.acks, Acks::NotFor(silent) if silent.iter().any(|known| known == ticker)) {
+            let message = format!("subscribed to: {pair}");
+            answers.push(json!({"ev": "status", "status": "success", "message": message}));
+        }
+    }
+    let frames = match script.acks {
+        Acks::Packed if !answers.is_empty() => vec![Value::Array(answers)],
+        _ => answers.into_iter().map(|answer| json!([answer])).collect(),
+    };
+    let too_many = state.open.len() > script.connections;
+    if too_many && script.evicts == Evicts::Older {
+        let _ = state.open[0].orders.send(Order::Evict);
+    }
+    (frames, too_many && script.evicts == Evicts::Newcomer)
+}
+
+fn unsubscribe(number: usize, params: &str, shared: &Shared) -> Vec<Value> {
+    let mut state = shared.state();
+    let Some(open) = state.open.iter_mut().find(|open| open.number == number) else { return Vec::new() };
+    let mut frames = Vec::new();
+    for pair in params.split(',').map(str::trim).filter(|pair| open.pairs.remove(*pair)) {
+        frames.push(status("success", &format!("unsubscribed to: {pair}")));
+    }
+    frames
+}
+
+fn status(status: &str, message: &str) -> Value {
+    json!([{"ev": "status", "status": status, "message": message}])
+}
+
+async fn send(socket: &mut Socket, frame: &Value) -> Goes {
+    went(socket.send(Message::text(frame.to_string())).await.is_ok())
+}
+
+fn went(sent: bool) -> Goes {
+    if sent { Goes::On } else { Goes::Away }
+}

@@ -1,0 +1,228 @@
+//! The REST history of minute bars.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::MinuteBar;
+
+/// A request as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The ticker.
+    pub symbol: String,
+    /// The first start asked for.
+    pub from: i64,
+    /// The last start asked for.
+    pub to: i64,
+    /// The key in the header, if one was there.
+    pub bearer: Option<String>,
+    /// The whole query string, sorted by name.
+    pub query: BTreeMap<String, String>,
+}
+
+/// An answer instead of the usual one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The usual one, so that only later ones differ.
+    Usual,
+    /// A status code with a body and perhaps a `Retry-After`.
+    Status(u16, String, Option<u32>),
+    /// A body that is cut.
+    Cut,
+}
+
+impl Answer {
+    /// The key is unknown.
+    pub fn unknown_key() -> Answer {
+        Answer::Status(401, r#"{"status":"ERROR","request_id":"r","error":"Unknown API Key"}"#.into(), None)
+    }
+
+    /// The plan has no such data.
+    pub fn not_entitled() -> Answer {
+        let body = json!({
+            "status": "NOT_AUTHORIZED", "request_id": "r",
+            "message": "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing",
+        });
+        Answer::Status(403, body.to_string(), None)
+    }
+
+    /// The quota of the minute is used up; sometimes there is no body.
+    pub fn over_quota(body: bool) -> Answer {
+        let said = json!({
+            "status": "ERROR", "request_id": "r",
+            "error": "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue.",
+        });
+        Answer::Status(429, if body { said.to_string() } else { String::new() }, None)
+    }
+}
+
+/// A running history; it ends when dropped.
+pub struct History {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    serving: JoinHandle<()>,
+}
+
+struct Shared {
+    origin: String,
+    key: String,
+    bars: BTreeMap<String, BTreeMap<i64, MinuteBar>>,
+    /// Bars on a page, as the base-bar limit cuts them.
+    page: usize,
+    status: String,
+    /// Where `next_url` leads instead of here.
+    next_origin: Option<String>,
+    answers: VecDeque<Answer>,
+    always: Option<Answer>,
+    calls: Vec<Call>,
+}
+
+impl History {
+    /// Starts a history without bars on a free port.
+    ///
+    /// # Panics
+    /// When this machine has no free port.
+    pub async fn start(key: &str) -> History {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound port has an address");
+        let shared = Arc::new(Mutex::new(Shared {
+            origin: format!("http://{address}"),
+            key: key.to_owned(),
+            bars: BTreeMap::new(),
+            page: usize::MAX,
+            status: "OK".into(),
+            next_origin: None,
+            answers: VecDeque::new(),
+            always: None,
+            calls: Vec::new(),
+        }));
+        let router = Router::new()
+            .route("/v2/aggs/ticker/{ticker}/range/1/minute/{from}/{to}", get(aggregates))
+            .with_state(shared.clone());
+        let serving = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        History { address, shared, serving }
+    }
+
+    /// Where clients ask.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Adds bars; a bar of the same symbol and start is replaced.
+    pub fn add(&self, bars: &[MinuteBar]) {
+        let mut shared = self.shared();
+        for bar in bars {
+            shared.bars.entry(bar.symbol.clone()).or_default().insert(bar.start, bar.clone());
+        }
+    }
+
+    /// Bars on a page.
+    pub fn page(&self, page: usize) {
+        self.shared().page = page;
+    }
+
+    /// The status of a good answer: `OK`, or `DELAYED` on a delayed plan.
+    pub fn status(&self, status: &str) {
+        self.shared().status = status.into();
+    }
+
+    /// Has `next_url` lead to another origin.
+    pub fn lead_away(&self, origin: &str) {
+        self.shared().next_origin = Some(origin.into());
+    }
+
+    /// The next answers.
+    pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared().answers.extend(answers);
+    }
+
+    /// Every answer from now on, until `None` is set.
+    pub fn always(&self, answer: Option<Answer>) {
+        self.shared().always = answer;
+    }
+
+    /// What has been asked so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared().calls.clone()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn aggregates(
+    State(shared): State<Arc<Mutex<Shared>>>,
+    Path((symbol, from, to)): Path<(String, i64, i64)>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+    let authorized = bearer.as_ref().or(query.get("apiKey")) == Some(&shared.key);
+    let cursor = query.get("cursor").and_then(|cursor| cursor.parse().ok()).unwrap_or(from);
+    shared.calls.push(Call { symbol: symbol.clone(), from, to, bearer, query });
+    let answer = shared.answers.pop_front().or(shared.always.clone()).unwrap_or(Answer::Usual);
+    match answer {
+        Answer::Usual if !authorized => respond(&Answer::unknown_key()),
+        Answer::Usual => axum::Json(shared.usual(&symbol, cursor, from, to)).into_response(),
+        other => respond(&other),
+    }
+}
+
+impl Shared {
+    fn usual(&self, symbol: &str, cursor: i64, from: i64, to: i64) -> Value {
+        let bars = self.bars.get(symbol);
+        let wanted: Vec<_> = bars.into_iter().flat_map(|bars| bars.range(cursor..=to.max(cursor))).collect();
+        let page: Vec<Value> = wanted.iter().take(self.page).map(|(_, bar)| bar.result()).collect();
+        let mut body = json!({
+            "ticker": symbol, "status": self.status, "adjusted": false, "queryCount": page.len(),
+            "resultsCount": page.len(), "request_id": "r",
+        });
+        if let Some((next, _)) = wanted.get(self.page) {
+            let origin = self.next_origin.as_ref().unwrap_or(&self.origin);
+            let path = format!("/v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}?cursor={next}");
+            body["next_url"] = format!("{origin}{path}").into();
+        }
+        // An empty range has no `results` at all.
+        if !page.is_empty() {
+            body["results"] = page.into();
+        }
+        body
+    }
+}
+
+fn respond(answer: &Answer) -> Response {
+    match answer {
+        Answer::Status(code, body, retry_after) => {
+            let mut headers = HeaderMap::new();
+            if let Some(seconds) = retry_after {
+                headers.insert("retry-after", (*seconds).into());
+            }
+            let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (code, headers, body.clone()).into_response()
+        }
+        Answer::Cut | Answer::Usual => {
+            (StatusCode::OK, r#"{"status":"OK","results":[{"o":1"#).into_response()
+        }
+    }
+}

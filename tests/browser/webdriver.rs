@@ -1,0 +1,128 @@
+//! A browser window, as the WebDriver protocol lets one be driven.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::harness::wait_for;
+
+/// A browser with one window; closed when dropped.
+pub struct Browser {
+    driver: Child,
+    session: String,
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    _profile: tempfile::TempDir,
+}
+
+/// What a window looks like.
+#[derive(Clone, Copy)]
+pub struct Look {
+    pub width: u32,
+    pub height: u32,
+    pub dark: bool,
+}
+
+impl Browser {
+    /// Opens a window; `None`, with a word about it, where there is no browser.
+    pub fn open(look: Look) -> Option<Browser> {
+        let started =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Ok(mut driver) = started else {
+            // Not `eprintln!`, which the test runner keeps to itself.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: a test in the browser, chromedriver is not here");
+            return None;
+        };
+        let port = BufReader::new(driver.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()
+            })
+            .expect("chromedriver says its port");
+        let profile = tempfile::tempdir().unwrap();
+        let mut arguments = vec![
+            format!("--window-size={},{}", look.width, look.height),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        arguments.extend(QUIET.map(str::to_owned));
+        if look.dark {
+            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        let mut browser = Browser {
+            driver,
+            session: format!("http://127.0.0.1:{port}/session"),
+            client: outbound::http().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            _profile: profile,
+        };
+        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let made = browser.post("", &wanted);
+        browser.session = format!("{}/{}", browser.session, made["sessionId"].as_str().expect("a session"));
+        Some(browser)
+    }
+
+    pub fn go(&self, url: &str) {
+        self.post("/url", &json!({"url": url}));
+    }
+
+    /// Runs a function body in the page.
+    pub fn script(&self, body: &str) -> Value {
+        self.post("/execute/sync", &json!({"script": body, "args": []}))
+    }
+
+    /// Waits until an expression is true in the page.
+    pub fn until(&self, what: &str, expression: &str) {
+        let body = format!("try {{ return !!({expression}); }} catch (error) {{ return false; }}");
+        wait_for(what, || (self.script(&body) == Value::Bool(true)).then_some(()));
+    }
+
+    /// Writes a picture of the window.
+    pub fn picture(&self, file: &Path) {
+        let picture = self.get("/screenshot");
+        let bytes = base64(picture.as_str().expect("a picture as text"));
+        std::fs::write(file, bytes).unwrap();
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.answer(self.client.post(format!("{}{path}", self.session)).json(body))
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.answer(self.client.get(format!("{}{path}", self.session)))
+    }
+
+    fn answer(&self, request: reqwest::RequestBuilder) -> Value {
+        let answer: Value =
+            self.runtime.block_on(async { request.send().await.unwrap().json().await.unwrap() });
+        assert!(answer["value"]["error"].is_null(), "{}", answer["value"]);
+        answer["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let closing = self.client.delete(&self.session);
+        let _ = self.runtime.block_on(async { closing.send().await });
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+const QUIET: [&str; 8] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+fn base64(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}

@@ -1,0 +1,224 @@
+//! Running the command: in a folder of its own, to its end or beside the test.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use wire::DeadLetter;
+use wire::log::{EmbeddedLog, Log};
+
+/// How long anything may take before a test gives up; no test measures time.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with files, and the command run in it.
+pub struct Desk {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// A command that runs beside the test, and is killed with it.
+pub struct Running {
+    child: Child,
+    errors: mpsc::Receiver<String>,
+}
+
+/// What a command that ended left behind.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub errors: String,
+}
+
+impl Desk {
+    pub fn new() -> Desk {
+        Desk { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+    }
+
+    /// The same desk, with a variable in the environment of every command.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Desk {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file with `text` in it.
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+        command.args(line.split_whitespace()).current_dir(self.folder.path());
+        // Nothing of the machine that the tests run on may reach them.
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_") || name.contains("_API_KEY"))
+        {
+            command.env_remove(name);
+        }
+        command.env("TICKWIRE_DATA_DIR", self.path("data")).env_remove("RUST_LOG");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs `tickwire LINE` to its end.
+    pub fn run(&self, line: &str) -> Ended {
+        ended(self.command(line).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Runs `tickwire LINE`, which must succeed; gives its output.
+    pub fn out(&self, line: &str) -> String {
+        let ended = self.run(line);
+        assert_eq!(ended.code, Some(0), "tickwire {line}\n{}", ended.errors);
+        ended.out
+    }
+
+    /// Runs `tickwire LINE`, which must fail; gives what it said.
+    pub fn refused(&self, line: &str) -> String {
+        let ended = self.run(line);
+        assert!(
+            matches!(ended.code, Some(1 | 2)),
+            "tickwire {line} ended with {:?}\n{}",
+            ended.code,
+            ended.errors
+        );
+        ended.errors
+    }
+
+    /// Starts `tickwire LINE` beside the test.
+    pub fn start(&self, line: &str) -> Running {
+        let mut child = self
+            .command(line)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, errors) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Running { child, errors }
+    }
+
+    /// Puts a dead letter, as JSON, into the log of the last run.
+    pub fn append_letter(&self, letter: &str) {
+        let run = std::fs::read_to_string(self.path("data/last-run")).unwrap();
+        let log = EmbeddedLog::open(&self.path("data").join(run.trim()).join("log.db"), 1).unwrap();
+        let letter: DeadLetter = serde_json::from_str(letter).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(log.append(vec![letter.to_append()])).unwrap();
+    }
+
+    /// Replays `bars` to the end, as far as the store.
+    pub fn replay(&self, bars: &Path) {
+        self.out(&replay_line(bars));
+    }
+}
+
+/// The line that replays `bars` to the end.
+pub fn replay_line(bars: &Path) -> String {
+    format!("up --listen 127.0.0.1:0 --prices replay:{} --speed max --exit-when-done", bars.display())
+}
+
+impl Running {
+    /// Waits for the line on standard error that holds `text`.
+    pub fn said(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut heard = String::new();
+        loop {
+            match self.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => heard.push_str(&(line + "\n")),
+                Err(_) => panic!("`{text}` was not said, but:\n{heard}"),
+            }
+        }
+    }
+
+    /// The address at which the page is served.
+    pub fn address(&self) -> String {
+        let line = self.said("http://");
+        let rest = line.split("http://").nth(1).unwrap();
+        rest.split_whitespace().next().unwrap().trim_end_matches(['.', '/']).to_owned()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, as `INT` or `KILL`.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Kills it; gives what it said and nobody has read.
+    pub fn killed(mut self) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.errors.iter().map(|line| line + "\n").collect()
+    }
+
+    /// Waits for its end; gives its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        wait_for("the command to end", || self.child.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        errors: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Asks until there is an answer.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The bars that ship with the repository.
+pub fn sample_bars() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("sample/bars.csv")
+}
+
+/// Real minute bars where they lie beside the checkout; says so where not.
+pub fn real_bars() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/us-equity-minute-bars.csv");
+    if !path.is_file() {
+        // Not `eprintln!`, which the test runner keeps to itself.
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: the real minute bars ({}) are not here", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// A port that nothing listens at, held by the caller.
+pub fn taken_port() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}

@@ -1,0 +1,222 @@
+//! Live sources, played by local servers: keys, the doctor, history, and a run that goes live by itself.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use test_servers::guardian::{Fault, Guardian, Story};
+use test_servers::massive::{Answer, Auth, Feed, History, MinuteBar, Script};
+
+use crate::harness::{Desk, wait_for};
+
+const POLYGON_KEY: &str = "polygon-k-4711";
+const GUARDIAN_KEY: &str = "guardian-k-0815";
+const MINUTE: i64 = 60_000;
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// The servers of both sources, and a desk that knows them.
+struct Outside {
+    feed: Feed,
+    history: History,
+    guardian: Guardian,
+}
+
+impl Outside {
+    async fn start() -> Outside {
+        let script = Script { auth: Auth::Key(POLYGON_KEY.into()), ..Script::default() };
+        Outside {
+            feed: Feed::start(script).await,
+            history: History::start(POLYGON_KEY).await,
+            guardian: Guardian::start(GUARDIAN_KEY, now).await,
+        }
+    }
+
+    /// A desk that finds the servers and has no keys.
+    fn desk(&self) -> Desk {
+        Desk::new()
+            .with("TICKWIRE_POLYGON__WEBSOCKET_URL", self.feed.url())
+            .with("TICKWIRE_POLYGON__REST_URL", self.history.url())
+            .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
+            .with("TICKWIRE_POLYGON__CALLS_PER_MINUTE", "1000")
+            .with("TICKWIRE_GUARDIAN__URL", self.guardian.url())
+    }
+
+    fn desk_with_keys(&self) -> Desk {
+        self.desk().with("POLYGON_API_KEY", POLYGON_KEY).with("GUARDIAN_API_KEY", GUARDIAN_KEY)
+    }
+}
+
+/// Every file under `folder` that holds one of the keys.
+fn files_with_keys(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with_keys(&path));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            let holds = |key: &str| bytes.windows(key.len()).any(|part| part == key.as_bytes());
+            if holds(POLYGON_KEY) || holds(GUARDIAN_KEY) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sources() {
+    let outside = Outside::start().await;
+    outside.guardian.newsroom().publish(Story::new("business/1", "Apple rises", now() - MINUTE));
+    let desk = outside.desk_with_keys().with("RUST_LOG", "trace,tungstenite::protocol=trace");
+    let running = desk.start("up --listen 127.0.0.1:0");
+    running.said("live prices");
+    running.said("Nothing is watched yet: `tickwire watch add");
+    desk.out("watch add --symbol AAPL --term apple");
+    outside.feed.until_pairs(&["AM.AAPL"]).await;
+    desk.out("watch add MSFT");
+    outside.feed.until_pairs(&["AM.AAPL", "AM.MSFT"]).await;
+    assert_eq!(outside.feed.opened(), 1, "a change of the list takes no reconnect");
+    let start = now().div_euclid(MINUTE) * MINUTE - MINUTE;
+    outside
+        .feed
+        .bars(&[MinuteBar::new("AAPL", start, 200.0, 10.0), MinuteBar::new("IBM", start, 100.0, 1.0)]);
+    wait_for("the bar in the log", || {
+        desk.out("tail stock-prices --key AAPL").contains("\"polygon\"").then_some(())
+    });
+    wait_for("the headline in the log", || {
+        let ended = desk.run("tail news-articles --key AAPL");
+        ended.out.contains("Apple rises").then_some(())
+    });
+    desk.out("watch remove MSFT");
+    outside.feed.until_pairs(&["AM.AAPL"]).await;
+    assert_eq!(std::fs::read_to_string(desk.path("data/last-run")).unwrap().trim(), "live");
+    let said = running.killed();
+    assert!(!said.contains(POLYGON_KEY) && !said.contains(GUARDIAN_KEY), "a key was logged:\n{said}");
+    assert_eq!(files_with_keys(&desk.path("data")), Vec::<String>::new());
+}
+
+#[test]
+fn without_a_key_up_says_in_one_line_that_it_simulates_and_how_to_go_live() {
+    let desk = Desk::new();
+    let running = desk.start("up --listen 127.0.0.1:0");
+    let said = running.said("It simulates");
+    assert!(said.contains("POLYGON_API_KEY") && said.contains("GUARDIAN_API_KEY"), "{said}");
+}
+
+#[test]
+fn a_key_file_that_is_missing_or_empty_is_an_error_that_names_it() {
+    let desk = Desk::new().with("POLYGON_API_KEY_FILE", "polygon.key");
+    let said = desk.refused("up --listen 127.0.0.1:0");
+    assert!(said.contains("POLYGON_API_KEY_FILE names polygon.key, which cannot be read"), "{said}");
+    desk.file("polygon.key", "\n");
+    let said = desk.refused("up --listen 127.0.0.1:0");
+    assert!(said.contains("polygon.key, which is empty"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_polygon_refuses_ends_up_with_the_way_on() {
+    let outside = Outside::start().await;
+    let desk = outside.desk().with("POLYGON_API_KEY", "wrong-k-99");
+    let said = desk.refused("up --listen 127.0.0.1:0");
+    assert!(said.contains("key") && !said.contains("wrong-k-99"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_guardian_refuses_leaves_the_prices_going() {
+    let outside = Outside::start().await;
+    let desk = outside.desk_with_keys().with("GUARDIAN_API_KEY", "wrong-k-99");
+    let running = desk.start("up --listen 127.0.0.1:0");
+    running.said("live prices");
+    desk.out("watch add --symbol AAPL --term apple");
+    let said = running.said("News stopped, prices go on");
+    assert!(said.contains("GUARDIAN_API_KEY") && !said.contains("wrong-k-99"), "{said}");
+    let start = now().div_euclid(MINUTE) * MINUTE - MINUTE;
+    outside.feed.until_pairs(&["AM.AAPL"]).await;
+    outside.feed.bars(&[MinuteBar::new("AAPL", start, 200.0, 10.0)]);
+    wait_for("the bar in the log", || {
+        desk.out("tail stock-prices --key AAPL").contains("\"polygon\"").then_some(())
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_everything_in_order() {
+    let outside = Outside::start().await;
+    let desk = outside.desk_with_keys();
+    desk.out("watch add AAPL");
+    let said = desk.out("doctor");
+    for part in [
+        "goes live",
+        "Polygon",
+        "Guardian",
+        "the key is accepted",
+        "clock",
+        "can be written",
+        "GB free",
+        "one entry",
+        "`live`: ",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+    assert!(!said.contains("WRONG"), "{said}");
+    assert_eq!(outside.feed.opened(), 0, "a second connection would close the one of a running `up`");
+    let without_keys = outside.desk().out("doctor");
+    assert!(without_keys.contains("set POLYGON_API_KEY to go live"), "{without_keys}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_what_is_wrong_with_what_to_do() {
+    let outside = Outside::start().await;
+    outside.guardian.newsroom().fail_next(Fault::Unauthorized);
+    outside.history.always(Some(Answer::unknown_key()));
+    let desk = outside.desk_with_keys();
+    let ended = desk.run("doctor");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("the key is refused (Unknown API Key)"), "{}", ended.out);
+    assert!(ended.out.contains("into GUARDIAN_API_KEY"), "{}", ended.out);
+    assert!(ended.errors.contains("2 things are wrong"), "{}", ended.errors);
+
+    outside.history.always(Some(Answer::not_entitled()));
+    let said = desk.out("doctor");
+    assert!(said.contains("recorded gaps"), "{said}");
+
+    let (polygon, guardian) = (outside.history.url(), outside.guardian.url().to_owned());
+    drop(outside);
+    let desk = Desk::new()
+        .with("POLYGON_API_KEY", POLYGON_KEY)
+        .with("GUARDIAN_API_KEY", GUARDIAN_KEY)
+        .with("TICKWIRE_POLYGON__REST_URL", polygon)
+        .with("TICKWIRE_GUARDIAN__URL", guardian);
+    std::fs::create_dir(desk.path("data")).unwrap();
+    desk.file("data/format", "99\n");
+    std::fs::create_dir(desk.path("data/live")).unwrap();
+    desk.file("data/live/log.db", "this is no log");
+    let ended = desk.run("doctor");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.matches("cannot be reached").count() == 2, "{}", ended.out);
+    assert!(ended.out.contains("has format 99"), "{}", ended.out);
+    assert!(!ended.out.contains("k-4711") && !ended.out.contains("k-0815"), "{}", ended.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backfill_brings_history_once_and_goes_on_after_an_interruption() {
+    let outside = Outside::start().await;
+    let from = 1_709_562_600_000;
+    let bars: Vec<_> = (0..120).map(|i| MinuteBar::new("AAPL", from + i * MINUTE, 200.0, 10.0)).collect();
+    outside.history.add(&bars);
+    let desk = outside.desk_with_keys();
+    let line = format!("backfill --from {from} --to {}", from + 100 * MINUTE);
+    assert!(desk.refused(&line).contains("name some with --symbol"));
+    desk.out("watch add AAPL");
+    outside.history.always(Some(Answer::not_entitled()));
+    assert!(desk.refused(&line).contains("goes on from there"));
+    outside.history.always(None);
+    assert!(desk.out(&line).contains("100 bars of 1 symbol(s)"));
+    let again = desk.out(&line);
+    assert!(again.contains("0 bars of 1 symbol(s)") && again.contains("were there already"), "{again}");
+    assert_eq!(desk.out("tail stock-prices --data live").matches("polygon-history").count(), 100);
+    assert!(desk.refused("backfill --from 2024-03-05 --to 2024-03-05").contains("nothing lies between"));
+    assert!(desk.refused("backfill --from soon --to 2024-03-05").contains("`soon` is not a time"));
+    assert!(outside.desk().refused(&line).contains("no key for Polygon"));
+}

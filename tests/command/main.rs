@@ -1,0 +1,16 @@
+#![cfg(test)]
+//! The whole command, from outside: what a user types, what comes out.
+//!
+//! A test goes into the file of its topic; what several need is in `harness`.
+
+mod bad_input;
+mod beside;
+mod compute;
+mod dead_letters;
+mod harness;
+mod live;
+mod page;
+mod replay;
+mod stopping;
+mod volatility_reference;
+mod watchlist;

@@ -1,0 +1,44 @@
+//! Jump share of a window: how much of its variance came in jumps, from 0 to 1.
+//!
+//! With r the log return from each close to the next, RV = Σ r² and BV = (π/2) Σ |rᵢ|·|rᵢ₋₁|:
+//! max(0, RV − BV) / RV, and 0 where nothing moved. Needs three bars.
+//! Barndorff-Nielsen and Shephard, 2004, "Power and Bipower Variation with Stochastic Volatility
+//! and Jumps", Journal of Financial Econometrics 2.
+
+use arroyo_udf_plugin::udf;
+
+#[udf]
+pub fn jump_share(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
+    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..starts.len()).collect();
+        if starts.windows(2).any(|pair| pair[0] >= pair[1]) {
+            rows.sort_by_key(|&row| (starts[row], received[row]));
+            rows.dedup_by(|later, kept| {
+                let repeated = starts[*later] == starts[*kept];
+                if repeated {
+                    *kept = *later;
+                }
+                repeated
+            });
+        }
+        rows
+    }
+
+    if [received_timestamp.len(), close.len()] != [start_timestamp.len(); 2] {
+        return None;
+    }
+    let close: Vec<f64> =
+        settled(&start_timestamp, &received_timestamp).iter().map(|&row| close[row]).collect();
+    if close.len() < 3 {
+        return None;
+    }
+    let returns: Vec<f64> = close.windows(2).map(|pair| (pair[1] / pair[0]).ln()).collect();
+    let realized: f64 = returns.iter().map(|r| r.powi(2)).sum();
+    let products: f64 = returns.windows(2).map(|pair| pair[0].abs() * pair[1].abs()).sum();
+    let jumps = realized - std::f64::consts::FRAC_PI_2 * products;
+    if !jumps.is_finite() {
+        return None;
+    }
+    Some(if realized > 0.0 { jumps.max(0.0) / realized } else { 0.0 })
+}

@@ -1,0 +1,118 @@
+//! Makes every file of `udfs/` a module of the crate, with the description that calls it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+mod form;
+
+use form::{Definition, Refusal, Taken};
+
+const FORM: &str = "\
+A file udfs/<name>.rs is what Arroyo compiles into a plugin:
+    /*                              optional: the crates that it needs, as TOML, which
+    [dependencies]                  udfs/Cargo.toml then has to name too
+    … */
+    use arroyo_udf_plugin::udf;     on a line of its own
+    #[udf]                          on a line of its own
+    pub fn <name>(…) -> Option<T>   or -> T; named as the file
+An aggregate takes only Vec<N> or Vec<Option<N>>, a scalar only N, &str, &[u8] or an Option of
+these; N is i32, i64, u32, u64, f32 or f64. T is one of these, String or Vec<u8>.";
+
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    #[error("{} cannot be read or written: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("{} is no UDF as Arroyo takes it: {refusal}.\n\n{FORM}\n", path.display())]
+    Refused { path: PathBuf, refusal: Refusal },
+    #[error("cargo did not say where the build takes place: {0}")]
+    Place(#[from] env::VarError),
+}
+
+fn main() {
+    if let Err(error) = build() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn build() -> Result<(), BuildError> {
+    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-changed={}", folder.display());
+
+    let mut all = String::new();
+    let mut names = Vec::new();
+    for file in files(&folder)? {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text =
+            fs::read_to_string(&file).map_err(|error| BuildError::File { path: file.clone(), error })?;
+        let definition = form::read(&name, &text)
+            .map_err(|refusal| BuildError::Refused { path: file.clone(), refusal })?;
+        let module = out.join(format!("{name}.rs"));
+        write(&module, &module_text(&name, &file, &definition))?;
+        // The vectors are Arroyo's to give, whatever the function does with them.
+        let _ = writeln!(all, "#[allow(clippy::needless_pass_by_value)]\n#[path = {module:?}]\nmod {name};");
+        names.push(name);
+    }
+    let _ = writeln!(
+        all,
+        "\n/// Every function of `udfs/`, ordered by name.\n\
+         pub fn all() -> &'static [Udf] {{\n    const ALL: &[Udf] = &[{}];\n    ALL\n}}",
+        names.iter().map(|name| format!("{name}::__UDF")).collect::<Vec<_>>().join(", ")
+    );
+    write(&out.join("all.rs"), &all)
+}
+
+/// The Rust files right in the folder, ordered by name.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
+    let unreadable = |error| BuildError::File { path: folder.to_owned(), error };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The file's own text, and below it what describes and calls the function.
+fn module_text(name: &str, file: &Path, definition: &Definition) -> String {
+    let Definition { aggregate, arguments, returns, native } = definition;
+    let mut described = String::new();
+    let mut given = String::new();
+    for (i, Taken { name, kind, nullable }) in arguments.iter().enumerate() {
+        let _ = writeln!(
+            described,
+            "        crate::Argument {{ name: {name:?}, kind: crate::Kind::{kind}, nullable: {nullable} }},"
+        );
+        let _ = writeln!(
+            given,
+            "    let Some(a{i}) = crate::column::argument(&__UDF, {i}, columns) else {{ return crate::Value::Null }};"
+        );
+    }
+    let passed = (0..arguments.len()).map(|i| format!("a{i}")).collect::<Vec<_>>().join(", ");
+    format!(
+        "{native}
+pub(crate) const __UDF: crate::Udf = crate::Udf {{
+    name: {name:?},
+    aggregate: {aggregate},
+    arguments: &[
+{described}    ],
+    returns: crate::Kind::{returns},
+    source: include_str!({file:?}),
+    call: __call,
+}};
+
+fn __call(columns: &[crate::Column<'_>]) -> crate::Value {{
+{given}    {name}({passed}).into()
+}}
+"
+    )
+}
+
+fn write(path: &Path, text: &str) -> Result<(), BuildError> {
+    fs::write(path, text).map_err(|error| BuildError::File { path: path.to_owned(), error })
+}

@@ -1,0 +1,6 @@
+//! The measures, called as the engine calls them.
+
+mod formulas;
+mod garbage;
+mod versions;
+mod window;

@@ -1,0 +1,218 @@
+// The live page: history once, then the stream; both may be taken in twice.
+
+import { Chart } from "./chart.js";
+import { nextZone, price, percent, zoneLabel } from "./format.js";
+import { Legend } from "./legend.js";
+import * as news from "./news.js";
+import { remember } from "./remember.js";
+import { Series } from "./series.js";
+import * as status from "./status.js";
+import { Stream } from "./stream.js";
+import { Table } from "./table.js";
+
+const TRY_AGAIN = 3_000;
+// What the stream does not bring is fetched this long after it was missed first.
+const COLLECT = 5_000;
+
+const at = (id) => document.getElementById(id);
+const legend = new Legend({ changed: () => chart.drawSoon() });
+const chart = new Chart(at("chart"), legend);
+const table = new Table({ select: (symbol) => select(symbol, true) });
+const stream = new Stream({ update: take, reset: anew, state: status.connection });
+
+const offered = at("live").dataset.symbol;
+let series = new Series(offered);
+let loading = null;
+let recomputed = null;
+let collecting = false;
+let unknown = false;
+
+function select(symbol, remember) {
+  if (remember) {
+    const address = new URL(location.href);
+    address.searchParams.set("symbol", symbol);
+    if (address.href !== location.href) history.pushState(null, "", address);
+  }
+  if (symbol === series.symbol) return;
+  series = new Series(symbol);
+  unknown = false;
+  others();
+  stream.close();
+  load();
+}
+
+// What was shown may be of another log: nothing of it stays.
+function anew() {
+  series = new Series(series.symbol);
+  table.clear();
+  load();
+}
+
+// Reads the history of the symbol, then listens from where it ends. The cursor
+// is older than everything that is read after it, the table included.
+async function load() {
+  loading?.abort();
+  const mine = (loading = new AbortController());
+  heading();
+  try {
+    let place = "";
+    if (series.symbol) {
+      const answer = await read(`/api/v1/series?compact=true&symbol=${encodeURIComponent(series.symbol)}`, mine.signal);
+      unknown = answer === null;
+      if (answer !== null) series.load(answer);
+      place = answer?.cursor ?? "";
+      changed();
+    }
+    stream.open(series.symbol, place);
+    known(await read("/api/v1/symbols", mine.signal));
+    heading();
+    others();
+    chooseIfNone();
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    status.connection("bad", "cannot load, trying again");
+    console.error(error);
+    setTimeout(() => mine === loading && load(), TRY_AGAIN);
+  }
+}
+
+// Nothing where nothing is known of what was asked for.
+async function read(path, signal) {
+  const answer = await fetch(path, { signal });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+// The data of an event.
+function take(update) {
+  if (series.take(update)) changed();
+  if (series.isPastItsSessions()) loadSoon();
+  if (update.latest) {
+    table.take(update.latest);
+    if (unknown && table.symbols.has(series.symbol)) loadSoon();
+    if (!table.measures.length && update.latest.some(({ volatility }) => volatility)) columns();
+    heading();
+    chooseIfNone();
+  }
+  if (update.status) {
+    status.show(update.status);
+    corrected(update.status);
+  }
+}
+
+// Windows that late bars touched are computed again in the store, past the stream.
+function corrected({ services }) {
+  const count = services.find(({ service }) => service === "sink")?.counts.recomputed ?? 0;
+  const more = recomputed !== null && count > recomputed;
+  recomputed = count;
+  if (more) loadSoon();
+}
+
+function loadSoon() {
+  if (collecting) return;
+  collecting = true;
+  setTimeout(() => {
+    collecting = false;
+    load();
+  }, COLLECT);
+}
+
+// The first rows of a new folder bring the columns with them.
+async function columns() {
+  if (columns.asked) return;
+  columns.asked = true;
+  try {
+    known(await read("/api/v1/symbols"));
+  } catch (error) {
+    console.error(error);
+  } finally {
+    columns.asked = false;
+  }
+}
+
+// The answer of /api/v1/symbols.
+function known(answer) {
+  table.load(answer);
+  if (series.measures.length > 0 || answer.measures.length === 0) return;
+  series.measures = answer.measures;
+  changed();
+}
+
+// Instead of a chart of what is not known, the symbols that are.
+function others() {
+  at("unknown").hidden = !unknown;
+  if (!unknown) return;
+  at("unknown-symbol").textContent = series.symbol;
+  const links = [...table.symbols.keys()].sort().slice(0, 60).map((symbol) => {
+    const link = document.createElement("a");
+    link.href = `?symbol=${encodeURIComponent(symbol)}`;
+    link.textContent = symbol;
+    return link;
+  });
+  at("known-symbols").replaceChildren(...links.flatMap((link) => [link, " "]));
+}
+
+function changed() {
+  chart.follow(series, unknown);
+  news.show(series.news());
+}
+
+// On a folder that was empty, the first symbol that appears is shown.
+function chooseIfNone() {
+  const [first] = series.symbol ? [] : table.sorted();
+  if (first) select(first.symbol, false);
+}
+
+function heading() {
+  const { symbol } = series;
+  const held = table.symbols.get(symbol);
+  document.title = `${symbol || "Live"} · Tickwire`;
+  at("selected").textContent = symbol;
+  at("quote").textContent = held ? quote(held) : "";
+  status.source(held?.bar?.source);
+  table.selected(symbol);
+  const link = at("series-link");
+  if (link && symbol) {
+    link.href = `/api/v1/series?symbol=${encodeURIComponent(symbol)}`;
+    link.textContent = `series of ${symbol}`;
+  }
+}
+
+function quote({ bar, volatility }) {
+  const parts = bar ? [price(bar.close)] : [];
+  for (const name of ["log_return", "realized"]) {
+    const measure = table.measures.find((measure) => measure.name === name);
+    const text = measure && percent(volatility?.[name], measure);
+    if (text) parts.push(`${measure.label.toLowerCase()} ${text} %`);
+  }
+  return parts.join(" · ");
+}
+
+function zoneChanged() {
+  at("zone").textContent = zoneLabel();
+  status.times();
+  table.drawSoon();
+  changed();
+}
+
+at("zone").addEventListener("click", () => {
+  nextZone();
+  zoneChanged();
+});
+
+at("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  remember("theme", root.dataset.theme);
+  chart.restyle();
+});
+
+addEventListener("popstate", () => {
+  const symbol = new URL(location.href).searchParams.get("symbol") ?? offered;
+  if (symbol) select(symbol, false);
+});
+
+zoneChanged();
+load();

@@ -1,0 +1,104 @@
+// Numbers, times and time zones as the page writes them.
+
+import { recall, remember } from "./remember.js";
+
+const ZONES = [
+  { name: "America/New_York", label: "New York" },
+  { name: "UTC", label: "UTC" },
+];
+
+let zone = ZONES.find(({ name }) => name === recall("zone")) ?? ZONES[0];
+let parts = partsIn(zone);
+let offsets = new Map();
+
+function partsIn({ name }) {
+  return new Intl.DateTimeFormat("en-US", {
+    timeZone: name, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit",
+    hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+}
+
+export const zoneLabel = () => zone.label;
+
+export function nextZone() {
+  zone = ZONES[(ZONES.indexOf(zone) + 1) % ZONES.length];
+  remember("zone", zone.name);
+  parts = partsIn(zone);
+  offsets = new Map();
+}
+
+// What to add to a time so that its UTC form reads as the zone's clock. Zones
+// change on full hours, so one look-up an hour is enough.
+function offset(at) {
+  const hour = Math.floor(at / 3_600_000);
+  let known = offsets.get(hour);
+  if (known === undefined) {
+    const found = Object.fromEntries(parts.formatToParts(hour * 3_600_000).map(({ type, value }) => [type, value]));
+    known = Date.UTC(found.year, found.month - 1, found.day, found.hour, found.minute, found.second) - hour * 3_600_000;
+    offsets.set(hour, known);
+  }
+  return known;
+}
+
+export const toZone = (at) => at + offset(at);
+
+export function fromZone(shown) {
+  const near = shown - offset(shown);
+  return shown - offset(near);
+}
+
+const two = (number) => String(number).padStart(2, "0");
+
+export function clock(at) {
+  const shown = new Date(toZone(at));
+  return `${two(shown.getUTCHours())}:${two(shown.getUTCMinutes())}`;
+}
+
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+const year = (at) => new Date(toZone(at)).getUTCFullYear();
+
+// Whether dates say their year: as soon as one of those shown together is not of this year.
+export function needsYear(times) {
+  const now = year(Date.now());
+  return times.some((at) => year(at) !== now);
+}
+
+export function shortDate(at, withYear = needsYear([at])) {
+  const shown = new Date(toZone(at));
+  const date = `${DAYS[shown.getUTCDay()]} ${shown.getUTCDate()} ${MONTHS[shown.getUTCMonth()]}`;
+  return withYear ? `${date} ${shown.getUTCFullYear()}` : date;
+}
+
+// Without the day of the week, for narrow places.
+export const dayAndClock = (at, withYear) => `${shortDate(at, withYear).slice(4)} ${clock(at)}`;
+
+export const dateAndClock = (at, withYear) => `${shortDate(at, withYear)} ${clock(at)}`;
+
+// A share as percent with a measure's digits; returns carry their sign.
+export function percent(value, { decimals, panel }) {
+  if (value === null || value === undefined) return "";
+  const text = (value * 100).toFixed(decimals);
+  return panel === "return" && value > 0 ? `+${text}` : text;
+}
+
+export const price = (value) => (value === null || value === undefined ? "" : value.toFixed(value < 10 ? 4 : 2));
+
+export const bigNumber = (value) => Math.round(value).toLocaleString("en-US");
+
+export function span(millis) {
+  const seconds = Math.round(millis / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
+}
+
+// Text for Plotly, which reads a few tags of its own out of what it is given:
+// every character that could begin one is written as an entity.
+const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+export const plain = (text) => String(text).replace(/[&<>]/g, (character) => ENTITIES[character]);
+
+export const isWebAddress = (url) => /^https?:\/\//i.test(url ?? "");

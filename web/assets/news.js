@@ -1,0 +1,37 @@
+// The headlines beside the table: text, never markup.
+
+import { dateAndClock, isWebAddress, needsYear } from "./format.js";
+
+const SHOWN = 40;
+
+export function show(articles) {
+  const shown = articles.slice(0, SHOWN);
+  const withYear = needsYear(shown.map((article) => article.published_timestamp));
+  const items = shown.map((article) => {
+    const item = document.createElement("li");
+    const time = document.createElement("time");
+    time.dateTime = new Date(article.published_timestamp).toISOString();
+    time.textContent = dateAndClock(article.published_timestamp, withYear);
+    item.append(time, headline(article));
+    if (article.section_name) {
+      const section = document.createElement("span");
+      section.className = "section";
+      section.textContent = article.section_name;
+      item.append(section);
+    }
+    return item;
+  });
+  document.getElementById("news").replaceChildren(...items);
+  document.getElementById("no-news").hidden = items.length > 0;
+}
+
+function headline({ headline, url }) {
+  const link = document.createElement(isWebAddress(url) ? "a" : "span");
+  link.textContent = headline;
+  if (link instanceof HTMLAnchorElement) {
+    link.href = url;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer";
+  }
+  return link;
+}

@@ -1,0 +1,74 @@
+// The status line, and the band that says that nothing here is a real market.
+
+import { dateAndClock, span } from "./format.js";
+
+const at = (id) => document.getElementById(id);
+
+let report = null;
+let followsTheClock = false;
+let lost = "";
+
+export function connection(state, text) {
+  at("stream").dataset.state = state;
+  setText(at("stream"), text);
+  lost = state === "bad" ? `The connection to Tickwire is ${text}; what is shown may be old.` : "";
+  stalled();
+}
+
+// What the services said last.
+export function show(said) {
+  report = said;
+  if (said.simulated) simulation();
+  setText(at("source"), said.source ?? "no source yet");
+  setText(at("late"), said.late.toLocaleString("en-US"));
+  setText(at("rejected"), said.rejected.toLocaleString("en-US"));
+  at("rejected").classList.toggle("warn", said.rejected > 0);
+  services(said.services);
+  times();
+  stalled();
+}
+
+export function simulation() {
+  at("simulation").hidden = false;
+}
+
+// Prices of a live feed are also measured against the wall clock.
+export function source(name) {
+  followsTheClock = name?.startsWith("polygon") ?? false;
+  if (name === "simulation") simulation();
+}
+
+// What stands still, in a band that nobody overlooks.
+function stalled() {
+  if (report === null && lost === "") return;
+  const services = (report?.stalled ?? []).map(({ service, reason, since }) => `${service}: ${reason}, since ${dateAndClock(since)}.`);
+  const texts = lost === "" ? services : [lost, ...services];
+  at("stalled").hidden = texts.length === 0;
+  setText(at("stalled-text"), texts.join(" "));
+}
+
+// Again after the time zone has changed.
+export function times() {
+  const watermark = report?.watermark ?? Number(at("watermark").dataset.at ?? NaN);
+  if (Number.isFinite(watermark)) setText(at("watermark"), dateAndClock(watermark));
+  if (report === null) return;
+  const behind = report.lag === null ? "–" : span(report.lag);
+  const clockLag = followsTheClock && report.watermark !== null ? `, ${span(Date.now() - report.watermark)} behind the clock` : "";
+  setText(at("lag"), behind + clockLag);
+}
+
+function services(list) {
+  const shown = list.map((service) => {
+    const item = document.createElement("li");
+    const state = document.createElement("span");
+    state.textContent = service.state;
+    item.append(service.service, " ", state);
+    item.title = Object.entries(service.counts).map(([name, count]) => `${name} ${count.toLocaleString("en-US")}`).join(", ");
+    return item;
+  });
+  at("services").replaceChildren(...shown);
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,115 @@
+//! The JSON API: everything that the page shows, for notebooks too.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header::{self, HeaderMap, HeaderName};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use wire::log::LogError;
+
+use crate::Site;
+use crate::cursor::{self, Cursor};
+use crate::error::Failure;
+use crate::gzip;
+use crate::known;
+use crate::measures::{self, Measure};
+use crate::overview::{self, Latest};
+use crate::request;
+use crate::series::{self, Wanted};
+use crate::status::Board;
+
+/// Two full trading days, from the opening before to the close after the session.
+const DEFAULT_BARS: usize = 2 * 16 * 60;
+
+/// The reader whose commits say what the store holds.
+const SINK: &str = "sink";
+
+/// Answers are for now, in JSON.
+const HEADERS: [(HeaderName, &str); 3] = [
+    (header::CONTENT_TYPE, "application/json"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::VARY, "accept-encoding"),
+];
+
+/// A shorter answer is not worth compressing.
+const WORTH_COMPRESSING: usize = 4 * 1024;
+/// Done for each answer, so it has to be quick.
+const COMPRESSION: u32 = 4;
+
+/// Every symbol with its newest rows.
+#[derive(Serialize)]
+struct Symbols {
+    measures: Vec<Measure>,
+    symbols: Vec<Latest>,
+}
+
+/// `GET /api/v1/symbols`
+pub(crate) async fn symbols(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+    let measures = measures::stored(&site.store).await?;
+    let symbols = overview::read(&site.store, &site.windows).await?;
+    json(Symbols { measures, symbols }, &headers).await
+}
+
+/// What `/api/v1/series` may be asked.
+#[derive(Deserialize)]
+pub(crate) struct SeriesQuery {
+    symbol: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<String>,
+    compact: Option<String>,
+}
+
+/// `GET /api/v1/series?symbol=S&from=T&to=T&limit=N&compact=true`
+pub(crate) async fn series(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<SeriesQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
+    let symbol = request::symbol(query.symbol)?;
+    let (from, to) = request::range(query.from.as_deref(), query.to.as_deref())?;
+    let limit = request::limit(query.limit.as_deref(), DEFAULT_BARS)?;
+    let compact = request::flag("compact", query.compact.as_deref())?;
+    // Before the store is read: what is committed later is then in the stream as well.
+    let cursor = stored_up_to(&site).await?.text(site.hub.lanes());
+    if !known::may_be_asked(&site, &symbol).await? {
+        return Err(Failure::Unknown(symbol));
+    }
+    let series = series::read(&site.store, Wanted { symbol, from, to, limit, compact }, cursor).await?;
+    json(series, &headers).await
+}
+
+/// `GET /api/v1/status`
+pub(crate) async fn status(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+    json(Board::read(site.log.as_ref()).await?.report(), &headers).await
+}
+
+/// An answer as JSON, compressed where that is taken and worth it: off the
+/// threads that serve others, because a long series takes its milliseconds.
+async fn json(answer: impl Serialize + Send + 'static, asked: &HeaderMap) -> Result<Response, Failure> {
+    let may_compress = gzip::is_taken(asked);
+    let written = tokio::task::spawn_blocking(move || {
+        let text = serde_json::to_vec(&answer).map_err(std::io::Error::from)?;
+        let compressed = match may_compress && text.len() > WORTH_COMPRESSING {
+            true => Some(gzip::compress(&text, COMPRESSION)?),
+            false => None,
+        };
+        Ok((text, compressed))
+    });
+    match written.await.map_err(std::io::Error::other).flatten().map_err(Failure::Answer)? {
+        (_, Some(compressed)) => {
+            Ok((HEADERS, [(header::CONTENT_ENCODING, "gzip")], compressed).into_response())
+        }
+        (text, None) => Ok((HEADERS, text).into_response()),
+    }
+}
+
+/// Up to where everything in the log is in the store.
+async fn stored_up_to(site: &Site) -> Result<Cursor, LogError> {
+    let committed = site.log.committed(SINK).await?;
+    let extents = cursor::extents(site.log.as_ref(), site.hub.lanes()).await?;
+    Ok(Cursor::after(&committed, site.hub.lanes(), &extents))
+}

@@ -1,0 +1,92 @@
+//! What can go wrong, for the caller of [`crate::serve`] and for whoever asked:
+//! the whole of it goes to the log of the program, a way on goes to the asker.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use store::StoreError;
+use wire::log::LogError;
+
+/// Why the page could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// The listener has no address.
+    #[error("the listener of the page has no address: {0}. Start again, or name another one with --listen")]
+    Listener(std::io::Error),
+    /// Connections could no longer be taken.
+    #[error(
+        "the page can take no more connections: {0}. Check the limit of open files, or name another address with --listen"
+    )]
+    Serving(std::io::Error),
+}
+
+/// Why one request was not answered as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A parameter that is missing or makes no sense.
+    #[error("`{name}` {problem}")]
+    Parameter { name: &'static str, problem: String },
+    /// A symbol that neither the store nor the watchlist has.
+    #[error(
+        "nothing is known of `{0}`: no bar, no headline, and it is not on the watchlist. /api/v1/symbols lists the symbols that are known"
+    )]
+    Unknown(String),
+    /// The query string as a whole cannot be read.
+    #[error("the query cannot be read: {0}")]
+    Query(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// An answer could not be written as JSON.
+    #[error("an answer could not be written: {0}")]
+    Answer(std::io::Error),
+    /// A page could not be rendered.
+    #[error("a page could not be rendered: {0}")]
+    Render(#[from] askama::Error),
+}
+
+/// How a failure is put to whoever asked.
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// Logs what is ours to mend, and says what the asker may know.
+    pub(crate) fn tell(&self) -> Told {
+        match self {
+            Failure::Parameter { .. } | Failure::Query(_) => {
+                Told { status: StatusCode::BAD_REQUEST, message: self.to_string() }
+            }
+            Failure::Unknown(_) => Told { status: StatusCode::NOT_FOUND, message: self.to_string() },
+            Failure::Store(_) | Failure::Log(_) | Failure::Answer(_) | Failure::Render(_) => {
+                static FAILURES: AtomicU64 = AtomicU64::new(1);
+                let reference = FAILURES.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(reference, error = %self, "a request failed");
+                let message = format!(
+                    "This could not be read just now. Try again; if it stays, the program's own messages say why under reference={reference}."
+                );
+                Told { status: StatusCode::INTERNAL_SERVER_ERROR, message }
+            }
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let told = self.tell();
+        let parameter = match self {
+            Failure::Parameter { name, .. } => Some(name),
+            Failure::Unknown(_) => Some("symbol"),
+            _ => None,
+        };
+        (told.status, Json(json!({ "error": { "message": told.message, "parameter": parameter } })))
+            .into_response()
+    }
+}

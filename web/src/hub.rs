@@ -1,0 +1,230 @@
+//! The one reader behind all viewers: it decodes each record once into a
+//! bounded ring that every viewer reads at a place of its own. Who has fallen
+//! behind the ring reads from the log.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use wire::log::{LogError, SharedLog};
+
+use crate::cursor::{self, Lane};
+use crate::item::Item;
+use crate::status::{Board, Report};
+
+/// The most decoded records kept in memory for each lane.
+const RING: usize = 4_096;
+/// Records read from the log at once.
+const PAGE: usize = 1_000;
+/// The pause between an append and the look at the log: what arrives in between is read together.
+const PACE: Duration = Duration::from_millis(50);
+/// The longest time between two looks at the log.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The pause after the log failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Reads the log while anybody watches.
+pub(crate) struct Hub {
+    log: SharedLog,
+    lanes: Vec<Lane>,
+    rings: RwLock<Vec<Ring>>,
+    status: RwLock<Option<Arc<Report>>>,
+    news: watch::Sender<u64>,
+    wanted: Notify,
+}
+
+/// The newest records of a lane, decoded: complete from offset `first` up to but
+/// not including `next`. Offsets without an item had nothing to show.
+struct Ring {
+    first: u64,
+    next: u64,
+    items: VecDeque<Arc<Item>>,
+}
+
+/// What was found from an offset on.
+pub(crate) struct Found {
+    pub(crate) items: Vec<Arc<Item>>,
+    /// Where to go on.
+    pub(crate) next: u64,
+    /// Whether records after the offset are no longer kept.
+    pub(crate) lost: bool,
+}
+
+impl Hub {
+    pub(crate) fn new(log: SharedLog) -> Arc<Hub> {
+        let lanes = cursor::lanes(log.partitions());
+        let rings = lanes.iter().map(|_| Ring::NONE).collect();
+        Arc::new(Hub {
+            log,
+            lanes,
+            rings: RwLock::new(rings),
+            status: RwLock::default(),
+            news: watch::Sender::new(0),
+            wanted: Notify::new(),
+        })
+    }
+
+    pub(crate) fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// A signal of news; as long as it is held, the hub reads.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        let watching = self.news.subscribe();
+        self.wanted.notify_one();
+        watching
+    }
+
+    /// What the services said last.
+    pub(crate) fn status(&self) -> Option<Arc<Report>> {
+        self.status.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a lane holds from offset `from` on, a page at most.
+    pub(crate) async fn read(&self, lane: usize, from: u64) -> Result<Found, LogError> {
+        if let Some(found) = self.rings.read().unwrap_or_else(PoisonError::into_inner)[lane].read(from) {
+            return Ok(found);
+        }
+        let Lane { topic, partition } = &self.lanes[lane];
+        let extents = self.log.extents(topic).await?;
+        let kept =
+            extents.iter().find(|extent| extent.partition == *partition).map_or(0, |extent| extent.first);
+        let start = from.max(kept);
+        let records = self.log.read(topic, *partition, start, PAGE).await?;
+        let next = records.last().map_or(start, |last| last.offset + 1);
+        let items = records.iter().filter_map(Item::of).map(Arc::new).collect();
+        Ok(Found { items, next, lost: from < kept })
+    }
+
+    /// Reads until it is dropped; sleeps while nobody watches.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut board = Board::default();
+        loop {
+            while self.news.receiver_count() == 0 {
+                self.wanted.notified().await;
+            }
+            if let Err(error) = self.follow(&mut board).await {
+                tracing::warn!(%error, "the page cannot follow the log and tries again");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+            self.change(|rings| rings.fill_with(|| Ring::NONE));
+        }
+    }
+
+    /// Starts at the end of every lane and follows it while anybody watches.
+    async fn follow(&self, board: &mut Board) -> Result<(), LogError> {
+        let extents = cursor::extents(self.log.as_ref(), &self.lanes).await?;
+        self.change(|rings| {
+            for (ring, extent) in rings.iter_mut().zip(&extents) {
+                *ring = Ring::starting_at(extent.next);
+            }
+        });
+        board.refresh(self.log.as_ref()).await?;
+        self.publish(board);
+        self.news.send_modify(|version| *version += 1);
+        while self.news.receiver_count() > 0 {
+            let mut taken = 0;
+            for lane in 0..self.lanes.len() {
+                taken += self.fill(lane).await?;
+            }
+            // A silence is news as well.
+            let said = board.refresh(self.log.as_ref()).await?
+                || self.status().is_some_and(|report| report.stalled != board.stalled());
+            if said {
+                self.publish(board);
+            }
+            if taken > 0 || said {
+                self.news.send_modify(|version| *version += 1);
+            }
+            if taken < PAGE {
+                self.log.appended(LOOK_AGAIN).await;
+                tokio::time::sleep(PACE).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up to a page of a lane into its ring; returns the number of records.
+    async fn fill(&self, lane: usize) -> Result<usize, LogError> {
+        let from = self.rings.read().unwrap_or_else(PoisonError::into_inner)[lane].next;
+        let Lane { topic, partition } = &self.lanes[lane];
+        let records = self.log.read(topic, *partition, from, PAGE).await?;
+        if let Some(last) = records.last() {
+            let items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();
+            self.change(|rings| rings[lane].push(items, last.offset + 1));
+        }
+        Ok(records.len())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Ring>)) {
+        change(&mut self.rings.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn publish(&self, board: &Board) {
+        *self.status.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(board.report()));
+    }
+}
+
+impl Ring {
+    /// Holds nothing: whoever reads goes to the log.
+    const NONE: Ring = Ring { first: u64::MAX, next: u64::MAX, items: VecDeque::new() };
+
+    fn starting_at(offset: u64) -> Ring {
+        Ring { first: offset, next: offset, items: VecDeque::new() }
+    }
+
+    /// The items from `from` on, if the ring reaches back so far.
+    fn read(&self, from: u64) -> Option<Found> {
+        if from < self.first {
+            return None;
+        }
+        let start = self.items.partition_point(|item| item.offset < from);
+        let items = self.items.range(start..).cloned().collect();
+        Some(Found { items, next: self.next.max(from), lost: false })
+    }
+
+    fn push(&mut self, items: Vec<Arc<Item>>, next: u64) {
+        self.items.extend(items);
+        self.next = next;
+        while self.items.len() > RING {
+            if let Some(oldest) = self.items.pop_front() {
+                self.first = oldest.offset + 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::Kind;
+
+    fn item(offset: u64) -> Arc<Item> {
+        let json = serde_json::value::to_raw_value(&offset).unwrap().into();
+        Arc::new(Item { offset, kind: Kind::Bar, symbol: "A".into(), time: 0, enough: true, json })
+    }
+
+    fn offsets(found: &Found) -> Vec<u64> {
+        found.items.iter().map(|item| item.offset).collect()
+    }
+
+    #[test]
+    fn a_ring_gives_what_is_new_and_goes_on_after_records_with_nothing_to_show() {
+        let mut ring = Ring::starting_at(5);
+        ring.push(vec![item(5), item(7)], 10);
+        let found = ring.read(6).unwrap();
+        assert_eq!((offsets(&found), found.next), (vec![7], 10));
+        assert_eq!(offsets(&ring.read(10).unwrap()), Vec::<u64>::new());
+        assert!(ring.read(4).is_none());
+    }
+
+    #[test]
+    fn a_full_ring_forgets_the_oldest_and_says_so() {
+        let mut ring = Ring::starting_at(0);
+        ring.push((0..RING as u64 + 10).map(item).collect(), RING as u64 + 10);
+        assert_eq!(ring.items.len(), RING);
+        assert!(ring.read(9).is_none());
+        assert_eq!(ring.read(10).unwrap().items.len(), RING);
+    }
+}

@@ -1,0 +1,32 @@
+//! Whether anything is known of a symbol that is asked for.
+
+use store::{Query, StoreError};
+use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use wire::watchlist;
+
+use crate::Site;
+use crate::error::Failure;
+use crate::measures;
+use crate::overview::known;
+
+/// Whether the store has anything of a symbol, or the watchlist names it. Before
+/// the first bar of all nothing is known, and everything may still come.
+pub(crate) async fn may_be_asked(site: &Site, symbol: &str) -> Result<bool, Failure> {
+    for measurement in measurements() {
+        if is_stored(site, measurement, Some(symbol)).await? {
+            return Ok(true);
+        }
+    }
+    let listed = watchlist::read(&*site.log).await?;
+    Ok(listed.symbols().contains(&symbol) || !is_stored(site, STOCK_PRICES.measurement(), None).await?)
+}
+
+fn measurements() -> [String; 3] {
+    [STOCK_PRICES.measurement(), measures::topic().measurement(), NEWS_ARTICLES.measurement()]
+}
+
+async fn is_stored(site: &Site, measurement: String, symbol: Option<&str>) -> Result<bool, StoreError> {
+    let tags = symbol.map(|symbol| ("symbol".into(), symbol.to_owned())).into_iter().collect();
+    let query = Query { measurement, tags, limit: Some(1), ..Query::default() };
+    Ok(!known(site.store.read(&query).await)?.rows.is_empty())
+}

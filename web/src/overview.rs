@@ -1,0 +1,87 @@
+//! The newest bar of every symbol, and the window of volatility that stands for it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use store::{Rows, SharedStore, StoreError};
+use wire::topic::STOCK_PRICES;
+use wire::{Source, symbol};
+
+use crate::measures;
+use crate::windows::Windows;
+
+/// One symbol with its newest bar and the newest window that has enough bars, else the newest of all; either may be missing still.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Latest {
+    pub(crate) symbol: String,
+    pub(crate) bar: Option<Map<String, Json>>,
+    pub(crate) volatility: Option<Map<String, Json>>,
+}
+
+impl Latest {
+    /// A measure of the window.
+    pub(crate) fn measure(&self, name: &str) -> Option<f64> {
+        self.volatility.as_ref()?.get(name)?.as_f64()
+    }
+
+    /// Whether the newest bar is no real market's.
+    pub(crate) fn is_simulated(&self) -> bool {
+        let source = self.bar.as_ref().and_then(|bar| bar.get("source")?.as_str());
+        source == Some(Source::Simulation.as_str())
+    }
+
+    /// A column of the newest bar.
+    pub(crate) fn price(&self, name: &str) -> Option<f64> {
+        self.bar.as_ref()?.get(name)?.as_f64()
+    }
+}
+
+/// Every symbol, in the order of their names.
+pub(crate) async fn read(store: &SharedStore, windows: &Windows) -> Result<Vec<Latest>, StoreError> {
+    let mut symbols: BTreeMap<String, Latest> = BTreeMap::new();
+    for row in latest(store, &STOCK_PRICES.measurement()).await? {
+        entry(&mut symbols, row, |latest, row| latest.bar = Some(row));
+    }
+    let mut rows = latest(store, &measures::topic().measurement()).await?;
+    windows.choose(store, &mut rows).await?;
+    for row in rows {
+        entry(&mut symbols, row, |latest, row| latest.volatility = Some(row));
+    }
+    Ok(symbols.into_values().collect())
+}
+
+async fn latest(store: &SharedStore, measurement: &str) -> Result<Vec<Map<String, Json>>, StoreError> {
+    known(store.latest(measurement).await).map(objects)
+}
+
+/// A measurement that nobody has defined yet has no rows.
+pub(crate) fn known(rows: Result<Rows, StoreError>) -> Result<Rows, StoreError> {
+    match rows {
+        Err(StoreError::Unknown { .. }) => Ok(Rows::default()),
+        rows => rows,
+    }
+}
+
+/// Rows as JSON objects keyed by column.
+pub(crate) fn objects(rows: Rows) -> Vec<Map<String, Json>> {
+    let Rows { columns, rows, .. } = rows;
+    rows.iter()
+        .map(|row| {
+            columns.iter().zip(row).map(|(column, value)| (column.name.clone(), value.to_json())).collect()
+        })
+        .collect()
+}
+
+fn entry(
+    symbols: &mut BTreeMap<String, Latest>,
+    row: Map<String, Json>,
+    place: impl FnOnce(&mut Latest, Map<String, Json>),
+) {
+    let Some(name) = row.get("symbol").and_then(Json::as_str).filter(|name| !symbol::is_ours(name)) else {
+        return;
+    };
+    let name = name.to_owned();
+    let latest = symbols.entry(name.clone()).or_insert_with(|| Latest { symbol: name, ..Latest::default() });
+    place(latest, row);
+}

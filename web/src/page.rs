@@ -1,0 +1,264 @@
+//! The pages: the live page, readable before any script has run, and the ones
+//! that say why something was not found.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use wire::time;
+
+use crate::Site;
+use crate::error::{Failure, Told};
+use crate::known;
+use crate::measures::{self, Measure};
+use crate::overview::{self, Latest};
+use crate::request;
+use crate::stalled::Stalled;
+use crate::status::{Board, Report};
+use crate::windows::ENOUGH_BARS;
+
+/// The most symbols named to whoever asked for one that is not known.
+const NAMED: usize = 60;
+
+/// The column that the table is sorted by unless another is asked for.
+const DEFAULT_SORT: &str = "realized";
+
+#[derive(Template)]
+#[template(path = "live.html")]
+struct Live {
+    assets: String,
+    plotly: String,
+    symbol: String,
+    sort: String,
+    ascending: bool,
+    measures: Vec<Measure>,
+    rows: Vec<Row>,
+    report: Report,
+    /// Whether nothing is known of the symbol that was asked for.
+    unknown: bool,
+}
+
+/// One line of the table, as text.
+struct Row {
+    symbol: String,
+    close: String,
+    cells: Vec<String>,
+    until: String,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message<'a> {
+    assets: String,
+    title: &'a str,
+    text: &'a str,
+}
+
+impl Live {
+    /// Symbols that are known, to choose from instead of one that is not.
+    fn others(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.rows.iter().map(|row| row.symbol.as_str()).collect();
+        names.sort_unstable();
+        names.truncate(NAMED);
+        names
+    }
+
+    fn enough_bars(&self) -> i64 {
+        ENOUGH_BARS
+    }
+
+    /// Column, label and explanation of everything that can be sorted by.
+    fn headings(&self) -> Vec<(&str, &str, &str)> {
+        let measures = self.measures.iter().map(|m| (m.name.as_str(), m.label.as_str(), m.about.as_str()));
+        [("symbol", "Symbol", "The ticker"), ("close", "Last", "The close of the newest bar")]
+            .into_iter()
+            .chain(measures)
+            .collect()
+    }
+}
+
+/// What `/` may be asked.
+#[derive(Deserialize)]
+pub(crate) struct LiveQuery {
+    symbol: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
+}
+
+/// `GET /`
+pub(crate) async fn live(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<LiveQuery>, QueryRejection>,
+) -> Response {
+    match render_live(&site, query).await {
+        Ok((status, page)) => (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response(),
+        Err(failure) => failed(&site, &failure),
+    }
+}
+
+async fn render_live(
+    site: &Site,
+    query: Result<Query<LiveQuery>, QueryRejection>,
+) -> Result<(StatusCode, String), Failure> {
+    let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
+    let asked = request::optional_symbol(query.symbol)?;
+    let measures = measures::stored(&site.store).await?;
+    let mut symbols = overview::read(&site.store, &site.windows).await?;
+    let unknown = match &asked {
+        Some(asked) => !known::may_be_asked(site, asked).await?,
+        None => false,
+    };
+    let mut report = Board::read(site.log.as_ref()).await?.report();
+    report.simulated |= symbols.iter().any(Latest::is_simulated);
+
+    let sort =
+        query.sort.filter(|sort| is_column(sort, &measures)).unwrap_or_else(|| DEFAULT_SORT.to_owned());
+    let ascending = query.order.as_deref() == Some("ascending");
+    sort_by(&mut symbols, &sort, ascending);
+    let first = || symbols.first().map(|latest| latest.symbol.clone());
+    let page = Live {
+        assets: site.assets.folder(),
+        plotly: site.assets.plotly(),
+        symbol: asked.or_else(first).unwrap_or_default(),
+        sort,
+        ascending,
+        rows: symbols.iter().map(|latest| Row::of(latest, &measures)).collect(),
+        measures,
+        report,
+        unknown,
+    };
+    // The page goes on listening: the symbol may still appear.
+    let status = if unknown { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    Ok((status, page.render()?))
+}
+
+fn is_column(name: &str, measures: &[Measure]) -> bool {
+    matches!(name, "symbol" | "close") || measures.iter().any(|measure| measure.name == name)
+}
+
+/// Sorts by a column; what has no value comes last either way.
+fn sort_by(symbols: &mut [Latest], column: &str, ascending: bool) {
+    let turn = |ordering: Ordering| if ascending { ordering } else { ordering.reverse() };
+    let value = |latest: &Latest| match column {
+        "close" => latest.price("close"),
+        measure => latest.measure(measure),
+    };
+    symbols.sort_by(|one, other| match (value(one), value(other)) {
+        _ if column == "symbol" => turn(one.symbol.cmp(&other.symbol)),
+        (Some(a), Some(b)) => turn(a.total_cmp(&b)).then_with(|| one.symbol.cmp(&other.symbol)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => one.symbol.cmp(&other.symbol),
+    });
+}
+
+impl Row {
+    fn of(latest: &Latest, measures: &[Measure]) -> Row {
+        let until = latest.volatility.as_ref().and_then(|row| row.get("window_end")?.as_i64());
+        Row {
+            symbol: latest.symbol.clone(),
+            close: latest.price("close").map(|close| format!("{close:.2}")).unwrap_or_default(),
+            cells: measures
+                .iter()
+                .map(|measure| {
+                    latest.measure(&measure.name).map(|value| measure.text(value)).unwrap_or_default()
+                })
+                .collect(),
+            until: until.map(clock).unwrap_or_default(),
+        }
+    }
+}
+
+/// A time as the page writes it before a script puts it into the reader's zone.
+fn clock(at: time::Millis) -> String {
+    time::rfc3339(at).replace('T', " ").replace(":00Z", " UTC")
+}
+
+/// What the templates ask of a report.
+impl Report {
+    fn watermark_text(&self) -> String {
+        self.watermark.map(clock).unwrap_or_else(|| "–".into())
+    }
+
+    fn lag_text(&self) -> String {
+        self.lag.map(|lag| format!("{} s", lag / time::SECOND)).unwrap_or_else(|| "–".into())
+    }
+
+    fn source_text(&self) -> &str {
+        self.source.as_deref().unwrap_or("no source yet")
+    }
+}
+
+impl Stalled {
+    fn text(&self) -> String {
+        format!("{}: {}, since {}.", self.service, self.reason, clock(time::minute_of(self.since)))
+    }
+}
+
+/// Whatever is not there.
+pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    let text = "There is nothing under this address.";
+    if uri.path().starts_with("/api/") {
+        let message =
+            format!("{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status and /api/v1/watchlist.");
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": { "message": message } }))).into_response();
+    }
+    message(&site, StatusCode::NOT_FOUND, "Not found", text)
+}
+
+/// A method that a path does not take.
+pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method) -> Response {
+    let text = format!("{method} is not taken here: what is shown is read with GET.");
+    message(&site, StatusCode::METHOD_NOT_ALLOWED, "Not allowed", &text)
+}
+
+fn failed(site: &Site, failure: &Failure) -> Response {
+    let Told { status, message: text } = failure.tell();
+    let title = if status.is_client_error() { "Not understood" } else { "Something failed" };
+    message(site, status, title, &text)
+}
+
+fn message(site: &Site, status: StatusCode, title: &str, text: &str) -> Response {
+    match (Message { assets: site.assets.folder(), title, text }).render() {
+        Ok(page) => (status, Html(page)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a message could not be rendered");
+            (status, text.to_owned()).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latest(symbol: &str, realized: Option<f64>) -> Latest {
+        let volatility = json!({ "realized": realized }).as_object().cloned();
+        Latest { symbol: symbol.into(), bar: None, volatility }
+    }
+
+    fn order(column: &str, ascending: bool) -> Vec<String> {
+        let mut symbols = [latest("B", Some(1.0)), latest("C", None), latest("A", Some(2.0))];
+        sort_by(&mut symbols, column, ascending);
+        symbols.into_iter().map(|latest| latest.symbol).collect()
+    }
+
+    #[test]
+    fn a_time_is_written_with_its_year() {
+        assert_eq!(clock(1_381_505_400_000), "2013-10-11 15:30 UTC");
+    }
+
+    #[test]
+    fn what_has_no_value_is_last_in_either_order() {
+        assert_eq!(order("realized", false), ["A", "B", "C"]);
+        assert_eq!(order("realized", true), ["B", "A", "C"]);
+        assert_eq!(order("symbol", true), ["A", "B", "C"]);
+    }
+}

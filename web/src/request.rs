@@ -1,0 +1,92 @@
+//! What requests may ask for, with an answer that helps where they err.
+
+use wire::symbol;
+use wire::time::{self, Millis};
+
+use crate::error::Failure;
+
+/// The most bars of one answer.
+pub(crate) const MAX_BARS: usize = 10_000;
+
+/// A symbol that has to be there.
+pub(crate) fn symbol(given: Option<String>) -> Result<String, Failure> {
+    let problem = "is missing: name one symbol, as in ?symbol=AAPL; /api/v1/symbols lists them";
+    let symbol = given.ok_or_else(|| parameter("symbol", problem))?;
+    symbol::check(&symbol).map_err(|error| parameter("symbol", format!("is none: {error}")))?;
+    Ok(symbol)
+}
+
+/// A symbol that may be left out.
+pub(crate) fn optional_symbol(given: Option<String>) -> Result<Option<String>, Failure> {
+    given.filter(|symbol| !symbol.is_empty()).map(|given| symbol(Some(given))).transpose()
+}
+
+/// The range `[from, to)`, open where it is left out.
+pub(crate) fn range(
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<(Option<Millis>, Option<Millis>), Failure> {
+    let read = |name: &'static str, given: Option<&str>| {
+        given
+            .map(|text| {
+                let short: String = text.chars().take(80).collect();
+                time::parse(&short).map_err(|error| parameter(name, format!("is no time: {error}")))
+            })
+            .transpose()
+    };
+    let (from, to) = (read("from", from)?, read("to", to)?);
+    match (from, to) {
+        (Some(from), Some(to)) if from >= to => {
+            let problem =
+                format!("is {}, which is not after `from`, {}", time::rfc3339(to), time::rfc3339(from));
+            Err(parameter("to", problem))
+        }
+        range => Ok(range),
+    }
+}
+
+/// How many bars at most.
+pub(crate) fn limit(given: Option<&str>, default: usize) -> Result<usize, Failure> {
+    let Some(text) = given else { return Ok(default) };
+    match text.parse() {
+        Ok(limit) if (1..=MAX_BARS).contains(&limit) => Ok(limit),
+        _ => Err(parameter("limit", format!("must be a whole number from 1 to {MAX_BARS}"))),
+    }
+}
+
+/// Whether something is wanted; not where it is left out.
+pub(crate) fn flag(name: &'static str, given: Option<&str>) -> Result<bool, Failure> {
+    match given {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(parameter(name, "must be `true` or `false`")),
+    }
+}
+
+/// A parameter with what is wrong with it.
+pub(crate) fn parameter(name: &'static str, problem: impl Into<String>) -> Failure {
+    Failure::Parameter { name, problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_names_the_parameter_and_the_way_on() {
+        let said = |failure: Failure| failure.to_string();
+        assert!(said(symbol(None).unwrap_err()).contains("`symbol` is missing: name one symbol"));
+        assert!(said(symbol(Some("~clock0".into())).unwrap_err()).contains("clock records"));
+        assert!(said(range(Some("soon"), None).unwrap_err()).contains("`from` is no time: `soon`"));
+        assert!(said(range(Some("2000"), Some("1000")).unwrap_err()).contains("not after `from`"));
+        assert!(said(limit(Some("0"), 5).unwrap_err()).contains("from 1 to 10000"));
+        assert!(said(limit(Some("many"), 5).unwrap_err()).contains("`limit`"));
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        assert_eq!(limit(None, 5).unwrap(), 5);
+        assert_eq!(range(None, Some("2013-10-04")).unwrap(), (None, Some(1_380_844_800_000)));
+        assert_eq!(optional_symbol(Some(String::new())).unwrap(), None);
+    }
+}

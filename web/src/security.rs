@@ -1,0 +1,184 @@
+//! What every answer carries and every request must: strict headers, a Host
+//! that is ours, and no change for another site.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::Site;
+
+/// Scripts only from our own files; inline styles because plotly.js sets them.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     connect-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Adds the headers that every answer carries.
+pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Refuses a request under a name that is not ours: a foreign name that
+/// resolves to this machine is how a web site reads what only its owner may
+/// (DNS rebinding).
+pub(crate) async fn check_host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    match host_of(&request) {
+        Some(host) if site.hosts.holds(&host) => next.run(request).await,
+        host => {
+            tracing::warn!(
+                host = host.as_deref().unwrap_or(""),
+                "refused a request under a foreign host name"
+            );
+            let text = format!("This page answers under {} only. Open it there.\n", site.hosts);
+            (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+        }
+    }
+}
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Refuses to change anything for another web site: a browser that is made to
+/// send such a request says so, by Fetch Metadata or at least by an Origin. A
+/// program says neither.
+pub(crate) async fn check_origin(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || is_ours(request.headers()) {
+        return next.run(request).await;
+    }
+    tracing::warn!(method = %request.method(), path = request.uri().path(), "refused a change for another site");
+    let text = "This is changed from its own page or by a command, not from another site.\n";
+    (StatusCode::FORBIDDEN, text).into_response()
+}
+
+fn is_ours(headers: &HeaderMap) -> bool {
+    match headers.get(FETCH_SITE) {
+        Some(site) => site == "same-origin" || site == "none",
+        None => !headers.contains_key(header::ORIGIN),
+    }
+}
+
+/// Who changes something, for its history.
+pub(crate) fn who(headers: &HeaderMap) -> &'static str {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    match headers.contains_key(FETCH_SITE) {
+        true => "page",
+        false if agent.starts_with("tickwire/") => "command",
+        false => "api",
+    }
+}
+
+fn host_of(request: &Request) -> Option<String> {
+    if let Some(host) = request.uri().host() {
+        return Some(host.to_owned());
+    }
+    let mut given = request.headers().get_all(header::HOST).iter();
+    let authority = given.next()?.to_str().ok()?;
+    let alone = given.next().is_none();
+    let uri: Uri = authority.parse().ok()?;
+    // A bare authority, as a Host header must be, parses without scheme and path.
+    let bare = uri.scheme().is_none() && uri.path().is_empty() && !authority.contains('@');
+    uri.host().filter(|_| alone && bare).map(str::to_owned)
+}
+
+/// The names that the page answers to.
+pub(crate) struct Hosts {
+    listen: IpAddr,
+}
+
+impl Hosts {
+    pub(crate) fn of(listen: IpAddr) -> Hosts {
+        Hosts { listen }
+    }
+
+    /// Loopback names and the listen address. Listening on every address, any
+    /// address written as a number will do: it takes a name to be rebound.
+    fn holds(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+        if host.eq_ignore_ascii_case("localhost") {
+            return true;
+        }
+        match host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback() || address == self.listen || self.listen.is_unspecified(),
+            Err(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Hosts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("localhost, 127.0.0.1, [::1]")?;
+        match self.listen {
+            listen if listen.is_loopback() => Ok(()),
+            listen if listen.is_unspecified() => f.write_str(" or the number of this machine's address"),
+            IpAddr::V6(listen) => write!(f, " or [{listen}]"),
+            IpAddr::V4(listen) => write!(f, " or {listen}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    fn host(header: &str) -> Option<String> {
+        host_of(&Request::builder().uri("/").header(header::HOST, header).body(Body::empty()).unwrap())
+    }
+
+    #[test]
+    fn loopback_names_and_the_listen_address_are_ours_with_any_port() {
+        let hosts = Hosts::of("192.0.2.7".parse().unwrap());
+        for ours in
+            ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "192.0.2.7:8080", "localhost."]
+        {
+            assert!(hosts.holds(&host(ours).unwrap()), "{ours}");
+        }
+    }
+
+    #[test]
+    fn foreign_and_malformed_names_are_not() {
+        let hosts = Hosts::of("127.0.0.1".parse().unwrap());
+        for foreign in [
+            "rebind.example:8080",
+            "localhost.example",
+            "10.0.0.1",
+            "127.0.0.1.example",
+            "example@localhost",
+            "",
+        ] {
+            assert!(!host(foreign).is_some_and(|host| hosts.holds(&host)), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn listening_everywhere_any_number_is_ours_and_no_name() {
+        let hosts = Hosts::of("0.0.0.0".parse().unwrap());
+        assert!(hosts.holds("10.1.2.3") && hosts.holds("fe80::1"));
+        assert!(!hosts.holds("rebind.example"));
+    }
+
+    #[test]
+    fn two_host_headers_are_none() {
+        let request = Request::builder()
+            .uri("/")
+            .header(header::HOST, "localhost")
+            .header(header::HOST, "rebind.example")
+            .body(Body::empty())
+            .unwrap();
+        assert_eq!(host_of(&request), None);
+    }
+}

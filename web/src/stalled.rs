@@ -1,0 +1,125 @@
+//! Which services have stopped moving although there is work: what nobody
+//! who looks at the page may overlook.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use wire::status::{FINISHED, ServiceStatus};
+use wire::time::{MINUTE, Millis, SECOND};
+
+/// A service that works says so more often than this.
+const SILENT: Millis = 10 * SECOND;
+/// Before the rhythm of the prices is known, a minute may pass between two of them.
+const RHYTHM_UNKNOWN: Millis = 90 * SECOND;
+/// However slow the prices are, a silence as long as this is one.
+const LONGEST: Millis = 10 * MINUTE;
+/// Results this far behind the prices may still be on their way.
+const ON_THE_WAY: Millis = 3 * MINUTE;
+
+/// The service that all others wait for.
+pub(crate) const PRODUCER: &str = "producer";
+
+/// One service that does not move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Stalled {
+    /// The service's name.
+    pub(crate) service: String,
+    /// What is wrong, in a few words.
+    pub(crate) reason: String,
+    /// Its last word, by the wall clock.
+    pub(crate) since: Millis,
+}
+
+/// The services that stand still at `now`. A replay that has ended does not, and
+/// a service without work is silent because nothing changes. `rhythm` is the
+/// time between the producer's last words, where it is known.
+pub(crate) fn stalled(
+    services: &BTreeMap<String, ServiceStatus>,
+    rhythm: Option<Millis>,
+    now: Millis,
+) -> Vec<Stalled> {
+    let prices = services.get(PRODUCER).and_then(|producer| producer.watermark);
+    let reason = |status: &ServiceStatus| {
+        let silence = now - status.at;
+        let told = ["failed", "waiting"].iter().any(|word| status.state.starts_with(word));
+        if told {
+            return Some(status.state.clone());
+        }
+        if status.state == FINISHED || silence <= SILENT {
+            return None;
+        }
+        if status.state == "stopped" {
+            return Some(status.state.clone());
+        }
+        if status.service == PRODUCER {
+            let allowed = rhythm.map_or(RHYTHM_UNKNOWN, |rhythm| (3 * rhythm).clamp(SILENT, LONGEST));
+            return (silence > allowed).then(|| "no word".to_owned());
+        }
+        // A source whose calls are counted waits between them.
+        let behind = prices.zip(status.watermark).is_some_and(|(prices, at)| prices - at > ON_THE_WAY);
+        (behind && status.quota.is_none()).then(|| "behind the prices without a word".to_owned())
+    };
+    services
+        .values()
+        .filter_map(|status| {
+            let reason = reason(status)?;
+            Some(Stalled { service: status.service.clone(), reason, since: status.at })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_000 * MINUTE;
+
+    /// The services that stand still, of some given as name, state, age of the last word and watermark.
+    fn found(rhythm: Option<Millis>, said: &[(&str, &str, Millis, Millis)]) -> Vec<String> {
+        let services = said.iter().map(|(service, state, age, watermark)| {
+            let (service, state) = ((*service).to_owned(), (*state).to_owned());
+            let status = ServiceStatus {
+                service: service.clone(),
+                state,
+                at: NOW - age,
+                watermark: Some(*watermark),
+                ..ServiceStatus::default()
+            };
+            (service, status)
+        });
+        stalled(&services.collect(), rhythm, NOW)
+            .into_iter()
+            .map(|one| format!("{}: {}", one.service, one.reason))
+            .collect()
+    }
+
+    #[test]
+    fn a_finished_replay_is_not_stalled_however_long_ago_it_ended() {
+        let old = 50 * MINUTE;
+        let said = [("producer", FINISHED, old, MINUTE), ("engine", "running", old, MINUTE)];
+        assert_eq!(found(Some(SECOND), &said), [""; 0]);
+    }
+
+    #[test]
+    fn results_that_stay_behind_the_prices_are_stalled() {
+        let said = [("producer", FINISHED, MINUTE, 9 * MINUTE), ("engine", "running", 11 * SECOND, MINUTE)];
+        assert_eq!(found(Some(SECOND), &said), ["engine: behind the prices without a word"]);
+        let working = [("producer", FINISHED, MINUTE, 9 * MINUTE), ("engine", "running", SECOND, MINUTE)];
+        assert_eq!(found(Some(SECOND), &working), [""; 0]);
+    }
+
+    #[test]
+    fn prices_are_given_their_own_rhythm_before_they_count_as_stalled() {
+        let said = [("producer", "running", 11 * SECOND, MINUTE)];
+        assert_eq!(found(Some(SECOND), &said), ["producer: no word"]);
+        assert_eq!(found(Some(MINUTE), &said), [""; 0], "a replay at the speed of the clock");
+        assert_eq!(found(None, &said), [""; 0]);
+        assert_eq!(found(None, &[("producer", "running", 2 * MINUTE, MINUTE)]), ["producer: no word"]);
+    }
+
+    #[test]
+    fn what_fails_or_waits_says_so_at_once() {
+        let said = [("engine", "failed", 0, 0), ("producer", "waiting for the feed: refused", 0, 0)];
+        assert_eq!(found(None, &said), ["engine: failed", "producer: waiting for the feed: refused"]);
+    }
+}

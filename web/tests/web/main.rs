@@ -1,0 +1,18 @@
+//! The page and its API over a real socket, on a log and a store of their own.
+
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod assets;
+#[cfg(test)]
+mod ending;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod page;
+#[cfg(test)]
+mod security;
+#[cfg(test)]
+mod watchlist;

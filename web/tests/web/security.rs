@@ -1,0 +1,94 @@
+//! Headers on every answer, and the names under which the page is served.
+
+use crate::harness::{Feed, OPEN, Site, article};
+use reqwest::header::HOST;
+
+#[tokio::test]
+async fn every_answer_carries_the_strict_headers() {
+    let site = Site::start().await;
+    for path in [
+        "/",
+        "/nothing",
+        "/api/v1/symbols",
+        "/api/v1/series",
+        "/api/nothing",
+        "/events",
+        "/assets/x",
+        "/healthz",
+    ] {
+        let answer = site.get(path).await;
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        let policy = header("content-security-policy");
+        for part in [
+            "default-src 'none'",
+            "script-src 'self';",
+            "style-src 'self' 'unsafe-inline'",
+            "connect-src 'self'",
+            "img-src 'self' data: blob:",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+        ] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_holds_no_inline_script() {
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..3)).await;
+    for path in ["/", "/nothing"] {
+        let page = site.text(path).await;
+        for script in page.split("<script").skip(1) {
+            assert!(
+                script.starts_with(" src=\"/assets/") && script.contains("></script>"),
+                "{path}: {script}"
+            );
+        }
+        assert!(!page.contains("javascript:") && !page.contains(" onclick"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_host_name_is_refused_everywhere() {
+    let site = Site::start().await;
+    for host in ["rebind.example", "localhost.example:80", "10.1.2.3"] {
+        for path in ["/", "/api/v1/symbols", "/events", "/nothing", "/healthz"] {
+            let url = format!("{}{path}", site.url);
+            let answer = site.client.get(url).header(HOST, host).send().await.unwrap();
+            assert_eq!(answer.status(), 421, "{host}{path}");
+            assert!(answer.headers().contains_key("content-security-policy"));
+            assert!(answer.text().await.unwrap().contains("localhost, 127.0.0.1"), "{host}{path}");
+        }
+    }
+    for host in ["localhost:9999", "127.0.0.1", "[::1]:80"] {
+        let answer = site.client.get(&site.url).header(HOST, host).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_headline_stays_text() {
+    let headline =
+        "<img src=x onerror=alert(1)></script><script>alert(2)</script>\r\ndata: forged\n\nevent: reset";
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..3).with_article(article("AAPL", OPEN, headline))).await;
+    assert!(!site.text("/").await.contains("onerror"), "headlines are put in by script, as text");
+
+    let answer = site.get("/api/v1/series?symbol=AAPL").await;
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let series: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(series["news"][0]["headline"], headline);
+
+    let mut stream = crate::events::Events::open(
+        &site,
+        "/events?symbol=AAPL&cursor=stock-prices/0:0,news-articles/0:0,volatility/0:0",
+        None,
+    )
+    .await;
+    let event = stream.next().await;
+    assert_eq!((event.name.as_str(), &event.data["news"][0]["headline"]), ("update", &headline.into()));
+}

@@ -1,0 +1,159 @@
+//! News articles, and what makes one bad.
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::Source;
+use crate::symbol::{self, BadSymbol};
+use crate::time::Millis;
+
+/// One article that matched one watchlist entry, as it stands on `news-articles`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Article {
+    /// The source's own identity, stable over edits.
+    pub id: String,
+    /// The symbol of the entry that it matched, if the entry has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// The search term that found it.
+    pub search_term: String,
+    /// Plain text; hostile input to whoever shows it.
+    pub headline: String,
+    /// Where it can be read.
+    pub url: String,
+    /// article, liveblog, gallery …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Section, as an identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_id: Option<String>,
+    /// Section, as a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
+    /// News, Opinion, Sport …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pillar: Option<String>,
+    /// Publication as first seen, then fixed: its event time.
+    pub published_timestamp: Millis,
+    /// Last modification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_timestamp: Option<Millis>,
+    /// Where the article came from.
+    pub source: Source,
+    /// When it was first seen here; orders the versions of an article.
+    pub received_timestamp: Millis,
+    /// As on a bar: the watermark of the topic.
+    pub complete_until: Millis,
+    /// In a replay: how many rows of the file have been taken, this one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
+}
+
+/// Why an article goes to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadArticle {
+    /// The symbol is none.
+    #[error(transparent)]
+    Symbol(#[from] BadSymbol),
+    /// A text that must be there is empty.
+    #[error("the {0} is empty")]
+    Missing(&'static str),
+    /// A text that is too long to be what it claims.
+    #[error("the {field} has {length} bytes, at most {limit} are taken")]
+    TooLong {
+        /// Which text.
+        field: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The longest taken.
+        limit: usize,
+    },
+    /// Not a web address: anything else could be script.
+    #[error("the address `{0}` does not start with http:// or https://")]
+    Address(String),
+    /// A time that no article can have.
+    #[error("the publication {0} is no time in epoch milliseconds")]
+    Time(Millis),
+}
+
+impl Article {
+    /// Checks an article from outside.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self) -> Result<(), BadArticle> {
+        if let Some(symbol) = &self.symbol {
+            symbol::check(symbol)?;
+        }
+        for (field, text, limit) in
+            [("id", &self.id, 1_024), ("headline", &self.headline, 4_096), ("url", &self.url, 4_096)]
+        {
+            if text.trim().is_empty() {
+                return Err(BadArticle::Missing(field));
+            }
+            if text.len() > limit {
+                return Err(BadArticle::TooLong { field, length: text.len(), limit });
+            }
+        }
+        if self.symbol.is_none() && self.search_term.trim().is_empty() {
+            return Err(BadArticle::Missing("symbol and the search term"));
+        }
+        if !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
+            return Err(BadArticle::Address(self.url.chars().take(80).collect()));
+        }
+        if !(0..7_258_118_400_000).contains(&self.published_timestamp) {
+            return Err(BadArticle::Time(self.published_timestamp));
+        }
+        Ok(())
+    }
+
+    /// Whether this is a clock record and not an article.
+    pub fn is_clock(&self) -> bool {
+        self.source == Source::Clock
+    }
+
+    /// The key on the topic: the symbol, else the search term.
+    pub fn key(&self) -> &str {
+        self.symbol.as_deref().unwrap_or(&self.search_term)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Article {
+        Article {
+            id: "business/2013/oct/04/results".into(),
+            symbol: Some("IBM".into()),
+            search_term: "IBM".into(),
+            headline: "Results are out".into(),
+            url: "https://example.org/results".into(),
+            kind: None,
+            section_id: None,
+            section_name: None,
+            pillar: None,
+            published_timestamp: 1_380_873_960_000,
+            updated_timestamp: None,
+            source: Source::Replay,
+            received_timestamp: 1_380_873_960_000,
+            complete_until: 1_380_873_960_000,
+            position: None,
+        }
+    }
+
+    #[test]
+    fn articles_that_are_none_are_refused_with_the_reason() {
+        assert_eq!(good().check(), Ok(()));
+        for (article, said) in [
+            (Article { id: " ".into(), ..good() }, "the id is empty"),
+            (Article { url: "javascript:alert(1)".into(), ..good() }, "does not start with http"),
+            (Article { symbol: Some("~clock1".into()), ..good() }, "clock records"),
+            (Article { headline: "x".repeat(5_000), ..good() }, "at most 4096"),
+            (Article { published_timestamp: -1, ..good() }, "no time"),
+            (Article { symbol: None, search_term: String::new(), ..good() }, "search term is empty"),
+        ] {
+            let error = article.check().unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What goes over the wire: messages and their checks, topics, the watchlist,
+//! the trading calendar, the log that carries them, and the way onto it.
+//!
+//! Every other crate speaks in these words; this one knows none of them.
+
+pub mod article;
+pub mod bar;
+pub mod calendar;
+pub mod clock;
+pub mod dead_letter;
+pub mod gap;
+pub mod log;
+pub mod number;
+pub mod outlet;
+pub mod schema;
+pub mod source;
+pub mod sqlite;
+pub mod status;
+pub mod stop;
+pub mod symbol;
+pub mod time;
+pub mod topic;
+pub mod watchlist;
+
+pub use article::Article;
+pub use bar::Bar;
+pub use dead_letter::DeadLetter;
+pub use gap::Gap;
+pub use source::Source;
+pub use topic::Topic;

@@ -1,0 +1,198 @@
+//! The log: ordered topics that producers append to and named readers read from.
+//!
+//! One interface, for the log in the data folder and for Kafka. What is
+//! appended is durable when `append` returns; order holds in each partition of
+//! a topic; a named reader resumes after the offsets that it committed.
+
+mod brittle;
+mod embedded;
+mod partition;
+mod tail;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::time::Millis;
+use crate::topic::Topic;
+
+pub use brittle::{BrittleLog, Broken};
+pub use embedded::EmbeddedLog;
+pub use partition::partition_of;
+pub use tail::last_records;
+
+/// A record to be appended.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Where to.
+    pub topic: Topic,
+    /// Chooses the partition, unless `partition` does.
+    pub key: String,
+    /// The JSON text.
+    pub value: Bytes,
+    /// A partition by number, as clock records need.
+    pub partition: Option<u32>,
+}
+
+impl Append {
+    /// `message` as JSON under `key`.
+    ///
+    /// # Panics
+    /// If the message cannot be written as JSON; our messages have text keys and
+    /// finite numbers, for which that cannot happen.
+    pub fn json(topic: Topic, key: &str, message: &impl Serialize) -> Append {
+        let value = serde_json::to_vec(message).expect("messages are plain structs with text keys");
+        Append { topic, key: key.to_owned(), value: value.into(), partition: None }
+    }
+
+    /// The same record, for one partition by number.
+    pub fn into_partition(self, partition: u32) -> Append {
+        Append { partition: Some(partition), ..self }
+    }
+}
+
+/// A record as it stands in the log.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition.
+    pub partition: u32,
+    /// The offset in the partition.
+    pub offset: u64,
+    /// When it was appended, by the wall clock.
+    pub appended_at: Millis,
+    /// The key.
+    pub key: String,
+    /// The JSON text.
+    pub value: Bytes,
+}
+
+/// The offsets that one partition holds: from `first` up to but not including `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The partition.
+    pub partition: u32,
+    /// The oldest offset that is kept.
+    pub first: u64,
+    /// The offset that the next record will get.
+    pub next: u64,
+}
+
+/// Where a reader stands in one partition: the next offset to read, with a note of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition.
+    pub partition: u32,
+    /// The next offset to read.
+    pub offset: u64,
+    /// Whatever the reader wants to find again beside the offset; may be empty.
+    pub note: String,
+}
+
+/// A log. Cheap to clone behind [`SharedLog`].
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// Appends in order and returns once everything is durable. The embedded
+    /// log takes all of it or nothing.
+    async fn append(&self, records: Vec<Append>) -> Result<(), LogError>;
+
+    /// The number of partitions that data topics have.
+    fn partitions(&self) -> u32;
+
+    /// What each partition of a topic holds; empty for a topic never written.
+    async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError>;
+
+    /// Up to `limit` records of one partition, from offset `from` on.
+    async fn read(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError>;
+
+    /// The first offset of a partition whose record was appended at `at` or later.
+    async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError>;
+
+    /// A named reader, after what it committed last, else at the beginning.
+    async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError>;
+
+    /// What a named reader committed last.
+    async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError>;
+
+    /// The names of all topics.
+    async fn topics(&self) -> Result<Vec<Topic>, LogError>;
+
+    /// Waits until something was appended, or until `wait` has passed.
+    async fn appended(&self, wait: Duration);
+}
+
+/// A log shared by services.
+pub type SharedLog = Arc<dyn Log>;
+
+/// A named reader of some topics.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// The next records, at most `limit`, waiting up to `wait` for the first.
+    /// Records of one partition come in order; an empty answer means that
+    /// nothing arrived in time.
+    async fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Record>, LogError>;
+
+    /// The positions that this reader found when it was opened, with their notes.
+    fn resumed_from(&self) -> &[Position];
+
+    /// Where the next poll reads, for every partition seen so far.
+    fn positions(&self) -> Vec<Position>;
+
+    /// Whether everything that the log holds now has been polled.
+    async fn caught_up(&self) -> Result<bool, LogError>;
+
+    /// Remembers positions durably; after a restart the reader goes on from them.
+    async fn commit(&mut self, positions: Vec<Position>) -> Result<(), LogError>;
+}
+
+/// What can go wrong with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// SQLite's own error.
+    #[error("the log {path} failed: {source}. Check that its disk is there, has room and may be written")]
+    Sqlite {
+        /// The file.
+        path: String,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// The file was written by a later version.
+    #[error(
+        "the log {path} has format {found}, this program reads up to {known}: run the newer tickwire that wrote it, or name another data folder with --data-dir"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A log with a different number of partitions than asked for.
+    #[error(
+        "the log {path} has {found} partition(s), {asked} asked for: a log keeps the number that it was made with; use that number or a new data folder"
+    )]
+    Partitions {
+        /// The file.
+        path: String,
+        /// What it has.
+        found: u32,
+        /// What was asked for.
+        asked: u32,
+    },
+    /// The log has been closed.
+    #[error("the log has been closed")]
+    Closed,
+}

@@ -1,0 +1,38 @@
+//! Opening SQLite files of the data folder for reading only.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Opens the file at `path` beside whoever writes it. Where its folder may not
+/// be written, as in a backup or for another user, SQLite cannot make the files
+/// that it shares with a writer; without a log of changes beside it the file is
+/// whole by itself, and is read as one that does not change.
+///
+/// # Errors
+/// SQLite's.
+pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(path, flags)?;
+    let readable = connection.query_row("PRAGMA schema_version", [], |_| Ok(()));
+    match readable {
+        Err(error) if !has_changes_beside(path) => {
+            let kept = Connection::open_with_flags(format!("file:{}?immutable=1", escaped(path)), flags)?;
+            // Where that fails as well, the first error says more.
+            kept.query_row("PRAGMA schema_version", [], |_| Ok(())).map(|()| kept).map_err(|_| error)
+        }
+        outcome => outcome.map(|()| connection),
+    }
+}
+
+fn has_changes_beside(path: &Path) -> bool {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-wal");
+    std::fs::metadata(beside).is_ok_and(|found| found.len() > 0)
+}
+
+/// The path as a part of a URI.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}

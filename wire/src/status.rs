@@ -1,0 +1,144 @@
+//! What each service says of itself, on `service-status`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::{Append, Log, LogError};
+use crate::time::{self, Millis};
+use crate::topic;
+
+/// The state of a source that will bring nothing more.
+pub const FINISHED: &str = "finished";
+
+/// The last word of one service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// `producer`, `news-watcher`, `engine`, `sink` …
+    pub service: String,
+    /// When it was said, by the wall clock.
+    pub at: Millis,
+    /// What it is working from, in words a person reads: `simulation (seed 1)`, `replay of bars.csv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What it is doing, in a word or a sentence: `running`, `finished`, `waiting for …`.
+    pub state: String,
+    /// The event time that it has reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Millis>,
+    /// Counts since the data folder began, by name: `bars`, `late`, `rejected`, `rows` …
+    #[serde(default)]
+    pub counts: BTreeMap<String, u64>,
+    /// Whether what it works from is simulated and no real market.
+    #[serde(default)]
+    pub simulated: bool,
+    /// Of a live source, how each entry of the watchlist fares, in the list's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<EntryState>,
+    /// Of a source whose calls are counted, how many are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaState>,
+}
+
+/// How a live source fares with one entry of the watchlist.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EntryState {
+    /// The entry's symbol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// The entry's search term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_term: Option<String>,
+    /// The sections that are searched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<String>,
+    /// In a word or a sentence: `answered`, `not asked yet`, `subscribed`, `failing: …`.
+    pub state: String,
+    /// Since when it is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Millis>,
+    /// When it was asked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_asked: Option<Millis>,
+    /// When it will be asked next, unless it is failing for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_asked: Option<Millis>,
+    /// Everything before this time has been asked for and answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Millis>,
+    /// When the last bar or article of this entry came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_data: Option<Millis>,
+}
+
+/// The calls that a key allows, and what has been used of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QuotaState {
+    /// Calls allowed a day.
+    pub per_day: u64,
+    /// Calls made since midnight UTC.
+    pub used_today: u64,
+    /// Calls that may be made at once without endangering the day's; a share of a call counts.
+    pub at_hand: f64,
+    /// When this was counted.
+    pub at: Millis,
+}
+
+impl ServiceStatus {
+    /// The record that carries it to the log.
+    pub fn to_append(&self) -> Append {
+        Append::json(topic::SERVICE_STATUS, &self.service, self)
+    }
+
+    /// What `service` said last, if anything.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn last(log: &dyn Log, service: &str) -> Result<Option<ServiceStatus>, LogError> {
+        const AT_ONCE: usize = 1_000;
+        let mut last = None;
+        for extent in log.extents(&topic::SERVICE_STATUS).await? {
+            let mut from = extent.first;
+            while from < extent.next {
+                let records = log.read(&topic::SERVICE_STATUS, extent.partition, from, AT_ONCE).await?;
+                let Some(end) = records.last() else { break };
+                from = end.offset + 1;
+                let said = records.iter().filter(|record| record.key == service);
+                last = said.filter_map(|record| serde_json::from_slice(&record.value).ok()).last().or(last);
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// How long a change may wait before it is said.
+const SAID_EVERY: Duration = Duration::from_millis(900);
+
+/// A status that its service keeps up to date and says about once a second, when it changed.
+#[derive(Debug)]
+pub struct Report {
+    /// What will be said next.
+    pub status: ServiceStatus,
+    said: Option<(Instant, ServiceStatus)>,
+}
+
+impl Report {
+    /// A status of which nothing has been said yet.
+    pub fn new(status: ServiceStatus) -> Report {
+        Report { status, said: None }
+    }
+
+    /// Whether it has changed and the last word is old enough.
+    pub fn is_due(&self) -> bool {
+        let status = |said: &ServiceStatus| ServiceStatus { at: said.at, ..self.status.clone() };
+        self.said.as_ref().is_none_or(|(when, said)| when.elapsed() >= SAID_EVERY && status(said) != *said)
+    }
+
+    /// The record that says it now.
+    pub fn say(&mut self) -> Append {
+        self.status.at = time::now();
+        self.said = Some((Instant::now(), self.status.clone()));
+        self.status.to_append()
+    }
+}

@@ -1,0 +1,87 @@
+//! Event time: UTC epoch milliseconds, minutes, and how a person types them.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+
+/// UTC epoch milliseconds, the one unit of time on the wire.
+pub type Millis = i64;
+
+/// One second in [`Millis`].
+pub const SECOND: Millis = 1_000;
+/// One minute in [`Millis`].
+pub const MINUTE: Millis = 60 * SECOND;
+/// One hour in [`Millis`].
+pub const HOUR: Millis = 60 * MINUTE;
+/// One day in [`Millis`].
+pub const DAY: Millis = 24 * HOUR;
+
+/// The wall clock now.
+pub fn now() -> Millis {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// The start of the minute that holds `at`.
+pub fn minute_of(at: Millis) -> Millis {
+    at.div_euclid(MINUTE) * MINUTE
+}
+
+/// `at` as RFC 3339 in UTC, for people and logs.
+pub fn rfc3339(at: Millis) -> String {
+    match DateTime::from_timestamp_millis(at) {
+        Some(time) => time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+        None => format!("{at} ms"),
+    }
+}
+
+/// Why a typed time was not understood.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is not a time: write epoch milliseconds (1380873960000), a date (2013-10-04) or RFC 3339 (2013-10-04T13:30:00Z)"
+)]
+pub struct BadTime(String);
+
+/// Reads a time as a person types it: epoch milliseconds, a date (its first
+/// instant in UTC), a date and time in UTC, or RFC 3339 with an offset.
+pub fn parse(text: &str) -> Result<Millis, BadTime> {
+    let text = text.trim();
+    if let Ok(millis) = text.parse::<Millis>() {
+        return Ok(millis);
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp_millis());
+    }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .map(|time| time.and_utc().timestamp_millis())
+        .ok_or_else(|| BadTime(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_type_them() {
+        for (typed, millis) in [
+            ("1380873960000", 1_380_873_960_000),
+            ("2013-10-04", 1_380_844_800_000),
+            ("2013-10-04T08:06", 1_380_873_960_000),
+            ("2013-10-04 08:06:00", 1_380_873_960_000),
+            ("2013-10-04T04:06:00-04:00", 1_380_873_960_000),
+        ] {
+            assert_eq!(parse(typed).unwrap(), millis, "{typed}");
+        }
+        let error = parse("tomorrow").unwrap_err().to_string();
+        assert!(error.contains("`tomorrow`") && error.contains("RFC 3339"), "{error}");
+    }
+
+    #[test]
+    fn minutes_start_on_multiples_of_sixty_seconds() {
+        assert_eq!(minute_of(59_999), 0);
+        assert_eq!(minute_of(60_000), 60_000);
+        assert_eq!(minute_of(-1), -60_000);
+    }
+}

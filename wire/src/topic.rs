@@ -1,0 +1,50 @@
+//! The topics of the log.
+
+use std::borrow::Cow;
+
+/// The name of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Cow<'static, str>);
+
+/// Minute bars, keyed by symbol.
+pub const STOCK_PRICES: Topic = Topic(Cow::Borrowed("stock-prices"));
+/// Articles, keyed by symbol, else by search term.
+pub const NEWS_ARTICLES: Topic = Topic(Cow::Borrowed("news-articles"));
+/// What is watched; compacted, one key.
+pub const WATCHLIST: Topic = Topic(Cow::Borrowed("watchlist"));
+/// Every version of the watchlist, keyed by version.
+pub const WATCHLIST_HISTORY: Topic = Topic(Cow::Borrowed("watchlist-history"));
+/// What each service says of itself; compacted, keyed by service.
+pub const SERVICE_STATUS: Topic = Topic(Cow::Borrowed("service-status"));
+/// What is known to be missing from `stock-prices`, keyed by symbol.
+pub const GAPS: Topic = Topic(Cow::Borrowed("gaps"));
+/// What did not validate, with its reason, keyed by source.
+pub const DEAD_LETTERS: Topic = Topic(Cow::Borrowed("dead-letters"));
+
+impl Topic {
+    /// A topic by name, as a result topic named in `sql/`.
+    pub fn new(name: impl Into<String>) -> Topic {
+        Topic(Cow::Owned(name.into()))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// The measurement that holds this topic's points: its name with `_` for `-`.
+    pub fn measurement(&self) -> String {
+        self.0.replace('-', "_")
+    }
+
+    /// Whether only the last record of each key is kept.
+    pub fn is_compacted(&self) -> bool {
+        matches!(self.name(), "watchlist" | "alert-rules" | "service-status")
+    }
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
