@@ -29,12 +29,16 @@ pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         Some(file) => Figment::from(Toml::file_exact(file)),
         None => Figment::from(Toml::file(FILE)),
     };
-    let raw: Raw = settings
-        .merge(Env::prefixed("TICKWIRE_").ignore(&NOT_HERE).split("__"))
+    let settings = settings.merge(Env::prefixed("TICKWIRE_").ignore(&NOT_HERE).split("__"));
+    typed(&settings)?.check(&|name| std::env::var_os(name))
+}
+
+/// The settings as they were typed.
+fn typed(settings: &Figment) -> anyhow::Result<Raw> {
+    settings
         .extract()
         .map_err(|error| anyhow::anyhow!("{}", without_source(&error.to_string())))
-        .context("the settings cannot be read; docs/configuration.md lists every key")?;
-    raw.check(&|name| std::env::var_os(name))
+        .context("the settings cannot be read; docs/configuration.md lists every key")
 }
 
 /// Variables that are read elsewhere: secrets, which must not show in an error, and the file's name.
@@ -59,7 +63,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         std::fs::write(&path, file).unwrap();
-        format!("{:#}", load(Some(&path)).unwrap_err())
+        let settings = Figment::from(Toml::file_exact(&path));
+        format!("{:#}", typed(&settings).and_then(|raw| raw.check(&|_| None)).unwrap_err())
     }
 
     /// The keys that are known at a place, which the error about an unknown one lists.
