@@ -1,10 +1,9 @@
 // The live page: history once, then the stream; both may be taken in twice.
 
 import { Chart } from "./chart.js";
-import { nextZone, price, percent, zoneLabel } from "./format.js";
+import { price, percent } from "./format.js";
 import { Legend } from "./legend.js";
 import * as news from "./news.js";
-import { remember } from "./remember.js";
 import { Series } from "./series.js";
 import * as status from "./status.js";
 import { Stream } from "./stream.js";
@@ -190,24 +189,13 @@ function quote({ bar, volatility }) {
 }
 
 function zoneChanged() {
-  at("zone").textContent = zoneLabel();
   status.times();
   table.drawSoon();
   changed();
 }
 
-at("zone").addEventListener("click", () => {
-  nextZone();
-  zoneChanged();
-});
-
-at("theme").addEventListener("click", () => {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  remember("theme", root.dataset.theme);
-  chart.restyle();
-});
+addEventListener("zonechange", zoneChanged);
+addEventListener("themechange", () => chart.restyle());
 
 addEventListener("popstate", () => {
   const symbol = new URL(location.href).searchParams.get("symbol") ?? offered;

@@ -33,7 +33,6 @@ export class Chart {
     for (const button of document.querySelectorAll("[data-range]")) {
       button.addEventListener("click", () => this.show(button.dataset.range));
     }
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.restyle());
     // While the chart is dragged, drawing would take it out of the hand.
     element.addEventListener("pointerdown", () => (this.dragged = true));
     for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => this.released());

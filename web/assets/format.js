@@ -6,6 +6,10 @@ const ZONES = [
   { name: "America/New_York", label: "New York" },
   { name: "UTC", label: "UTC" },
 ];
+const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (here && !ZONES.some(({ name }) => name === here)) {
+  ZONES.push({ name: here, label: `Local, ${here.split("/").at(-1).replaceAll("_", " ")}` });
+}
 
 let zone = ZONES.find(({ name }) => name === recall("zone")) ?? ZONES[0];
 let parts = partsIn(zone);

@@ -1,6 +1,7 @@
-// The status line, and the band that says that nothing here is a real market.
+// The status line of the live page, and what of it belongs into the bands above.
 
 import { dateAndClock, span } from "./format.js";
+import * as notices from "./notices.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -18,7 +19,7 @@ export function connection(state, text) {
 // What the services said last.
 export function show(said) {
   report = said;
-  if (said.simulated) simulation();
+  if (said.simulated) notices.simulation();
   setText(at("source"), said.source ?? "no source yet");
   setText(at("late"), said.late.toLocaleString("en-US"));
   setText(at("rejected"), said.rejected.toLocaleString("en-US"));
@@ -28,23 +29,16 @@ export function show(said) {
   stalled();
 }
 
-export function simulation() {
-  at("simulation").hidden = false;
-}
-
 // Prices of a live feed are also measured against the wall clock.
 export function source(name) {
   followsTheClock = name?.startsWith("polygon") ?? false;
-  if (name === "simulation") simulation();
+  if (name === "simulation") notices.simulation();
 }
 
 // What stands still, in a band that nobody overlooks.
 function stalled() {
   if (report === null && lost === "") return;
-  const services = (report?.stalled ?? []).map(({ service, reason, since }) => `${service}: ${reason}, since ${dateAndClock(since)}.`);
-  const texts = lost === "" ? services : [lost, ...services];
-  at("stalled").hidden = texts.length === 0;
-  setText(at("stalled-text"), texts.join(" "));
+  notices.stalled(report?.stalled ?? [], lost);
 }
 
 // Again after the time zone has changed.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Site;
 use crate::gzip;
-use crate::page;
+use crate::pages::message;
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -20,15 +20,17 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const COMPRESSION: u32 = 6;
 
 /// Our own files: they name each other, so they share one folder and one hash.
-const OWN: [(&str, &str, &str); 14] = [
+const OWN: &[(&str, &str, &str)] = &[
     ("app.css", include_str!("../assets/app.css"), "text/css; charset=utf-8"),
     ("icon.svg", include_str!("../assets/icon.svg"), "image/svg+xml"),
     ("app.js", include_str!("../assets/app.js"), JAVASCRIPT),
     ("chart.js", include_str!("../assets/chart.js"), JAVASCRIPT),
     ("figure.js", include_str!("../assets/figure.js"), JAVASCRIPT),
     ("format.js", include_str!("../assets/format.js"), JAVASCRIPT),
+    ("frame.js", include_str!("../assets/frame.js"), JAVASCRIPT),
     ("legend.js", include_str!("../assets/legend.js"), JAVASCRIPT),
     ("news.js", include_str!("../assets/news.js"), JAVASCRIPT),
+    ("notices.js", include_str!("../assets/notices.js"), JAVASCRIPT),
     ("remember.js", include_str!("../assets/remember.js"), JAVASCRIPT),
     ("series.js", include_str!("../assets/series.js"), JAVASCRIPT),
     ("status.js", include_str!("../assets/status.js"), JAVASCRIPT),
@@ -142,7 +144,7 @@ pub(crate) async fn serve(
 ) -> Response {
     match site.assets.find(&path) {
         Some(asset) => asset.answer(&headers),
-        None => page::not_found(State(site), uri).await,
+        None => message::not_found(State(site), uri).await,
     }
 }
 

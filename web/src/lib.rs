@@ -1,4 +1,4 @@
-//! The live page and its API: bars, volatility and news of every symbol, read
+//! The pages and their API: bars, volatility and news of every symbol, read
 //! from the store and followed through the log.
 
 mod api;
@@ -13,7 +13,7 @@ mod item;
 mod known;
 mod measures;
 mod overview;
-mod page;
+mod pages;
 mod request;
 mod security;
 mod series;
@@ -106,7 +106,7 @@ pub async fn serve(
 
 fn router(site: Arc<Site>) -> Router {
     Router::new()
-        .route("/", get(page::live))
+        .merge(pages::routes())
         .route("/api/v1/symbols", get(api::symbols))
         .route("/api/v1/series", get(api::series))
         .route("/api/v1/status", get(api::status))
@@ -116,8 +116,8 @@ fn router(site: Arc<Site>) -> Router {
         .route("/assets/{*path}", get(assets::serve))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
-        .fallback(page::not_found)
-        .method_not_allowed_fallback(page::method_not_allowed)
+        .fallback(pages::message::not_found)
+        .method_not_allowed_fallback(pages::message::method_not_allowed)
         .layer(middleware::from_fn(security::check_origin))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::check_host))
         .layer(middleware::from_fn(security::add_headers))

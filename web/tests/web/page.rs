@@ -157,3 +157,26 @@ async fn the_probes_answer() {
     assert_eq!(site.text("/healthz").await, "alive\n");
     assert_eq!(site.text("/readyz").await, "ready\n");
 }
+
+#[tokio::test]
+async fn every_page_leads_to_the_others_and_marks_itself() {
+    let site = Site::start().await;
+    let live = site.text("/").await;
+    assert!(live.contains("<a class=\"skip\" href=\"#content\">") && live.contains("<main id=\"content\""));
+    let places: Vec<String> = live
+        .split("<nav class=\"pages\"")
+        .nth(1)
+        .and_then(|nav| nav.split("</nav>").next())
+        .unwrap()
+        .split("href=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    for place in &places {
+        let page = site.text(place).await;
+        assert!(page.contains(&format!("<a href=\"{place}\" aria-current=\"page\">")), "{place}");
+        assert_eq!(page.matches("aria-current=\"page\"").count(), 1, "{place}");
+        assert_eq!(page.matches("<h1").count(), 1, "{place}");
+    }
+    assert!(!site.text("/nothing").await.contains("aria-current=\"page\""));
+}

@@ -1,27 +1,26 @@
-//! The pages: the live page, readable before any script has run, and the ones
-//! that say why something was not found.
+//! The live page: charts of one symbol and the table of all, readable before any
+//! script has run.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
-use serde_json::json;
 use wire::time;
 
+use super::frame::Frame;
+use super::{clock, shown};
 use crate::Site;
-use crate::error::{Failure, Told};
+use crate::error::Failure;
 use crate::known;
 use crate::measures::{self, Measure};
 use crate::overview::{self, Latest};
 use crate::request;
-use crate::stalled::Stalled;
-use crate::status::{Board, Report};
+use crate::status::Report;
 use crate::windows::ENOUGH_BARS;
 
 /// The most symbols named to whoever asked for one that is not known.
@@ -33,14 +32,13 @@ const DEFAULT_SORT: &str = "realized";
 #[derive(Template)]
 #[template(path = "live.html")]
 struct Live {
-    assets: String,
+    frame: Frame,
     plotly: String,
     symbol: String,
     sort: String,
     ascending: bool,
     measures: Vec<Measure>,
     rows: Vec<Row>,
-    report: Report,
     /// Whether nothing is known of the symbol that was asked for.
     unknown: bool,
 }
@@ -51,14 +49,6 @@ struct Row {
     close: String,
     cells: Vec<String>,
     until: String,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct Message<'a> {
-    assets: String,
-    title: &'a str,
-    text: &'a str,
 }
 
 impl Live {
@@ -86,24 +76,21 @@ impl Live {
 
 /// What `/` may be asked.
 #[derive(Deserialize)]
-pub(crate) struct LiveQuery {
+pub(super) struct LiveQuery {
     symbol: Option<String>,
     sort: Option<String>,
     order: Option<String>,
 }
 
 /// `GET /`
-pub(crate) async fn live(
+pub(super) async fn page(
     State(site): State<Arc<Site>>,
     query: Result<Query<LiveQuery>, QueryRejection>,
 ) -> Response {
-    match render_live(&site, query).await {
-        Ok((status, page)) => (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response(),
-        Err(failure) => failed(&site, &failure),
-    }
+    shown(&site, render(&site, query).await).await
 }
 
-async fn render_live(
+async fn render(
     site: &Site,
     query: Result<Query<LiveQuery>, QueryRejection>,
 ) -> Result<(StatusCode, String), Failure> {
@@ -115,8 +102,8 @@ async fn render_live(
         Some(asked) => !known::may_be_asked(site, asked).await?,
         None => false,
     };
-    let mut report = Board::read(site.log.as_ref()).await?.report();
-    report.simulated |= symbols.iter().any(Latest::is_simulated);
+    let mut frame = Frame::around(site, "/").await?;
+    frame.report.simulated |= symbols.iter().any(Latest::is_simulated);
 
     let sort =
         query.sort.filter(|sort| is_column(sort, &measures)).unwrap_or_else(|| DEFAULT_SORT.to_owned());
@@ -124,14 +111,13 @@ async fn render_live(
     sort_by(&mut symbols, &sort, ascending);
     let first = || symbols.first().map(|latest| latest.symbol.clone());
     let page = Live {
-        assets: site.assets.folder(),
+        frame,
         plotly: site.assets.plotly(),
         symbol: asked.or_else(first).unwrap_or_default(),
         sort,
         ascending,
         rows: symbols.iter().map(|latest| Row::of(latest, &measures)).collect(),
         measures,
-        report,
         unknown,
     };
     // The page goes on listening: the symbol may still appear.
@@ -176,12 +162,7 @@ impl Row {
     }
 }
 
-/// A time as the page writes it before a script puts it into the reader's zone.
-fn clock(at: time::Millis) -> String {
-    time::rfc3339(at).replace('T', " ").replace(":00Z", " UTC")
-}
-
-/// What the templates ask of a report.
+/// What the template asks of a report.
 impl Report {
     fn watermark_text(&self) -> String {
         self.watermark.map(clock).unwrap_or_else(|| "–".into())
@@ -196,48 +177,10 @@ impl Report {
     }
 }
 
-impl Stalled {
-    fn text(&self) -> String {
-        format!("{}: {}, since {}.", self.service, self.reason, clock(time::minute_of(self.since)))
-    }
-}
-
-/// Whatever is not there.
-pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let text = "There is nothing under this address.";
-    if uri.path().starts_with("/api/") {
-        let message =
-            format!("{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status and /api/v1/watchlist.");
-        return (StatusCode::NOT_FOUND, Json(json!({ "error": { "message": message } }))).into_response();
-    }
-    message(&site, StatusCode::NOT_FOUND, "Not found", text)
-}
-
-/// A method that a path does not take.
-pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method) -> Response {
-    let text = format!("{method} is not taken here: what is shown is read with GET.");
-    message(&site, StatusCode::METHOD_NOT_ALLOWED, "Not allowed", &text)
-}
-
-fn failed(site: &Site, failure: &Failure) -> Response {
-    let Told { status, message: text } = failure.tell();
-    let title = if status.is_client_error() { "Not understood" } else { "Something failed" };
-    message(site, status, title, &text)
-}
-
-fn message(site: &Site, status: StatusCode, title: &str, text: &str) -> Response {
-    match (Message { assets: site.assets.folder(), title, text }).render() {
-        Ok(page) => (status, Html(page)).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a message could not be rendered");
-            (status, text.to_owned()).into_response()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn latest(symbol: &str, realized: Option<f64>) -> Latest {
         let volatility = json!({ "realized": realized }).as_object().cloned();
@@ -248,11 +191,6 @@ mod tests {
         let mut symbols = [latest("B", Some(1.0)), latest("C", None), latest("A", Some(2.0))];
         sort_by(&mut symbols, column, ascending);
         symbols.into_iter().map(|latest| latest.symbol).collect()
-    }
-
-    #[test]
-    fn a_time_is_written_with_its_year() {
-        assert_eq!(clock(1_381_505_400_000), "2013-10-11 15:30 UTC");
     }
 
     #[test]

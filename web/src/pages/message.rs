@@ -1,0 +1,61 @@
+//! The pages that say why there is nothing to see, and lead back.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::json;
+
+use super::frame::Frame;
+use crate::Site;
+use crate::error::{Failure, Told};
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message<'a> {
+    frame: Frame,
+    title: &'a str,
+    text: &'a str,
+}
+
+/// Whatever is not there.
+pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    let text = "There is nothing under this address.";
+    if uri.path().starts_with("/api/") {
+        let message =
+            format!("{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status and /api/v1/watchlist.");
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": { "message": message } }))).into_response();
+    }
+    message(&site, StatusCode::NOT_FOUND, "Not found", text).await
+}
+
+/// A method that a path does not take.
+pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method) -> Response {
+    let text = format!("{method} is not taken here: what is shown is read with GET.");
+    message(&site, StatusCode::METHOD_NOT_ALLOWED, "Not allowed", &text).await
+}
+
+/// Why a page was not shown.
+pub(crate) async fn failed(site: &Site, failure: &Failure) -> Response {
+    let Told { status, message: text } = failure.tell();
+    let title = if status.is_client_error() { "Not understood" } else { "Something failed" };
+    message(site, status, title, &text).await
+}
+
+/// A page of a title and a sentence.
+pub(crate) async fn message(site: &Site, status: StatusCode, title: &str, text: &str) -> Response {
+    let frame = Frame::around(site, "").await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a message is shown without notices");
+        Frame::without_notices(site)
+    });
+    match (Message { frame, title, text }).render() {
+        Ok(page) => (status, Html(page)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a message could not be rendered");
+            (status, text.to_owned()).into_response()
+        }
+    }
+}
