@@ -1,0 +1,11 @@
+//! Studies of made and real bars, from outside the crate.
+
+#![cfg(test)]
+
+mod arrival;
+mod harness;
+mod honesty;
+mod impact;
+mod kept_out;
+mod market;
+mod real_bars;
