@@ -24,12 +24,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Errors
 /// When the machine does not let a client be made.
 pub fn http() -> Result<reqwest::Client, HttpFailure> {
+    client(SILENCE, WHOLE)
+}
+
+/// The same client for a server that may work for `silence` before it answers.
+///
+/// # Errors
+/// When the machine does not let a client be made.
+pub fn patient_http(silence: Duration) -> Result<reqwest::Client, HttpFailure> {
+    client(silence, silence + WHOLE)
+}
+
+fn client(silence: Duration, whole: Duration) -> Result<reqwest::Client, HttpFailure> {
     let client = reqwest::Client::builder()
         .user_agent(concat!("tickwire/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured((*crate::tls()).clone())
         .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .timeout(WHOLE)
+        .read_timeout(silence)
+        .timeout(whole)
         .redirect(Policy::custom(|attempt| {
             let from = attempt.previous().last().map(url::Url::origin);
             if from != Some(attempt.url().origin()) {
