@@ -1,5 +1,6 @@
-//! Up to when the prices are complete: the wall clock, less the feed's delay
-//! and the time to settle, held back while a hole is being filled.
+//! Up to when the prices are complete: the time until which the feed is known
+//! to have brought everything, less its delay and the time to settle, held back
+//! while a hole is being filled.
 
 use wire::time::{MINUTE, Millis, minute_of};
 
@@ -11,6 +12,8 @@ pub(super) struct Completeness {
     late: Millis,
     /// How long a hole may hold everything back.
     fill_wait: Millis,
+    /// Everything that the feed sent before this wall time is here.
+    heard: Option<Millis>,
     /// What has been stated.
     stated: Option<Millis>,
     hole: Option<Hole>,
@@ -28,7 +31,7 @@ pub(super) struct Hole {
 impl Completeness {
     /// Goes on from what was `stated` in the log.
     pub(super) fn new(lag: Millis, fill_wait: Millis, stated: Option<Millis>) -> Completeness {
-        Completeness { lag, late: 0, fill_wait, stated, hole: None }
+        Completeness { lag, late: 0, fill_wait, heard: None, stated, hole: None }
     }
 
     /// What has been stated last.
@@ -39,6 +42,12 @@ impl Completeness {
     /// The open hole.
     pub(super) fn hole(&self) -> Option<Hole> {
         self.hole
+    }
+
+    /// Everything that the feed sent before `at` is here. A link that has died
+    /// is found out only later: what it ought to have brought since is not complete.
+    pub(super) fn hear(&mut self, at: Millis) {
+        self.heard = self.heard.max(Some(at));
     }
 
     /// From now on, bars may be missing; an earlier hole goes on.
@@ -66,7 +75,7 @@ impl Completeness {
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
         let target = self.target(now);
         let until = match self.hole {
-            None => target,
+            None => target.min(self.target(self.heard?)),
             Some(hole) if now < hole.noticed + self.fill_wait => target.min(hole.from),
             // Bars that are filled in at last are late only where they must be.
             Some(hole) => target.min(hole.from.max(self.target(now - self.fill_wait))),
@@ -102,9 +111,16 @@ mod tests {
     const WAIT: Millis = 120 * SECOND;
     const T: Millis = 100 * HOUR;
 
+    /// On a link of which everything is known.
+    fn alive(stated: Option<Millis>) -> Completeness {
+        let mut prices = Completeness::new(LAG, WAIT, stated);
+        prices.hear(T + 1_000 * HOUR);
+        prices
+    }
+
     #[test]
     fn a_minute_is_complete_when_delay_and_settling_have_passed_its_end() {
-        let mut prices = Completeness::new(LAG, WAIT, None);
+        let mut prices = alive(None);
         prices.state(T);
         assert_eq!(prices.due(T + MINUTE + LAG - 1), None);
         assert_eq!(prices.wake(T + LAG), T + MINUTE + LAG);
@@ -112,8 +128,21 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_holds_everything_back_until_filled() {
+    fn a_minute_is_not_complete_before_the_link_is_known_to_have_been_alive() {
         let mut prices = Completeness::new(LAG, WAIT, Some(T));
+        assert_eq!(prices.due(T + HOUR), None);
+        prices.hear(T + 3 * MINUTE + LAG);
+        prices.hear(T);
+        assert_eq!(prices.due(T + HOUR), Some(T + 3 * MINUTE));
+        // What the dead link did not bring is the hole.
+        prices.state(T + 3 * MINUTE);
+        prices.lose(T + HOUR);
+        assert_eq!(prices.hole().map(|hole| hole.from), Some(T + 3 * MINUTE));
+    }
+
+    #[test]
+    fn a_hole_holds_everything_back_until_filled() {
+        let mut prices = alive(Some(T));
         let now = T + LAG + 30 * SECOND;
         prices.lose(now);
         prices.lose(now + 60 * SECOND);
@@ -147,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_feed_later_than_its_delay_is_waited_for() {
-        let mut prices = Completeness::new(LAG, WAIT, Some(T));
+        let mut prices = alive(Some(T));
         prices.delay_by(HOUR);
         assert_eq!(prices.due(T + HOUR + LAG), None);
         assert_eq!(prices.wake(T + HOUR), T + MINUTE + LAG + HOUR);
@@ -156,7 +185,7 @@ mod tests {
 
     #[test]
     fn it_never_falls_when_the_clock_is_set_back() {
-        let prices = Completeness::new(LAG, WAIT, Some(T));
+        let prices = alive(Some(T));
         assert_eq!(prices.due(T - HOUR), None);
     }
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
-use wire::calendar::{self, Phase};
 use wire::time::{MINUTE, Millis, SECOND};
 
 use crate::error::Refusal;
 
 use super::event::{self, Event};
+use super::liveness::Liveness;
 use super::session::{Ended, Session, Signal};
 use super::subscriptions::{Subscriptions, wanted};
 use super::verdict::{Verdict, verdict};
@@ -57,17 +57,14 @@ pub(super) struct Connection<'a> {
     asked: Option<Millis>,
     /// … and what comes from now on is the whole feed.
     up: bool,
-    /// Any sign of life.
-    heard: Instant,
-    pinged: Instant,
-    /// The last minute bar, else the opening.
-    data: Millis,
+    liveness: Liveness,
     brought: bool,
 }
 
 impl<'a> Connection<'a> {
     pub(super) fn new(session: &'a mut Session, socket: Socket) -> Connection<'a> {
         let now = session.wall.now();
+        let liveness = Liveness::new(session.pulse, session.config.lag(), now);
         Connection {
             session,
             socket,
@@ -76,9 +73,7 @@ impl<'a> Connection<'a> {
             authenticated: false,
             asked: None,
             up: false,
-            heard: Instant::now(),
-            pinged: Instant::now(),
-            data: now,
+            liveness,
             brought: false,
         }
     }
@@ -99,7 +94,7 @@ impl<'a> Connection<'a> {
         self.send(Message::text(json!({"action": "auth", "params": key}).to_string())).await?;
         let wall = self.session.wall.clone();
         loop {
-            let (wake, pulse) = (self.wake(), self.pulse());
+            let (wake, pulse) = (self.wake(), self.liveness.pulse());
             tokio::select! {
                 message = self.socket.next() => self.take(message).await?,
                 changed = self.session.watchlist.changed(), if self.authenticated && self.session.list_lives => {
@@ -115,7 +110,11 @@ impl<'a> Connection<'a> {
 
     async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
         let now = self.session.wall.now();
-        self.heard = Instant::now();
+        if let Some(Ok(message)) = &message
+            && let Some(at) = self.liveness.hear(message, now)
+        {
+            self.session.say(Signal::Alive { at }).await?;
+        }
         match message {
             Some(Ok(Message::Text(text))) => self.take_text(text, now).await,
             Some(Ok(Message::Binary(bytes))) => {
@@ -136,18 +135,17 @@ impl<'a> Connection<'a> {
     /// Bars are read elsewhere; here only what concerns the connection.
     async fn take_text(&mut self, text: Utf8Bytes, now: Millis) -> Result<(), Ended> {
         if text.contains("\"AM\"") {
-            self.data = now;
+            self.liveness.data(now);
             self.brought = true;
             self.session.mute_patience.reset();
         }
-        if text.contains("\"status\"") {
-            for event in event::split(&text).unwrap_or_default() {
-                if let Event::Status(status) = event::read(event.get(), now) {
-                    self.obey(verdict(&status)).await?;
-                }
-            }
+        let verdicts = if text.contains("\"status\"") { verdicts(&text, now) } else { Vec::new() };
+        // First, because a status beside bars may end the connection.
+        self.session.frame(now, text).await?;
+        for verdict in verdicts {
+            self.obey(verdict).await?;
         }
-        self.session.frame(now, text).await
+        Ok(())
     }
 
     async fn obey(&mut self, verdict: Verdict) -> Result<(), Ended> {
@@ -160,11 +158,10 @@ impl<'a> Connection<'a> {
                 self.brought = true;
                 self.subscriptions.acknowledge(&pair);
             }
-            Verdict::NotAuthorized if !self.subscriptions.any_acknowledged() => {
-                return Err(Ended::Final(Refusal::Topic));
-            }
             Verdict::NotAuthorized => {
                 tracing::warn!("The key's plan does not have some of the symbols that are watched.");
+                self.subscriptions.refuse();
+                self.end_if_refused()?;
             }
             Verdict::TryAgain(reason) => return Err(Ended::Lost(reason)),
             Verdict::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
@@ -179,7 +176,7 @@ impl<'a> Connection<'a> {
         let now = self.session.wall.now();
         let wanted: BTreeSet<String> = wanted(&self.session.watchlist.borrow_and_update());
         if self.subscriptions.is_empty() {
-            self.data = now;
+            self.liveness.data(now);
         }
         self.asked.get_or_insert(now);
         for request in self.subscriptions.change_to(wanted, now) {
@@ -193,19 +190,18 @@ impl<'a> Connection<'a> {
         if !self.authenticated && now >= self.opened + AUTH {
             return Err(Ended::Lost("the feed neither accepts nor refuses the key".into()));
         }
-        if self.heard.elapsed() >= self.session.pulse.silent {
+        if self.liveness.is_silent() {
             return Err(Ended::Lost("the feed gives no sign of life, not even to pings".into()));
         }
-        if self.session.is_mute(now, self.data) && !self.subscriptions.is_empty() {
-            let waited = (now - self.data) / MINUTE;
+        let mute = self.liveness.mute_for(now, self.session.delay(), &self.session.mute_patience);
+        if let Some(minutes) = mute.filter(|_| !self.subscriptions.is_empty()) {
             self.session.mute_patience.grow();
             return Err(Ended::Lost(format!(
-                "no bar of any symbol for {waited} minutes while the market is open"
+                "no bar of any symbol for {minutes} minutes while the market is open"
             )));
         }
-        if self.pinged.elapsed() >= self.session.pulse.ping {
-            self.pinged = Instant::now();
-            self.send(Message::Ping(Vec::new().into())).await?;
+        if let Some(ping) = self.liveness.ping(now) {
+            self.send(ping).await?;
         }
         if self.brought && now >= self.opened + USEFUL {
             self.session.backoff.reset();
@@ -219,18 +215,19 @@ impl<'a> Connection<'a> {
         let overdue = self.subscriptions.overdue(now);
         if !overdue.is_empty() {
             self.session.say(Signal::Unacknowledged(overdue)).await?;
+            self.end_if_refused()?;
         }
         Ok(())
     }
 
-    /// When the link must be looked after next.
-    fn pulse(&self) -> Instant {
-        (self.heard + self.session.pulse.silent).min(self.pinged + self.session.pulse.ping)
+    /// Without anything that the plan has, there is nothing to wait for.
+    fn end_if_refused(&self) -> Result<(), Ended> {
+        if self.subscriptions.are_refused() { Err(Ended::Final(Refusal::Topic)) } else { Ok(()) }
     }
 
     /// When to look around next, if nothing happens before.
     fn wake(&self) -> Millis {
-        let mut times = vec![self.data + self.session.mute_patience.0];
+        let mut times = self.liveness.wake(&self.session.mute_patience).to_vec();
         if !self.authenticated {
             times.push(self.opened + AUTH);
         }
@@ -251,49 +248,12 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// How a link is told to be alive. It is a matter of the network and of real
-/// time, whatever time the market has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pulse {
-    /// How often the feed is asked for a sign of life …
-    pub(crate) ping: Duration,
-    /// … and how long it may give none.
-    pub(crate) silent: Duration,
-}
-
-impl Default for Pulse {
-    fn default() -> Pulse {
-        Pulse { ping: Duration::from_secs(20), silent: Duration::from_secs(50) }
-    }
-}
-
-/// How long the feed may bring no bar while the market is open: an illiquid
-/// list may be silent for good, so each time in vain doubles the patience.
-#[derive(Debug)]
-pub(super) struct MutePatience(Millis);
-
-impl MutePatience {
-    const FIRST: Millis = 5 * MINUTE;
-    const LONGEST: Millis = 80 * MINUTE;
-
-    pub(super) fn new() -> MutePatience {
-        MutePatience(Self::FIRST)
-    }
-
-    fn reset(&mut self) {
-        self.0 = Self::FIRST;
-    }
-
-    fn grow(&mut self) {
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-    }
-}
-
-impl Session {
-    /// Whether bars ought to have come since `data`: the market was open all the while.
-    fn is_mute(&self, now: Millis, data: Millis) -> bool {
-        let patience = self.mute_patience.0;
-        let is_open = |at: Millis| calendar::phase(at - self.delay()) == Phase::Regular;
-        now - data >= patience && is_open(now) && is_open(now - patience)
-    }
+/// What the statuses of a frame mean.
+fn verdicts(frame: &str, now: Millis) -> Vec<Verdict> {
+    let events = event::split(frame).unwrap_or_default();
+    let statuses = events.into_iter().filter_map(|event| match event::read(event.get(), now) {
+        Event::Status(status) => Some(verdict(&status)),
+        _ => None,
+    });
+    statuses.collect()
 }

@@ -10,6 +10,7 @@ mod gaps;
 mod holes;
 mod known;
 mod lateness;
+mod liveness;
 mod recall;
 mod records;
 mod session;
@@ -34,8 +35,8 @@ use crate::wall::{SharedWall, millis};
 use desk::Desk;
 use session::{QUEUE, Session};
 
-pub(crate) use connection::Pulse;
 pub(crate) use event::{bars, whole_millis};
+pub(crate) use liveness::Pulse;
 
 /// How Polygon is asked.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,8 @@ use crate::error::Refusal;
 use crate::wall::{SharedWall, millis};
 
 use super::PolygonConfig;
-use super::connection::{self, Connection, MutePatience, Pulse};
+use super::connection::{self, Connection};
+use super::liveness::{MutePatience, Pulse};
 
 /// Waits between connections.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub(super) enum Signal {
     Frame { received: Millis, text: Utf8Bytes, _room: OwnedSemaphorePermit },
     /// A frame that the feed never sends.
     Binary { received: Millis, bytes: Bytes },
+    /// Everything that the feed sent before `at` has been passed on.
+    Alive { at: Millis },
     /// From now on, everything that is subscribed to comes.
     Up { at: Millis },
     /// From now on, nothing comes.

@@ -19,8 +19,10 @@ pub(super) struct Subscriptions {
     held: BTreeSet<String>,
     /// Of those, the ones not acknowledged, with the time of the request.
     pending: BTreeMap<String, Millis>,
-    /// How many have been acknowledged.
+    /// How many have been acknowledged …
     acknowledged: usize,
+    /// … and how many were said not to be in the plan, though not which.
+    refused: usize,
 }
 
 /// The pairs that a watchlist wants.
@@ -65,9 +67,16 @@ impl Subscriptions {
         self.pending.is_empty()
     }
 
-    /// Whether anything has been acknowledged.
-    pub(super) fn any_acknowledged(&self) -> bool {
-        self.acknowledged > 0
+    /// The feed has said that something asked for is not in the plan.
+    pub(super) fn refuse(&mut self) {
+        self.refused += 1;
+    }
+
+    /// Whether nothing that is held is in the plan: as many were refused, or
+    /// some were, and none of the others has been acknowledged in time.
+    pub(super) fn are_refused(&self) -> bool {
+        let all = self.refused >= self.held.len() || self.is_settled();
+        self.refused > 0 && self.acknowledged == 0 && all
     }
 
     /// Whether anything is subscribed to.
@@ -142,10 +151,31 @@ mod tests {
         held.change_to(wanted(&list(&["AAPL", "MSFT"])), 1_000);
         held.acknowledge("AM.AAPL");
         held.acknowledge("AM.AAPL");
-        assert!(held.any_acknowledged() && !held.is_settled());
+        assert!(!held.is_settled());
         assert_eq!(held.deadline(), Some(31_000));
         assert!(held.overdue(30_999).is_empty());
         assert_eq!(held.overdue(31_000), ["AM.MSFT"]);
         assert!(held.overdue(99_000).is_empty() && held.is_settled());
+    }
+
+    #[test]
+    fn the_plan_has_nothing_once_everything_is_refused_or_nothing_acknowledged_in_time() {
+        let mut all = Subscriptions::default();
+        all.change_to(wanted(&list(&["AAPL", "MSFT"])), 0);
+        all.refuse();
+        assert!(!all.are_refused());
+        all.refuse();
+        assert!(all.are_refused());
+        let mut some = Subscriptions::default();
+        some.change_to(wanted(&list(&["AAPL", "MSFT"])), 0);
+        some.refuse();
+        some.acknowledge("AM.MSFT");
+        some.overdue(30_000);
+        assert!(!some.are_refused());
+        let mut silent = Subscriptions::default();
+        silent.change_to(wanted(&list(&["AAPL", "MSFT"])), 0);
+        silent.refuse();
+        silent.overdue(30_000);
+        assert!(silent.are_refused());
     }
 }

@@ -71,17 +71,19 @@ async fn a_frame_of_a_megabyte_is_read_whole() {
 }
 
 #[tokio::test]
-async fn a_corrected_bar_is_a_newer_version_and_a_repeat_is_not_written_again() {
+async fn a_bar_sent_again_corrected_15_minutes_later_is_a_newer_version_and_a_repeat_is_not_written_again() {
     let place = Place::running(&["AAPL"]).await;
+    for minute in [0, 4, 8, 12] {
+        place.feed.bars(&[bar("AAPL", minute)]);
+        place.until_bars(minute as usize / 4 + 1).await;
+        place.pass(4 * MINUTE);
+    }
     place.feed.bars(&[bar("AAPL", 0)]);
-    place.until_bars(1).await;
-    place.pass(4 * MINUTE);
-    place.feed.bars(&[bar("AAPL", 0)]);
-    let corrected = MinuteBar { volume: 77.0, ..bar("AAPL", 0) };
-    place.feed.bars(&[corrected]);
-    let bars = place.until_bars(2).await;
-    assert_eq!((bars[0].volume, bars[1].volume, bars.len()), (10.0, 77.0, 2));
-    assert!(bars[1].received_timestamp > bars[0].received_timestamp);
+    place.feed.bars(&[MinuteBar { volume: 77.0, ..bar("AAPL", 0) }]);
+    let bars = place.until_bars(5).await;
+    let versions: Vec<_> = bars.iter().filter(|bar| bar.start_timestamp == OPEN).collect();
+    assert_eq!(versions.iter().map(|bar| bar.volume).collect::<Vec<_>>(), [10.0, 77.0]);
+    assert!(versions[1].received_timestamp > versions[0].received_timestamp + 15 * MINUTE);
     place.feed.text("[]");
     place.until_count("corrections", 1).await;
     place.until_count("repeats", 1).await;

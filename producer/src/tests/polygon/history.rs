@@ -23,7 +23,7 @@ async fn after_an_hour(symbols: &[&str]) -> Place {
 }
 
 #[tokio::test]
-async fn pages_are_followed_on_our_own_host_with_the_key_in_the_header_only() {
+async fn pages_cut_by_the_base_bar_limit_are_followed_on_our_own_host_with_the_key_in_the_header_only() {
     let mut place = after_an_hour(&["AAPL"]).await;
     let other = History::start("test-key").await;
     place.history.page(7);
@@ -95,7 +95,7 @@ async fn an_unknown_key_leaves_a_gap_for_every_symbol() {
 }
 
 #[tokio::test]
-async fn an_empty_range_is_filled_with_nothing() {
+async fn an_empty_range_without_results_is_filled_with_nothing() {
     let place = Place::running(&["AAPL"]).await;
     place.pass(5 * SECOND);
     place.until_complete(0).await;

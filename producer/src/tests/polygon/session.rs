@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use test_servers::massive::{Acks, Auth, Evicts, Script};
 use wire::time::{MINUTE, SECOND};
 
@@ -60,6 +61,24 @@ async fn not_authorized_for_everything_is_final() {
 }
 
 #[tokio::test]
+async fn not_authorized_beside_what_is_acknowledged_leaves_the_connection_up() {
+    let place = Place::running(&["AAPL", "MSFT"]).await;
+    place.feed.text(r#"[{"ev":"status","status":"error","message":"not authorized"}]"#);
+    place.feed.bars(&[bar("AAPL", 0)]);
+    place.until_bars(1).await;
+    assert_eq!((place.feed.opened(), place.feed.open()), (1, 1));
+}
+
+#[tokio::test]
+async fn bars_beside_a_status_that_ends_the_connection_are_taken() {
+    let place = Place::running(&["AAPL"]).await;
+    let evicted = json!({"ev": "status", "status": "max_connections", "message": "Maximum number exceeded."});
+    place.feed.text(json!([evicted, bar("AAPL", 0).event()]).to_string());
+    place.until_state("waiting for the feed: Maximum number").await;
+    assert_eq!(place.until_bars(1).await.len(), 1);
+}
+
+#[tokio::test]
 async fn max_connections_after_subscribe_and_close_1008_is_cooled_down_for_a_minute() {
     let script = Script { connections: 0, evicts: Evicts::Newcomer, ..Script::default() };
     let mut place = Place::new(script, &["AAPL"]).await;
@@ -115,6 +134,23 @@ async fn a_link_that_gives_no_sign_of_life_is_left() {
 }
 
 #[tokio::test]
+async fn what_a_dead_link_did_not_bring_is_not_complete_before_history_has() {
+    let mut place = Place::new(Script::default(), &["AAPL"]).await;
+    place.pulse = Pulse { ping: Duration::from_millis(50), silent: Duration::from_millis(400) };
+    place.start();
+    place.until_state("running").await;
+    place.pass(5 * SECOND);
+    place.until_complete(0).await;
+    place.feed.stall();
+    place.history.add(&[bar("AAPL", 0)]);
+    place.pass(MINUTE);
+    place.until_state("waiting for the feed: the feed gives no sign of life").await;
+    place.pass_until("connected again", || place.feed.opened() == 2).await;
+    place.until_complete(1).await;
+    assert_eq!(place.outline().await[2..4], ["0 AAPL <0", "1 ~clock0 <1"]);
+}
+
+#[tokio::test]
 async fn mute_but_ponging_is_left_after_five_minutes_of_an_open_market() {
     let mut place = Place::new(Script::default(), &["AAPL"]).await;
     place.pulse.ping = Duration::from_millis(20);
@@ -158,7 +194,7 @@ async fn acknowledgements_packed_in_one_frame_count_each() {
 }
 
 #[tokio::test]
-async fn subscriptions_that_are_never_acknowledged_are_told() {
+async fn subscriptions_that_are_silently_ignored_are_told() {
     let script = Script { acks: Acks::NotFor(vec!["MSFT".into()]), ..Script::default() };
     let mut place = Place::new(script, &["AAPL", "MSFT"]).await;
     place.start();
