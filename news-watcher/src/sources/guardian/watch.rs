@@ -1,34 +1,31 @@
 //! The watch itself: asks whose turn it is, writes what is new, carries event time forward.
 
+mod calls;
+mod told;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::watch::Receiver;
 use wire::log::SharedLog;
 use wire::status::{EntryState, ServiceStatus};
 use wire::stop::{Stop, Wish};
-use wire::time::{MINUTE, Millis, SECOND, minute_of};
+use wire::time::{MINUTE, Millis, minute_of};
 use wire::watchlist::Watchlist;
 
 use super::GuardianConfig;
 use super::answer::{CallError, Page};
 use super::api::Api;
 use super::clock::Clock;
-use super::frontier::frontier;
 use super::ledger::Ledger;
-use super::query::{Query, queries, query};
+use super::query::{Query, queries};
 use super::quota::Quota;
 use super::schedule::Schedule;
 use super::search::Search;
-use super::troubles::{Troubles, millis};
-use super::walk::{Step, Walk};
+use super::troubles::Troubles;
 use super::words;
 use crate::NewsError;
-
-/// States beyond this many are not said: a status has to fit into one record.
-const MOST_STATES: usize = 2_000;
+use calls::Call;
 
 /// See the module.
 pub(crate) struct Watch {
@@ -45,13 +42,6 @@ pub(crate) struct Watch {
     call: Option<Call>,
     /// The wall clock, when it was looked at last.
     latest: Millis,
-}
-
-/// A call that is under way.
-struct Call {
-    query: Query,
-    asked: Millis,
-    answer: BoxFuture<'static, Result<Page, CallError>>,
 }
 
 enum Event {
@@ -79,7 +69,7 @@ impl Watch {
         if let Some(used) = &said.quota {
             quota = quota.resume(used, now);
         }
-        let cut = said.entries.len() >= MOST_STATES;
+        let cut = said.entries.len() >= told::MOST_STATES;
         let states = said.entries.into_iter().filter_map(|state| Some((words::query_of(&state)?, state)));
         let before: BTreeMap<_, _> = states.collect();
         let list = watchlist.borrow_and_update().clone();
@@ -146,7 +136,7 @@ impl Watch {
             biased;
             () = stop.at_least(Wish::Drain) => Event::End,
             () = changed(&mut self.watchlist) => Event::Watchlist,
-            answer = answered(&mut self.call) => Event::Answer(answer),
+            answer = calls::answered(&mut self.call) => Event::Answer(answer),
             () = self.clock.sleep_until(wake), if idle => Event::Time,
         }
     }
@@ -183,141 +173,11 @@ impl Watch {
             self.searches.insert(query, Search::new(symbols, said, begin_at, now));
         }
     }
-
-    async fn ask_if_due(&mut self) -> Result<(), NewsError> {
-        let now = self.clock.now();
-        self.ledger.forget_old(now);
-        let Some((_, query)) = self.schedule.next(now).filter(|(at, _)| *at <= now) else { return Ok(()) };
-        self.schedule.ask(&query, now);
-        // Counted durably before it is made: no crash hides a call.
-        self.say().await?;
-        let Some(search) = self.searches.get_mut(&query) else { return Ok(()) };
-        let from = search.from();
-        let walk = search.walk.get_or_insert_with(|| Walk::new(from));
-        let answer = self.api.clone().search(query.clone(), walk.request()).boxed();
-        self.call = Some(Call { query, asked: now, answer });
-        Ok(())
-    }
-
-    async fn take(&mut self, answer: Result<Page, CallError>) -> Result<(), NewsError> {
-        let Some(Call { query, asked, .. }) = self.call.take() else { return Ok(()) };
-        let now = self.clock.now();
-        if let Err(CallError::Key(said)) = answer {
-            self.ledger.say_state(&format!("stopped: the Guardian does not accept the key: {said}")).await?;
-            return Err(NewsError::GuardianKey(said));
-        }
-        if answer.is_ok() {
-            self.troubles.end();
-        }
-        let new = match &answer {
-            Ok(page) => self.write(&query, page, now).await?,
-            Err(_) => 0,
-        };
-        // It may have been taken off the watchlist, or joined by another entry, meanwhile.
-        let Some(search) = self.searches.get_mut(&query) else { return self.say().await };
-        let Some(mut walk) = search.walk.take() else { return self.say().await };
-        let step = walk.step(answer, asked);
-        if !matches!(step, Step::Done(_) | Step::Stuck(_)) {
-            search.walk = Some(walk);
-        }
-        match step {
-            Step::More => self.schedule.answered(&query, new, true, now),
-            Step::Done(until) => {
-                search.progress.answered = search.progress.answered.max(Some(until));
-                search.trouble = None;
-                self.schedule.answered(&query, new, false, now);
-                self.advance().await?;
-            }
-            Step::Stuck(said) => {
-                tracing::warn!(search = %query, "The Guardian does not answer a search: {said}");
-                search.trouble = Some(said);
-                self.schedule.failed(&query, self.clock.jitter(), now);
-            }
-            Step::TooMany(wait) => self.keep_quiet(&query, wait, now),
-            Step::NoAnswer { said, wait } => self.wait_out(&query, said, wait, now),
-        }
-        self.say().await
-    }
-
-    /// Writes what is new on a page; returns how many articles are.
-    async fn write(&mut self, query: &Query, page: &Page, now: Millis) -> Result<usize, NewsError> {
-        let Some(search) = self.searches.get_mut(query) else { return Ok(0) };
-        let (new, written) = self.ledger.write(page, &query.term, &search.symbols, now).await?;
-        if written {
-            search.last_data = Some(now);
-        }
-        Ok(new)
-    }
-
-    /// Too many calls: nobody is asked for a while, and then this query again.
-    fn keep_quiet(&mut self, query: &Query, wait: Option<Duration>, now: Millis) {
-        let wait = self.troubles.too_many_calls(wait, self.clock.jitter());
-        self.schedule.hurry(query, now);
-        self.schedule.pause(now + wait);
-        tracing::warn!(seconds = wait / SECOND, "The Guardian says that there were too many calls; waiting.");
-    }
-
-    /// No answer: the query comes again later, and when others fail as well, so do all.
-    fn wait_out(&mut self, query: &Query, said: String, wait: Option<Duration>, now: Millis) {
-        tracing::warn!(search = %query, "The Guardian gives no answer: {said}");
-        self.schedule.failed(query, self.clock.jitter(), now);
-        self.schedule.pause(now + self.troubles.no_answer(&said, wait, self.clock.jitter()));
-        if let Some(search) = self.searches.get_mut(query) {
-            search.trouble = Some(said);
-        }
-    }
-
-    /// Carries event time forward to where the news is complete.
-    async fn advance(&mut self) -> Result<(), NewsError> {
-        let progress = self.searches.iter().map(|(query, search)| (query, search.progress));
-        let max_wait = millis(self.config.max_wait);
-        let frontier = frontier(progress, max_wait, self.clock.now());
-        self.ledger.advance(frontier.complete_until).await?;
-        if frontier.left_behind != self.left_behind {
-            for query in &frontier.left_behind {
-                tracing::warn!(search = %query, "The news goes on without a search that is not answered.");
-            }
-            self.left_behind = frontier.left_behind;
-            self.say().await?;
-        }
-        Ok(())
-    }
-
-    /// Appends what has been taken, and says how things stand.
-    async fn say(&mut self) -> Result<(), NewsError> {
-        let now = self.clock.now();
-        let plan = self.schedule.plan(now);
-        let entries = self.list.entries.iter().filter_map(|entry| {
-            let query = query(entry, &self.config.sections)?;
-            let search = self.searches.get(&query)?;
-            Some(EntryState {
-                symbol: entry.symbol.clone(),
-                last_asked: self.schedule.last_asked(&query),
-                next_asked: plan.get(&query).copied(),
-                ..words::entry(&query, search)
-            })
-        });
-        let entries = entries.take(MOST_STATES).collect();
-        let state = match self.schedule.paused_until() {
-            until if until > now => words::paused(until, &self.troubles.said),
-            _ if self.searches.is_empty() => words::NOTHING_TO_ASK.into(),
-            _ => words::running(&self.left_behind, &self.searches),
-        };
-        self.ledger.say(&state, entries, self.schedule.quota()).await
-    }
 }
 
 /// Waits for a change of the list; for ever once nobody can change it.
 async fn changed(watchlist: &mut Receiver<Watchlist>) {
     if watchlist.changed().await.is_err() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Waits for the answer to a call; for ever where none is under way.
-async fn answered(call: &mut Option<Call>) -> Result<Page, CallError> {
-    match call {
-        Some(call) => (&mut call.answer).await,
-        None => std::future::pending().await,
     }
 }
