@@ -90,6 +90,16 @@ async fn html_in_a_headline_becomes_plain_text() {
 }
 
 #[tokio::test]
+async fn html_in_the_trail_text_may_match_and_is_written_nowhere() {
+    let place = Place::with_term("apple").await;
+    let trail_text = "<strong>Apple</strong> and &amp;others".into();
+    place.server.publish(Story { trail_text, ..Story::new("a", "Shares rise", START) });
+    place.watch_until(START + MINUTE).await.unwrap();
+    let article = serde_json::to_string(&place.versions().await[0]).unwrap();
+    assert!(article.contains("Shares rise") && !article.contains("strong"), "{article}");
+}
+
+#[tokio::test]
 async fn what_is_no_article_goes_to_the_dead_letters_once_and_costs_no_other() {
     let place = Place::with_term("apple").await;
     place.server.publish(Story::new("good", "Apple rises", START));

@@ -101,3 +101,14 @@ async fn a_list_without_terms_is_no_trouble() {
     let last = place.clocks().await.iter().map(|clocks| *clocks.last().unwrap()).min();
     assert_eq!(last, Some(START + 2 * HOUR - MINUTE));
 }
+
+#[tokio::test]
+async fn ten_thousand_terms_are_watched_within_the_quota_and_said_as_far_as_fits() {
+    let terms: Vec<_> = (0..10_000).map(|i| entry("", &format!("term{i}"))).collect();
+    let place = Place::new(&terms).await;
+    place.watch_until(START + 10 * SECOND).await.unwrap();
+    let calls = place.server.calls();
+    assert!((5..=11).contains(&calls.len()), "{} calls", calls.len());
+    assert!(calls.windows(2).all(|pair| pair[1].at - pair[0].at >= SECOND));
+    assert_eq!(place.status().await.entries.len(), 2_000);
+}
