@@ -5,6 +5,7 @@
 //! only then are the reader's positions committed. So whatever happens in
 //! between, every record counts once.
 
+mod alerts;
 mod decode;
 mod error;
 mod gaps;
@@ -56,7 +57,7 @@ pub async fn run_every(
     jobs: Vec<Job>,
     stop: Stop,
 ) -> Result<(), SinkError> {
-    let tables = jobs.iter().map(table::Table::of).chain([gaps::table()]).collect();
+    let tables = jobs.iter().map(table::Table::of).chain([gaps::table(), alerts::table()]).collect();
     let compute = Box::new(recompute::Engine::new(jobs));
     sink::Sink::open(log, store, tables, compute).await?.run(every, &stop).await
 }

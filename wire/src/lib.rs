@@ -1,17 +1,20 @@
 //! What goes over the wire: messages and their checks, topics, the watchlist,
-//! the trading calendar, the log that carries them, and the way onto it.
+//! the alert rules, the trading calendar, the log that carries them, and the way onto it.
 //!
 //! Every other crate speaks in these words; this one knows none of them.
 
+pub mod alert;
 pub mod article;
 pub mod bar;
 pub mod calendar;
 pub mod clock;
 pub mod dead_letter;
 pub mod gap;
+pub mod kept;
 pub mod log;
 pub mod number;
 pub mod outlet;
+pub mod rules;
 pub mod schema;
 pub mod source;
 pub mod sqlite;
@@ -22,6 +25,7 @@ pub mod time;
 pub mod topic;
 pub mod watchlist;
 
+pub use alert::Alert;
 pub use article::Article;
 pub use bar::Bar;
 pub use dead_letter::DeadLetter;

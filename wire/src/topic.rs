@@ -14,6 +14,14 @@ pub const NEWS_ARTICLES: Topic = Topic(Cow::Borrowed("news-articles"));
 pub const WATCHLIST: Topic = Topic(Cow::Borrowed("watchlist"));
 /// Every version of the watchlist, keyed by version.
 pub const WATCHLIST_HISTORY: Topic = Topic(Cow::Borrowed("watchlist-history"));
+/// The alert rules; compacted, one key.
+pub const ALERT_RULES: Topic = Topic(Cow::Borrowed("alert-rules"));
+/// Every version of the alert rules, keyed by version.
+pub const ALERT_RULES_HISTORY: Topic = Topic(Cow::Borrowed("alert-rules-history"));
+/// Episodes of alerts as they open and close, keyed by symbol.
+pub const ALERTS: Topic = Topic(Cow::Borrowed("alerts"));
+/// What the alerts have come to, keyed by partition of the signals; compacted.
+pub const ALERT_STATE: Topic = Topic(Cow::Borrowed("alert-state"));
 /// What each service says of itself; compacted, keyed by service.
 pub const SERVICE_STATUS: Topic = Topic(Cow::Borrowed("service-status"));
 /// What is known to be missing from `stock-prices`, keyed by symbol.
@@ -39,7 +47,7 @@ impl Topic {
 
     /// Whether only the last record of each key is kept.
     pub fn is_compacted(&self) -> bool {
-        matches!(self.name(), "watchlist" | "alert-rules" | "service-status")
+        matches!(self.name(), "watchlist" | "alert-rules" | "alert-state" | "service-status")
     }
 }
 

@@ -73,7 +73,7 @@ struct Pipeline {
     log: SharedLog,
     prices: Service,
     news: Service,
-    /// Engine, then sink: each drains what the one before it wrote.
+    /// Engine, alerts, then sink: each drains what those before it wrote.
     followers: Vec<Service>,
     web: Service,
 }
@@ -90,10 +90,11 @@ impl Pipeline {
         let (prices, news) = (sources.prices, sources.news);
         let web = Service::start("web", |stop| web::serve(listener, log.clone(), store.clone(), stop));
         let sink = Service::start("sink", |stop| sink::run(log.clone(), store.clone(), jobs.clone(), stop));
+        let alerts = Service::start("alerts", |stop| alerts::run(log.clone(), stop));
         let engine = Service::start("engine", |stop| engine::run(log.clone(), jobs, stop));
         let news = Service::start("news-watcher", |stop| news_watcher::run(log.clone(), news, stop));
         let prices = Service::start("producer", |stop| producer::run(log.clone(), prices, stop));
-        Ok(Pipeline { log, prices, news, followers: vec![engine, sink], web })
+        Ok(Pipeline { log, prices, news, followers: vec![engine, alerts, sink], web })
     }
 
     async fn watch(&mut self, interrupt: &Interrupt, live: bool, exit_when_done: bool) -> anyhow::Result<()> {

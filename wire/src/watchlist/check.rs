@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::query::{self, BadQuery};
 use super::{EVERY_SYMBOL, Entry};
+use crate::kept::short;
 use crate::symbol::{self, BadSymbol};
 
 /// The most entries.
@@ -198,15 +199,6 @@ pub fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
 /// An entry that may be bad, for a message.
 fn shown(entry: &Entry) -> String {
     short(&entry.to_string())
-}
-
-/// At most a line of it.
-pub(super) fn short(text: &str) -> String {
-    let mut short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 #[cfg(test)]

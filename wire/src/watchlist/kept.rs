@@ -1,56 +1,34 @@
-//! The watchlist in the log: read, changed and followed.
+//! The watchlist in the log: read, changed and followed, as every kept list is.
 
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use super::check::{BadList, checked};
 use super::{Entry, KEY, Watchlist, summary};
-use crate::log::{Append, Log, LogError, SharedLog};
-use crate::time::{self, Millis};
-use crate::topic::{WATCHLIST, WATCHLIST_HISTORY};
+use crate::kept::{self, Kept};
+use crate::log::{Log, LogError, SharedLog};
+use crate::topic::{Topic, WATCHLIST, WATCHLIST_HISTORY};
 
 /// One version of the list in `watchlist-history`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    /// The version that the change led to.
-    pub version: u64,
-    /// When it was made, by the wall clock.
-    pub at: Millis,
-    /// By whom: `command`, `web` …
-    pub by: String,
-    /// What was changed, in words.
-    pub summary: String,
-    /// The list from then on.
-    pub entries: Vec<Entry>,
-}
-
+pub type Past = kept::Past<Entry>;
 /// Somebody else was faster.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the watchlist has been changed in the meantime: it is at version {}, the change was made from version {read}; look at it and try again",
-    current.version
-)]
-pub struct Conflict {
-    /// The version that the change was made from.
-    pub read: u64,
-    /// The list as it is.
-    pub current: Watchlist,
-}
-
+pub type Conflict = kept::Conflict<Entry>;
 /// Why a list was not put.
-#[derive(Debug, thiserror::Error)]
-pub enum PutError {
-    /// Somebody else was faster.
-    #[error(transparent)]
-    Conflict(#[from] Conflict),
-    /// The list is a bad one.
-    #[error(transparent)]
-    Bad(#[from] BadList),
-    /// The log.
-    #[error(transparent)]
-    Log(#[from] LogError),
+pub type PutError = kept::PutError<Entry>;
+
+impl Kept for Entry {
+    const TOPIC: Topic = WATCHLIST;
+    const HISTORY: Topic = WATCHLIST_HISTORY;
+    const KEY: &'static str = KEY;
+    const NAME: &'static str = "the watchlist";
+    type Bad = BadList;
+
+    fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
+        checked(entries)
+    }
+
+    fn summary(old: &[Entry], new: &[Entry]) -> String {
+        summary(old, new)
+    }
 }
 
 /// The list as it stands; empty at version 0 where there never was one.
@@ -58,117 +36,31 @@ pub enum PutError {
 /// # Errors
 /// When the log cannot be read.
 pub async fn read(log: &dyn Log) -> Result<Watchlist, LogError> {
-    let mut latest = Watchlist::default();
-    Tail::default().read_on(log, &mut latest).await?;
-    Ok(latest)
+    kept::read(log).await
 }
 
-/// Puts another list, made from the version `read`; returns it as it stands then.
-/// Changing nothing makes no new version.
+/// Puts another list, made from the version `read`; see [`kept::put`].
 ///
 /// # Errors
 /// When the list is bad, has been changed since, or the log fails.
 pub async fn put(log: &dyn Log, read: u64, entries: Vec<Entry>, by: &str) -> Result<Watchlist, PutError> {
-    // The log has one owner, and in it one change at a time.
-    static CHANGING: Mutex<()> = Mutex::const_new(());
-    let entries = checked(entries)?;
-    let _changing = CHANGING.lock().await;
-    let current = self::read(log).await?;
-    if current.version != read {
-        return Err(Conflict { read, current }.into());
-    }
-    if current.entries == entries {
-        return Ok(current);
-    }
-    let past = Past {
-        version: read + 1,
-        at: time::now(),
-        by: by.to_owned(),
-        summary: summary(&current.entries, &entries),
-        entries,
-    };
-    let list = Watchlist { version: past.version, entries: past.entries.clone() };
-    let history = Append::json(WATCHLIST_HISTORY, &past.version.to_string(), &past);
-    log.append(vec![Append::json(WATCHLIST, KEY, &list), history]).await?;
-    Ok(list)
+    kept::put(log, read, entries, by).await
 }
 
-/// How long a change may wait before followers see it, about.
-const LOOK: Duration = Duration::from_millis(150);
-/// The shortest time between two looks at a busy log.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// The list as it stands, kept up to date by a task that ends with the last receiver.
+/// The list as it stands, kept up to date; see [`kept::follow`].
 ///
 /// # Errors
-/// When the log cannot be read at the start; later failures are logged and tried again.
+/// When the log cannot be read at the start.
 pub async fn follow(log: SharedLog) -> Result<watch::Receiver<Watchlist>, LogError> {
-    let mut tail = Tail::default();
-    let mut latest = Watchlist::default();
-    tail.read_on(&*log, &mut latest).await?;
-    let (sender, receiver) = watch::channel(latest.clone());
-    tokio::spawn(async move {
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                () = sender.closed() => return,
-                () = async { log.appended(LOOK).await; tokio::time::sleep(PAUSE).await } => {}
-            }
-            match tail.read_on(&*log, &mut latest).await {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(%error, "The watchlist cannot be followed just now.");
-                }
-                Err(_) => {}
-            }
-            sender.send_if_modified(|held| {
-                let newer = *held != latest;
-                if newer {
-                    held.clone_from(&latest);
-                }
-                newer
-            });
-        }
-    });
-    Ok(receiver)
-}
-
-/// How far the topic has been read, by partition.
-#[derive(Default)]
-struct Tail {
-    next: std::collections::BTreeMap<u32, u64>,
-}
-
-impl Tail {
-    /// Reads what has come since, and leaves the last list in `latest`.
-    async fn read_on(&mut self, log: &dyn Log, latest: &mut Watchlist) -> Result<(), LogError> {
-        const AT_ONCE: usize = 16;
-        for extent in log.extents(&WATCHLIST).await? {
-            let next = self.next.entry(extent.partition).or_insert(0);
-            while *next < extent.next {
-                let records = log.read(&WATCHLIST, extent.partition, *next, AT_ONCE).await?;
-                *next = records.last().map_or(extent.next, |last| last.offset + 1);
-                for record in records.iter().filter(|record| record.key == KEY) {
-                    match serde_json::from_slice::<Watchlist>(&record.value) {
-                        Ok(list) if list.version >= latest.version => *latest = list,
-                        Ok(_) => {}
-                        Err(error) => {
-                            tracing::warn!(offset = record.offset, %error, "A watchlist in the log cannot be read; the one before it stays.");
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
+    kept::follow(log).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::EmbeddedLog;
+    use crate::log::{Append, EmbeddedLog};
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn log() -> (tempfile::TempDir, Arc<EmbeddedLog>) {
         let folder = tempfile::tempdir().unwrap();

@@ -11,6 +11,8 @@ mod typed;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kept::List;
+
 pub use change::{BadChange, Change, NotListed, summary};
 pub use check::{
     BadEntry, BadList, BadPlace, MAX_BYTES, MAX_ENTRIES, MAX_SECTION, MAX_SECTIONS, MAX_TERM, checked,
@@ -34,13 +36,7 @@ pub struct Entry {
 }
 
 /// The whole list at one version.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watchlist {
-    /// Rises by one with every change; a change names the version that it read.
-    pub version: u64,
-    /// In the order in which they are shown.
-    pub entries: Vec<Entry>,
-}
+pub type Watchlist = List<Entry>;
 
 /// The one key of the topic.
 pub const KEY: &str = "watchlist";

@@ -1,10 +1,10 @@
 //! A list as a person writes it, in JSON.
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::Entry;
-use super::check::{BadEntry, BadList, BadPlace, MAX_ENTRIES, checked, short};
+use super::check::{BadEntry, BadList, BadPlace, MAX_ENTRIES, checked};
+use crate::kept::{short, typed_values};
 
 /// The fields that an entry from outside may have: a misspelt one is not passed over.
 #[derive(Deserialize)]
@@ -24,15 +24,7 @@ struct TypedEntry {
 /// # Errors
 /// As [`checked`], and when it is no JSON or of another shape.
 pub fn parse(json: &[u8]) -> Result<Vec<Entry>, BadList> {
-    let value: Value = serde_json::from_slice(json).map_err(|error| BadList::Malformed(error.to_string()))?;
-    let values = match value {
-        Value::Array(values) => values,
-        Value::Object(mut list) => match list.remove("entries") {
-            Some(Value::Array(values)) => values,
-            _ => return Err(BadList::Malformed("the object has no array `entries`".into())),
-        },
-        _ => return Err(BadList::Malformed("it is neither an array nor an object".into())),
-    };
+    let values = typed_values(json).map_err(BadList::Malformed)?;
     if values.len() > MAX_ENTRIES {
         return Err(BadList::TooMany(values.len()));
     }
