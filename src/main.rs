@@ -32,6 +32,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.command {
             Command::Up(args) => commands::up::run(config, args).await,
             Command::Compute(args) => commands::compute::run(args).await,
+            Command::Backtest(args) => commands::backtest::run(&config, args).await,
             Command::Export(args) => commands::export::run(&config, args).await,
             Command::Topics(args) => commands::topics::run(&config, args).await,
             Command::Tail(args) => commands::tail::run(&config, args).await,

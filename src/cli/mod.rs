@@ -1,6 +1,7 @@
 //! What can be typed: commands, flags and their help.
 
 mod changes;
+mod study;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use producer::Speed;
 
 pub use changes::{BackfillArgs, DeadLettersCommand, DoctorArgs, Place, WatchCommand, WatchedArgs};
+pub use study::BacktestArgs;
 
 /// Watches stock prices and news as they happen, and shows per symbol how
 /// volatile the market is and how it reacts to the news.
@@ -61,6 +63,8 @@ pub enum Command {
     Up(UpArgs),
     /// Run a SQL job over files and write its rows
     Compute(ComputeArgs),
+    /// Study what prices did around news, over files or the store's own history
+    Backtest(BacktestArgs),
     /// Write a measurement out of the store
     Export(ExportArgs),
     /// List the topics of the log, as JSON lines

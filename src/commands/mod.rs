@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub mod backfill;
+pub mod backtest;
 pub mod compute;
 pub mod dead_letters;
 pub mod doctor;

@@ -21,6 +21,7 @@ mod options;
 mod reaction;
 mod split;
 mod symbol_study;
+pub mod tables;
 mod tape;
 mod walk;
 

@@ -3,6 +3,7 @@
 //!
 //! A test goes into the file of its topic; what several need is in `harness`.
 
+mod backtest;
 mod bad_input;
 mod beside;
 mod compute;

@@ -1,0 +1,60 @@
+//! What is studied: bars, articles and windows, out of files or out of the store.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use store::{Measurement, Query, Store};
+use study::Window;
+use wire::{Article, Bar};
+
+use super::windows;
+use crate::cli::BacktestArgs;
+use crate::commands::rows;
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+
+/// Everything that a study is made of.
+pub struct History {
+    pub bars: Vec<Bar>,
+    pub articles: Vec<Article>,
+    /// The windows of each symbol.
+    pub windows: BTreeMap<String, Vec<Window>>,
+}
+
+impl History {
+    /// The files that `args` name, else what the store holds.
+    pub async fn read(config: &Config, args: &BacktestArgs) -> anyhow::Result<History> {
+        match (&args.bars, &args.news) {
+            (Some(bars), Some(news)) => {
+                let (bars, articles) = (rows::bars(bars)?, rows::articles(news)?);
+                let windows = windows::computed(&bars, &articles).await?;
+                Ok(History { bars, articles, windows })
+            }
+            _ => {
+                let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
+                let folder = DataFolder::find(root, args.data.data.as_deref())?;
+                stored(&folder.store_to_read()?).await.with_context(|| format!("the run `{}`", folder.run))
+            }
+        }
+    }
+}
+
+async fn stored(store: &impl Store) -> anyhow::Result<History> {
+    let whole = |measurement: &str| Query { measurement: measurement.to_owned(), ..Query::default() };
+    let there = store.measurements().await?;
+    let is_there = |measurement: &Measurement| there.iter().any(|known| known.name == measurement.name);
+    let (of_bars, of_articles) = (Measurement::bars(), Measurement::articles());
+    let bars = match is_there(&of_bars) {
+        true => store.read(&whole(&of_bars.name)).await?.to_bars()?,
+        false => Vec::new(),
+    };
+    let articles = match is_there(&of_articles) {
+        true => store.read(&whole(&of_articles.name)).await?.to_articles()?,
+        false => Vec::new(),
+    };
+    let windows = match there.iter().find(|known| known.name == windows::measurement()) {
+        Some(measurement) => windows::of_rows(&store.read(&whole(&measurement.name)).await?, &articles),
+        None => BTreeMap::new(),
+    };
+    Ok(History { bars, articles, windows })
+}
