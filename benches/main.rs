@@ -1,0 +1,29 @@
+//! Benchmarks: `benches QUESTION` measures and prints; see the README beside each.
+
+mod market_minute;
+mod usage;
+mod watchlist_changes;
+
+use clap::Parser;
+
+/// Which question to answer.
+#[derive(Parser)]
+enum Question {
+    /// A minute of the whole market, from the feed's socket into the log.
+    MarketMinute(market_minute::Wanted),
+    /// Changes of the watchlist in a row, and what they leave behind.
+    WatchlistChanges(watchlist_changes::Wanted),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Question::parse() {
+        Question::MarketMinute(wanted) => market_minute::run(&wanted).map(|answer| println!("{answer}")),
+        Question::WatchlistChanges(wanted) => {
+            watchlist_changes::run(&wanted).map(|answer| println!("{answer}"))
+        }
+    }
+}
+
+/// What a process uses can be measured for one question at a time.
+#[cfg(test)]
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
