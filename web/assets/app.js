@@ -100,9 +100,10 @@ function take(update) {
   }
 }
 
-// Windows that late bars touched are computed again in the store, past the stream.
+// Windows that late bars touched are computed again in the store, past the
+// stream, and gaps are recorded and filled there.
 function corrected({ services }) {
-  const count = services.find(({ service }) => service === "sink")?.counts.recomputed ?? 0;
+  const count = services.reduce((sum, { counts }) => sum + (counts.recomputed ?? 0) + (counts.gaps ?? 0), 0);
   const more = recomputed !== null && count > recomputed;
   recomputed = count;
   if (more) loadSoon();

@@ -187,7 +187,7 @@ export class Chart {
       };
       this.looks = {
         up: of("up"), down: of("down"), volume: of("volume"), news: of("news"), share: of("share"), grid: of("grid"),
-        ink: of("ink"), quiet: of("quiet"), paper: of("paper"), shade: of("shade"), font: root.getPropertyValue("--font").trim(),
+        ink: of("ink"), quiet: of("quiet"), paper: of("paper"), shade: of("shade"), missing: of("missing"), font: root.getPropertyValue("--font").trim(),
         ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((number) => [`line-${number}`, of(`line-${number}`)])),
         narrow: this.element.clientWidth < NARROW, width: this.element.clientWidth, height: this.element.clientHeight, small: 11,
       };

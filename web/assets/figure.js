@@ -173,8 +173,8 @@ function axes(seen, prices, lift, look) {
   };
 }
 
-// Times before the open and after the close are shaded, and every part says what it shows.
-function labels({ sessions, bars }, view, look) {
+// Times before the open and after the close are shaded, and so is what is missing; every part says what it shows.
+function labels({ sessions, gaps, bars }, view, look) {
   const end = Math.min((bars.times.at(-1) ?? view.to) + MINUTE, view.to);
   const withYear = needsYear([view.from, view.to]);
   const parts = sessions.flatMap(({ date, pre_open, open, close, post_close, half_day }) => [
@@ -184,14 +184,22 @@ function labels({ sessions, bars }, view, look) {
   ]).filter(({ from, to }) => from < end && to > view.from);
   const text = (place) => ({ showarrow: false, xanchor: "left", font: { size: look.small, color: look.quiet }, ...place });
   const title = (domain, words) => text({ text: words, xref: "paper", yref: "paper", x: 0, y: domain[1], yanchor: "bottom" });
+  const missing = gaps.filter(({ from, to }) => from < view.to && to > view.from);
+  const rectangle = (from, to, fillcolor) => ({
+    type: "rect", xref: "x", yref: "paper", x0: iso(from), x1: iso(to), y0: 0, y1: 1, fillcolor, line: { width: 0 }, layer: "below",
+  });
   return {
-    shapes: parts.filter(({ shaded }) => shaded).map(({ from, to }) => ({
-      type: "rect", xref: "x", yref: "paper", x0: iso(from), x1: iso(Math.min(to, end)), y0: 0, y1: 1,
-      fillcolor: look.shade, line: { width: 0 }, layer: "below",
-    })),
+    shapes: [
+      ...parts.filter(({ shaded }) => shaded).map(({ from, to }) => rectangle(from, Math.min(to, end), look.shade)),
+      ...missing.map(({ from, to }) => rectangle(from, to, look.missing)),
+    ],
     annotations: [
       ...parts.filter(({ from, to }) => !look.narrow && Math.min(to, end) - Math.max(from, view.from) > (view.to - view.from) / 14)
         .map((part) => text({ text: part.text, xref: "x", yref: "paper", x: iso(Math.max(part.from, view.from)), y: 1, yanchor: "bottom" })),
+      ...missing.map(({ from, to, reason }) => text({
+        text: "bars missing", hovertext: wrapped(reason).map(plain).join("<br>"), xref: "x", yref: "paper", textangle: -90,
+        x: iso((Math.max(from, view.from) + Math.min(to, view.to)) / 2), xanchor: "center", y: DOMAINS.price[0], yanchor: "bottom",
+      })),
       title(DOMAINS.volume, "Volume"),
       title(DOMAINS.perBar, "Standard deviation per minute bar, %"),
       title(DOMAINS.window, "Total over 30 minutes, %, and jump share, 0 to 100 %"),

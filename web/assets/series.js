@@ -13,15 +13,17 @@ export class Series {
     this.symbol = symbol;
     this.measures = [];
     this.sessions = [];
+    this.gaps = [];
     this.bars = new ByTime();
     this.volatility = new ByTime();
     this.articles = new Map();
   }
 
   // The answer of /api/v1/series.
-  load({ measures, sessions, bars, volatility, news }) {
+  load({ measures, sessions, gaps, bars, volatility, news }) {
     if (measures.length > 0) this.measures = measures;
     this.sessions = sessions;
+    this.gaps = gaps;
     // What the store holds is the latest version; when it was received is not among it.
     for (const bar of objects(bars)) this.bars.put(bar.start_timestamp, bar);
     this.take({ volatility: objects(volatility), news });

@@ -8,10 +8,12 @@ use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use wire::log::LogError;
+use wire::watchlist::EVERY_SYMBOL;
 
 use crate::Site;
 use crate::cursor::{self, Cursor};
 use crate::error::Failure;
+use crate::gaps;
 use crate::gzip;
 use crate::known;
 use crate::measures::{self, Measure};
@@ -80,6 +82,30 @@ pub(crate) async fn series(
     }
     let series = series::read(&site.store, Wanted { symbol, from, to, limit, compact }, cursor).await?;
     json(series, &headers).await
+}
+
+/// What `/api/v1/gaps` may be asked.
+#[derive(Deserialize)]
+pub(crate) struct GapsQuery {
+    symbol: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// `GET /api/v1/gaps?symbol=S&from=T&to=T`: what is known to be missing of the prices.
+pub(crate) async fn gaps(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<GapsQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
+    // A gap of the whole feed stands under the symbol for all of them.
+    let symbol = match query.symbol {
+        Some(every) if every == EVERY_SYMBOL => Some(every),
+        symbol => request::optional_symbol(symbol)?,
+    };
+    let (from, to) = request::range(query.from.as_deref(), query.to.as_deref())?;
+    json(gaps::read(&site.store, symbol.as_deref(), from, to).await?, &headers).await
 }
 
 /// `GET /api/v1/status`

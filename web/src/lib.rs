@@ -7,6 +7,7 @@ mod cursor;
 mod dead_letters;
 mod error;
 mod events;
+mod gaps;
 mod gzip;
 mod hub;
 mod item;
@@ -109,6 +110,7 @@ fn router(site: Arc<Site>) -> Router {
         .merge(pages::routes())
         .route("/api/v1/symbols", get(api::symbols))
         .route("/api/v1/series", get(api::series))
+        .route("/api/v1/gaps", get(api::gaps))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/watchlist", watchlist::routes())
         .route("/api/v1/dead-letters/replay", dead_letters::routes())

@@ -4,11 +4,13 @@
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use store::{Query, Rows, SharedStore, StoreError};
+use wire::Gap;
 use wire::calendar;
 use wire::schema::Value;
 use wire::time::Millis;
 use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
 
+use crate::gaps;
 use crate::measures::{self, Measure};
 use crate::overview::{known, objects};
 
@@ -40,6 +42,8 @@ pub(crate) struct Series {
     pub(crate) volatility: Table,
     pub(crate) news: Vec<Map<String, Json>>,
     pub(crate) sessions: Vec<Session>,
+    /// What is known to be missing of the bars.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 /// Rows under the names of their columns. A column that is empty in every row is left out.
@@ -106,6 +110,7 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
             [table(&bars, &BARS_COMPACT), table(&volatility, &WINDOWS_COMPACT)]
         }
     };
+    let gaps = gaps::read(store, Some(&wanted.symbol), since, wanted.to).await?;
     Ok(Series {
         symbol: wanted.symbol,
         cursor,
@@ -115,6 +120,7 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
         volatility: windows_table,
         news: objects(news),
         sessions: start.zip(end).map(|(start, end)| sessions(start, end)).unwrap_or_default(),
+        gaps,
     })
 }
 

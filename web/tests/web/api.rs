@@ -2,6 +2,7 @@
 
 use crate::harness::{Feed, OPEN, Site, article, status};
 use serde_json::{Value as Json, json};
+use wire::Gap;
 use wire::time::MINUTE;
 
 fn column(table: &Json, name: &str) -> Vec<Json> {
@@ -62,6 +63,29 @@ async fn a_series_holds_bars_volatility_news_and_sessions_in_the_order_of_time()
     assert_eq!(series["cursor"], "stock-prices/0:20,news-articles/0:11,volatility/0:20");
     assert_eq!(series["sessions"][0]["date"], "2013-10-04");
     assert_eq!(series["sessions"][0]["open"], OPEN);
+}
+
+#[tokio::test]
+async fn gaps_come_with_a_series_and_alone_until_they_are_filled() {
+    let site = Site::start().await;
+    let gap = |symbol: &str, from: i64, to: i64| Gap {
+        symbol: symbol.into(),
+        from: OPEN + from * MINUTE,
+        to: OPEN + to * MINUTE,
+        reason: "the feed was down".into(),
+    };
+    let gaps = vec![gap("AAPL", 5, 9), gap("AAPL", 1, 1), gap("IBM", 2, 4), gap("*", 3, 4)];
+    site.deliver(&Feed { gaps, ..Feed::of("AAPL", 0..5) }).await;
+    let missing = json!([
+        { "symbol": "*", "from": OPEN + 3 * MINUTE, "to": OPEN + 4 * MINUTE, "reason": "the feed was down" },
+        { "symbol": "AAPL", "from": OPEN + 5 * MINUTE, "to": OPEN + 9 * MINUTE, "reason": "the feed was down" },
+    ]);
+    assert_eq!(site.json("/api/v1/series?symbol=AAPL").await["gaps"], missing);
+    assert_eq!(site.json("/api/v1/gaps?symbol=AAPL").await, missing);
+    assert_eq!(site.json("/api/v1/gaps").await.as_array().unwrap().len(), 3);
+    assert_eq!(site.json("/api/v1/gaps?symbol=*").await, json!([missing[0]]));
+    let later = format!("/api/v1/gaps?symbol=AAPL&from={}", OPEN + 4 * MINUTE);
+    assert_eq!(site.json(&later).await, json!([missing[1]]));
 }
 
 #[tokio::test]

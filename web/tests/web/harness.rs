@@ -16,7 +16,7 @@ use wire::status::ServiceStatus;
 use wire::stop::{self, Stopper, Wish};
 use wire::time::{MINUTE, Millis};
 use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use wire::{Article, Bar, Source, Topic, clock};
+use wire::{Article, Bar, Gap, Source, Topic, clock, gap};
 
 /// Friday 2013-10-04, 09:30 in New York.
 pub const OPEN: Millis = 1_380_893_400_000;
@@ -111,6 +111,7 @@ pub struct Feed {
     pub bars: Vec<Bar>,
     pub rows: Vec<Json>,
     pub articles: Vec<Article>,
+    pub gaps: Vec<Gap>,
 }
 
 impl Feed {
@@ -160,6 +161,7 @@ impl Feed {
         let articles = self.articles.iter().filter(|article| !article.is_clock());
         let articles = articles.map(|article| serde_json::to_value(article).unwrap());
         let rows = self.rows.iter().filter(|row| row["symbol"] != "~clock0").cloned();
+        let gaps = self.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap());
         vec![
             fill(measurement("stock_prices", schema::bar_columns(), &["symbol"], "start_timestamp"), bars),
             fill(
@@ -172,6 +174,7 @@ impl Feed {
                 articles,
             ),
             fill(measurement("volatility", volatility_columns(), &["symbol"], "window_end"), rows),
+            fill(measurement("gaps", gap::columns(), &["symbol"], "from"), gaps),
         ]
     }
 }
