@@ -14,6 +14,7 @@ pub mod kept;
 pub mod log;
 pub mod number;
 pub mod outlet;
+pub mod preview;
 pub mod rules;
 pub mod schema;
 pub mod source;

@@ -24,6 +24,10 @@ pub const ALERTS: Topic = Topic(Cow::Borrowed("alerts"));
 pub const ALERT_STATE: Topic = Topic(Cow::Borrowed("alert-state"));
 /// What each service says of itself; compacted, keyed by service.
 pub const SERVICE_STATUS: Topic = Topic(Cow::Borrowed("service-status"));
+/// What somebody wants to see a preview of, keyed by question.
+pub const PREVIEW_QUESTIONS: Topic = Topic(Cow::Borrowed("preview-questions"));
+/// The answers, keyed by question.
+pub const PREVIEWS: Topic = Topic(Cow::Borrowed("previews"));
 /// What is known to be missing from `stock-prices`, keyed by symbol.
 pub const GAPS: Topic = Topic(Cow::Borrowed("gaps"));
 /// What did not validate, with its reason, keyed by source.

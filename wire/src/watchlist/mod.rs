@@ -5,6 +5,7 @@
 
 mod change;
 mod check;
+mod history;
 mod kept;
 mod query;
 mod typed;
@@ -17,8 +18,9 @@ pub use change::{BadChange, Change, NotListed, summary};
 pub use check::{
     BadEntry, BadList, BadPlace, MAX_BYTES, MAX_ENTRIES, MAX_SECTION, MAX_SECTIONS, MAX_TERM, checked,
 };
+pub use history::history;
 pub use kept::{Conflict, Past, PutError, follow, put, read};
-pub use query::{BadQuery, check as check_query};
+pub use query::{BadQuery, Problem, check as check_query};
 pub use typed::parse;
 
 /// One entry; it ties a symbol to a search term, or either stands alone.

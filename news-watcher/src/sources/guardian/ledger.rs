@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wire::log::SharedLog;
 use wire::outlet::Outlet;
+use wire::preview::Preview;
 use wire::status::{EntryState, QuotaState};
 use wire::time::{DAY, MINUTE, Millis, minute_of};
 use wire::{Article, DeadLetter};
@@ -22,6 +23,7 @@ const MOST_REFUSED: usize = 10_000;
 /// See the module.
 pub(super) struct Ledger {
     outlet: Outlet<Article>,
+    log: SharedLog,
     known: Known,
     refused: HashSet<u64>,
     /// The last clock record.
@@ -37,7 +39,7 @@ impl Ledger {
         each: impl FnMut(&Article),
     ) -> Result<Ledger, NewsError> {
         let known = Known::read(&*log, each).await?;
-        let mut outlet = Outlet::<Article>::open(log, "the Guardian".into(), false).await?;
+        let mut outlet = Outlet::<Article>::open(log.clone(), "the Guardian".into(), false).await?;
         let furthest = outlet.furthest();
         // What one partition says holds for all of them.
         if let (Some(least), Some(most)) = (outlet.complete_until(), furthest) {
@@ -45,7 +47,7 @@ impl Ledger {
         }
         let reached = furthest.unwrap_or(minute_of(now));
         outlet.clock(reached, None);
-        Ok(Ledger { outlet, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
+        Ok(Ledger { outlet, log, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
     }
 
     /// The last clock record.
@@ -145,6 +147,11 @@ impl Ledger {
     /// Appends what has been taken, and says what the service is doing.
     pub(super) async fn say_state(&mut self, state: &str) -> Result<(), NewsError> {
         Ok(self.outlet.say(state).await?)
+    }
+
+    /// Appends what was asked for beside the list.
+    pub(super) async fn answer(&mut self, preview: Preview) -> Result<(), NewsError> {
+        Ok(self.log.append(vec![preview.to_append()]).await?)
     }
 
     /// Forgets, once a day, the articles that no search has found for long.

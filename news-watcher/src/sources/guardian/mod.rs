@@ -15,6 +15,7 @@ mod known;
 mod ledger;
 mod letter;
 mod plain;
+mod preview;
 mod query;
 mod quota;
 mod schedule;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use url::Url;
+use wire::preview::Question;
 use wire::time::{self, Millis, SECOND};
 use wire::watchlist::Watchlist;
 
@@ -53,6 +54,12 @@ pub(crate) fn query(entry: &wire::watchlist::Entry, default: &[String]) -> Optio
 }
 
 impl Query {
+    /// What a preview asks for: what an entry of its term and sections would.
+    pub(crate) fn of_preview(question: &Question, default: &[String]) -> Query {
+        let sections = if question.sections.is_empty() { default } else { &question.sections };
+        Query { term: question.search_term.trim().to_owned(), sections: sections.to_vec() }
+    }
+
     /// The address of one page; it holds the key.
     pub(crate) fn url(&self, base: &Url, key: &str, request: &Request) -> Url {
         let mut url = base.clone();

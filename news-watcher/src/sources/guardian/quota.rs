@@ -47,9 +47,18 @@ impl Quota {
 
     /// When the next call may be made, if none is made before.
     pub(crate) fn ready_at(&self, now: Millis) -> Millis {
+        self.ready_with(1.0, now)
+    }
+
+    /// When a call may be made that leaves one, if none is made before.
+    pub(crate) fn two_ready_at(&self, now: Millis) -> Millis {
+        self.ready_with(2.0_f64.min(self.most_at_hand()), now)
+    }
+
+    fn ready_with(&self, calls: f64, now: Millis) -> Millis {
         let mut then = self.clone();
         then.count(now);
-        let missing = (1.0 - then.at_hand).max(0.0);
+        let missing = (calls - then.at_hand).max(0.0);
         let returned = now + (missing / self.rate()).ceil() as Millis;
         // A last call in the future was made before the clock was put back.
         let spaced = self.last_call.filter(|&last| last <= now).map_or(now, |last| last + self.gap);

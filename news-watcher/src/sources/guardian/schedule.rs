@@ -77,6 +77,19 @@ impl Schedule {
         Some((due.max(self.paused_until).max(self.quota.ready_at(now)), query.clone()))
     }
 
+    /// Takes a call for what is not on the list, if one can be spared.
+    ///
+    /// # Errors
+    /// Until when it cannot: a call is always left to the list.
+    pub(crate) fn spare(&mut self, now: Millis) -> Result<(), Millis> {
+        let ready = self.paused_until.max(self.quota.two_ready_at(now));
+        if ready > now {
+            return Err(ready);
+        }
+        self.quota.spend(now);
+        Ok(())
+    }
+
     /// When each query is asked next, the others left aside.
     pub(crate) fn plan(&self, now: Millis) -> BTreeMap<Query, Millis> {
         let share = self.share(now);

@@ -6,8 +6,10 @@ mod told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 use wire::log::SharedLog;
+use wire::preview::{self, Question};
 use wire::status::{EntryState, ServiceStatus};
 use wire::stop::{Stop, Wish};
 use wire::time::{MINUTE, Millis, minute_of};
@@ -34,6 +36,7 @@ pub(crate) struct Watch {
     config: GuardianConfig,
     ledger: Ledger,
     watchlist: Receiver<Watchlist>,
+    questions: mpsc::Receiver<Question>,
     list: Watchlist,
     searches: BTreeMap<Query, Search>,
     schedule: Schedule,
@@ -47,6 +50,7 @@ pub(crate) struct Watch {
 enum Event {
     End,
     Watchlist,
+    Question(Question),
     Answer(Result<Page, CallError>),
     Time,
 }
@@ -63,6 +67,7 @@ impl Watch {
         clock: Arc<dyn Clock>,
     ) -> Result<Watch, NewsError> {
         let api = Api::new(&config)?;
+        let questions = preview::questions(log.clone()).await?;
         let now = clock.now();
         let said = ServiceStatus::last(&*log, "news-watcher").await?.unwrap_or_default();
         let mut quota = Quota::new(config.calls_per_day, config.calls_per_second, now);
@@ -91,6 +96,7 @@ impl Watch {
             config,
             ledger,
             watchlist,
+            questions,
             list: Watchlist::default(),
             searches: BTreeMap::new(),
             schedule,
@@ -120,6 +126,7 @@ impl Watch {
                     self.apply(list, &BTreeMap::new(), None);
                     self.say().await?;
                 }
+                Event::Question(question) => self.ask_for(question).await?,
                 Event::Answer(answer) => self.take(answer).await?,
                 Event::Time => self.ask_if_due().await?,
             }
@@ -137,6 +144,7 @@ impl Watch {
             () = stop.at_least(Wish::Drain) => Event::End,
             () = changed(&mut self.watchlist) => Event::Watchlist,
             answer = calls::answered(&mut self.call) => Event::Answer(answer),
+            Some(question) = self.questions.recv(), if idle => Event::Question(question),
             () = self.clock.sleep_until(wake), if idle => Event::Time,
         }
     }

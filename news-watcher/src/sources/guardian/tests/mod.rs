@@ -4,6 +4,7 @@ mod event_time;
 mod faults;
 mod live;
 mod pages;
+mod preview;
 mod restart;
 mod schedule;
 mod searches;

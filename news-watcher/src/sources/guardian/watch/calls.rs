@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
+use wire::preview::Question;
 use wire::time::{Millis, SECOND};
 
 use super::super::answer::{CallError, Page};
+use super::super::preview::{answer_to, not_now, request};
 use super::super::query::Query;
 use super::super::walk::{Step, Walk};
 use super::Watch;
@@ -15,6 +17,8 @@ use crate::NewsError;
 pub(super) struct Call {
     query: Query,
     asked: Millis,
+    /// What it answers, where it is a preview and none of the list's.
+    question: Option<Question>,
     answer: BoxFuture<'static, Result<Page, CallError>>,
 }
 
@@ -30,16 +34,32 @@ impl Watch {
         let from = search.from();
         let walk = search.walk.get_or_insert_with(|| Walk::new(from));
         let answer = self.api.clone().search(query.clone(), walk.request()).boxed();
-        self.call = Some(Call { query, asked: now, answer });
+        self.call = Some(Call { query, asked: now, question: None, answer });
+        Ok(())
+    }
+
+    /// Makes a call for a preview, if one can be spared.
+    pub(super) async fn ask_for(&mut self, question: Question) -> Result<(), NewsError> {
+        let now = self.clock.now();
+        if let Err(until) = self.schedule.spare(now) {
+            return self.ledger.answer(not_now(&question, until)).await;
+        }
+        self.say().await?;
+        let query = Query::of_preview(&question, &self.config.sections);
+        let answer = self.api.clone().search(query.clone(), request(now)).boxed();
+        self.call = Some(Call { query, asked: now, question: Some(question), answer });
         Ok(())
     }
 
     pub(super) async fn take(&mut self, answer: Result<Page, CallError>) -> Result<(), NewsError> {
-        let Some(Call { query, asked, .. }) = self.call.take() else { return Ok(()) };
+        let Some(Call { query, asked, question, .. }) = self.call.take() else { return Ok(()) };
         let now = self.clock.now();
         if let Err(CallError::Key(said)) = answer {
             self.ledger.say_state(&format!("stopped: the Guardian does not accept the key: {said}")).await?;
             return Err(NewsError::GuardianKey(said));
+        }
+        if let Some(question) = question {
+            return self.ledger.answer(answer_to(&question, answer)).await;
         }
         if answer.is_ok() {
             self.troubles.end();

@@ -1,0 +1,165 @@
+//! Full-text search over headlines: an index of its own beside whatever store
+//! there is, built from the store once and kept up from the log.
+//!
+//! It lives in a temporary file that goes with the process. Nothing is lost with
+//! it, and it cannot contradict the store for longer than a run.
+
+mod expression;
+mod index;
+mod row;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+
+use store::{Query, SharedStore, StoreError};
+use tokio::sync::Mutex;
+use wire::Article;
+use wire::log::{LogError, SharedLog};
+use wire::topic::NEWS_ARTICLES;
+
+use index::Index;
+
+pub use index::{Found, Listed, Place, Search, Section};
+
+/// Rows of the store, and records of the log, taken in at once.
+const PAGE: usize = 2_000;
+/// The reader whose commits say what the store holds.
+const SINK: &str = "sink";
+
+/// Why headlines could not be searched.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadlinesError {
+    /// The index itself.
+    #[error(
+        "the index of headlines failed: {0}. It lies in a temporary file: check that there is room for one"
+    )]
+    Index(#[from] rusqlite::Error),
+    /// The store, from which it is built.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log, from which it is kept up.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The program ends.
+    #[error("the program ends")]
+    Ending,
+}
+
+/// The index with what it is fed from.
+pub struct Headlines {
+    log: SharedLog,
+    store: SharedStore,
+    index: Arc<Lock<Index>>,
+    /// The next offset to take in of each partition; none before the store has been read.
+    place: Mutex<Option<BTreeMap<u32, u64>>>,
+}
+
+impl Headlines {
+    /// An empty index; the first search, or [`Headlines::refresh`], fills it.
+    ///
+    /// # Errors
+    /// When there is no room for a temporary file.
+    pub fn new(log: SharedLog, store: SharedStore) -> Result<Headlines, HeadlinesError> {
+        let index = Arc::new(Lock::new(Index::open()?));
+        Ok(Headlines { log, store, index, place: Mutex::default() })
+    }
+
+    /// Looks for articles among everything that the store and the log hold now.
+    ///
+    /// # Errors
+    /// When the store, the log or the index fails; no text that is searched for can make it.
+    pub async fn search(&self, search: Search) -> Result<Found, HeadlinesError> {
+        self.refresh().await?;
+        self.with(move |index| index.search(&search)).await
+    }
+
+    /// Every section that an article is of, the most frequent first.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn sections(&self) -> Result<Vec<Section>, HeadlinesError> {
+        self.with(|index| index.sections()).await
+    }
+
+    /// Every symbol that an article was found for, by name.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn symbols(&self) -> Result<Vec<String>, HeadlinesError> {
+        self.with(|index| index.symbols()).await
+    }
+
+    /// Takes in what has come since the last look.
+    ///
+    /// # Errors
+    /// When the store, the log or the index fails.
+    pub async fn refresh(&self) -> Result<(), HeadlinesError> {
+        let mut place = self.place.lock().await;
+        let extents = self.log.extents(&NEWS_ARTICLES).await?;
+        // What the log has forgotten in the meantime, the store still knows.
+        let reaches_back = |place: &BTreeMap<u32, u64>| {
+            extents.iter().all(|extent| place.get(&extent.partition).copied().unwrap_or(0) >= extent.first)
+        };
+        if !place.as_ref().is_some_and(reaches_back) {
+            *place = Some(self.rebuild().await?);
+        }
+        let place = place.get_or_insert_default();
+        for extent in extents {
+            let next = place.entry(extent.partition).or_insert(extent.first);
+            *next = (*next).max(extent.first);
+            while *next < extent.next {
+                let records = self.log.read(&NEWS_ARTICLES, extent.partition, *next, PAGE).await?;
+                let Some(last) = records.last() else { break };
+                let after = last.offset + 1;
+                let articles = records.iter().filter_map(|record| row::of_record(&record.value)).collect();
+                self.take(articles).await?;
+                *next = after;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the whole store; returns where the log goes on from there.
+    async fn rebuild(&self) -> Result<BTreeMap<u32, u64>, HeadlinesError> {
+        // Before the store is read: what is committed later is in the log as well.
+        let committed = self.log.committed(SINK).await?;
+        let of_news = committed.into_iter().filter(|position| position.topic == NEWS_ARTICLES);
+        let place = of_news.map(|position| (position.partition, position.offset)).collect();
+        let mut query =
+            Query { measurement: NEWS_ARTICLES.measurement(), limit: Some(PAGE), ..Query::default() };
+        loop {
+            let rows = match self.store.read(&query).await {
+                Err(StoreError::Unknown { .. }) => break,
+                rows => rows?,
+            };
+            self.take(row::of_rows(&rows)).await?;
+            if rows.rows.len() < PAGE || rows.last_key.is_none() {
+                break;
+            }
+            query.after = rows.last_key;
+        }
+        Ok(place)
+    }
+
+    async fn take(&self, articles: Vec<Article>) -> Result<(), HeadlinesError> {
+        if articles.is_empty() {
+            return Ok(());
+        }
+        self.with(move |index| index.take(&articles)).await
+    }
+
+    /// Works on the index where nobody waits for a thread.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Index) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, HeadlinesError> {
+        let index = Arc::clone(&self.index);
+        let worked = tokio::task::spawn_blocking(move || {
+            work(&mut index.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        Ok(worked.await.map_err(|_| HeadlinesError::Ending)??)
+    }
+}
+
+#[cfg(test)]
+mod tests;

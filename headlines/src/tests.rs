@@ -1,0 +1,188 @@
+//! The index as it is asked, over a log and a store of its own.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use store::{Batch, EmbeddedStore, Measurement, Point};
+use wire::log::{Append, EmbeddedLog, Log, Position};
+use wire::schema::{self, Value};
+use wire::{Article, Source, clock};
+
+use super::*;
+
+struct Desk {
+    log: Arc<EmbeddedLog>,
+    store: SharedStore,
+    headlines: Headlines,
+    _folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 2).unwrap());
+        let store: SharedStore = Arc::new(EmbeddedStore::open(&folder.path().join("store.db")).unwrap());
+        let headlines = Headlines::new(log.clone(), Arc::clone(&store)).unwrap();
+        Desk { log, store, headlines, _folder: folder }
+    }
+
+    async fn append(&self, articles: &[Article]) {
+        let records = articles.iter().map(|article| Append::json(NEWS_ARTICLES, article.key(), article));
+        self.log.append(records.collect()).await.unwrap();
+    }
+
+    async fn store(&self, articles: &[Article]) {
+        let measurement = Measurement {
+            name: NEWS_ARTICLES.measurement(),
+            columns: schema::article_columns(),
+            tags: vec!["symbol".into(), "search_term".into()],
+            time: "published_timestamp".into(),
+            version: None,
+        };
+        self.store.define(&measurement).await.unwrap();
+        let point = |article: &Article| {
+            let json = serde_json::to_value(article).unwrap();
+            let value = |column: &schema::Column| Value::from_json(&json[&column.name], column.kind).unwrap();
+            Point { nanos: 0, values: measurement.columns.iter().map(value).collect() }
+        };
+        let points = articles.iter().map(point).collect();
+        let points = vec![(Arc::new(measurement.clone()), points)];
+        self.store.write(Batch { points, notes: Vec::new() }).await.unwrap();
+    }
+
+    async fn found(&self, search: Search) -> Vec<String> {
+        let found = self.headlines.search(Search { limit: 100, ..search }).await.unwrap();
+        assert_eq!(found.total as usize, found.articles.len());
+        found.articles.into_iter().map(|listed| listed.headline).collect()
+    }
+
+    async fn words(&self, text: &str) -> Vec<String> {
+        self.found(Search { text: text.into(), ..Search::default() }).await
+    }
+}
+
+fn article(number: i64, symbol: &str, headline: &str) -> Article {
+    Article {
+        id: format!("business/{number}"),
+        symbol: Some(symbol.to_owned()).filter(|symbol| !symbol.is_empty()),
+        search_term: format!("term of {symbol}"),
+        headline: headline.into(),
+        url: "https://news.example/1".into(),
+        kind: None,
+        section_id: Some("business".into()),
+        section_name: Some("Business".into()),
+        pillar: None,
+        published_timestamp: 1_380_000_000_000 + number * 60_000,
+        updated_timestamp: None,
+        source: Source::Replay,
+        received_timestamp: 1_380_000_000_000 + number * 60_000,
+        complete_until: 0,
+        position: None,
+    }
+}
+
+#[tokio::test]
+async fn headlines_are_found_by_words_beginnings_phrases_and_symbols_newest_first() {
+    let desk = Desk::new();
+    desk.append(&[
+        article(1, "AAPL", "Apple raises its dividend"),
+        article(2, "MSFT", "Microsoft: a café for developers"),
+        article(3, "", "Rates: the Fed cuts interest rates"),
+    ])
+    .await;
+    assert_eq!(desk.words("").await.len(), 3);
+    assert_eq!(desk.words("").await[0], "Rates: the Fed cuts interest rates");
+    assert_eq!(desk.words("DIVID").await, ["Apple raises its dividend"]);
+    assert_eq!(desk.words("cafe").await.len(), 1, "accents do not matter");
+    assert_eq!(desk.words("\"interest rates\"").await.len(), 1);
+    assert_eq!(desk.words("\"rates interest\"").await.len(), 0);
+    assert_eq!(desk.words("aapl").await, ["Apple raises its dividend"], "the symbol is searched too");
+    assert_eq!(desk.words("-apple").await.len(), 2);
+    assert_eq!(desk.words("microsoft -café").await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_stored_before_and_what_comes_later_is_found_once() {
+    let desk = Desk::new();
+    let old = [article(1, "AAPL", "An old story"), article(1, "MSFT", "An old story")];
+    desk.append(&old).await;
+    desk.store(&old).await;
+    let positions =
+        (0..2).map(|partition| Position { topic: NEWS_ARTICLES, partition, offset: 1, note: String::new() });
+    desk.log.reader("sink", &[]).await.unwrap().commit(positions.collect()).await.unwrap();
+    let found = desk.headlines.search(Search { limit: 9, ..Search::default() }).await.unwrap();
+    assert_eq!((found.total, found.articles[0].symbols.len()), (1, 2), "one article of two symbols");
+
+    desk.log.append(vec![Append::json(NEWS_ARTICLES, "~clock0", &clock::article(0, 60_000))]).await.unwrap();
+    desk.append(&[article(2, "AAPL", "A new story")]).await;
+    assert_eq!(desk.words("").await, ["A new story", "An old story"]);
+}
+
+#[tokio::test]
+async fn an_edit_replaces_the_words_and_keeps_the_first_publication() {
+    let desk = Desk::new();
+    let first = article(5, "AAPL", "Profits fall");
+    desk.append(std::slice::from_ref(&first)).await;
+    assert_eq!(desk.words("fall").await.len(), 1);
+    let edited = Article {
+        headline: "Profits rise".into(),
+        published_timestamp: first.published_timestamp + 1,
+        received_timestamp: first.received_timestamp + 1,
+        ..first.clone()
+    };
+    desk.append(&[edited, first.clone()]).await;
+    assert_eq!(desk.words("fall").await, [""; 0]);
+    let found = desk.headlines.search(Search { limit: 9, ..Search::default() }).await.unwrap();
+    assert_eq!(found.articles[0].headline, "Profits rise");
+    assert_eq!(found.articles[0].published, first.published_timestamp);
+}
+
+#[tokio::test]
+async fn symbol_section_term_and_time_narrow_a_search() {
+    let desk = Desk::new();
+    let sport =
+        Article { section_id: Some("sport".into()), section_name: None, ..article(9, "NKE", "Shoes") };
+    desk.append(&[article(1, "AAPL", "One"), article(2, "AAPL", "Two"), sport.clone()]).await;
+    let by = |search: Search| desk.found(search);
+    assert_eq!(by(Search { symbol: Some("AAPL".into()), ..Search::default() }).await, ["Two", "One"]);
+    assert_eq!(by(Search { section: Some("sport".into()), ..Search::default() }).await, ["Shoes"]);
+    assert_eq!(by(Search { term: Some("term of NKE".into()), ..Search::default() }).await, ["Shoes"]);
+    let (from, to) = (Some(1_380_000_120_000), Some(1_380_000_180_000));
+    assert_eq!(by(Search { from, to, ..Search::default() }).await, ["Two"]);
+    assert_eq!(desk.headlines.symbols().await.unwrap(), ["AAPL", "NKE"]);
+    let sections = desk.headlines.sections().await.unwrap();
+    assert_eq!((sections[0].name.as_str(), sections[0].articles), ("Business", 2));
+    assert_eq!(sections[1].name, "sport");
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_a_hole_though_new_articles_come() {
+    let desk = Desk::new();
+    // Several of one instant: the time alone does not tell where a page ended.
+    let at_once = |number: i64| Article {
+        published_timestamp: 1_380_000_000_000,
+        ..article(number, "A", &format!("{number}"))
+    };
+    desk.append(&(0..7).map(at_once).collect::<Vec<_>>()).await;
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let found = desk.headlines.search(Search { limit: 3, after, ..Search::default() }).await.unwrap();
+        seen.extend(found.articles.into_iter().map(|listed| listed.headline));
+        desk.append(&[article(100 + seen.len() as i64, "A", "newer")]).await;
+        match found.next {
+            Some(place) => after = Some(place),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["6", "5", "4", "3", "2", "1", "0"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn no_text_breaks_a_search(text in "\\PC*|[-\"*()^:{}+ a-zA-Z\u{0}ⓐ]{0,60}") {
+        let mut index = Index::open().unwrap();
+        index.take(&[article(1, "AAPL", "Apple raises its dividend")]).unwrap();
+        index.search(&Search { text, limit: 5, ..Search::default() }).unwrap();
+    }
+}
