@@ -58,6 +58,8 @@ async function look() {
   }
 }
 
+addEventListener("timeschange", times);
+
 named();
 times();
 if (at("live") === null) setInterval(look, LOOK_AGAIN);

@@ -36,6 +36,7 @@ const OWN: &[(&str, &str, &str)] = &[
     ("status.js", include_str!("../assets/status.js"), JAVASCRIPT),
     ("stream.js", include_str!("../assets/stream.js"), JAVASCRIPT),
     ("table.js", include_str!("../assets/table.js"), JAVASCRIPT),
+    ("watchlist.js", include_str!("../assets/watchlist.js"), JAVASCRIPT),
     ("theme.js", include_str!("../assets/theme.js"), JAVASCRIPT),
 ];
 

@@ -16,6 +16,9 @@ pub enum WebError {
     /// The listener has no address.
     #[error("the listener of the page has no address: {0}. Start again, or name another one with --listen")]
     Listener(std::io::Error),
+    /// The index of headlines could not be made.
+    #[error(transparent)]
+    Headlines(headlines::HeadlinesError),
     /// Connections could no longer be taken.
     #[error(
         "the page can take no more connections: {0}. Check the limit of open files, or name another address with --listen"
@@ -43,6 +46,9 @@ pub(crate) enum Failure {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Headlines could not be searched.
+    #[error(transparent)]
+    Headlines(#[from] headlines::HeadlinesError),
     /// An answer could not be written as JSON.
     #[error("an answer could not be written: {0}")]
     Answer(std::io::Error),
@@ -65,7 +71,11 @@ impl Failure {
                 Told { status: StatusCode::BAD_REQUEST, message: self.to_string() }
             }
             Failure::Unknown(_) => Told { status: StatusCode::NOT_FOUND, message: self.to_string() },
-            Failure::Store(_) | Failure::Log(_) | Failure::Answer(_) | Failure::Render(_) => {
+            Failure::Store(_)
+            | Failure::Log(_)
+            | Failure::Headlines(_)
+            | Failure::Answer(_)
+            | Failure::Render(_) => {
                 static FAILURES: AtomicU64 = AtomicU64::new(1);
                 let reference = FAILURES.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(reference, error = %self, "a request failed");

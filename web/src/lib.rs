@@ -15,6 +15,8 @@ mod known;
 mod measures;
 mod overview;
 mod pages;
+mod previews;
+mod reactions;
 mod request;
 mod security;
 mod series;
@@ -41,7 +43,9 @@ use wire::stop::{Stop, Wish};
 pub use error::WebError;
 
 use assets::Assets;
+use headlines::Headlines;
 use hub::Hub;
+use previews::Previews;
 use security::Hosts;
 use windows::Windows;
 
@@ -55,6 +59,8 @@ struct Site {
     hub: Arc<Hub>,
     assets: Arc<Assets>,
     windows: Windows,
+    headlines: Headlines,
+    previews: Previews,
     hosts: Hosts,
     stop: Stop,
 }
@@ -79,7 +85,10 @@ pub async fn serve(
     let hub = Hub::new(Arc::clone(&log));
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let (windows, hosts) = (Windows::default(), Hosts::of(address.ip()));
-    let site = Arc::new(Site { log, store, hub, assets, windows, hosts, stop: stop.clone() });
+    let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
+    let previews = Previews::default();
+    let site =
+        Arc::new(Site { log, store, hub, assets, windows, headlines, previews, hosts, stop: stop.clone() });
     tracing::info!(address = %address, "the page is served");
 
     // Events are small and should not wait for each other.

@@ -4,13 +4,13 @@
 use wire::log::LogError;
 use wire::time;
 
-use super::clock;
+use super::moment::clock;
 use crate::Site;
 use crate::stalled::Stalled;
 use crate::status::{Board, Report};
 
 /// The pages that can be gone to: address and name.
-const PAGES: [(&str, &str); 1] = [("/", "Live")];
+const PAGES: &[(&str, &str)] = &[("/", "Live"), ("/news", "News"), ("/watchlist", "Watchlist")];
 
 /// What `base.html` needs, under the name `frame` in every page's template.
 pub(crate) struct Frame {

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use wire::time;
 
 use super::frame::Frame;
-use super::{clock, shown};
+use super::moment::clock;
+use super::shown;
 use crate::Site;
 use crate::error::Failure;
 use crate::known;

@@ -11,8 +11,12 @@ mod events;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod news_page;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod security;
 #[cfg(test)]
 mod watchlist;
+#[cfg(test)]
+mod watchlist_page;

@@ -40,7 +40,7 @@ async fn every_answer_carries_the_strict_headers() {
 async fn the_page_holds_no_inline_script() {
     let site = Site::start().await;
     site.deliver(&Feed::of("AAPL", 0..3)).await;
-    for path in ["/", "/nothing"] {
+    for path in ["/", "/news", "/watchlist", "/nothing"] {
         let page = site.text(path).await;
         for script in page.split("<script").skip(1) {
             assert!(
