@@ -61,14 +61,24 @@ async fn one(arroyo: &Arroyo, step: &Step, patience: Duration) -> Result<(), Dep
     }
 }
 
-/// The compiler has its say before the function that is there goes.
-async fn register(arroyo: &Arroyo, function: &Function, instead_of: Option<&str>) -> Result<(), DeployError> {
+/// A function that is there goes only after the compiler took the new one.
+async fn register(
+    arroyo: &Arroyo,
+    function: &Function,
+    instead_of: Option<&str>,
+) -> Result<(), DeployError> {
     let compiling = async {
-        arroyo.check_function(function).await?;
         if let Some(id) = instead_of {
+            arroyo.check_function(function).await?;
             arroyo.forget_function(id).await?;
         }
-        arroyo.register(function).await
+        match arroyo.register(function).await {
+            // The refusal does not say what the compiler says.
+            Err(refusal @ DeployError::Refused { .. }) => {
+                arroyo.check_function(function).await.and(Err(refusal))
+            }
+            outcome => outcome,
+        }
     };
     tokio::pin!(compiling);
     let since = Instant::now();

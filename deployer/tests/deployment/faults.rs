@@ -68,6 +68,10 @@ async fn a_function_that_does_not_compile_leaves_the_one_that_is_there() {
     let error = refused(&desk).await;
     assert!(error.contains("udfs/realized.rs") && error.contains("E0425"), "{error}");
     assert_eq!(desk.cluster.udfs(), before);
+
+    let fresh = Desk::new().await;
+    fresh.cluster.behave(|manner| manner.does_not_compile = Some("realized".into()));
+    assert!(refused(&fresh).await.contains("E0425"));
 }
 
 #[tokio::test]
