@@ -62,11 +62,7 @@ async fn one(arroyo: &Arroyo, step: &Step, patience: Duration) -> Result<(), Dep
 }
 
 /// A function that is there goes only after the compiler took the new one.
-async fn register(
-    arroyo: &Arroyo,
-    function: &Function,
-    instead_of: Option<&str>,
-) -> Result<(), DeployError> {
+async fn register(arroyo: &Arroyo, function: &Function, instead_of: Option<&str>) -> Result<(), DeployError> {
     let compiling = async {
         if let Some(id) = instead_of {
             arroyo.check_function(function).await?;

@@ -31,8 +31,14 @@ fn every_service_gives_up_all_capabilities_and_new_privileges() {
     in_every_setup(|stack| {
         for service in stack.services() {
             assert_eq!(service.texts("cap_drop"), ["ALL"], "{service}");
-            assert!(service.texts("security_opt").contains(&"no-new-privileges:true".to_owned()), "{service}");
-            assert!(service.texts("cap_add").is_empty() && service.value("privileged").is_null(), "{service}");
+            assert!(
+                service.texts("security_opt").contains(&"no-new-privileges:true".to_owned()),
+                "{service}"
+            );
+            assert!(
+                service.texts("cap_add").is_empty() && service.value("privileged").is_null(),
+                "{service}"
+            );
         }
     });
 }
@@ -69,7 +75,10 @@ fn no_image_floats() {
         for service in stack.services() {
             let image = service.text("image");
             let (_, tag) = image.rsplit_once(':').unwrap_or((&image, ""));
-            assert!(tag.chars().any(|c| c.is_ascii_digit()) && !tag.contains("latest"), "{service} has {image}");
+            assert!(
+                tag.chars().any(|c| c.is_ascii_digit()) && !tag.contains("latest"),
+                "{service} has {image}"
+            );
         }
     });
 }
@@ -92,7 +101,8 @@ fn secrets_are_files_and_no_password_stands_in_the_files() {
     in_every_setup(|stack| {
         for service in stack.services() {
             for (name, value) in service.environment() {
-                let secret = ["PASSWORD", "TOKEN", "API_KEY", "SECRET"].iter().any(|word| name.contains(word));
+                let secret =
+                    ["PASSWORD", "TOKEN", "API_KEY", "SECRET"].iter().any(|word| name.contains(word));
                 let is_file = name.ends_with("_FILE") && value.starts_with("/run/");
                 assert!(!secret || is_file, "{service} has {name}={value}");
             }
@@ -128,7 +138,9 @@ fn the_network_of_the_data_has_no_way_out_and_arroyo_is_only_there() {
     in_every_setup(|stack| {
         assert_eq!(stack.config["networks"]["data"]["internal"], true);
         for name in ["arroyo", "arroyo-worker", "sink", "init"] {
-            let Some(service) = stack.services().into_iter().find(|service| service.name == name) else { continue };
+            let Some(service) = stack.services().into_iter().find(|service| service.name == name) else {
+                continue;
+            };
             assert_eq!(service.networks(), ["data"], "{name}");
             assert!(service.list("ports").is_empty(), "{name}");
         }
@@ -148,7 +160,9 @@ fn a_small_machine_runs_the_local_engine_in_arroyos_place() {
 
 #[test]
 fn production_has_three_brokers_that_know_each_other() {
-    let Some(stack) = Setup::of(&["compose.yaml", "compose.live.yaml", "compose.prod.yaml"]).read() else { return };
+    let Some(stack) = Setup::of(&["compose.yaml", "compose.live.yaml", "compose.prod.yaml"]).read() else {
+        return;
+    };
     let brokers = ["kafka", "kafka-2", "kafka-3"].map(|name| stack.service(name));
     let setting = |name: &str| brokers.each_ref().map(|broker| broker.environment()[name].clone());
     assert_eq!(setting("KAFKA_NODE_ID"), ["1", "2", "3"]);
@@ -156,7 +170,8 @@ fn production_has_three_brokers_that_know_each_other() {
     assert_eq!(setting("KAFKA_MIN_INSYNC_REPLICAS"), ["2", "2", "2"]);
     let advertised = setting("KAFKA_ADVERTISED_LISTENERS");
     assert_eq!(advertised.iter().collect::<BTreeSet<_>>().len(), 3, "{advertised:?}");
-    let data: BTreeSet<_> = brokers.iter().map(|broker| broker.list("volumes")[0]["source"].to_string()).collect();
+    let data: BTreeSet<_> =
+        brokers.iter().map(|broker| broker.list("volumes")[0]["source"].to_string()).collect();
     assert_eq!(data.len(), 3, "{data:?}");
 }
 
