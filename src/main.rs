@@ -33,6 +33,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Up(args) => commands::up::run(config, args).await,
             Command::Compute(args) => commands::compute::run(args).await,
             Command::Backtest(args) => commands::backtest::run(&config, args).await,
+            Command::Aggregate(args) => commands::aggregate::run(&config, args).await,
             Command::Export(args) => commands::export::run(&config, args).await,
             Command::Topics(args) => commands::topics::run(&config, args).await,
             Command::Tail(args) => commands::tail::run(&config, args).await,

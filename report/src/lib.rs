@@ -4,7 +4,7 @@
 mod page;
 mod picture;
 mod text;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 

@@ -6,18 +6,18 @@ use wire::time;
 use crate::Report;
 
 /// A log return as percent, with its sign.
-pub(crate) fn percent(value: f64) -> String {
+pub fn percent(value: f64) -> String {
     // Rounded away, minus zero would still show its sign.
     format!("{:+.3}", (value * 1e5).round() / 1e3 + 0.0)
 }
 
 /// A mean as percent.
-pub(crate) fn mean(estimate: Option<Estimate>) -> String {
+pub fn mean(estimate: Option<Estimate>) -> String {
     estimate.map_or_else(|| "–".into(), |estimate| percent(estimate.mean))
 }
 
 /// A band as percent.
-pub(crate) fn band(estimate: Option<Estimate>) -> String {
+pub fn band(estimate: Option<Estimate>) -> String {
     match estimate.and_then(|estimate| estimate.band) {
         Some((low, high)) => format!("{} to {}", percent(low), percent(high)),
         None => "–".into(),
@@ -25,12 +25,12 @@ pub(crate) fn band(estimate: Option<Estimate>) -> String {
 }
 
 /// Abnormal volume as a multiple of the usual.
-pub(crate) fn times(estimate: Option<Estimate>) -> String {
+pub fn times(estimate: Option<Estimate>) -> String {
     estimate.map_or_else(|| "–".into(), |estimate| format!("{:.2}", estimate.mean.exp()))
 }
 
 /// How many articles of a symbol there are, and what became of them.
-pub(crate) fn articles(symbol: &SymbolStudy) -> String {
+pub fn articles(symbol: &SymbolStudy) -> String {
     let left_out = symbol.left_out();
     let mut words = format!("{}, {} used", counted(symbol.reactions.len(), "article"), symbol.used().count());
     if !left_out.is_empty() {
@@ -44,7 +44,7 @@ pub(crate) fn articles(symbol: &SymbolStudy) -> String {
 }
 
 /// What the splits of a symbol mean for the study; none where it has none.
-pub(crate) fn splits(symbol: &SymbolStudy) -> Option<String> {
+pub fn splits(symbol: &SymbolStudy) -> Option<String> {
     let seen: Vec<_> =
         symbol.splits.iter().map(|split| format!("{split} at {}", time::rfc3339(split.at))).collect();
     (!seen.is_empty())
@@ -52,7 +52,7 @@ pub(crate) fn splits(symbol: &SymbolStudy) -> Option<String> {
 }
 
 /// The run-up of a mean path; none without articles.
-pub(crate) fn run_up(estimate: Option<Estimate>) -> Option<String> {
+pub fn run_up(estimate: Option<Estimate>) -> Option<String> {
     let estimate = estimate?;
     let verdict = match estimate.rejects_zero() {
         true => ": the price had moved before the news",
@@ -63,7 +63,7 @@ pub(crate) fn run_up(estimate: Option<Estimate>) -> Option<String> {
 }
 
 /// Shares of windows with jumps; none where there are no windows.
-pub(crate) fn jumps(compared: &Comparison) -> Option<String> {
+pub fn jumps(compared: &Comparison) -> Option<String> {
     let (with, without) = (share(&compared.with_news), share(&compared.without_news));
     let any = compared.with_news.windows + compared.without_news.windows > 0;
     let splits = match compared.splits {
@@ -76,11 +76,13 @@ pub(crate) fn jumps(compared: &Comparison) -> Option<String> {
 fn share(share: &Share) -> String {
     let Some(part) = share.share() else { return "no window".into() };
     let band = share.band.map(|(low, high)| format!(" (band {:.1} to {:.1})", 100.0 * low, 100.0 * high));
-    format!("{:.1} % of {}{}", 100.0 * part, share.windows, band.unwrap_or_default())
+    let realized = share.realized.map(|mean| format!(", mean volatility {:.3} %", 100.0 * mean));
+    let (band, realized) = (band.unwrap_or_default(), realized.unwrap_or_default());
+    format!("{:.1} % of {}{band}{realized}", 100.0 * part, share.windows)
 }
 
 /// What the whole report is of.
-pub(crate) fn heading(report: &Report<'_>) -> String {
+pub fn heading(report: &Report<'_>) -> String {
     let study = report.study;
     let articles: usize = study.symbols.iter().map(|symbol| symbol.reactions.len()).sum();
     let clock = match report.options.clock {

@@ -5,6 +5,7 @@
 //! only then are the reader's positions committed. So whatever happens in
 //! between, every record counts once.
 
+mod aggregates;
 mod alerts;
 mod decode;
 mod error;
@@ -28,6 +29,7 @@ use store::SharedStore;
 use wire::log::SharedLog;
 use wire::stop::Stop;
 
+pub use aggregates::aggregate;
 pub use error::SinkError;
 pub use recompute::recompute;
 

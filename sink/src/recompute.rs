@@ -220,12 +220,12 @@ fn as_stored(mut row: Vec<Value>) -> Point {
     Point { nanos: 0, values: row }
 }
 
-fn bars_query(symbol: &str, from: Option<Millis>, to: Option<Millis>) -> Query {
+pub(crate) fn bars_query(symbol: &str, from: Option<Millis>, to: Option<Millis>) -> Query {
     let tags = vec![("symbol".to_owned(), symbol.to_owned())];
     Query { measurement: Measurement::bars().name, tags, from, to, ..Query::default() }
 }
 
-fn articles_query(symbol: &str, from: Millis, to: Millis) -> Query {
+pub(crate) fn articles_query(symbol: &str, from: Millis, to: Millis) -> Query {
     let bars = bars_query(symbol, Some(from), Some(to));
     Query { measurement: Measurement::articles().name, ..bars }
 }

@@ -12,6 +12,7 @@ use wire::time::{Millis, minute_of};
 use wire::topic::{NEWS_ARTICLES, STOCK_PRICES, Topic};
 use wire::{DeadLetter, symbol};
 
+use crate::aggregates::{self, Days};
 use crate::decode::{self, Content, Raw};
 use crate::error::SinkError;
 use crate::gathered::{ARTICLES, BARS, FIRST_TABLE, Gathered};
@@ -46,6 +47,7 @@ pub(crate) struct Sink {
     compute: Box<dyn Compute>,
     pub(crate) progress: Progress,
     late: LateMinutes,
+    days: Days,
     pub(crate) pending: Pending,
     status: Status,
     gathered: Gathered,
@@ -61,7 +63,7 @@ impl Sink {
         let raw = [Arc::new(Measurement::bars()), Arc::new(Measurement::articles())];
         let measurements: Vec<_> =
             raw.into_iter().chain(tables.iter().map(|table| table.measurement.clone())).collect();
-        for measurement in &measurements {
+        for measurement in measurements.iter().chain(aggregates::measurements()) {
             store.define(measurement).await?;
         }
         let results = tables.iter().map(|table| table.topic.clone());
@@ -70,6 +72,7 @@ impl Sink {
             reader: log.reader(READER, &topics).await?,
             progress: Progress::resume(&store, &log).await?,
             late: LateMinutes::load(&store).await?,
+            days: Days::load(&store).await?,
             pending: Pending::load(&store).await?,
             status: Status::new(),
             gathered: Gathered::new(measurements),
@@ -97,6 +100,7 @@ impl Sink {
                 self.recompute(Due::Closed, stop).await?;
                 return self.say(if stop.stopped() { "stopped" } else { "finished" }).await;
             }
+            self.aggregate_closed(stop).await?;
             if recomputed.elapsed() >= every {
                 self.recompute(Due::Emitted, stop).await?;
                 recomputed = Instant::now();
@@ -166,6 +170,12 @@ impl Sink {
         };
         self.gathered.add(measurement, point)?;
         self.progress.counts.points += 1;
+        let prices = || self.progress.watermark(&STOCK_PRICES);
+        match &symbol {
+            Some(symbol) if measurement == BARS => self.days.touch_by_bar(symbol, at, prices),
+            Some(symbol) => self.days.touch_by_article(symbol, at, prices),
+            None => {}
+        }
         let minute = minute_of(at);
         if before.is_some_and(|before| minute < minute_of(before)) {
             self.note_late(&record.topic, symbol.as_deref(), minute, record.appended_at);
@@ -240,6 +250,7 @@ impl Sink {
         let mut notes = vec![self.progress.note()];
         notes.extend(self.late.take_notes());
         notes.extend(self.pending.take_notes());
+        notes.extend(self.days.take_notes());
         notes
     }
 
@@ -264,6 +275,28 @@ impl Sink {
             }
         }
         self.late.forget(self.progress.log_time);
+        self.aggregate(stop).await
+    }
+
+    /// Writes days as soon as event time passes their close.
+    pub(crate) async fn aggregate_closed(&mut self, stop: &Stop) -> Result<(), SinkError> {
+        match self.progress.watermark(&STOCK_PRICES) {
+            Some(closed) if self.days.has_closed(closed) => self.aggregate(stop).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes days that have closed, with their weeks and months, each symbol
+    /// together with the note that it is done.
+    async fn aggregate(&mut self, stop: &Stop) -> Result<(), SinkError> {
+        self.flush().await?;
+        let Some(closed) = self.progress.watermark(&STOCK_PRICES) else { return Ok(()) };
+        while !stop.stopped()
+            && let Some(points) = self.days.next_points(&self.store, closed).await?
+        {
+            let notes = self.notes();
+            self.store.write(Batch { points, notes }).await?;
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use producer::Speed;
 
 pub use changes::{BackfillArgs, DeadLettersCommand, DoctorArgs, Place, WatchCommand, WatchedArgs};
-pub use study::BacktestArgs;
+pub use study::{AggregateArgs, BacktestArgs};
 
 /// Watches stock prices and news as they happen, and shows per symbol how
 /// volatile the market is and how it reacts to the news.
@@ -65,6 +65,8 @@ pub enum Command {
     Compute(ComputeArgs),
     /// Study what prices did around news, over files or the store's own history
     Backtest(BacktestArgs),
+    /// Write days, weeks and months of stored bars again, while no `up` runs on the data
+    Aggregate(AggregateArgs),
     /// Write a measurement out of the store
     Export(ExportArgs),
     /// List the topics of the log, as JSON lines
@@ -123,6 +125,10 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "FILE")]
     pub news: Option<PathBuf>,
 
+    /// Add the column `session`: pre, regular, post or closed, by the exchange's calendar
+    #[arg(long)]
+    pub sessions: bool,
+
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -143,6 +149,10 @@ pub struct ExportArgs {
     /// Only points before this time
     #[arg(long, value_name = "T")]
     pub to: Option<String>,
+
+    /// Add the column `session`: pre, regular, post or closed, by the exchange's calendar
+    #[arg(long)]
+    pub sessions: bool,
 
     #[command(flatten)]
     pub output: OutputArgs,

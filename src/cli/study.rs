@@ -1,4 +1,4 @@
-//! What can be typed to study history.
+//! What can be typed to study history and to sum it up.
 
 use std::path::PathBuf;
 
@@ -35,6 +35,20 @@ pub struct BacktestArgs {
     /// Write the mean paths as CSV
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct AggregateArgs {
+    /// Days that are traded at or after this time (epoch ms, date, or RFC 3339)
+    #[arg(long, value_name = "D")]
+    pub from: String,
+
+    /// Days that open before this time
+    #[arg(long, value_name = "D")]
+    pub to: String,
 
     #[command(flatten)]
     pub data: DataArgs,

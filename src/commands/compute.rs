@@ -4,6 +4,7 @@ use engine::Job;
 use files::TableWriter;
 
 use super::rows;
+use super::sessions::Sessions;
 use crate::cli::{ComputeArgs, OutputArgs};
 
 /// Runs the job and writes its rows, ordered by symbol and window.
@@ -12,9 +13,12 @@ pub async fn run(args: ComputeArgs) -> anyhow::Result<()> {
     let bars = rows::bars(&args.bars)?;
     let articles = args.news.as_deref().map(rows::articles).transpose()?.unwrap_or_default();
     let computed = engine::compute(&job, bars, articles).await?;
-    let mut table = writer(&args.output, &job.columns)?;
-    for row in &computed {
-        table.write_row(row)?;
+    let sessions = args.sessions.then(|| Sessions::of(&job.columns)).flatten();
+    let columns = job.columns.iter().cloned().chain(sessions.as_ref().map(|_| Sessions::column()));
+    let mut table = writer(&args.output, &columns.collect::<Vec<_>>())?;
+    for mut row in computed {
+        row.extend(sessions.as_ref().map(|sessions| sessions.label(&row)));
+        table.write_row(&row)?;
     }
     Ok(table.finish()?)
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use store::{Query, Store};
 
+use super::sessions::Sessions;
 use super::{compute, progress};
 use crate::cli::ExportArgs;
 use crate::config::Config;
@@ -37,15 +38,19 @@ pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
         limit: Some(PAGE),
         ..Query::default()
     };
-    let mut table = compute::writer(&args.output, &measurement.columns)?;
+    let sessions = args.sessions.then(|| Sessions::of(&measurement.columns)).flatten();
+    let columns = measurement.columns.iter().cloned().chain(sessions.as_ref().map(|_| Sessions::column()));
+    let mut table = compute::writer(&args.output, &columns.collect::<Vec<_>>())?;
     let bar = progress::bar("Exporting rows", None);
     loop {
         let page = store.read(&query).await?;
-        for row in &page.rows {
-            table.write_row(row)?;
+        let count = page.rows.len();
+        for mut row in page.rows {
+            row.extend(sessions.as_ref().map(|sessions| sessions.label(&row)));
+            table.write_row(&row)?;
         }
-        bar.inc(page.rows.len() as u64);
-        if page.rows.len() < PAGE {
+        bar.inc(count as u64);
+        if count < PAGE {
             break;
         }
         query.after = page.last_key;

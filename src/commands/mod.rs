@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+pub mod aggregate;
 pub mod backfill;
 pub mod backtest;
 pub mod compute;
@@ -8,6 +9,7 @@ pub mod doctor;
 pub mod export;
 pub mod progress;
 pub mod rows;
+pub mod sessions;
 pub mod tail;
 pub mod topics;
 pub mod up;

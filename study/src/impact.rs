@@ -28,6 +28,8 @@ pub struct Window {
     pub articles: u64,
     /// The share of jumps in its variance; none where it cannot be told.
     pub jump_share: Option<f64>,
+    /// Its realized volatility, in total; none where it cannot be told.
+    pub realized: Option<f64>,
 }
 
 /// Whether a window has news.
@@ -59,6 +61,8 @@ pub struct Share {
     pub jumps: usize,
     /// The sessions that they are of.
     pub sessions: usize,
+    /// The mean realized volatility of the windows; none of no windows.
+    pub realized: Option<f64>,
     /// The confidence band of the share; none with fewer than two sessions.
     /// Windows overlap, so sessions are what is independent: the error is that
     /// of a ratio over clusters.
@@ -75,7 +79,7 @@ impl Share {
 /// Compares the windows of one symbol. Only those wholly within a regular
 /// session are taken: outside, too few bars make a window.
 pub fn compare(windows: &[Window], splits: &[Split], confidence: f64) -> Comparison {
-    let mut by_session: BTreeMap<NaiveDate, [(usize, usize); 2]> = BTreeMap::new();
+    let mut by_session: BTreeMap<NaiveDate, [Count; 2]> = BTreeMap::new();
     let mut left_out = 0;
     for window in windows {
         let Some(share) = window.jump_share else { continue };
@@ -88,24 +92,37 @@ pub fn compare(windows: &[Window], splits: &[Split], confidence: f64) -> Compari
             continue;
         }
         let counts = by_session.entry(session.date).or_default();
-        let (windows, jumps) = &mut counts[usize::from(window.articles > 0)];
-        *windows += 1;
-        *jumps += usize::from(share > JUMP);
+        let count = &mut counts[usize::from(window.articles > 0)];
+        count.windows += 1;
+        count.jumps += usize::from(share > JUMP);
+        count.realized += window.realized.unwrap_or(0.0);
     }
     let share = |news: News| {
         let at = usize::from(news == News::With);
-        let counts = by_session.values().map(|counts| counts[at]).filter(|(windows, _)| *windows > 0);
+        let counts = by_session.values().map(|counts| counts[at]).filter(|count| count.windows > 0);
         share(&counts.collect::<Vec<_>>(), confidence)
     };
     Comparison { with_news: share(News::With), without_news: share(News::Without), splits: left_out }
 }
 
-/// The share over sessions of (windows, jumps), with its error as a ratio over clusters.
-fn share(sessions: &[(usize, usize)], confidence: f64) -> Share {
-    let (windows, jumps) = sessions.iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
-    let mut share = Share { windows, jumps, sessions: sessions.len(), band: None };
-    if let (Some(ratio), count @ 2..) = (share.share(), sessions.len()) {
-        let residual = |&(windows, jumps): &(usize, usize)| (jumps as f64 - ratio * windows as f64).powi(2);
+/// The windows of one session.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    windows: usize,
+    jumps: usize,
+    /// The sum of their realized volatilities.
+    realized: f64,
+}
+
+/// The share over sessions, with its error as a ratio over clusters.
+fn share(sessions: &[Count], confidence: f64) -> Share {
+    let windows = sessions.iter().map(|count| count.windows).sum();
+    let jumps = sessions.iter().map(|count| count.jumps).sum();
+    let mut share = Share { windows, jumps, sessions: sessions.len(), ..Share::default() };
+    let Some(ratio) = share.share() else { return share };
+    share.realized = Some(sessions.iter().map(|count| count.realized).sum::<f64>() / windows as f64);
+    if let count @ 2.. = sessions.len() {
+        let residual = |count: &Count| (count.jumps as f64 - ratio * count.windows as f64).powi(2);
         let squares: f64 = sessions.iter().map(residual).sum();
         let error = (squares * count as f64 / (count - 1) as f64).sqrt() / windows as f64;
         let reach = t_quantile(count - 1, confidence) * error;

@@ -24,6 +24,7 @@ mod symbol_study;
 pub mod tables;
 mod tape;
 mod walk;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,7 @@ pub use reaction::{LeftOut, Minute, Path, Reaction};
 pub use split::Split;
 pub use symbol_study::SymbolStudy;
 pub use walk::{AFTER, BEFORE};
+pub use windows::{JOB, windows};
 
 use events::Events;
 use tape::Tape;

@@ -56,6 +56,12 @@ impl SymbolStudy {
         SymbolStudy { symbol: symbol.to_owned(), reactions, repeated: events.repeated, splits, mean }
     }
 
+    /// The study of a symbol of which nothing is there.
+    pub fn empty(symbol: impl Into<String>) -> SymbolStudy {
+        let mean = MeanPath::over(std::iter::empty(), &Options::default());
+        SymbolStudy { symbol: symbol.into(), reactions: Vec::new(), repeated: 0, splits: Vec::new(), mean }
+    }
+
     /// The paths that statistics are made of.
     pub fn used(&self) -> impl Iterator<Item = &Path> {
         used(&self.reactions)

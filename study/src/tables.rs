@@ -122,6 +122,7 @@ pub fn comparisons<'a>(compared: impl IntoIterator<Item = (&'a str, &'a Comparis
         ("low", Float),
         ("high", Float),
         ("sessions", Int),
+        ("mean_realized", Float),
     ]);
     let row = |symbol: &str, news: &str, share: &Share| {
         vec![
@@ -133,6 +134,7 @@ pub fn comparisons<'a>(compared: impl IntoIterator<Item = (&'a str, &'a Comparis
             float(share.band.map(|(low, _)| low)),
             float(share.band.map(|(_, high)| high)),
             count(share.sessions),
+            float(share.realized),
         ]
     };
     let rows = compared.into_iter().flat_map(|(symbol, compared)| {

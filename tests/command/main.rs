@@ -12,6 +12,7 @@ mod harness;
 mod live;
 mod page;
 mod replay;
+mod sessions;
 mod stopping;
 mod volatility_reference;
 mod watchlist;

@@ -115,7 +115,10 @@ pub(crate) async fn status(State(site): State<Arc<Site>>, headers: HeaderMap) ->
 
 /// An answer as JSON, compressed where that is taken and worth it: off the
 /// threads that serve others, because a long series takes its milliseconds.
-async fn json(answer: impl Serialize + Send + 'static, asked: &HeaderMap) -> Result<Response, Failure> {
+pub(crate) async fn json(
+    answer: impl Serialize + Send + 'static,
+    asked: &HeaderMap,
+) -> Result<Response, Failure> {
     let may_compress = gzip::is_taken(asked);
     let written = tokio::task::spawn_blocking(move || {
         let text = serde_json::to_vec(&answer).map_err(std::io::Error::from)?;

@@ -35,6 +35,7 @@ const OWN: &[(&str, &str, &str)] = &[
     ("series.js", include_str!("../assets/series.js"), JAVASCRIPT),
     ("status.js", include_str!("../assets/status.js"), JAVASCRIPT),
     ("stream.js", include_str!("../assets/stream.js"), JAVASCRIPT),
+    ("study.js", include_str!("../assets/study.js"), JAVASCRIPT),
     ("table.js", include_str!("../assets/table.js"), JAVASCRIPT),
     ("watchlist.js", include_str!("../assets/watchlist.js"), JAVASCRIPT),
     ("theme.js", include_str!("../assets/theme.js"), JAVASCRIPT),

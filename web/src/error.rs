@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use store::StoreError;
+use store::{NoSuchRecord, StoreError};
 use wire::log::LogError;
 
 /// Why the page could not be served.
@@ -43,6 +43,9 @@ pub(crate) enum Failure {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the store holds is no bar or article.
+    #[error(transparent)]
+    Record(#[from] NoSuchRecord),
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -72,6 +75,7 @@ impl Failure {
             }
             Failure::Unknown(_) => Told { status: StatusCode::NOT_FOUND, message: self.to_string() },
             Failure::Store(_)
+            | Failure::Record(_)
             | Failure::Log(_)
             | Failure::Headlines(_)
             | Failure::Answer(_)

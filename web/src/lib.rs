@@ -22,6 +22,7 @@ mod security;
 mod series;
 mod stalled;
 mod status;
+mod studies;
 mod watchlist;
 mod windows;
 
@@ -47,6 +48,7 @@ use headlines::Headlines;
 use hub::Hub;
 use previews::Previews;
 use security::Hosts;
+use studies::Studies;
 use windows::Windows;
 
 /// How long open requests get to end after the wish to stop.
@@ -61,6 +63,7 @@ struct Site {
     windows: Windows,
     headlines: Headlines,
     previews: Previews,
+    studies: Studies,
     hosts: Hosts,
     stop: Stop,
 }
@@ -86,9 +89,19 @@ pub async fn serve(
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let (windows, hosts) = (Windows::default(), Hosts::of(address.ip()));
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
-    let previews = Previews::default();
-    let site =
-        Arc::new(Site { log, store, hub, assets, windows, headlines, previews, hosts, stop: stop.clone() });
+    let (previews, studies) = (Previews::default(), Studies::default());
+    let site = Arc::new(Site {
+        log,
+        store,
+        hub,
+        assets,
+        windows,
+        headlines,
+        previews,
+        studies,
+        hosts,
+        stop: stop.clone(),
+    });
     tracing::info!(address = %address, "the page is served");
 
     // Events are small and should not wait for each other.
@@ -121,6 +134,9 @@ fn router(site: Arc<Site>) -> Router {
         .route("/api/v1/series", get(api::series))
         .route("/api/v1/gaps", get(api::gaps))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/study", get(studies::api::study))
+        .route("/api/v1/study.csv", get(studies::api::csv))
+        .route("/api/v1/study/article", get(studies::api::article))
         .route("/api/v1/watchlist", watchlist::routes())
         .route("/api/v1/dead-letters/replay", dead_letters::routes())
         .route("/events", get(events::stream))

@@ -1,6 +1,7 @@
 //! The sink over a real log and store, with a computation that can be checked
 //! by eye: how many bars a window holds, and their volume.
 
+mod aggregates;
 mod alerts;
 mod convergence;
 mod gaps;

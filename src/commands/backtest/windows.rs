@@ -33,8 +33,8 @@ fn windows(columns: &[Column], rows: &[Vec<Value>], articles: &[Article]) -> BTr
     let published = published(articles);
     let place = |name: &str| columns.iter().position(|column| column.name == name);
     let mut windows: BTreeMap<String, Vec<Window>> = BTreeMap::new();
-    let places = ["symbol", "window_start", "window_end", "jump_share"].map(place);
-    let [Some(symbol), Some(start), Some(end), Some(jump_share)] = places else {
+    let places = ["symbol", "window_start", "window_end", "jump_share", "realized"].map(place);
+    let [Some(symbol), Some(start), Some(end), Some(jump_share), Some(realized)] = places else {
         return windows;
     };
     for row in rows {
@@ -48,8 +48,13 @@ fn windows(columns: &[Column], rows: &[Vec<Value>], articles: &[Article]) -> BTr
             &times[from..times.partition_point(|(at, _)| *at < end)]
         });
         let distinct: BTreeSet<&str> = within.iter().map(|(_, id)| *id).collect();
-        let window =
-            Window { start, end, articles: distinct.len() as u64, jump_share: row[jump_share].as_f64() };
+        let window = Window {
+            start,
+            end,
+            articles: distinct.len() as u64,
+            jump_share: row[jump_share].as_f64(),
+            realized: row[realized].as_f64(),
+        };
         windows.entry(symbol.to_owned()).or_default().push(window);
     }
     windows

@@ -6,7 +6,7 @@ use wire::time::{MINUTE, Millis};
 use crate::harness::at;
 
 fn window(end: Millis, articles: u64, jump_share: f64) -> Window {
-    Window { start: end - 30 * MINUTE, end, articles, jump_share: Some(jump_share) }
+    Window { start: end - 30 * MINUTE, end, articles, jump_share: Some(jump_share), realized: Some(0.01) }
 }
 
 #[test]
@@ -24,8 +24,14 @@ fn shares_are_counted_over_windows_wholly_within_the_session() {
         window(at("2024-03-08", "12:00") + 24 * 60 * MINUTE, 1, 0.9),
     ];
     let comparison = compare(&windows, &[], 0.95);
-    assert_eq!(comparison.with_news, Share { windows: 2, jumps: 1, sessions: 1, band: None });
-    assert_eq!(comparison.without_news, Share { windows: 3, jumps: 1, sessions: 1, band: None });
+    assert_eq!(
+        comparison.with_news,
+        Share { windows: 2, jumps: 1, sessions: 1, realized: Some(0.01), band: None }
+    );
+    assert_eq!(
+        comparison.without_news,
+        Share { windows: 3, jumps: 1, sessions: 1, realized: Some(0.01), band: None }
+    );
     assert_eq!(comparison.with_news.share(), Some(0.5));
     assert_eq!(Share::default().share(), None);
 }

@@ -6,6 +6,7 @@ mod live;
 pub(crate) mod message;
 pub(crate) mod moment;
 mod news;
+mod study;
 mod watchlist;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/", get(live::page))
         .route("/news", get(news::page))
         .route("/watchlist", watchlist::routes())
+        .route("/study", get(study::page))
 }
 
 /// A page as rendered, which is never kept, or the page that says why not.

@@ -17,6 +17,8 @@ mod page;
 #[cfg(test)]
 mod security;
 #[cfg(test)]
+mod study;
+#[cfg(test)]
 mod watchlist;
 #[cfg(test)]
 mod watchlist_page;

@@ -1,0 +1,192 @@
+//! Days, weeks and months: against plain sums over real bars, and in the order
+//! in which bars, clocks, late bars and kills come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use store::{Batch, Measurement, Point};
+use wire::topic::NEWS_ARTICLES;
+
+use super::*;
+use crate::aggregates::aggregate;
+
+/// 2024-03-05 09:30 in New York, a Tuesday.
+const OPEN: Millis = 1_709_649_000_000;
+const CLOSE: Millis = OPEN + 390 * MINUTE;
+
+/// A bar so many minutes after the open, said when so many were complete.
+fn traded(minute: i64, close: f64, complete: i64) -> Bar {
+    let start_timestamp = OPEN + minute * MINUTE;
+    Bar {
+        open: close,
+        high: close + 1.0,
+        low: close - 1.0,
+        close,
+        start_timestamp,
+        end_timestamp: start_timestamp + MINUTE,
+        received_timestamp: start_timestamp + MINUTE,
+        complete_until: OPEN + complete * MINUTE,
+        ..bar("A", 0, 10.0, 0)
+    }
+}
+
+fn clock(minute: i64) -> Append {
+    bar_record(&wire::clock::bar(0, OPEN + minute * MINUTE))
+}
+
+fn published(id: &str, at: Millis) -> Append {
+    let article = Article {
+        id: id.into(),
+        symbol: Some("A".into()),
+        search_term: "A".into(),
+        headline: "Headline".into(),
+        url: "https://example.org/".into(),
+        source: Source::Replay,
+        published_timestamp: at,
+        received_timestamp: at,
+        ..wire::clock::article(0, 0)
+    };
+    Append::json(NEWS_ARTICLES, "A", &article)
+}
+
+/// Window's end, open, high, low, close, volume, articles and bars of each row.
+type Shown = Vec<(Millis, [f64; 5], i64, i64)>;
+
+async fn shown(folder: &Folder, measurement: &str) -> Shown {
+    let query = Query { measurement: measurement.into(), ..Query::default() };
+    let rows = folder.store.read(&query).await.unwrap().rows;
+    let row = |row: &Vec<Value>| {
+        let prices = [3, 4, 5, 6, 7].map(|column: usize| row[column].as_f64().unwrap());
+        (row[2].as_i64().unwrap(), prices, row[9].as_i64().unwrap(), row[10].as_i64().unwrap())
+    };
+    rows.iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn a_day_is_written_when_event_time_passes_its_close_and_not_before() {
+    let folder = Folder::new();
+    let mut sink = folder.sink().await;
+    let records = [(-5, 9.0), (0, 10.0), (1, 12.0), (389, 11.0), (390, 50.0)]
+        .map(|(minute, close)| bar_record(&traded(minute, close, minute.min(389))));
+    folder.append(records.into()).await;
+    // At night before, at the close, and just after it.
+    let articles = [published("a", OPEN - 3_600_000), published("b", CLOSE), published("c", CLOSE + 1)];
+    folder.append(articles.into()).await;
+    folder.append(vec![clock(389)]).await;
+    catch_up(&mut sink).await;
+    aggregate_closed(&mut sink).await;
+    assert_eq!(shown(&folder, "bars_daily").await, [], "before the close");
+
+    folder.append(vec![clock(390)]).await;
+    catch_up(&mut sink).await;
+    aggregate_closed(&mut sink).await;
+    assert_eq!(shown(&folder, "bars_daily").await, [(CLOSE, [10.0, 13.0, 9.0, 11.0, 30.0], 2, 3)]);
+    assert_eq!(shown(&folder, "bars_weekly").await, [], "the week has not closed");
+}
+
+#[tokio::test]
+async fn a_late_bar_changes_its_day_at_the_next_recomputation_even_after_a_kill() {
+    let folder = Folder::new();
+    folder.append(vec![bar_record(&traded(0, 10.0, 0)), clock(400)]).await;
+    let mut sink = folder.sink_caught_up().await;
+    aggregate_closed(&mut sink).await;
+    folder.append(vec![bar_record(&traded(1, 20.0, 400))]).await;
+    catch_up(&mut sink).await;
+    aggregate_closed(&mut sink).await;
+    let before = [(CLOSE, [10.0, 11.0, 9.0, 10.0, 10.0], 0, 1)];
+    assert_eq!(shown(&folder, "bars_daily").await, before, "one late bar is waited with");
+    drop(sink);
+
+    let mut again = folder.sink_caught_up().await;
+    recompute(&mut again, Due::Emitted).await;
+    assert_eq!(shown(&folder, "bars_daily").await, [(CLOSE, [10.0, 21.0, 9.0, 20.0, 20.0], 0, 2)]);
+}
+
+#[tokio::test]
+async fn weeks_and_months_follow_from_their_days_once_they_have_closed() {
+    let folder = Folder::new();
+    let day = 24 * 60;
+    folder.append(vec![bar_record(&traded(0, 10.0, 0)), bar_record(&traded(day, 30.0, day))]).await;
+    folder.append(vec![clock(40 * day)]).await;
+    folder.drain().await;
+    assert_eq!(shown(&folder, "bars_daily").await.len(), 2);
+    let friday = CLOSE + 3 * day * MINUTE;
+    assert_eq!(shown(&folder, "bars_weekly").await, [(friday, [10.0, 31.0, 9.0, 30.0, 20.0], 0, 2)]);
+    // The last session of March 2024 was Thursday the 28th, in summer time.
+    let month = 1_711_656_000_000;
+    assert_eq!(shown(&folder, "bars_monthly").await, [(month, [10.0, 31.0, 9.0, 30.0, 20.0], 0, 2)]);
+}
+
+async fn aggregate_closed(sink: &mut Sink) {
+    let (_stopper, stop) = stop::channel();
+    sink.aggregate_closed(&stop).await.unwrap();
+}
+
+/// The regular sessions of the file's days, as UTC hours: all of them in summer time.
+fn is_regular(start: Millis) -> bool {
+    let minute = start / MINUTE % (24 * 60);
+    (13 * 60 + 30..20 * 60).contains(&minute)
+}
+
+fn real_bars() -> Option<Vec<Bar>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/us-equity-minute-bars.csv");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("SKIPPED: there are no real bars at {}", path.display());
+        return None;
+    };
+    let read = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [open, high, low, close, volume] = [2, 3, 4, 5, 6].map(|cell| cells[cell].parse().unwrap());
+        let start_timestamp: Millis = cells[0].parse().unwrap();
+        let end_timestamp = start_timestamp + MINUTE;
+        Bar { open, high, low, close, start_timestamp, end_timestamp, ..bar(cells[1], 0, volume, 0) }
+    };
+    Some(text.lines().skip(1).map(read).collect())
+}
+
+#[tokio::test]
+async fn on_demand_every_day_week_and_month_of_real_bars_is_as_plain_sums_say() {
+    let Some(bars) = real_bars() else { return };
+    let folder = Folder::new();
+    let measurement = Arc::new(Measurement::bars());
+    folder.store.define(&measurement).await.unwrap();
+    let points: Vec<Point> = bars.iter().map(Point::bar).collect();
+    let batch = Batch { points: vec![(measurement, points)], notes: vec![] };
+    folder.store.write(batch).await.unwrap();
+    let written = aggregate(&folder.store, 0, i64::MAX / 4).await.unwrap();
+
+    // Key: symbol, then the day, the Monday of its week, or its month's number.
+    let mut expected: [BTreeMap<(String, i64), Vec<&Bar>>; 3] = Default::default();
+    for bar in bars.iter().filter(|bar| is_regular(bar.start_timestamp)) {
+        let day = bar.start_timestamp / (24 * 60 * MINUTE);
+        // 1970-01-05 was a Monday; the file is of October 2013 and June 2014.
+        for (map, key) in expected.iter_mut().zip([day, (day - 4) / 7, i64::from(day > 16_200)]) {
+            map.entry((bar.symbol.clone(), key)).or_default().push(bar);
+        }
+    }
+    for (name, groups) in ["bars_daily", "bars_weekly", "bars_monthly"].iter().zip(&expected) {
+        let query = Query { measurement: (*name).into(), ..Query::default() };
+        let rows = folder.store.read(&query).await.unwrap().rows;
+        assert_eq!(rows.len(), groups.len(), "{name}");
+        for (row, ((symbol, _), bars)) in rows.iter().zip(groups) {
+            let (mut high, mut low, mut volume, mut squares) = (0.0_f64, f64::MAX, 0.0, 0.0);
+            for (index, bar) in bars.iter().enumerate() {
+                (high, low, volume) = (high.max(bar.high), low.min(bar.low), volume + bar.volume);
+                let day = |bar: &Bar| bar.start_timestamp / (24 * 60 * MINUTE);
+                if index > 0 && day(bars[index - 1]) == day(bar) {
+                    squares += (bar.close / bars[index - 1].close).ln().powi(2);
+                }
+            }
+            let plain = [bars[0].open, high, low, bars[bars.len() - 1].close, volume, squares.sqrt()];
+            assert_eq!(row[0].as_str(), Some(symbol.as_str()));
+            for (column, plain) in (3..9).zip(plain) {
+                let found = row[column].as_f64().unwrap();
+                assert!((found / plain - 1.0).abs() < 1e-12, "{name} {symbol} {column}: {found} {plain}");
+            }
+            assert_eq!(row[10].as_i64(), Some(bars.len() as i64));
+        }
+    }
+    assert_eq!(written as usize, expected.iter().map(BTreeMap::len).sum::<usize>());
+    let days: BTreeSet<_> = expected[0].keys().map(|(_, day)| day).collect();
+    assert_eq!(days.len(), 9, "six sessions of 2013 and three of 2014");
+}
