@@ -12,6 +12,7 @@
 use std::f64::consts::{LN_2, PI};
 
 use crate::window::Window;
+use crate::{ENOUGH, NO_VOLATILITY};
 
 /// Open, high, low and close.
 const BARS: [[f64; 4]; 4] =
@@ -87,21 +88,28 @@ fn volume_is_a_plain_sum_where_no_bar_is_repeated() {
 #[test]
 fn too_few_bars_are_null_and_enough_are_not() {
     let needs = [
+        ("average_cross", 50),
         ("bipower", 3),
+        ("bollinger", 20),
         ("garman_klass", 1),
         ("gkyz", 2),
         ("jump_share", 3),
+        ("last_close", 1),
         ("log_return", 1),
         ("parkinson", 1),
+        ("percent_move", 1),
         ("realized", 2),
         ("rogers_satchell", 1),
+        ("rsi", 15),
+        ("volatility_zscore", 56),
         ("volume", 1),
         ("yang_zhang", 3),
     ];
     assert_eq!(needs.map(|(name, _)| name).to_vec(), udfs::all().iter().map(|u| u.name).collect::<Vec<_>>());
+    let many: Vec<_> = BARS.into_iter().cycle().take(ENOUGH).collect();
     for (name, bars) in needs {
-        assert_eq!(Window::of(&BARS[..bars - 1]).measure(name), None, "{name} of {} bars", bars - 1);
-        assert!(Window::of(&BARS[..bars]).measure(name).is_some(), "{name} of {bars} bars");
+        assert_eq!(Window::of(&many[..bars - 1]).measure(name), None, "{name} of {} bars", bars - 1);
+        assert!(Window::of(&many[..bars]).measure(name).is_some(), "{name} of {bars} bars");
     }
 }
 
@@ -115,8 +123,8 @@ fn a_negative_square_is_zero() {
 
 #[test]
 fn a_price_that_stands_still_has_no_volatility() {
-    let window = Window::of_closes(&[1.0; 5]);
-    for udf in udfs::all().iter().filter(|udf| udf.name != "volume") {
+    let window = Window::of_closes(&[1.0; ENOUGH]);
+    for udf in udfs::all().iter().filter(|udf| !NO_VOLATILITY.contains(&udf.name)) {
         assert_eq!(window.measure(udf.name), Some(0.0), "{}", udf.name);
     }
 }

@@ -2,5 +2,12 @@
 
 mod formulas;
 mod garbage;
+mod signals;
 mod versions;
 mod window;
+
+/// The measures that say something else of a window than how volatile it was.
+const NO_VOLATILITY: [&str; 6] = ["bollinger", "last_close", "log_return", "percent_move", "rsi", "volume"];
+
+/// So many bars are enough for every measure.
+const ENOUGH: usize = 60;

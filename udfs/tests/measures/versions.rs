@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::ENOUGH;
 use crate::window::{Bar, Window};
 
 fn prices() -> impl Strategy<Value = [f64; 4]> {
@@ -14,7 +15,7 @@ fn prices() -> impl Strategy<Value = [f64; 4]> {
 
 /// Bars in time order, and the same with outdated versions and repeats, shuffled.
 fn arrivals() -> impl Strategy<Value = (Window, Window)> {
-    let bars = prop::collection::vec(prices(), 0..40);
+    let bars = prop::collection::vec(prices(), 0..ENOUGH + 10);
     let outdated = prop::collection::vec((any::<prop::sample::Index>(), prices(), 1..600_000_i64), 0..40);
     let repeated = prop::collection::vec(any::<prop::sample::Index>(), 0..10);
     (bars, outdated, repeated).prop_flat_map(|(prices, outdated, repeated)| {
@@ -43,14 +44,16 @@ proptest! {
 
 #[test]
 fn of_versions_received_at_once_the_last_to_arrive_counts() {
-    let final_bars = Window::of(&[[4.0, 8.0, 2.0, 4.0], [8.0, 16.0, 8.0, 16.0], [8.0, 16.0, 4.0, 8.0]]);
+    let bars = [[4.0, 8.0, 2.0, 4.0], [8.0, 16.0, 8.0, 16.0], [8.0, 16.0, 4.0, 8.0]];
+    let final_bars = Window::of(&bars.into_iter().cycle().take(ENOUGH).collect::<Vec<_>>());
     let mut rows = final_bars.clone();
-    let first_of_last = Bar { close: 5.0, high: 9.0, low: 5.0, open: 8.0, volume: 1.0, ..rows.0[2] };
-    rows.0.insert(2, first_of_last);
+    let last = ENOUGH - 1;
+    let first_of_last = Bar { close: 4096.0, high: 5000.0, low: 5.0, open: 8.0, volume: 1.0, ..rows.0[last] };
+    rows.0.insert(last, first_of_last);
     for udf in udfs::all() {
         assert_eq!(rows.measure(udf.name), final_bars.measure(udf.name), "{}", udf.name);
     }
-    rows.0.swap(2, 3);
+    rows.0.swap(last, last + 1);
     for udf in udfs::all() {
         assert_ne!(rows.measure(udf.name), final_bars.measure(udf.name), "{}", udf.name);
     }
@@ -61,7 +64,7 @@ fn a_repeated_bar_does_not_make_up_for_a_missing_one() {
     let mut rows = Window::of(&[[4.0, 8.0, 2.0, 4.0]]);
     rows.0.extend_from_within(..);
     rows.0.extend_from_within(..);
-    for name in ["realized", "bipower", "jump_share", "gkyz", "yang_zhang"] {
+    for name in ["realized", "bipower", "jump_share", "gkyz", "yang_zhang", "rsi"] {
         assert_eq!(rows.measure(name), None, "{name}");
     }
     assert_eq!(rows.measure("volume"), Some(100.0));
