@@ -39,6 +39,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Tail(args) => commands::tail::run(&config, args).await,
             Command::Doctor(args) => commands::doctor::run(&config, args).await,
             Command::Backfill(args) => commands::backfill::run(&config, args).await,
+            Command::Recompute(args) => commands::recompute::run(&config, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(&config, args).await,
             Command::Watch(args) => commands::watch::run(&config, args).await,
         }

@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use engine::Job;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
+use store::SharedStore;
 use wire::dead_letter::{self, Replay};
 use wire::log::{EmbeddedLog, SharedLog};
+use wire::time::Millis;
 use wire::watchlist::{self, Conflict, Entry, PutError, Watchlist};
 
 use crate::data_folder::DataFolder;
 
 /// How long an owner may take to say where it answers: it has just been started.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
+/// How long an owner may compute before nobody waits for it any more.
+const COMPUTES_WITHIN: Duration = Duration::from_secs(3_600);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How a run's data is changed.
@@ -22,7 +27,7 @@ pub enum Way {
     /// By its owner's API.
     Owner(Api),
     /// Directly: nobody owns it, so this process does, as long as this is kept.
-    Direct { log: SharedLog, _folder: DataFolder },
+    Direct { log: SharedLog, folder: DataFolder },
 }
 
 /// The API of a running `tickwire up`.
@@ -42,7 +47,7 @@ impl Way {
         loop {
             if folder.own_if_free()? {
                 let log: Arc<EmbeddedLog> = folder.log()?;
-                return Ok(Way::Direct { log, _folder: folder });
+                return Ok(Way::Direct { log, folder });
             }
             if let Some(url) = folder.owner_address() {
                 return Ok(Way::Owner(Api { url, client: client()? }));
@@ -95,6 +100,28 @@ impl Way {
                 let request = api.client.post(api.at("dead-letters/replay"));
                 let request = request.header(CONTENT_TYPE, "application/json").body(body);
                 Ok(api.json::<Replayed>(request).await?.events)
+            }
+        }
+    }
+}
+
+impl Way {
+    /// Computes results again whose points lie in [`from`, `to`); gives their number.
+    pub async fn recompute(&self, from: Millis, to: Millis) -> anyhow::Result<u64> {
+        #[derive(Deserialize)]
+        struct Computed {
+            rows: u64,
+        }
+        match self {
+            Way::Direct { folder, .. } => {
+                let store: SharedStore = folder.store()?;
+                Ok(sink::recompute(&store, &Job::all()?, from, to).await?)
+            }
+            Way::Owner(api) => {
+                let body = serde_json::to_vec(&serde_json::json!({ "from": from, "to": to }))?;
+                let request = api.client.post(api.at("recompute")).timeout(COMPUTES_WITHIN);
+                let request = request.header(CONTENT_TYPE, "application/json").body(body);
+                Ok(api.json::<Computed>(request).await?.rows)
             }
         }
     }

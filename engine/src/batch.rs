@@ -1,30 +1,65 @@
 //! The batch path: a job over bars and articles that are all there already.
 
+use std::cmp::Ordering;
+
 use wire::schema::Value;
 use wire::time::{Millis, minute_of};
 use wire::{Article, Bar};
 
 use crate::error::EngineError;
 use crate::job::Job;
-use crate::plan::Plan;
+use crate::plan::{Knowing, Plan, Row};
 use crate::table::Rows;
 
 /// So many bars are taken in between two closings of windows: what is held in
 /// memory beside input and result is what the open windows need.
 const CHUNK: usize = 16 * 1024;
 
-/// Runs `job` over bars and articles in any order; gives the rows of every
-/// window, ordered by the job's key, then time, with values in the order of
-/// [`Job::columns`]. Nothing is late here: input is sorted by event time first.
+/// Runs `job` over bars and articles in any order; gives all its rows, ordered
+/// by the job's key, then window (in a job without windows: by its columns), with
+/// values in the order of [`Job::columns`]. Nothing is late here: input is sorted
+/// by event time first. Of the versions of a bar or article the latest received
+/// counts.
 ///
 /// # Errors
 /// When the job cannot be planned.
 pub async fn compute(
     job: &Job,
+    bars: Vec<Bar>,
+    articles: Vec<Article>,
+) -> Result<Vec<Vec<Value>>, EngineError> {
+    compute_knowing(job, bars, articles, Knowing::All).await
+}
+
+/// As [`compute`], but without looking ahead: a window is computed from the bars
+/// and articles that had been received (`received_timestamp`) by its end, and
+/// there is none where nothing had. A job without windows takes each bar and
+/// article as it was first received; its rows say when that was.
+///
+/// # Errors
+/// When the job cannot be planned.
+pub async fn compute_as_of_arrival(
+    job: &Job,
+    bars: Vec<Bar>,
+    articles: Vec<Article>,
+) -> Result<Vec<Vec<Value>>, EngineError> {
+    compute_knowing(job, bars, articles, Knowing::WhatHadArrived).await
+}
+
+async fn compute_knowing(
+    job: &Job,
     mut bars: Vec<Bar>,
     mut articles: Vec<Article>,
-) -> Result<Vec<Vec<Value>>, EngineError> {
-    let mut plan = Plan::of(job).await?;
+    knowing: Knowing,
+) -> Result<Vec<Row>, EngineError> {
+    let mut plan = Plan::of(job, knowing).await?;
+    if job.window.is_none() {
+        // Windows settle versions themselves, a join gives a row for each.
+        let bar = |bar: &Bar| (bar.symbol.clone(), bar.start_timestamp);
+        settle(&mut bars, bar, |bar| bar.received_timestamp, knowing);
+        let article = |found: &Article| (found.symbol.clone(), found.id.clone(), found.published_timestamp);
+        settle(&mut articles, article, |found| found.received_timestamp, knowing);
+    }
     bars.sort_by_key(|bar| bar.start_timestamp);
     articles.sort_by_key(|article| article.published_timestamp);
     let place = |topic| job.reads.iter().position(|read| *read == topic);
@@ -35,28 +70,57 @@ pub async fn compute(
         // Every minute before that of the chunk's last bar is whole.
         let whole = chunk.last().map_or(Millis::MIN, |bar| minute_of(bar.start_timestamp));
         if let Some(source) = prices {
-            push(&mut plan, job, source, |plan| plan.sources[source].of_bars(chunk))?;
+            rows.extend(push(&mut plan, job, source, |plan| plan.sources[source].of_bars(chunk))?);
         }
         let (before, after) =
             articles.split_at(articles.partition_point(|article| article.published_timestamp < whole));
         articles = after;
         if let Some(source) = news {
-            push(&mut plan, job, source, |plan| plan.sources[source].of_articles(before))?;
+            rows.extend(push(&mut plan, job, source, |plan| plan.sources[source].of_articles(before))?);
         }
         rows.extend(plan.close(whole).await?);
     }
     if let Some(source) = news {
-        push(&mut plan, job, source, |plan| plan.sources[source].of_articles(articles))?;
+        rows.extend(push(&mut plan, job, source, |plan| plan.sources[source].of_articles(articles))?);
     }
     rows.extend(plan.close(Millis::MAX / 4).await?);
-    let column = |name: &str| job.columns.iter().position(|column| column.name == name);
-    let (key, start) = (column(&job.key), column("window_start"));
+    let order = order(job);
     rows.sort_by(|a, b| {
-        let text = |row: &[Value]| key.and_then(|key| row[key].as_str().map(str::to_owned));
-        let time = |row: &[Value]| start.and_then(|start| row[start].as_i64());
-        text(a).cmp(&text(b)).then(time(a).cmp(&time(b)))
+        let by = |row: &[Value], at: usize| (row[at].as_i64(), row[at].as_str().map(str::to_owned));
+        let compared = order.iter().map(|&at| by(a, at).cmp(&by(b, at)));
+        compared.fold(Ordering::Equal, Ordering::then)
     });
     Ok(rows)
+}
+
+/// Leaves one version of each row: the last received, or, knowing no more than
+/// what had arrived, the first; between equal ones the later in the list.
+fn settle<T, K: Ord>(
+    rows: &mut Vec<T>,
+    identity: impl Fn(&T) -> K,
+    received: impl Fn(&T) -> Millis,
+    knowing: Knowing,
+) {
+    rows.sort_by_cached_key(|row| {
+        let received = received(row);
+        (identity(row), if knowing == Knowing::All { received } else { -received })
+    });
+    rows.dedup_by(|later, kept| {
+        let same = identity(later) == identity(kept);
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
+}
+
+/// The columns that rows are ordered by.
+fn order(job: &Job) -> Vec<usize> {
+    let column = |name: &str| job.columns.iter().position(|column| column.name == name);
+    match job.window {
+        Some(_) => [column(&job.key), column("window_start")].into_iter().flatten().collect(),
+        None => column(&job.key).into_iter().chain(0..job.columns.len()).collect(),
+    }
 }
 
 fn push(
@@ -64,9 +128,9 @@ fn push(
     job: &Job,
     source: usize,
     rows: impl Fn(&Plan) -> datafusion::common::Result<Rows>,
-) -> Result<(), EngineError> {
+) -> Result<Vec<Row>, EngineError> {
     let rows = rows(plan).map_err(EngineError::plan(&job.name))?;
-    plan.push(source, &rows)
+    plan.push(source, &rows, &[])
 }
 
 #[cfg(test)]

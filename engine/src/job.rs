@@ -1,14 +1,17 @@
 //! Jobs: one file of `sql/` each, with the table that it writes.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{self, Query, visit_relations};
+use datafusion::sql::sqlparser::ast::{self, Expr, Query, visit_expressions, visit_relations};
 use wire::schema::Column;
 use wire::time::Millis;
 use wire::topic::Topic;
 
 use crate::error::EngineError;
-use crate::sql::{self, SinkTable, SourceTable, Table, WindowedQuery, pull_out_windows, statements};
+use crate::sql::{
+    self, SinkTable, SourceTable, Table, WindowedQuery, pull_out_windows, statements, updating_ttl,
+};
 
 /// A hop window: `size` long, one beginning every `slide`, aligned to the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +47,13 @@ pub struct Job {
     pub columns: Vec<Column>,
     /// The topics that it reads.
     pub reads: Vec<Topic>,
-    /// Its hop window: the longest, where it has several; `None` for a job without.
+    /// Its hop window; `None` for a job without.
     pub window: Option<Hop>,
+    /// Of a job without windows: how far apart the event times of two rows may lie
+    /// that it joins, which is its `updating_ttl`.
+    pub reach: Option<Millis>,
+    /// Whether its rows depend on those of other symbols in their window, as ranks do.
+    pub ranks: bool,
     pub(crate) sources: Vec<SourceTable>,
     pub(crate) windows: Vec<WindowedQuery>,
     pub(crate) query: Query,
@@ -90,7 +98,7 @@ impl Job {
     }
 
     fn read_one(file: &str, text: &str, sources: &BTreeMap<String, SourceTable>) -> Result<Job, EngineError> {
-        let (mut sink, mut insert) = (None, None);
+        let (mut sink, mut insert, mut ttl) = (None, None, None);
         for statement in statements(file, text)? {
             match Table::read(file, &statement)? {
                 Some(Table::Sink(table)) => sink = Some(table),
@@ -102,12 +110,17 @@ impl Job {
                 }
                 None => match statement.parsed {
                     ast::Statement::Insert(found) => insert = Some(found),
-                    other => {
-                        return Err(EngineError::unsupported(
-                            file,
-                            format!("`{other}` is neither a table nor an INSERT"),
-                        ));
-                    }
+                    other => match updating_ttl(&other) {
+                        Some(set) => {
+                            ttl = Some(set.map_err(|reason| EngineError::unsupported(file, reason))?);
+                        }
+                        None => {
+                            return Err(EngineError::unsupported(
+                                file,
+                                format!("`{other}` is neither a table, an INSERT nor SET updating_ttl"),
+                            ));
+                        }
+                    },
                 },
             }
         }
@@ -128,20 +141,48 @@ impl Job {
             {
                 read.push(table.clone());
             }
-            std::ops::ControlFlow::<()>::Continue(())
+            ControlFlow::<()>::Continue(())
         });
+        let ranks = visit_expressions(&query, ranking).is_break();
         let windows = pull_out_windows(file, &mut query)?;
+        check_windows(&windows, ttl).map_err(|reason| EngineError::unsupported(file, reason))?;
         Ok(Job {
             name: file.to_owned(),
             topic: Topic::new(sink.topic),
             key: sink.key,
             columns: sink.columns,
             reads: read.iter().map(|table| Topic::new(table.topic.clone())).collect(),
-            window: windows.iter().map(|window| window.hop).max_by_key(|hop| hop.size),
+            window: windows.first().map(|window| window.hop),
+            reach: ttl.filter(|_| windows.is_empty()),
+            ranks,
             sources: read,
             windows,
             query,
         })
+    }
+}
+
+/// Stops at a window function.
+fn ranking(expression: &Expr) -> ControlFlow<()> {
+    match expression {
+        Expr::Function(function) if function.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// All windows of a job are equal, because only equal ones can be joined; and
+/// what has none must say how long it keeps its rows.
+fn check_windows(windows: &[WindowedQuery], ttl: Option<Millis>) -> Result<(), String> {
+    if windows.iter().any(|window| window.hop != windows[0].hop) {
+        return Err("its windows differ: give all of them the same size and slide".into());
+    }
+    match ttl {
+        None if windows.is_empty() => {
+            Err("it has no windows: say with SET updating_ttl = INTERVAL '…' how long rows wait to be joined"
+                .into())
+        }
+        Some(..=0) => Err("updating_ttl must be longer than nothing".into()),
+        _ => Ok(()),
     }
 }
 
@@ -158,6 +199,48 @@ mod tests {
         assert_eq!(job.window, Some(Hop { size: 30 * MINUTE, slide: MINUTE }));
         let names: Vec<_> = job.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names[..4], ["symbol", "window_start", "window_end", "bars"]);
+    }
+
+    #[test]
+    fn jobs_say_whether_they_rank_and_how_far_they_join() {
+        let named = |name| Job::named(name).unwrap();
+        assert!(named("movers").ranks && !named("news_impact").ranks);
+        assert_eq!(named("news_reaction").reach, Some(120 * MINUTE));
+        assert_eq!((named("news_reaction").window, named("movers").reach), (None, None));
+        let both = [wire::topic::STOCK_PRICES, wire::topic::NEWS_ARTICLES];
+        assert_eq!(named("news_impact").reads, both);
+    }
+
+    #[test]
+    fn windows_that_cannot_be_joined_and_joins_that_never_forget_are_refused() {
+        let windowed = |size| {
+            format!(
+                "(SELECT symbol, hop(INTERVAL '1 minute', INTERVAL '{size}') AS window, count(*) AS n \
+                     FROM stock_prices GROUP BY symbol, window)"
+            )
+        };
+        let (table, short, long) = (sink("j"), windowed("5 minutes"), windowed("6 minutes"));
+        let differing = format!(
+            "{table}; INSERT INTO j SELECT p.symbol FROM {short} p JOIN {long} n ON p.symbol = n.symbol AND p.window = n.window"
+        );
+        let endless = format!(
+            "{table}; INSERT INTO j SELECT p.symbol FROM stock_prices p JOIN stock_prices n ON p.symbol = n.symbol"
+        );
+        let mistyped = format!("SET updating_ttl = 7; {endless}");
+        for (text, said) in
+            [(differing, "windows differ"), (endless, "SET updating_ttl"), (mistyped, "sets no interval")]
+        {
+            let tables = sql::FILES.iter().copied().filter(|(file, _)| *file == sql::TABLES);
+            let files: Vec<_> = tables.chain([("j", text.as_str())]).collect();
+            let error = Job::read(&files).unwrap_err().to_string();
+            assert!(error.contains("sql/j.sql") && error.contains(said), "{error}");
+        }
+    }
+
+    fn sink(name: &str) -> String {
+        format!(
+            "CREATE TABLE {name} (symbol TEXT) WITH (type = 'sink', topic = '{name}', 'sink.key_field' = 'symbol')"
+        )
     }
 
     #[test]

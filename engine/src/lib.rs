@@ -3,13 +3,16 @@
 //!
 //! A job's SQL is cut at its hop windows. What stands under a hop window is
 //! aggregated here, incrementally and in event time ([`window`]); what stands
-//! above it is run by DataFusion over the rows of each window as it closes.
+//! above it is run by DataFusion over the rows of each window as it closes. A job
+//! without windows is a join, whose rows go out as they meet ([`plan`]).
 //! Both ways of running share every step, so that what was streamed equals
 //! what is computed afterwards, bit for bit.
 
 mod batch;
 mod error;
 mod expression;
+#[cfg(test)]
+mod extending;
 mod job;
 mod plan;
 mod sql;
@@ -18,7 +21,7 @@ mod table;
 mod udaf;
 mod window;
 
-pub use batch::compute;
+pub use batch::{compute, compute_as_of_arrival};
 pub use error::EngineError;
 pub use job::{Hop, Job};
 pub use stream::run;

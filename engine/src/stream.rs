@@ -21,8 +21,8 @@ use wire::time::{MINUTE, minute_of};
 
 use crate::error::EngineError;
 use crate::job::Job;
-use crate::plan::Plan;
-use checkpoint::Partitions;
+use crate::plan::{Knowing, Plan, Row};
+use checkpoint::{Partitions, Seen};
 use progress::Progress;
 
 /// How many records of a partition are taken at once.
@@ -75,7 +75,7 @@ async fn follow(log: SharedLog, job: Job, stop: Stop, progress: Arc<Progress>) -
         if records.is_empty() && stop.draining() && follower.reader.caught_up().await? {
             return follower.commit().await;
         }
-        follower.take(&records)?;
+        follower.take(&records).await?;
         follower.close_windows().await?;
         if committed.elapsed() >= CHECKPOINT {
             follower.commit().await?;
@@ -96,19 +96,20 @@ struct Follower {
 
 impl Follower {
     async fn start(log: SharedLog, job: Job, progress: Arc<Progress>) -> Result<Follower, EngineError> {
-        let mut plan = Plan::of(&job).await?;
+        let mut plan = Plan::of(&job, Knowing::All).await?;
         let reader = log.reader(&format!("engine-{}", job.name), &job.reads).await?;
-        let partitions = Partitions::resume(&job.reads, log.partitions(), reader.resumed_from());
+        let partitions =
+            Partitions::resume(&job.reads, log.partitions(), reader.resumed_from(), plan.takes_late_rows());
         if let Some(closed) = partitions.closed_until() {
             plan.skip_until(closed);
-            progress.closed(closed, 0);
+            progress.closed(closed);
             tracing::info!(job = job.name, closed_until = wire::time::rfc3339(closed), "Resuming.");
         }
         Ok(Follower { log, job, plan, reader, partitions, progress })
     }
 
-    /// Takes records into the windows, and notes what is late.
-    fn take(&mut self, records: &[Record]) -> Result<(), EngineError> {
+    /// Takes records in, notes what is late, and writes out what goes out at once.
+    async fn take(&mut self, records: &[Record]) -> Result<(), EngineError> {
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let Some(source) = self.job.reads.iter().position(|topic| *topic == run[0].topic) else {
                 continue;
@@ -123,16 +124,21 @@ impl Follower {
             self.progress.refused(refused.len());
             let decoded =
                 run.iter().enumerate().filter(|(at, _)| !refused.contains(at)).map(|(_, record)| record);
-            let mut in_time = Vec::with_capacity(rows.event_times.len());
-            for ((record, &event_time), &watermark) in decoded.zip(&rows.event_times).zip(&rows.watermarks) {
-                in_time.push(self.partitions.see(source, record, minute_of(event_time), watermark));
-            }
-            let rows = if in_time.contains(&false) {
-                rows.keep(&in_time).map_err(EngineError::plan(&self.job.name))?
-            } else {
-                rows
+            let seen: Vec<Seen> = decoded
+                .zip(rows.event_times.iter().zip(&rows.watermarks))
+                .map(|(record, (&at, &watermark))| {
+                    self.partitions.see(source, record, minute_of(at), watermark)
+                })
+                .collect();
+            let taken = |seen: &Seen| seen.in_time || self.plan.takes_late_rows();
+            let mask: Vec<bool> = seen.iter().map(taken).collect();
+            let rows = match mask.contains(&false) {
+                true => rows.keep(&mask).map_err(EngineError::plan(&self.job.name))?,
+                false => rows,
             };
-            self.plan.push(source, &rows)?;
+            let again: Vec<bool> = seen.iter().filter(|seen| taken(seen)).map(|seen| seen.again).collect();
+            let out = self.plan.push(source, &rows, &again)?;
+            self.write(&out).await?;
         }
         self.progress.late(self.partitions.late());
         Ok(())
@@ -145,11 +151,17 @@ impl Follower {
             return Ok(());
         }
         let rows = self.plan.close(watermark).await?;
+        self.write(&rows).await?;
+        self.partitions.closed(minute_of(watermark), self.plan.needed_from());
+        self.progress.closed(watermark);
+        Ok(())
+    }
+
+    async fn write(&self, rows: &[Row]) -> Result<(), EngineError> {
         for chunk in rows.chunks(APPEND) {
             self.log.append(chunk.iter().map(|row| self.record(row)).collect()).await?;
         }
-        self.partitions.closed(minute_of(watermark), self.plan.needed_from());
-        self.progress.closed(watermark, rows.len());
+        self.progress.wrote(rows.len());
         Ok(())
     }
 

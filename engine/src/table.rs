@@ -7,7 +7,9 @@ use datafusion::arrow::array::{
     ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, new_null_array,
 };
 use datafusion::arrow::compute::{cast, filter_record_batch};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
+};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::ReaderBuilder;
 use datafusion::common::{DFSchema, Result};
@@ -25,10 +27,12 @@ pub(crate) struct SourceReader {
     schema: SchemaRef,
     generated: Vec<Arc<dyn PhysicalExpr>>,
     event_time: usize,
+    received: usize,
     watermark: Arc<dyn PhysicalExpr>,
 }
 
 /// Decoded rows.
+#[derive(Clone)]
 pub(crate) struct Rows {
     /// All columns, the generated ones too.
     pub(crate) batch: RecordBatch,
@@ -36,6 +40,8 @@ pub(crate) struct Rows {
     pub(crate) event_times: Vec<Millis>,
     /// What each row says of the watermark.
     pub(crate) watermarks: Vec<Millis>,
+    /// When each row was received, by its `received_timestamp`.
+    pub(crate) received: Vec<Millis>,
 }
 
 impl Rows {
@@ -49,9 +55,13 @@ impl Rows {
             batch: filter_record_batch(&self.batch, &mask)?,
             event_times: of(self.event_times),
             watermarks: of(self.watermarks),
+            received: of(self.received),
         })
     }
 }
+
+/// Every source has it: a `BIGINT NOT NULL` that orders the versions of a row.
+const RECEIVED: &str = "received_timestamp";
 
 const NANOSECONDS: DataType = DataType::Timestamp(TimeUnit::Nanosecond, None);
 const MILLISECONDS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
@@ -76,6 +86,7 @@ impl SourceReader {
         Ok(SourceReader {
             watermark: plan(&table.watermark.expression.to_string())?,
             event_time: schema.index_of(&table.watermark.column)?,
+            received: schema.index_of(RECEIVED)?,
             stored,
             schema,
             generated,
@@ -148,8 +159,9 @@ impl SourceReader {
             columns.push(cast(&expression.evaluate(stored)?.into_array(rows)?, &NANOSECONDS)?);
         }
         let event_times = millis(&columns[self.event_time])?;
+        let received = columns[self.received].as_primitive::<Int64Type>().values().to_vec();
         let batch = RecordBatch::try_new(self.schema.clone(), columns)?;
-        Ok(Rows { batch, event_times, watermarks: millis(&watermark)? })
+        Ok(Rows { batch, event_times, watermarks: millis(&watermark)?, received })
     }
 }
 

@@ -11,15 +11,18 @@ use udfs::{Kind, Udf};
 
 /// All aggregates of `udfs/`.
 pub(crate) fn aggregates() -> impl Iterator<Item = Arc<AggregateUDF>> {
-    udfs::all()
-        .iter()
-        .filter(|udf| udf.aggregate)
-        .map(|udf| Arc::new(AggregateUDF::new_from_impl(Measure::of(udf))))
+    known().filter(|udf| udf.aggregate).map(|udf| Arc::new(AggregateUDF::new_from_impl(Measure::of(udf))))
 }
 
 /// The aggregate of `udfs/` that DataFusion planned under `name`.
 pub(crate) fn named(name: &str) -> Option<&'static Udf> {
-    udfs::all().iter().find(|udf| udf.aggregate && udf.name == name)
+    known().find(|udf| udf.aggregate && udf.name == name)
+}
+
+/// All functions; in tests those of the documentation too.
+fn known() -> impl Iterator<Item = &'static Udf> {
+    let examples = if cfg!(test) { udfs::examples() } else { &[] };
+    udfs::all().iter().chain(examples)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -8,10 +8,12 @@
 mod cells;
 mod kernel;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, TimestampNanosecondArray};
+use datafusion::arrow::array::{ArrayRef, TimestampNanosecondArray};
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
@@ -19,6 +21,8 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use wire::time::Millis;
 
 use crate::job::Hop;
+use crate::plan::Knowing;
+use crate::table::Rows;
 use cells::Cells;
 use kernel::Kernel;
 
@@ -30,6 +34,7 @@ pub(crate) struct HopAggregate {
     arguments: Vec<Arc<dyn PhysicalExpr>>,
     kernels: Vec<Kernel>,
     groups: BTreeMap<OwnedRow, Group>,
+    knowing: Knowing,
     /// Windows that start before this have been closed.
     next_start: Millis,
 }
@@ -37,17 +42,19 @@ pub(crate) struct HopAggregate {
 /// Rows of one group, ordered by slide.
 struct Group {
     slides: Vec<Millis>,
+    /// When each row was received.
+    received: Vec<Millis>,
     cells: Vec<Cells>,
     /// Rows before this belong to no open window any more.
     first: usize,
 }
 
-/// A window of a group, as a range of the group's rows.
+/// A window of a group, as a range of rows.
 struct Slice<'a> {
     start: Millis,
     key: &'a OwnedRow,
-    group: &'a Group,
-    rows: std::ops::Range<usize>,
+    cells: Cow<'a, [Cells]>,
+    rows: Range<usize>,
 }
 
 impl HopAggregate {
@@ -57,6 +64,7 @@ impl HopAggregate {
         keys: Vec<Arc<dyn PhysicalExpr>>,
         key_types: Vec<datafusion::arrow::datatypes::DataType>,
         aggregates: &[Arc<AggregateFunctionExpr>],
+        knowing: Knowing,
     ) -> Result<HopAggregate> {
         let mut arguments: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
         let mut kernels = Vec::new();
@@ -80,6 +88,7 @@ impl HopAggregate {
             arguments,
             kernels,
             groups: BTreeMap::new(),
+            knowing,
             next_start: Millis::MIN / 2,
         })
     }
@@ -94,8 +103,9 @@ impl HopAggregate {
         self.next_start
     }
 
-    /// Takes rows in, each with its event time, in the order in which they came.
-    pub(crate) fn push(&mut self, batch: &RecordBatch, event_times: &[Millis]) -> Result<()> {
+    /// Takes rows in, in the order in which they came.
+    pub(crate) fn push(&mut self, taken: &Rows) -> Result<()> {
+        let batch = &taken.batch;
         let evaluate = |expressions: &[Arc<dyn PhysicalExpr>]| -> Result<Vec<ArrayRef>> {
             expressions
                 .iter()
@@ -104,7 +114,7 @@ impl HopAggregate {
         };
         let (keys, arguments) = (evaluate(&self.keys)?, evaluate(&self.arguments)?);
         let rows = if keys.is_empty() { None } else { Some(self.key_rows.convert_columns(&keys)?) };
-        for (row, &event_time) in event_times.iter().enumerate() {
+        for (row, &event_time) in taken.event_times.iter().enumerate() {
             let slide = self.hop.slide_of(event_time);
             if slide < self.next_start {
                 continue;
@@ -115,10 +125,11 @@ impl HopAggregate {
             };
             let group = self.groups.entry(key).or_insert_with(|| Group {
                 slides: Vec::new(),
+                received: Vec::new(),
                 cells: arguments.iter().map(|argument| Cells::new(argument.data_type())).collect(),
                 first: 0,
             });
-            group.insert(slide, &arguments, row);
+            group.insert(slide, taken.received[row], &arguments, row);
         }
         Ok(())
     }
@@ -133,7 +144,7 @@ impl HopAggregate {
         }
         let mut slices: Vec<Slice<'_>> = Vec::new();
         for (key, group) in &self.groups {
-            group.slices(key, self.hop, self.next_start, last_start, &mut slices);
+            group.slices(key, self.hop, self.next_start..=last_start, self.knowing, &mut slices);
         }
         // Stable: groups are visited in the order of their keys.
         slices.sort_by_key(|slice| slice.start);
@@ -162,9 +173,7 @@ impl HopAggregate {
         columns.push(nanos(self.hop.size));
         for kernel in &self.kernels {
             columns.push(
-                kernel.evaluate(
-                    slices.iter().map(|slice| (slice.group.cells.as_slice(), slice.rows.clone())),
-                )?,
+                kernel.evaluate(slices.iter().map(|slice| (slice.cells.as_ref(), slice.rows.clone())))?,
             );
         }
         Ok(columns)
@@ -172,35 +181,41 @@ impl HopAggregate {
 }
 
 impl Group {
-    fn insert(&mut self, slide: Millis, arguments: &[ArrayRef], row: usize) {
+    fn insert(&mut self, slide: Millis, received: Millis, arguments: &[ArrayRef], row: usize) {
         let at = match self.slides.last() {
             Some(&last) if last > slide => self.slides.partition_point(|&held| held <= slide),
             _ => self.slides.len(),
         };
         self.slides.insert(at, slide);
+        self.received.insert(at, received);
         for (cells, argument) in self.cells.iter_mut().zip(arguments) {
             cells.insert(at, argument, row);
         }
     }
 
-    /// The windows from `from` to `to` (by their starts) that hold at least one row.
+    /// The windows whose starts lie in `starts` that hold at least one row.
     fn slices<'a>(
         &'a self,
         key: &'a OwnedRow,
         hop: Hop,
-        from: Millis,
-        to: Millis,
+        starts: RangeInclusive<Millis>,
+        knowing: Knowing,
         found: &mut Vec<Slice<'a>>,
     ) {
         let held = &self.slides[self.first..];
         let Some(&earliest) = held.first() else { return };
-        let mut start = from.max(hop.first_start(earliest));
-        while start <= to {
+        let mut start = hop.first_start(earliest).max(*starts.start());
+        while start <= *starts.end() {
             let low = held.partition_point(|&slide| slide < start);
             let high = low + held[low..].partition_point(|&slide| slide < start + hop.size);
             match held.get(high) {
                 _ if low < high => {
-                    found.push(Slice { start, key, group: self, rows: self.first + low..self.first + high });
+                    let rows = self.first + low..self.first + high;
+                    let known = match knowing {
+                        Knowing::All => Some((Cow::Borrowed(self.cells.as_slice()), rows)),
+                        Knowing::WhatHadArrived => self.arrived(rows, start + hop.size),
+                    };
+                    found.extend(known.map(|(cells, rows)| Slice { start, key, cells, rows }));
                     start += hop.slide;
                 }
                 // Nothing in this window: on to the first one that holds the next row.
@@ -210,12 +225,23 @@ impl Group {
         }
     }
 
+    /// Of some rows those that had been received by `until`, if any had.
+    fn arrived(&self, rows: Range<usize>, until: Millis) -> Option<(Cow<'_, [Cells]>, Range<usize>)> {
+        let arrived: Vec<usize> = rows.clone().filter(|&row| self.received[row] <= until).collect();
+        if arrived.len() == rows.len() {
+            return Some((Cow::Borrowed(&self.cells), rows));
+        }
+        let picked: Vec<Cells> = self.cells.iter().map(|cells| cells.pick(&arrived)).collect();
+        (!arrived.is_empty()).then(|| (Cow::Owned(picked), 0..arrived.len()))
+    }
+
     /// Rows that no open window needs are passed over at once and freed in
     /// bulk, so that their cost is shared by the rows that replace them.
     fn forget_before(&mut self, slide: Millis) {
         self.first += self.slides[self.first..].partition_point(|&held| held < slide);
         if self.first * 2 >= self.slides.len() {
             self.slides.drain(..self.first);
+            self.received.drain(..self.first);
             for cells in &mut self.cells {
                 cells.forget(self.first);
             }

@@ -62,12 +62,16 @@ impl LateMinutes {
         }
     }
 
-    /// Whether something came late for a range of times.
-    pub(crate) fn meets(&self, topic: &Topic, symbol: &str, from: Millis, to: Millis) -> bool {
-        let days = self.days.get(topic.name()).and_then(|symbols| symbols.get(symbol));
-        days.is_some_and(|days| {
+    /// Whether something came late for a range of times, of a symbol or of any.
+    pub(crate) fn meets(&self, topic: &Topic, symbol: Option<&str>, from: Millis, to: Millis) -> bool {
+        let Some(symbols) = self.days.get(topic.name()) else { return false };
+        let touches = |days: &BTreeMap<Millis, Day>| {
             days.range(from.div_euclid(DAY)..=to.div_euclid(DAY)).any(|(_, day)| day.minutes.meets(from, to))
-        })
+        };
+        match symbol {
+            Some(symbol) => symbols.get(symbol).is_some_and(touches),
+            None => symbols.values().any(touches),
+        }
     }
 
     /// Forgets what was appended long before `now`, the time of the latest append.

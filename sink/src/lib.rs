@@ -12,6 +12,7 @@ mod error;
 mod gaps;
 mod gathered;
 mod late;
+mod layout;
 mod pending;
 mod progress;
 mod ranges;
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 use engine::Job;
 use store::SharedStore;
+use tokio::sync::mpsc;
+use wire::again::{self, Ask};
 use wire::log::SharedLog;
 use wire::stop::Stop;
 
@@ -45,7 +48,21 @@ const RECOMPUTE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// When the log, the store or the recomputation of a window fails; what was
 /// stored until then is in order.
 pub async fn run(log: SharedLog, store: SharedStore, jobs: Vec<Job>, stop: Stop) -> Result<(), SinkError> {
-    run_every(RECOMPUTE_EVERY, log, store, jobs, stop).await
+    run_answering(again::channel().1, log, store, jobs, stop).await
+}
+
+/// [`run`], which in between computes again what is `asked` for.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_answering(
+    asked: mpsc::Receiver<Ask>,
+    log: SharedLog,
+    store: SharedStore,
+    jobs: Vec<Job>,
+    stop: Stop,
+) -> Result<(), SinkError> {
+    open(log, store, jobs).await?.run(RECOMPUTE_EVERY, asked, &stop).await
 }
 
 /// [`run`], computing touched windows again as often as asked for.
@@ -59,7 +76,11 @@ pub async fn run_every(
     jobs: Vec<Job>,
     stop: Stop,
 ) -> Result<(), SinkError> {
+    open(log, store, jobs).await?.run(every, again::channel().1, &stop).await
+}
+
+async fn open(log: SharedLog, store: SharedStore, jobs: Vec<Job>) -> Result<sink::Sink, SinkError> {
     let tables = jobs.iter().map(table::Table::of).chain([gaps::table(), alerts::table()]).collect();
     let compute = Box::new(recompute::Engine::new(jobs));
-    sink::Sink::open(log, store, tables, compute).await?.run(every, &stop).await
+    sink::Sink::open(log, store, tables, compute).await
 }

@@ -1,20 +1,24 @@
-//! Windows that must be computed again, until they have been.
+//! Rows that must be computed again, until they have been.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::time::Millis;
 
 use crate::error::SinkError;
+use crate::layout::Layout;
 use crate::progress::Note;
 use crate::ranges::Ranges;
 use crate::table::Table;
 
 const PREFIX: &str = "sink/pending/";
 
-/// Window starts, by symbol.
+/// The symbol under which rows wait that are computed for all symbols together.
+pub(crate) const EVERY_SYMBOL: &str = "";
+
+/// The places of rows, by symbol.
 pub(crate) type Windows = BTreeMap<String, Ranges>;
 
-/// The starts of touched windows, by measurement and symbol.
+/// The places of touched rows, by measurement and symbol.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     windows: BTreeMap<String, Windows>,
@@ -33,7 +37,7 @@ impl Pending {
         Ok(pending)
     }
 
-    /// Adds the windows that start in [`from`, `to`).
+    /// Adds the rows at the places from `from` to `to`.
     pub(crate) fn add(&mut self, table: &Table, symbol: &str, from: Millis, to: Millis) {
         let name = &table.measurement.name;
         let windows = self.windows.entry(name.clone()).or_default();
@@ -42,7 +46,7 @@ impl Pending {
         }
     }
 
-    /// Those of a table that start before `until`.
+    /// Those of a table before `until`.
     pub(crate) fn until(&self, table: &Table, until: Millis) -> Windows {
         let windows = self.windows.get(&table.measurement.name).into_iter().flatten();
         let due = windows.map(|(symbol, starts)| (symbol.clone(), starts.until(until)));
@@ -63,13 +67,13 @@ impl Pending {
         }
     }
 
-    /// How many windows of these tables wait.
+    /// How many rows of these tables wait; those of all symbols together count as one.
     pub(crate) fn count(&self, tables: &[Table]) -> u64 {
         let of_table = |table: &Table| {
-            let slide = table.hop.map_or(1, |hop| hop.slide);
+            let step = table.layout.map_or(1, Layout::step);
             let windows = self.windows.get(&table.measurement.name).into_iter().flatten();
             let spans = windows.flat_map(|(_, starts)| starts.iter());
-            spans.map(|(from, to)| ((to - from) / slide) as u64).sum::<u64>()
+            spans.map(|(from, to)| ((to - from) / step) as u64).sum::<u64>()
         };
         tables.iter().map(of_table).sum()
     }

@@ -1,5 +1,5 @@
-//! Windows computed again from stored bars and articles, by the engine's batch
-//! path: what is stored then equals what a computation over all of them yields.
+//! Rows computed again from stored bars and articles, by the engine's batch path:
+//! what is stored then equals what a computation over all of them yields.
 
 use async_trait::async_trait;
 use engine::Job;
@@ -9,7 +9,8 @@ use wire::time::{DAY, MINUTE, Millis};
 use wire::{Article, Bar, topic};
 
 use crate::error::SinkError;
-use crate::pending::Windows;
+use crate::layout::Layout;
+use crate::pending::{EVERY_SYMBOL, Windows};
 use crate::progress::Progress;
 use crate::ranges::Ranges;
 use crate::table::Table;
@@ -55,33 +56,49 @@ impl Compute for Engine {
     }
 }
 
-/// Computes again every window of `jobs` that ends in [`from`, `to`), for all
-/// symbols, from stored bars and articles; returns the number of windows
-/// written. Windows that are still open, or from before what retention has kept,
-/// are left as they are.
+/// Computes again every row of `jobs` whose point has a time in [`from`, `to`),
+/// for all symbols, from stored bars and articles; returns the number of rows
+/// written. Rows of windows that are still open, or from before what retention
+/// has kept, are left as they are.
 ///
 /// # Errors
-/// When the store or the computation fails; windows written until then stay.
+/// When the store or the computation fails; rows written until then stay.
 pub async fn recompute(
     store: &SharedStore,
     jobs: &[Job],
     from: Millis,
     to: Millis,
 ) -> Result<u64, SinkError> {
-    let compute = Engine(jobs.to_vec());
+    let tables: Vec<_> = jobs.iter().map(Table::of).collect();
     let progress = Progress::load(store).await?;
-    let mut written = 0;
-    for table in jobs.iter().map(Table::of) {
-        let Some(hop) = table.hop else { continue };
-        let closed = progress.as_ref().map_or(Some(to), |progress| closed_until(progress, &table));
-        let Some(closed) = closed else { continue };
+    for table in &tables {
         store.define(&table.measurement).await?;
-        // The end of a window may equal the time until which all is closed.
-        let last = to.saturating_sub(1).min(closed).saturating_sub(hop.size);
-        let windows = windows_with_bars(store, &table, from.saturating_sub(hop.size), last + 1).await?;
-        let windows = kept(store, &table, windows).await?.0;
-        for part in parts(&table, &windows) {
-            let points = rows(store, &compute, &table, &part).await?;
+    }
+    span(store, &Engine(jobs.to_vec()), &tables, progress.as_ref(), from, to).await
+}
+
+/// [`recompute`], of these tables.
+pub(crate) async fn span(
+    store: &SharedStore,
+    compute: &dyn Compute,
+    tables: &[Table],
+    progress: Option<&Progress>,
+    from: Millis,
+    to: Millis,
+) -> Result<u64, SinkError> {
+    // Far beyond any time there is, and far from where sums of times overflow.
+    let (from, to) = (from.max(Millis::MIN / 4), to.min(Millis::MAX / 4));
+    let mut written = 0;
+    for table in tables {
+        let Some(layout) = table.layout else { continue };
+        let closed = progress.map_or(Some(to), |progress| closed_until(progress, table));
+        let Some(closed) = closed else { continue };
+        let (first, last) = layout.places(from, to);
+        let asked = (first, last.min(layout.whole_until(closed)));
+        let windows = windows_with_bars(store, table, layout, asked).await?;
+        let windows = kept(store, table, windows).await?.0;
+        for part in parts(table, &windows, symbols(store, &windows).await?) {
+            let points = rows(store, compute, table, &part).await?;
             written += points.len() as u64;
             store.write(Batch { points: vec![(table.measurement.clone(), points)], notes: vec![] }).await?;
         }
@@ -106,30 +123,37 @@ fn measurement_of(read: &topic::Topic) -> Option<Measurement> {
     }
 }
 
-/// For every symbol with bars, its windows that start in [`from`, `to`).
+/// How many symbols are computed together under [`EVERY_SYMBOL`].
+pub(crate) async fn symbols(store: &SharedStore, windows: &Windows) -> Result<usize, SinkError> {
+    match windows.contains_key(EVERY_SYMBOL) {
+        true => Ok(store.latest(&Measurement::bars().name).await?.rows.len().max(1)),
+        false => Ok(1),
+    }
+}
+
+/// For every symbol with bars, its places from the first of `asked` to the second.
 async fn windows_with_bars(
     store: &SharedStore,
     table: &Table,
-    from: Millis,
-    to: Millis,
+    layout: Layout,
+    asked: (Millis, Millis),
 ) -> Result<Windows, SinkError> {
     let mut windows = Windows::new();
-    let Some(hop) = table.hop else { return Ok(windows) };
     for newest in store.latest(&Measurement::bars().name).await?.to_bars()? {
         let of_symbol = bars_query(&newest.symbol, None, None);
         let oldest = store.read(&Query { limit: Some(1), ..of_symbol }).await?.to_bars()?;
         let Some(oldest) = oldest.first() else { continue };
-        let first = hop.first_start(oldest.start_timestamp).max(hop.slide_of(from + hop.slide - 1));
-        let last = hop.slide_of(newest.start_timestamp).min(hop.slide_of(to - 1));
-        let mut starts = Ranges::default();
-        if starts.insert(first, last + hop.slide) {
-            windows.insert(newest.symbol, starts);
+        let (first, last) = layout.with_bars(oldest.start_timestamp, newest.start_timestamp);
+        let (first, last) = (first.max(asked.0), last.min(asked.1));
+        if first < last {
+            let symbol = table.waits_under(&newest.symbol).to_owned();
+            windows.entry(symbol).or_default().insert(first, last);
         }
     }
     Ok(windows)
 }
 
-/// The windows whose bars and articles are all still there, and the others.
+/// The rows whose bars and articles are all still there, and the others.
 pub(crate) async fn kept(
     store: &SharedStore,
     table: &Table,
@@ -139,8 +163,8 @@ pub(crate) async fn kept(
     for measurement in table.reads.iter().filter_map(measurement_of) {
         trimmed = trimmed.max(store.trimmed_before(&measurement.name).await?);
     }
-    let (Some(trimmed), Some(hop)) = (trimmed, table.hop) else { return Ok((windows, Windows::new())) };
-    let first_kept = hop.slide_of(trimmed - 1) + hop.slide;
+    let (Some(trimmed), Some(layout)) = (trimmed, table.layout) else { return Ok((windows, Windows::new())) };
+    let first_kept = layout.kept_from(trimmed);
     let (mut kept, mut lost) = (windows, Windows::new());
     for (symbol, starts) in &mut kept {
         let before = starts.until(first_kept);
@@ -153,21 +177,25 @@ pub(crate) async fn kept(
     Ok((kept, lost))
 }
 
-/// Windows in portions, each small enough to be computed at once.
-pub(crate) fn parts(table: &Table, windows: &Windows) -> Vec<Windows> {
-    let size = table.hop.map_or(0, |hop| hop.size);
-    let longest = table.hop.map_or(LONGEST, |hop| hop.slide_of(LONGEST).max(hop.slide));
+/// Places in portions, each small enough to be computed at once; so many `symbols`
+/// stand behind [`EVERY_SYMBOL`].
+pub(crate) fn parts(table: &Table, windows: &Windows, symbols: usize) -> Vec<Windows> {
+    let Some(layout) = table.layout else { return Vec::new() };
+    let (margin, step) = (layout.margin(), layout.step());
     let (mut parts, mut part, mut span) = (Vec::new(), Windows::new(), 0);
     for (symbol, starts) in windows {
+        let weight = if symbol == EVERY_SYMBOL { symbols as Millis } else { 1 };
+        let longest = LONGEST.min(AT_ONCE / weight).div_euclid(step).max(1) * step;
         for (mut from, to) in starts.iter() {
             while from < to {
                 let until = to.min(from + longest);
-                if span > 0 && span + until - from + size > AT_ONCE {
+                let more = (until - from + margin) * weight;
+                if span > 0 && span + more > AT_ONCE {
                     parts.push(std::mem::take(&mut part));
                     span = 0;
                 }
                 part.entry(symbol.clone()).or_default().insert(from, until);
-                span += until - from + size;
+                span += more;
                 from = until;
             }
         }
@@ -178,19 +206,20 @@ pub(crate) fn parts(table: &Table, windows: &Windows) -> Vec<Windows> {
     parts
 }
 
-/// The rows of exactly these windows, computed from what is stored.
+/// The rows at exactly these places, computed from what is stored.
 pub(crate) async fn rows(
     store: &SharedStore,
     compute: &dyn Compute,
     table: &Table,
     windows: &Windows,
 ) -> Result<Vec<Point>, SinkError> {
-    let Some(hop) = table.hop else { return Ok(Vec::new()) };
+    let Some(layout) = table.layout else { return Ok(Vec::new()) };
     let (mut bars, mut articles) = (Vec::new(), Vec::new());
     for (symbol, starts) in windows {
         let mut spans = Ranges::default();
         for (from, to) in starts.iter() {
-            spans.insert(from, to - hop.slide + hop.size);
+            let (from, to) = layout.inputs(from, to);
+            spans.insert(from, to);
         }
         for (from, to) in spans.iter() {
             if table.reads.contains(&topic::STOCK_PRICES) {
@@ -203,25 +232,28 @@ pub(crate) async fn rows(
     }
     let computed = compute.compute(table, bars, articles).await?;
     let is_asked_for = |row: &Vec<Value>| {
-        let (Some(symbol), Some(end)) = (table.symbol(row), table.window_end(row)) else { return false };
-        windows.get(symbol).is_some_and(|starts| starts.meets(end - hop.size, end - hop.size + 1))
+        let (Some(symbol), Some(time)) = (table.symbol(row), table.time(row)) else { return false };
+        let place = layout.place(time);
+        windows.get(table.waits_under(symbol)).is_some_and(|starts| starts.meets(place, place + 1))
     };
-    Ok(computed.into_iter().filter(is_asked_for).map(as_stored).collect())
+    Ok(computed.into_iter().filter(is_asked_for).map(|row| table.point(as_stored(row))).collect())
 }
 
 /// A row as it would have come through the log, where a number that is not
 /// finite is null.
-fn as_stored(mut row: Vec<Value>) -> Point {
+fn as_stored(mut row: Vec<Value>) -> Vec<Value> {
     for value in &mut row {
         if matches!(value, Value::Float(number) if !number.is_finite()) {
             *value = Value::Null;
         }
     }
-    Point { nanos: 0, values: row }
+    row
 }
 
+/// The bars of a symbol, or of all.
 pub(crate) fn bars_query(symbol: &str, from: Option<Millis>, to: Option<Millis>) -> Query {
-    let tags = vec![("symbol".to_owned(), symbol.to_owned())];
+    let symbol = (symbol != EVERY_SYMBOL).then(|| ("symbol".to_owned(), symbol.to_owned()));
+    let tags = symbol.into_iter().collect();
     Query { measurement: Measurement::bars().name, tags, from, to, ..Query::default() }
 }
 

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Batch, Measurement, Point, SharedStore};
+use store::{Batch, Measurement, SharedStore};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use wire::again::Ask;
 use wire::log::{Reader, Record, SharedLog};
 use wire::stop::Stop;
 use wire::time::{Millis, minute_of};
@@ -17,11 +19,12 @@ use crate::decode::{self, Content, Raw};
 use crate::error::SinkError;
 use crate::gathered::{ARTICLES, BARS, FIRST_TABLE, Gathered};
 use crate::late::LateMinutes;
+use crate::layout::Layout;
 use crate::pending::{Pending, Windows};
 use crate::progress::{Note, Place, Progress};
 use crate::recompute::{self, Compute};
 use crate::status::Status;
-use crate::table::{Table, touched};
+use crate::table::Table;
 
 /// The name under which positions are committed.
 const READER: &str = "sink";
@@ -83,8 +86,14 @@ impl Sink {
         })
     }
 
-    /// Works until `stop` asks for an end, computing touched windows again every `every`.
-    pub(crate) async fn run(mut self, every: Duration, stop: &Stop) -> Result<(), SinkError> {
+    /// Works until `stop` asks for an end, computing touched windows again every
+    /// `every`, and what is `asked` for at once.
+    pub(crate) async fn run(
+        mut self,
+        every: Duration,
+        mut asked: mpsc::Receiver<Ask>,
+        stop: &Stop,
+    ) -> Result<(), SinkError> {
         let mut recomputed = Instant::now();
         loop {
             if stop.stopped() {
@@ -101,6 +110,9 @@ impl Sink {
                 return self.say(if stop.stopped() { "stopped" } else { "finished" }).await;
             }
             self.aggregate_closed(stop).await?;
+            if let Ok(ask) = asked.try_recv() {
+                self.answer(ask).await?;
+            }
             if recomputed.elapsed() >= every {
                 self.recompute(Due::Emitted, stop).await?;
                 recomputed = Instant::now();
@@ -189,9 +201,9 @@ impl Sink {
         let Some(symbol) = symbol else { return };
         self.late.remember(topic, symbol, minute, appended_at);
         for table in &self.tables {
-            if let Some(hop) = table.hop_over(topic) {
-                let (from, to) = touched(hop, minute);
-                self.pending.add(table, symbol, from, to);
+            if let Some(layout) = table.layout_over(topic) {
+                let (from, to) = layout.touched(topic, minute);
+                self.pending.add(table, table.waits_under(symbol), from, to);
             }
         }
     }
@@ -199,18 +211,22 @@ impl Sink {
     fn take_row(&mut self, table: usize, record: &Record, place: &mut Place) -> Result<(), String> {
         let (measurement, table) = (FIRST_TABLE + table, &self.tables[table]);
         let row = decode::row(table, &record.value)?;
-        let end = table.window_end(&row);
-        place.reached = place.reached.max(end);
+        let time = table.time(&row);
+        place.reached = place.reached.max(time);
         if table.symbol(&row).is_some_and(symbol::is_ours) {
             return Ok(());
         }
-        if let (Some(hop), Some(symbol), Some(end)) = (table.hop, table.symbol(&row), end) {
+        // A path's row cannot take the place of a later version; a window's could.
+        if let (Some(Layout::Windows(hop)), Some(symbol), Some(end)) =
+            (table.layout, table.symbol(&row), time)
+        {
             let start = end - hop.size;
-            if table.reads.iter().any(|topic| self.late.meets(topic, symbol, start, end)) {
-                self.pending.add(table, symbol, start, start + hop.slide);
+            let of = (!table.ranks).then_some(symbol);
+            if table.reads.iter().any(|topic| self.late.meets(topic, of, start, end)) {
+                self.pending.add(table, table.waits_under(symbol), start, start + hop.slide);
             }
         }
-        self.gathered.add(measurement, Point { nanos: 0, values: row })?;
+        self.gathered.add(measurement, table.point(row))?;
         self.progress.counts.points += 1;
         Ok(())
     }
@@ -254,6 +270,20 @@ impl Sink {
         notes
     }
 
+    /// Computes again what was asked for, between two batches: nothing is written
+    /// meanwhile that it would not know of.
+    async fn answer(&mut self, ask: Ask) -> Result<(), SinkError> {
+        self.flush().await?;
+        let (compute, progress) = (self.compute.as_ref(), Some(&self.progress));
+        let outcome = recompute::span(&self.store, compute, &self.tables, progress, ask.from, ask.to).await;
+        if let Ok(rows) = outcome {
+            self.progress.counts.recomputed += rows;
+        }
+        // Whoever asked may have gone.
+        let _ = ask.answer.send(outcome.map_err(|error| error.to_string()));
+        Ok(())
+    }
+
     /// Computes windows again that late records touch, in portions, each written
     /// together with the note that it is done.
     pub(crate) async fn recompute(&mut self, due: Due, stop: &Stop) -> Result<(), SinkError> {
@@ -263,7 +293,8 @@ impl Sink {
             let windows = self.due(&table, due);
             let (windows, lost) = recompute::kept(&self.store, &table, windows).await?;
             self.give_up(&table, &lost);
-            for part in recompute::parts(&table, &windows) {
+            let symbols = recompute::symbols(&self.store, &windows).await?;
+            for part in recompute::parts(&table, &windows, symbols) {
                 if stop.stopped() {
                     return Ok(());
                 }
@@ -302,14 +333,20 @@ impl Sink {
 
     fn due(&self, table: &Table, due: Due) -> Windows {
         let closed = recompute::closed_until(&self.progress, table);
-        let emitted = self.progress.emitted(&table.topic);
-        let last_end = match due {
-            Due::Closed => closed,
-            // Of the windows that end with the furthest row, others may still come.
-            Due::Emitted => closed.min(emitted.map(|end| end - 1)),
+        let until = match (table.layout, due) {
+            (Some(Layout::Windows(_)), Due::Emitted) => closed.min(self.emitted(table).map(|end| end - 1)),
+            _ => closed,
         };
-        let (Some(hop), Some(last_end)) = (table.hop, last_end) else { return Windows::new() };
-        self.pending.until(table, hop.slide_of(last_end - hop.size) + hop.slide)
+        let (Some(layout), Some(until)) = (table.layout, until) else { return Windows::new() };
+        self.pending.until(table, layout.whole_until(until))
+    }
+
+    /// The furthest window's end among the rows of the jobs with these windows over
+    /// these topics: of the windows that end there, others may still come. A job that
+    /// ranks emits nothing while the market is silent; others then speak for it.
+    fn emitted(&self, table: &Table) -> Option<Millis> {
+        let alike = |other: &&Table| other.layout == table.layout && other.reads == table.reads;
+        self.tables.iter().filter(alike).filter_map(|other| self.progress.emitted(&other.topic)).max()
     }
 
     fn give_up(&mut self, table: &Table, lost: &Windows) {

@@ -1,13 +1,16 @@
-//! What the sink knows of a job: where its rows come from and go to, and which
-//! windows a record touches.
+//! What the sink knows of a job: where its rows come from, where they go to, and
+//! how they lie in time.
 
 use std::sync::Arc;
 
-use engine::{Hop, Job};
-use store::Measurement;
+use engine::Job;
+use store::{Measurement, Point};
 use wire::schema::Value;
-use wire::time::{MINUTE, Millis};
+use wire::time::Millis;
 use wire::topic::Topic;
+
+use crate::layout::Layout;
+use crate::pending::EVERY_SYMBOL;
 
 /// A job's results.
 #[derive(Clone, Debug)]
@@ -15,20 +18,28 @@ pub(crate) struct Table {
     pub(crate) topic: Topic,
     pub(crate) measurement: Arc<Measurement>,
     pub(crate) reads: Vec<Topic>,
-    pub(crate) hop: Option<Hop>,
+    pub(crate) layout: Option<Layout>,
+    /// Its rows depend on those of other symbols: they are computed for all of them.
+    pub(crate) ranks: bool,
     symbol: Option<usize>,
-    window_end: Option<usize>,
+    time: Option<usize>,
 }
 
 impl Table {
     pub(crate) fn of(job: &Job) -> Table {
         let measurement = Measurement::results(&job.topic, &job.columns);
-        Table::new(job.topic.clone(), measurement, job.reads.clone(), job.window)
+        let layout = Layout::of(job);
+        Table { ranks: job.ranks, ..Table::new(job.topic.clone(), measurement, job.reads.clone(), layout) }
     }
 
-    pub(crate) fn new(topic: Topic, measurement: Measurement, reads: Vec<Topic>, hop: Option<Hop>) -> Table {
-        let (symbol, window_end) = (measurement.index_of("symbol"), measurement.index_of("window_end"));
-        Table { topic, measurement: Arc::new(measurement), reads, hop, symbol, window_end }
+    pub(crate) fn new(
+        topic: Topic,
+        measurement: Measurement,
+        reads: Vec<Topic>,
+        layout: Option<Layout>,
+    ) -> Table {
+        let (symbol, time) = (measurement.index_of("symbol"), measurement.index_of(&measurement.time));
+        Table { topic, measurement: Arc::new(measurement), reads, layout, ranks: false, symbol, time }
     }
 
     /// The symbol of a row.
@@ -36,33 +47,23 @@ impl Table {
         row.get(self.symbol?)?.as_str()
     }
 
-    /// The window's end of a row.
-    pub(crate) fn window_end(&self, row: &[Value]) -> Option<Millis> {
-        row.get(self.window_end?)?.as_i64()
+    /// The time of a row's point.
+    pub(crate) fn time(&self, row: &[Value]) -> Option<Millis> {
+        row.get(self.time?)?.as_i64()
     }
 
-    /// The hop, if a record of `topic` has a part in this table's windows.
-    pub(crate) fn hop_over(&self, topic: &Topic) -> Option<Hop> {
-        self.hop.filter(|_| self.reads.contains(topic))
+    /// A row as a point.
+    pub(crate) fn point(&self, row: Vec<Value>) -> Point {
+        Point::result(&self.measurement, row)
     }
-}
 
-/// The starts of the windows that hold something of the minute `minute`, from
-/// the first up to but not including the second.
-pub(crate) fn touched(hop: Hop, minute: Millis) -> (Millis, Millis) {
-    (hop.first_start(minute), hop.slide_of(minute + MINUTE - 1) + hop.slide)
-}
+    /// Under which symbol the rows of `symbol` wait to be computed again.
+    pub(crate) fn waits_under<'a>(&self, symbol: &'a str) -> &'a str {
+        if self.ranks { EVERY_SYMBOL } else { symbol }
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_minute_touches_the_windows_that_hold_it() {
-        let hop = Hop { size: 30 * MINUTE, slide: MINUTE };
-        assert_eq!(touched(hop, 100 * MINUTE), (71 * MINUTE, 101 * MINUTE));
-        let hop = Hop { size: 10 * MINUTE, slide: 5 * MINUTE };
-        assert_eq!(touched(hop, 12 * MINUTE), (5 * MINUTE, 15 * MINUTE));
-        assert_eq!(touched(hop, 15 * MINUTE), (10 * MINUTE, 20 * MINUTE));
+    /// The layout, if records of `topic` have a part in this table's rows.
+    pub(crate) fn layout_over(&self, topic: &Topic) -> Option<Layout> {
+        self.layout.filter(|_| self.reads.contains(topic))
     }
 }

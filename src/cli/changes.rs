@@ -32,6 +32,20 @@ pub struct BackfillArgs {
     pub data_dir: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct RecomputeArgs {
+    /// Results from this time on: windows that end at or after it (epoch ms, date, or RFC 3339)
+    #[arg(long, value_name = "T")]
+    pub from: String,
+
+    /// Results before this time
+    #[arg(long, value_name = "T")]
+    pub to: String,
+
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
     /// List dead letters with their offsets, sources and reasons

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use producer::Speed;
 
-pub use changes::{BackfillArgs, DeadLettersCommand, DoctorArgs, Place, WatchCommand, WatchedArgs};
+pub use changes::{
+    BackfillArgs, DeadLettersCommand, DoctorArgs, Place, RecomputeArgs, WatchCommand, WatchedArgs,
+};
 pub use study::{AggregateArgs, BacktestArgs};
 
 /// Watches stock prices and news as they happen, and shows per symbol how
@@ -77,6 +79,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Bring history of minute bars from Polygon into the live data, while no `up` runs on it
     Backfill(BackfillArgs),
+    /// Compute results again from stored bars and articles, beside a running `up` too
+    Recompute(RecomputeArgs),
     /// Show what did not validate, and put back what does by now
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -114,7 +118,7 @@ pub struct UpArgs {
 
 #[derive(Debug, Args)]
 pub struct ComputeArgs {
-    /// The job, by the name of its file in sql/: `volatility`
+    /// The job, by the name of its file in sql/: `volatility`, `news_impact`, `news_reaction`, `movers`, `signals`
     pub job: String,
 
     /// Minute bars: CSV, JSON lines or Parquet, by the file's ending
@@ -128,6 +132,10 @@ pub struct ComputeArgs {
     /// Add the column `session`: pre, regular, post or closed, by the exchange's calendar
     #[arg(long)]
     pub sessions: bool,
+    /// Do not look ahead: use a bar or an article in a window only if it had been received by the
+    /// window's end (`received_timestamp` of the files; where that is missing, the bar's end or the publication)
+    #[arg(long)]
+    pub as_of_arrival: bool,
 
     #[command(flatten)]
     pub output: OutputArgs,

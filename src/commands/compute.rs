@@ -12,7 +12,10 @@ pub async fn run(args: ComputeArgs) -> anyhow::Result<()> {
     let job = Job::named(&args.job)?;
     let bars = rows::bars(&args.bars)?;
     let articles = args.news.as_deref().map(rows::articles).transpose()?.unwrap_or_default();
-    let computed = engine::compute(&job, bars, articles).await?;
+    let computed = match args.as_of_arrival {
+        true => engine::compute_as_of_arrival(&job, bars, articles).await?,
+        false => engine::compute(&job, bars, articles).await?,
+    };
     let sessions = args.sessions.then(|| Sessions::of(&job.columns)).flatten();
     let columns = job.columns.iter().cloned().chain(sessions.as_ref().map(|_| Sessions::column()));
     let mut table = writer(&args.output, &columns.collect::<Vec<_>>())?;

@@ -10,6 +10,11 @@ use wire::{Article, Bar, Source, Topic, topic};
 use crate::Rows;
 use crate::point::{Measurement, NANOS, Point};
 
+/// The time of a window's row.
+const WINDOW_END: &str = "window_end";
+/// The time of a row of an article's path: publication and minute.
+const PATH_TIME: &str = "path_time";
+
 /// A stored row that is no bar or article.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored row is no {what}: its column `{column}` is missing or of another kind")]
@@ -45,19 +50,31 @@ impl Measurement {
         }
     }
 
-    /// The rows of a windowed job: a point a symbol and window's end.
+    /// The rows of a job: a point a symbol and window's end. Where there is no
+    /// `window_end`, the rows are paths around articles: a point a symbol, article
+    /// and `path_time`, the latest received version of each.
     pub fn results(topic: &Topic, columns: &[Column]) -> Measurement {
+        let is_windowed = columns.iter().any(|column| column.name == WINDOW_END);
         Measurement {
             name: topic.measurement(),
             columns: columns.to_vec(),
             tags: vec!["symbol".into()],
-            time: "window_end".into(),
-            version: None,
+            time: if is_windowed { WINDOW_END } else { PATH_TIME }.into(),
+            version: (!is_windowed).then(|| "received_timestamp".into()),
         }
     }
 }
 
 impl Point {
+    /// A row of a job as a point of [`Measurement::results`]. Articles of one
+    /// second have paths of equal times; an offset made from the identity keeps
+    /// them apart, the same as that of the article's own point.
+    pub fn result(measurement: &Measurement, values: Vec<Value>) -> Point {
+        let id = measurement.index_of("id").filter(|_| measurement.time == PATH_TIME);
+        let id = id.and_then(|at| values.get(at)?.as_str());
+        Point { nanos: id.map_or(0, nanos_of), values }
+    }
+
     /// A bar as a point of [`Measurement::bars`].
     pub fn bar(bar: &Bar) -> Point {
         let values = vec![
@@ -300,6 +317,20 @@ mod tests {
         assert!(offsets.iter().all(|offset| (0..NANOS).contains(offset)));
         // Published for the hash: FNV-1a of "a".
         assert_eq!(nanos_of("a"), (0xaf63_dc4c_8601_ec8c_u64 % 1_000_000) as i64);
+    }
+
+    #[test]
+    fn paths_of_one_second_are_kept_apart_and_keep_the_latest_version() {
+        use wire::schema::ColumnType::{Text, Time};
+        let columns = [("symbol", Text), ("id", Text), ("path_time", Time), ("received_timestamp", Time)]
+            .map(|(name, kind)| Column::new(name, kind));
+        let measurement = Measurement::results(&Topic::new("news-reaction"), &columns);
+        assert_eq!(measurement.check_shape(), Ok(()));
+        assert_eq!(measurement.version.as_deref(), Some("received_timestamp"));
+        let point =
+            |id: &str| Point::result(&measurement, vec![text("A"), text(id), Value::Int(7), Value::Int(8)]);
+        assert_eq!(point("a").nanos, nanos_of("a"));
+        assert_ne!(point("a").nanos, point("b").nanos);
     }
 
     #[test]

@@ -41,9 +41,32 @@ fn build() -> Result<(), BuildError> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed={}", folder.display());
 
+    let examples = folder.join("../docs/examples");
+    println!("cargo::rerun-if-changed={}", examples.display());
+
     let mut all = String::new();
+    for (function, doc, folder) in [
+        ("all", "Every function of `udfs/`, ordered by name.", &folder),
+        (
+            "examples",
+            "The functions that the documentation shows; no job knows them.\n#[doc(hidden)]",
+            &examples,
+        ),
+    ] {
+        let names = modules(folder, &out, &mut all)?;
+        let list = names.iter().map(|name| format!("{name}::__UDF")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            all,
+            "\n/// {doc}\npub fn {function}() -> &'static [Udf] {{\n    const ALL: &[Udf] = &[{list}];\n    ALL\n}}"
+        );
+    }
+    write(&out.join("all.rs"), &all)
+}
+
+/// Makes a module of every file of `folder`; gives their names.
+fn modules(folder: &Path, out: &Path, all: &mut String) -> Result<Vec<String>, BuildError> {
     let mut names = Vec::new();
-    for file in files(&folder)? {
+    for file in files(folder)? {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text =
             fs::read_to_string(&file).map_err(|error| BuildError::File { path: file.clone(), error })?;
@@ -55,13 +78,7 @@ fn build() -> Result<(), BuildError> {
         let _ = writeln!(all, "#[allow(clippy::needless_pass_by_value)]\n#[path = {module:?}]\nmod {name};");
         names.push(name);
     }
-    let _ = writeln!(
-        all,
-        "\n/// Every function of `udfs/`, ordered by name.\n\
-         pub fn all() -> &'static [Udf] {{\n    const ALL: &[Udf] = &[{}];\n    ALL\n}}",
-        names.iter().map(|name| format!("{name}::__UDF")).collect::<Vec<_>>().join(", ")
-    );
-    write(&out.join("all.rs"), &all)
+    Ok(names)
 }
 
 /// The Rust files right in the folder, ordered by name.

@@ -17,6 +17,7 @@ mod overview;
 mod pages;
 mod previews;
 mod reactions;
+mod recompute;
 mod request;
 mod security;
 mod series;
@@ -38,6 +39,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use store::SharedStore;
 use tokio::net::TcpListener;
+use wire::again::{self, Again};
 use wire::log::SharedLog;
 use wire::stop::{Stop, Wish};
 
@@ -65,6 +67,7 @@ struct Site {
     previews: Previews,
     studies: Studies,
     hosts: Hosts,
+    again: Again,
     stop: Stop,
 }
 
@@ -77,6 +80,20 @@ pub async fn serve(
     listener: TcpListener,
     log: SharedLog,
     store: SharedStore,
+    stop: Stop,
+) -> Result<(), WebError> {
+    serve_asking(listener, log, store, again::channel().0, stop).await
+}
+
+/// [`serve`] in the process of a sink, which `again` asks to compute results again.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_asking(
+    listener: TcpListener,
+    log: SharedLog,
+    store: SharedStore,
+    again: Again,
     stop: Stop,
 ) -> Result<(), WebError> {
     let address = listener.local_addr().map_err(WebError::Listener)?;
@@ -100,6 +117,7 @@ pub async fn serve(
         previews,
         studies,
         hosts,
+        again,
         stop: stop.clone(),
     });
     tracing::info!(address = %address, "the page is served");
@@ -139,6 +157,7 @@ fn router(site: Arc<Site>) -> Router {
         .route("/api/v1/study/article", get(studies::api::article))
         .route("/api/v1/watchlist", watchlist::routes())
         .route("/api/v1/dead-letters/replay", dead_letters::routes())
+        .route("/api/v1/recompute", recompute::routes())
         .route("/events", get(events::stream))
         .route("/assets/{*path}", get(assets::serve))
         .route("/healthz", get(alive))

@@ -3,6 +3,7 @@
 //!
 //! Every other crate speaks in these words; this one knows none of them.
 
+pub mod again;
 pub mod alert;
 pub mod article;
 pub mod bar;

@@ -12,13 +12,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Interval, Query, Select,
-    SelectItem, SetExpr, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Query, Select, SelectItem,
+    SetExpr, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
+use wire::time::Millis;
 
+use super::interval::interval_millis;
 use crate::error::EngineError;
 use crate::job::Hop;
 
@@ -145,28 +146,6 @@ fn interval_arguments(arguments: &FunctionArguments) -> Result<Vec<Millis>, Stri
         .collect()
 }
 
-fn interval_millis(interval: &Interval) -> Result<Millis, String> {
-    let refused = || format!("`{interval}` is no interval of seconds, minutes, hours or days");
-    let text = match interval.value.as_ref() {
-        Expr::Value(value) => value.value.clone().into_string().unwrap_or_else(|| value.to_string()),
-        other => other.to_string(),
-    };
-    let text = match &interval.leading_field {
-        Some(unit) => format!("{text} {unit}"),
-        None => text,
-    };
-    let (number, unit) = text.trim().split_once(' ').ok_or_else(refused)?;
-    let number: Millis = number.parse().map_err(|_| refused())?;
-    let unit = match unit.trim().to_lowercase().trim_end_matches('s') {
-        "second" => SECOND,
-        "minute" => MINUTE,
-        "hour" => HOUR,
-        "day" => 24 * HOUR,
-        _ => return Err(refused()),
-    };
-    Ok(number * unit)
-}
-
 /// The names under which windows are known in the rest of the query.
 struct Names {
     windows: BTreeSet<String>,
@@ -271,6 +250,7 @@ impl VisitorMut for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::time::MINUTE;
 
     fn cut(sql: &str) -> Result<(String, Vec<WindowedQuery>), EngineError> {
         let mut query = *Parser::new(&GenericDialect {}).try_with_sql(sql).unwrap().parse_query().unwrap();

@@ -1,10 +1,12 @@
 //! The files of `sql/`, read as Arroyo's dialect.
 
 mod hop;
+mod interval;
 mod statements;
 mod tables;
 
 pub(crate) use hop::{WindowedQuery, end_column, pull_out_windows, start_column};
+pub(crate) use interval::updating_ttl;
 pub(crate) use statements::statements;
 pub(crate) use tables::{SinkTable, SourceTable, Table};
 

@@ -11,6 +11,8 @@ use wire::topic::Topic;
 /// The partitions of all of a job's sources.
 pub(crate) struct Partitions {
     sources: Vec<(Topic, Vec<Partition>)>,
+    /// Late records are needed as well.
+    keeps_late: bool,
     closed_until: Option<Millis>,
 }
 
@@ -26,6 +28,15 @@ struct Partition {
     minutes: BTreeMap<Millis, (u64, Option<Millis>)>,
 }
 
+/// What is to be said of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Its minute is not before that of the source's watermark as it stood before it.
+    pub(crate) in_time: bool,
+    /// It had been taken before the restart.
+    pub(crate) again: bool,
+}
+
 /// What stands beside a committed offset.
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -39,8 +50,9 @@ struct Note {
 }
 
 impl Partitions {
-    /// `count` partitions for each topic, standing where `resumed` says.
-    pub(crate) fn resume(topics: &[Topic], count: u32, resumed: &[Position]) -> Partitions {
+    /// `count` partitions for each topic, standing where `resumed` says. With
+    /// `keeps_late`, late records are read again after a restart like others.
+    pub(crate) fn resume(topics: &[Topic], count: u32, resumed: &[Position], keeps_late: bool) -> Partitions {
         let mut closed_until = None;
         let sources = topics
             .iter()
@@ -58,26 +70,27 @@ impl Partitions {
                 (topic.clone(), partitions)
             })
             .collect();
-        Partitions { sources, closed_until }
+        Partitions { sources, keeps_late, closed_until }
     }
 
-    /// Takes note of a record of source `source`; says whether it is in time: its
-    /// minute is not before that of the source's watermark as it stood before it.
-    pub(crate) fn see(&mut self, source: usize, record: &Record, minute: Millis, watermark: Millis) -> bool {
+    /// Takes note of a record of source `source`.
+    pub(crate) fn see(&mut self, source: usize, record: &Record, minute: Millis, watermark: Millis) -> Seen {
         let before = self.source_watermark(source);
         let in_time = before.is_none_or(|before| minute >= minute_of(before));
         let Some(partition) = self.sources[source].1.get_mut(record.partition as usize) else {
-            return in_time;
+            return Seen { in_time, again: false };
         };
-        if in_time {
+        let again = record.offset < partition.counted_until;
+        if in_time || self.keeps_late {
             partition.minutes.entry(minute).or_insert((record.offset, partition.watermark));
-        } else if record.offset >= partition.counted_until {
+        }
+        if !in_time && !again {
             partition.late += 1;
         }
         partition.next = record.offset + 1;
         partition.counted_until = partition.counted_until.max(partition.next);
         partition.watermark = partition.watermark.max(Some(watermark));
-        in_time
+        Seen { in_time, again }
     }
 
     /// The job's watermark: the least of all partitions; `None` until each has spoken.
@@ -157,19 +170,19 @@ mod tests {
 
     #[test]
     fn the_watermark_is_the_least_of_all_partitions_and_waits_for_each() {
-        let mut partitions = Partitions::resume(&[STOCK_PRICES], 2, &[]);
-        assert!(partitions.see(0, &record(0, 0), 9 * MINUTE, 9 * MINUTE));
+        let mut partitions = Partitions::resume(&[STOCK_PRICES], 2, &[], false);
+        assert!(partitions.see(0, &record(0, 0), 9 * MINUTE, 9 * MINUTE).in_time);
         assert_eq!(partitions.watermark(), None);
-        assert!(partitions.see(0, &record(1, 0), 4 * MINUTE, 4 * MINUTE));
+        assert!(partitions.see(0, &record(1, 0), 4 * MINUTE, 4 * MINUTE).in_time);
         assert_eq!(partitions.watermark(), Some(4 * MINUTE));
-        assert!(partitions.see(0, &record(0, 1), 4 * MINUTE, 9 * MINUTE));
-        assert!(!partitions.see(0, &record(0, 2), 3 * MINUTE, 9 * MINUTE));
+        assert!(partitions.see(0, &record(0, 1), 4 * MINUTE, 9 * MINUTE).in_time);
+        assert!(!partitions.see(0, &record(0, 2), 3 * MINUTE, 9 * MINUTE).in_time);
         assert_eq!(partitions.late(), 1);
     }
 
     #[test]
     fn after_a_restart_reading_begins_where_the_oldest_open_window_does() {
-        let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[]);
+        let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], false);
         for offset in 0..100 {
             partitions.see(0, &record(0, offset), offset as i64 * MINUTE, offset as i64 * MINUTE);
         }
@@ -178,13 +191,32 @@ mod tests {
         let positions = partitions.positions();
         assert_eq!(positions[0].offset, 70);
 
-        let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions);
+        let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, false);
         assert_eq!(resumed.closed_until(), Some(99 * MINUTE));
         assert_eq!((resumed.watermark(), resumed.late()), (Some(69 * MINUTE), 1));
-        assert!(resumed.see(0, &record(0, 70), 70 * MINUTE, 70 * MINUTE));
-        assert!(!resumed.see(0, &record(0, 71), 60 * MINUTE, 71 * MINUTE));
+        assert!(resumed.see(0, &record(0, 70), 70 * MINUTE, 70 * MINUTE).in_time);
+        assert!(!resumed.see(0, &record(0, 71), 60 * MINUTE, 71 * MINUTE).in_time);
         assert_eq!(resumed.late(), 1, "what was counted before the restart is not counted again");
-        assert!(!resumed.see(0, &record(0, 101), 60 * MINUTE, 71 * MINUTE));
+        assert!(!resumed.see(0, &record(0, 101), 60 * MINUTE, 71 * MINUTE).in_time);
         assert_eq!(resumed.late(), 2);
+    }
+
+    #[test]
+    fn what_was_taken_before_a_restart_is_known_again_and_late_records_are_read_where_they_are_needed() {
+        for (keeps_late, first) in [(false, 20), (true, 10)] {
+            let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], keeps_late);
+            // Offset 10 comes ten minutes late, into a time that is still needed.
+            for offset in 0..30 {
+                let minute = if offset == 10 { 20 } else { offset as i64 + 20 };
+                partitions.see(0, &record(0, offset), minute * MINUTE, (offset as i64 + 20) * MINUTE);
+            }
+            partitions.closed(49 * MINUTE, 20 * MINUTE);
+            partitions.closed(49 * MINUTE, if keeps_late { 20 } else { 40 } * MINUTE);
+            let positions = partitions.positions();
+            assert_eq!(positions[0].offset, if keeps_late { 0 } else { first });
+            let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, keeps_late);
+            assert!(resumed.see(0, &record(0, 29), 49 * MINUTE, 49 * MINUTE).again);
+            assert!(!resumed.see(0, &record(0, 30), 50 * MINUTE, 50 * MINUTE).again);
+        }
     }
 }

@@ -43,8 +43,11 @@ impl Progress {
         self.refused.fetch_add(more as u64, Relaxed);
     }
 
-    pub(crate) fn closed(&self, watermark: Millis, rows: usize) {
+    pub(crate) fn closed(&self, watermark: Millis) {
         self.watermark.store(watermark, Relaxed);
+    }
+
+    pub(crate) fn wrote(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Relaxed);
     }
 }

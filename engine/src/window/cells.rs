@@ -12,6 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampNa
 use datafusion::common::{Result, ScalarValue};
 
 /// A column of values with its gaps.
+#[derive(Clone)]
 pub(crate) enum Cells {
     Float(Vec<f64>, Gaps),
     Int(Vec<i64>, Gaps),
@@ -23,7 +24,7 @@ pub(crate) enum Cells {
 }
 
 /// Which rows are NULL; empty as long as none is.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Gaps(Vec<bool>);
 
 impl Gaps {
@@ -41,6 +42,10 @@ impl Gaps {
         if !self.0.contains(&true) {
             self.0.clear();
         }
+    }
+
+    fn pick(&self, rows: &[usize]) -> Gaps {
+        Gaps(if self.0.is_empty() { Vec::new() } else { rows.iter().map(|&row| self.0[row]).collect() })
     }
 
     /// Whether a range holds no NULL.
@@ -111,6 +116,20 @@ impl Cells {
                 gaps.forget(rows);
             }
             Cells::Other(values, _) => drop(values.drain(..rows)),
+        }
+    }
+
+    /// Only the cells of some rows.
+    pub(crate) fn pick(&self, rows: &[usize]) -> Cells {
+        fn of<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| values[row].clone()).collect()
+        }
+        match self {
+            Cells::Float(values, gaps) => Cells::Float(of(values, rows), gaps.pick(rows)),
+            Cells::Int(values, gaps) => Cells::Int(of(values, rows), gaps.pick(rows)),
+            Cells::Time(values, gaps) => Cells::Time(of(values, rows), gaps.pick(rows)),
+            Cells::Bool(values, gaps) => Cells::Bool(of(values, rows), gaps.pick(rows)),
+            Cells::Other(values, kind) => Cells::Other(of(values, rows), kind.clone()),
         }
     }
 

@@ -187,7 +187,7 @@ async fn late_records_are_forgotten_after_seven_days_of_the_log() {
 
     let mut late = LateMinutes::load(&folder.store).await.unwrap();
     let meets = |late: &LateMinutes, symbol, minute: i64| {
-        late.meets(&STOCK_PRICES, symbol, minute * MINUTE, (minute + 1) * MINUTE)
+        late.meets(&STOCK_PRICES, Some(symbol), minute * MINUTE, (minute + 1) * MINUTE)
     };
     assert!(meets(&late, "BTC/USD", 10) && meets(&late, "A", 11));
     assert!(!meets(&late, "BTC/USD", 11) && !meets(&late, "A", 12) && !meets(&late, "Z", 10));

@@ -5,10 +5,10 @@ mod aggregates;
 mod alerts;
 mod convergence;
 mod gaps;
+mod jobs;
 mod late;
 mod points;
 mod restart;
-mod volatility;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use engine::Hop;
 use serde_json::json;
 use store::{EmbeddedStore, Measurement, Query, SharedStore};
+use wire::again;
 use wire::log::{Append, EmbeddedLog, SharedLog};
 use wire::schema::{Column, ColumnType, Value};
 use wire::stop::{self, Wish};
@@ -27,6 +28,7 @@ use wire::topic::{STOCK_PRICES, Topic};
 use wire::{Article, Bar, Source};
 
 use crate::error::SinkError;
+use crate::layout::Layout;
 use crate::recompute::Compute;
 use crate::sink::{Due, Sink};
 use crate::table::Table;
@@ -70,7 +72,7 @@ impl Folder {
     async fn drain(&self) {
         let (stopper, stop) = stop::channel();
         stopper.ask(Wish::Drain);
-        self.sink().await.run(Duration::from_secs(3_600), &stop).await.unwrap();
+        self.sink().await.run(Duration::from_secs(3_600), again::channel().1, &stop).await.unwrap();
     }
 
     async fn append(&self, records: Vec<Append>) {
@@ -112,7 +114,7 @@ fn totals() -> Table {
             .map(|(name, kind)| Column::new(name, kind));
     let topic = Topic::new("totals");
     let measurement = Measurement::results(&topic, &columns);
-    Table::new(topic, measurement, vec![STOCK_PRICES], Some(HOP))
+    Table::new(topic, measurement, vec![STOCK_PRICES], Some(Layout::Windows(HOP)))
 }
 
 /// The batch path of [`totals`]; counts how often it is asked.

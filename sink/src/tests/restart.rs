@@ -54,7 +54,10 @@ async fn a_running_sink_follows_the_log_and_stops_with_everything_committed() {
     let folder = Folder::new();
     let (stopper, stop) = stop::channel();
     let sink = folder.sink().await;
-    let running = tokio::spawn(async move { sink.run(Duration::from_millis(1), &stop).await });
+    let running =
+        tokio::spawn(
+            async move { sink.run(Duration::from_millis(1), wire::again::channel().1, &stop).await },
+        );
     some_records(&folder).await;
     while folder.log.committed("sink").await.unwrap().iter().map(|at| at.offset).sum::<u64>() < 5 {
         tokio::time::sleep(Duration::from_millis(5)).await;

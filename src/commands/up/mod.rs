@@ -88,8 +88,13 @@ impl Pipeline {
         let (log, store): (SharedLog, SharedStore) = (log, store);
         let jobs = Job::all()?;
         let (prices, news) = (sources.prices, sources.news);
-        let web = Service::start("web", |stop| web::serve(listener, log.clone(), store.clone(), stop));
-        let sink = Service::start("sink", |stop| sink::run(log.clone(), store.clone(), jobs.clone(), stop));
+        let (again, asked) = wire::again::channel();
+        let web = Service::start("web", |stop| {
+            web::serve_asking(listener, log.clone(), store.clone(), again, stop)
+        });
+        let sink = Service::start("sink", |stop| {
+            sink::run_answering(asked, log.clone(), store.clone(), jobs.clone(), stop)
+        });
         let alerts = Service::start("alerts", |stop| alerts::run(log.clone(), stop));
         let engine = Service::start("engine", |stop| engine::run(log.clone(), jobs, stop));
         let news = Service::start("news-watcher", |stop| news_watcher::run(log.clone(), news, stop));

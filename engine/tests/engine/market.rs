@@ -2,7 +2,7 @@
 
 use wire::log::{Append, partition_of};
 use wire::time::{DAY, MINUTE, Millis};
-use wire::{Bar, Source, clock, topic};
+use wire::{Article, Bar, Source, clock, topic};
 
 /// A generator of numbers that is the same everywhere (SplitMix64).
 struct Numbers(u64);
@@ -89,6 +89,67 @@ pub fn feed(bars: &[Bar], partitions: u32) -> Vec<Append> {
     let end = bars[bars.len() - 1].start_timestamp + DAY;
     clocks(&mut records, end);
     records
+}
+
+/// News about some of the market of [`seeded`], at times of its sessions and of
+/// the night, in the order of publication: found twice by two terms, about
+/// symbols that have no bars, and about none.
+pub fn headlines(seed: u64) -> Vec<Article> {
+    let mut numbers = Numbers(seed ^ 0xa11);
+    let mut articles = Vec::new();
+    for number in 0..60 {
+        let symbol = ["AAPL", "IBM", "GONE", ""][(numbers.next() % 4) as usize];
+        let day = (numbers.next() % 2) as i64 * DAY;
+        let at = 1_380_873_600_000 + day + (numbers.next() % (200 * 60)) as i64 * 1_000 - 40 * MINUTE;
+        let article =
+            article(&format!("news/{number}"), Some(symbol).filter(|symbol| !symbol.is_empty()), at);
+        articles.push(article.clone());
+        if numbers.unit() < 0.2 {
+            articles.push(Article { search_term: "another term".into(), ..article });
+        }
+    }
+    articles.sort_by_key(|article| article.published_timestamp);
+    articles
+}
+
+/// An article about a symbol, or about none.
+pub fn article(id: &str, symbol: Option<&str>, at: Millis) -> Article {
+    Article {
+        id: id.into(),
+        symbol: symbol.map(str::to_owned),
+        search_term: "a term".into(),
+        headline: "Something happened".into(),
+        url: "https://example.org/".into(),
+        source: Source::Replay,
+        received_timestamp: at,
+        ..clock::article(0, at)
+    }
+}
+
+/// The articles with a clock record a minute and partition, from a day before the
+/// first bar of [`seeded`] to as long after its last as [`feed`] goes.
+pub fn news_feed(articles: &[Article], partitions: u32) -> Vec<Append> {
+    let mut records = Vec::new();
+    let mut articles = articles.iter().peekable();
+    let first = 1_380_873_600_000 - DAY;
+    for minute in 0..=(3 * DAY + 3 * 60 * MINUTE) / MINUTE {
+        let at = first + minute * MINUTE;
+        while let Some(article) = articles.next_if(|article| article.published_timestamp < at) {
+            records.push(news(&Article { complete_until: at - MINUTE, ..article.clone() }, partitions));
+        }
+        for partition in 0..partitions {
+            let clock = clock::article(partition, at);
+            let record = Append::json(topic::NEWS_ARTICLES, clock.key(), &clock);
+            records.push(record.into_partition(partition));
+        }
+    }
+    records
+}
+
+/// An article as a record.
+pub fn news(article: &Article, partitions: u32) -> Append {
+    let record = Append::json(topic::NEWS_ARTICLES, article.key(), article);
+    record.into_partition(partition_of(article.key(), partitions))
 }
 
 /// As [`feed`], but each tenth bar comes `minutes` later than its time. Gives the

@@ -1,0 +1,192 @@
+//! A join without windows: each row that comes meets those of the other side
+//! that are there already, and what matches goes out at once.
+//!
+//! What has come is kept as long as the job's `updating_ttl` says, in event time
+//! behind the watermark. Two rows whose event times lie further apart than that
+//! do not meet, however they came: so the result does not depend on arrival.
+
+mod side;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, RecordBatch, UInt64Array};
+use datafusion::arrow::compute::{filter_record_batch, interleave_record_batch, take_record_batch};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::{JoinType, Result, not_impl_err};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction_owned};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
+use datafusion::physical_expr::PhysicalExpr;
+use wire::schema::Column;
+use wire::time::{Millis, minute_of};
+
+use super::{Row, check_width, logical_plan, values};
+use crate::expression::physical;
+use crate::job::Job;
+use crate::table::Rows;
+use side::{Held, Side};
+
+pub(crate) struct Joined {
+    sides: [Side; 2],
+    keys: RowConverter,
+    reach: Millis,
+    /// The columns of the left side, then those of the right.
+    schema: SchemaRef,
+    condition: Option<Arc<dyn PhysicalExpr>>,
+    selected: Vec<Arc<dyn PhysicalExpr>>,
+    columns: Vec<Column>,
+    needed_from: Millis,
+}
+
+/// A row that came, by its number, and a row of the other side that it meets.
+type Pair = (u64, Held);
+
+impl Joined {
+    pub(crate) async fn plan(state: &SessionState, job: &Job, reach: Millis) -> Result<Joined> {
+        let plan = logical_plan(state, job.query.clone()).await?;
+        check_width(job, &plan)?;
+        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+        let LogicalPlan::Projection(projection) = &plan else {
+            return not_impl_err!("a query without windows that is no plain SELECT … FROM … JOIN …");
+        };
+        let (join, above) = match projection.input.as_ref() {
+            LogicalPlan::Join(join) => (join, None),
+            LogicalPlan::Filter(filter) => match filter.input.as_ref() {
+                LogicalPlan::Join(join) => (join, Some(filter.predicate.clone())),
+                _ => return not_impl_err!("a query without windows and without a join"),
+            },
+            _ => return not_impl_err!("a query without windows and without a join"),
+        };
+        let (on, rest) = conditions(join, above)?;
+        let input = &join.schema;
+        let (left_on, right_on): (Vec<_>, Vec<_>) = on.into_iter().unzip();
+        let sides =
+            [Side::plan(state, job, &join.left, left_on)?, Side::plan(state, job, &join.right, right_on)?];
+        let fields = sides[0].key_types()?.into_iter().map(SortField::new).collect();
+        Ok(Joined {
+            sides,
+            keys: RowConverter::new(fields)?,
+            reach,
+            schema: Arc::new(Schema::new(input.as_arrow().fields().clone())),
+            condition: conjunction(rest).map(|rest| physical(state, rest, input)).transpose()?,
+            selected: projection
+                .expr
+                .iter()
+                .map(|expression| physical(state, expression.clone(), input))
+                .collect::<Result<_>>()?,
+            columns: job.columns.clone(),
+            needed_from: Millis::MIN,
+        })
+    }
+
+    /// The earliest event time that a row to come may meet.
+    pub(crate) fn needed_from(&self) -> Millis {
+        self.needed_from
+    }
+
+    /// Forgets what nothing can meet any more that is not late.
+    pub(crate) fn forget(&mut self, watermark: Millis) {
+        let needed_from = minute_of(watermark.saturating_sub(self.reach));
+        if needed_from > self.needed_from {
+            self.needed_from = needed_from;
+            self.sides.iter_mut().for_each(|side| side.forget_before(needed_from));
+        }
+    }
+
+    /// Takes in rows of one source and gives what they make with those before them.
+    pub(crate) fn push(&mut self, source: usize, rows: &Rows, again: &[bool]) -> Result<Vec<Row>> {
+        let mut out = Vec::new();
+        for at in 0..self.sides.len() {
+            if self.sides[at].source == source {
+                out.extend(self.meet(at, rows, again)?);
+            }
+        }
+        Ok(out)
+    }
+
+    fn meet(&mut self, at: usize, rows: &Rows, again: &[bool]) -> Result<Vec<Row>> {
+        let came = self.sides[at].arrive(rows, again, &self.keys)?;
+        let Some(batch) = came.first().map(|(_, held)| held.batch.clone()) else { return Ok(Vec::new()) };
+        let other = &self.sides[1 - at];
+        let mut pairs: Vec<Pair> = Vec::new();
+        for (key, row) in &came {
+            let near = |held: &&Held| {
+                !(row.again && held.again) && (row.event_time - held.event_time).abs() <= self.reach
+            };
+            pairs.extend(other.held(key).iter().filter(near).map(|held| (row.row as u64, held.clone())));
+        }
+        for (key, row) in came {
+            if row.event_time >= self.needed_from {
+                self.sides[at].keep(key, row);
+            }
+        }
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let these =
+            take_record_batch(&batch, &UInt64Array::from_iter_values(pairs.iter().map(|pair| pair.0)))?;
+        let those = gathered(&pairs)?;
+        let [left, right] = if at == 0 { [these, those] } else { [those, these] };
+        self.select(&left, &right)
+    }
+
+    /// What the query makes of rows of the left side beside rows of the right.
+    fn select(&self, left: &RecordBatch, right: &RecordBatch) -> Result<Vec<Row>> {
+        let columns = left.columns().iter().chain(right.columns()).cloned().collect();
+        let mut joined = RecordBatch::try_new(self.schema.clone(), columns)?;
+        if let Some(condition) = &self.condition {
+            let kept = condition.evaluate(&joined)?.into_array(joined.num_rows())?;
+            joined = filter_record_batch(&joined, kept.as_boolean())?;
+        }
+        let selected = self
+            .selected
+            .iter()
+            .map(|expression| expression.evaluate(&joined)?.into_array(joined.num_rows()))
+            .collect::<Result<Vec<_>>>()?;
+        values::rows(&selected, &self.columns)
+    }
+}
+
+/// The rows of the other side that pairs name, one for each pair.
+fn gathered(pairs: &[Pair]) -> Result<RecordBatch> {
+    let mut places: HashMap<*const RecordBatch, usize> = HashMap::new();
+    let mut batches: Vec<&RecordBatch> = Vec::new();
+    let rows: Vec<(usize, usize)> = pairs
+        .iter()
+        .map(|(_, held)| {
+            let place = *places.entry(Arc::as_ptr(&held.batch)).or_insert_with(|| {
+                batches.push(&held.batch);
+                batches.len() - 1
+            });
+            (place, held.row)
+        })
+        .collect();
+    Ok(interleave_record_batch(&batches, &rows)?)
+}
+
+/// The equalities that rows meet by, left and right, and all other conditions.
+fn conditions(join: &Join, above: Option<Expr>) -> Result<(Vec<(Expr, Expr)>, Vec<Expr>)> {
+    if join.join_type != JoinType::Inner {
+        return not_impl_err!("a {} join without windows: only inner ones can do without", join.join_type);
+    }
+    let (mut on, mut rest) = (join.on.clone(), Vec::new());
+    for condition in join.filter.iter().cloned().flat_map(split_conjunction_owned) {
+        let pair = match &condition {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+                find_valid_equijoin_key_pair(left, right, join.left.schema(), join.right.schema())?
+            }
+            _ => None,
+        };
+        match pair {
+            Some(pair) => on.push(pair),
+            None => rest.push(condition),
+        }
+    }
+    if on.is_empty() {
+        return not_impl_err!("a join without windows and without an equality in its ON");
+    }
+    rest.extend(above);
+    Ok((on, rest))
+}

@@ -1,0 +1,184 @@
+//! One aggregation under a hop window: from the rows of its source to the table
+//! of its results, which the query above reads.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::MemTable;
+use datafusion::common::{Result, not_impl_err, plan_err};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
+use datafusion::sql::sqlparser::ast::{Query, SetExpr};
+use wire::time::Millis;
+
+use super::{Knowing, logical_plan};
+use crate::expression::physical;
+use crate::job::Job;
+use crate::sql::{WindowedQuery, end_column, start_column};
+use crate::table::Rows;
+use crate::window::HopAggregate;
+
+/// One windowed aggregation, and the table that its results stand in.
+pub(crate) struct Leaf {
+    pub(crate) source: usize,
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    pub(crate) aggregate: HopAggregate,
+    keys: usize,
+    aggregated: SchemaRef,
+    selected: Vec<Arc<dyn PhysicalExpr>>,
+    window_at: usize,
+    schema: SchemaRef,
+    pub(crate) table: Arc<MemTable>,
+}
+
+const NANOSECONDS: DataType = DataType::Timestamp(TimeUnit::Nanosecond, None);
+
+impl Leaf {
+    pub(crate) async fn plan(
+        state: &SessionState,
+        job: &Job,
+        windowed: &WindowedQuery,
+        knowing: Knowing,
+    ) -> Result<Leaf> {
+        let query =
+            Query { body: Box::new(SetExpr::Select(Box::new(windowed.select.clone()))), ..bare(&job.query) };
+        let plan = logical_plan(state, query).await?;
+        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+        let LogicalPlan::Projection(projection) = &plan else {
+            return not_impl_err!("a windowed query that is no plain SELECT … GROUP BY …");
+        };
+        let LogicalPlan::Aggregate(aggregate) = projection.input.as_ref() else {
+            return not_impl_err!("a windowed query without an aggregate, or with HAVING or DISTINCT");
+        };
+        let (table, filters) = scanned(&aggregate.input)?;
+        let Some(source) = job.sources.iter().position(|source| source.name == table) else {
+            return plan_err!("`{table}` is no source table");
+        };
+        let input = aggregate.input.schema();
+        let filters =
+            filters.into_iter().map(|filter| physical(state, filter, input)).collect::<Result<_>>()?;
+        let selected = projection
+            .expr
+            .iter()
+            .map(|expression| physical(state, expression.clone(), &aggregate.schema))
+            .collect::<Result<_>>()?;
+        let mut fields: Vec<_> = plan.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+        fields.insert(windowed.window_at, Field::new(end_column(&windowed.alias), NANOSECONDS, false));
+        fields.insert(windowed.window_at, Field::new(start_column(&windowed.alias), NANOSECONDS, false));
+        let schema = Arc::new(Schema::new(fields));
+        Ok(Leaf {
+            source,
+            filters,
+            aggregate: hop_aggregate(state, windowed, aggregate, knowing)?,
+            keys: aggregate.group_expr.len(),
+            aggregated: aggregate.schema.inner().clone(),
+            selected,
+            window_at: windowed.window_at,
+            table: Arc::new(MemTable::try_new(schema.clone(), vec![vec![]])?),
+            schema,
+        })
+    }
+
+    /// Takes in rows of its source.
+    pub(crate) fn push(&mut self, rows: &Rows) -> Result<()> {
+        let mut kept = rows.clone();
+        for filter in &self.filters {
+            let mask = filter.evaluate(&kept.batch)?.into_array(kept.batch.num_rows())?;
+            kept = kept.keep(&mask.as_boolean().iter().map(|is| is == Some(true)).collect::<Vec<_>>())?;
+        }
+        self.aggregate.push(&kept)
+    }
+
+    /// Puts the rows of the windows that end by `watermark` into the table;
+    /// says whether there are any.
+    pub(crate) async fn close(&mut self, watermark: Millis) -> Result<bool> {
+        let rows = match self.aggregate.close(watermark)? {
+            None => Vec::new(),
+            Some(columns) => vec![self.select(columns)?],
+        };
+        let any = !rows.is_empty();
+        *self.table.batches[0].write().await = rows;
+        Ok(any)
+    }
+
+    /// From keys, window and aggregates to what the query selects of them.
+    fn select(&self, mut columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        let end = columns.remove(self.keys + 1);
+        let start = columns.remove(self.keys);
+        let aggregated = RecordBatch::try_new(self.aggregated.clone(), columns)?;
+        let mut selected = self
+            .selected
+            .iter()
+            .map(|expression| expression.evaluate(&aggregated)?.into_array(aggregated.num_rows()))
+            .collect::<Result<Vec<_>>>()?;
+        selected.insert(self.window_at, end);
+        selected.insert(self.window_at, start);
+        Ok(RecordBatch::try_new(self.schema.clone(), selected)?)
+    }
+}
+
+fn hop_aggregate(
+    state: &SessionState,
+    windowed: &WindowedQuery,
+    aggregate: &Aggregate,
+    knowing: Knowing,
+) -> Result<HopAggregate> {
+    let input = aggregate.input.schema();
+    let keys = aggregate
+        .group_expr
+        .iter()
+        .map(|key| physical(state, key.clone(), input))
+        .collect::<Result<Vec<_>>>()?;
+    let key_types = keys.iter().map(|key| key.data_type(input.as_arrow())).collect::<Result<_>>()?;
+    let mut aggregates = Vec::new();
+    let context = PhysicalPlanningContext::default();
+    for expression in &aggregate.aggr_expr {
+        let lowered = LoweredAggregateBuilder::new(
+            expression,
+            input,
+            input.as_arrow(),
+            state.execution_props(),
+            &context,
+        )
+        .build()?;
+        if lowered.filter.is_some() || !lowered.order_bys.is_empty() {
+            return not_impl_err!("FILTER or ORDER BY inside an aggregate under a window");
+        }
+        aggregates.push(lowered.aggregate);
+    }
+    HopAggregate::new(windowed.hop, keys, key_types, &aggregates, knowing)
+}
+
+/// The table under an aggregate, and the conditions on the way to it.
+fn scanned(plan: &LogicalPlan) -> Result<(String, Vec<Expr>)> {
+    match plan {
+        LogicalPlan::TableScan(scan) => Ok((scan.table_name.table().to_owned(), Vec::new())),
+        LogicalPlan::SubqueryAlias(alias) => scanned(&alias.input),
+        LogicalPlan::Filter(filter) => {
+            let (table, mut filters) = scanned(&filter.input)?;
+            filters.push(filter.predicate.clone());
+            Ok((table, filters))
+        }
+        _ => not_impl_err!("a windowed query over anything but a source table, with or without WHERE"),
+    }
+}
+
+/// The query around a body: nothing but the body.
+fn bare(query: &Query) -> Query {
+    Query {
+        with: None,
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+        body: query.body.clone(),
+    }
+}

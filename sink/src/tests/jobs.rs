@@ -1,0 +1,228 @@
+//! With the engine and every job: bars that come late or corrected and articles
+//! that are found late or edited end up in the store as the batch path has them.
+
+use std::time::Duration;
+
+use engine::Job;
+use store::Query;
+use wire::log::Append;
+use wire::schema::Value;
+use wire::stop::{self, Stop, Wish};
+use wire::time::{MINUTE, Millis};
+use wire::topic::NEWS_ARTICLES;
+use wire::{Article, Bar, Source, clock};
+
+use super::{Folder, bar, bar_record, clock_record};
+
+fn draining() -> Stop {
+    let (stopper, stop) = stop::channel();
+    stopper.ask(Wish::Drain);
+    // The asking side must live as long as the wish.
+    std::mem::forget(stopper);
+    stop
+}
+
+/// Bars with the minute at which each is sent: 150 minutes of two symbols, after
+/// which one of them stops trading; every seventh bar comes 20 minutes late, every
+/// eleventh is corrected after ten.
+fn bars() -> Vec<(i64, Bar)> {
+    let mut sent = Vec::new();
+    for minute in 100..250_i64 {
+        for (symbol, price) in [("A", 10.0), ("B", 20.0)] {
+            if symbol == "B" && minute > 180 {
+                continue;
+            }
+            let price = price + ((minute * 37) % 17) as f64 / 10.0;
+            let (open, high, low, close) = (price, price + 0.3, price - 0.2, price + 0.1);
+            let made = Bar { open, high, low, close, ..bar(symbol, minute, (minute % 9) as f64, minute) };
+            let later = |by: i64, close| {
+                let received_timestamp = made.received_timestamp + by * MINUTE;
+                let complete_until = (minute + by) * MINUTE;
+                (minute + by, Bar { close, received_timestamp, complete_until, ..made.clone() })
+            };
+            sent.push(if minute % 7 == 0 { later(20, close) } else { (minute, made.clone()) });
+            if minute % 11 == 0 {
+                sent.push(later(if minute % 7 == 0 { 30 } else { 10 }, low));
+            }
+        }
+    }
+    sent.sort_by_key(|(at, _)| *at);
+    sent
+}
+
+/// An article published in `minute` and sent at the minute `found`.
+fn article(id: &str, symbol: Option<&str>, minute: i64, found: i64) -> (i64, Article) {
+    let article = Article {
+        id: id.into(),
+        symbol: symbol.map(str::to_owned),
+        search_term: "a term".into(),
+        headline: "Something happened".into(),
+        url: "https://example.org/".into(),
+        source: Source::Replay,
+        received_timestamp: found * MINUTE,
+        complete_until: found * MINUTE,
+        ..clock::article(0, minute * MINUTE + 23_000)
+    };
+    (found, article)
+}
+
+/// Articles in time, found an hour late, found by two terms, edited, about what
+/// nobody knows, about nothing, from before the first bar and from the future.
+fn articles() -> Vec<(i64, Article)> {
+    let (_, twice) = article("twice", Some("B"), 150, 150);
+    let mut sent = vec![
+        article("in time", Some("A"), 120, 120),
+        article("an hour late", Some("A"), 130, 190),
+        article("hours late", Some("B"), 110, 300),
+        (150, Article { search_term: "another term".into(), ..twice.clone() }),
+        (150, twice),
+        article("edited", Some("A"), 160, 160),
+        article("edited", Some("A"), 160, 200),
+        article("unknown", Some("GONE"), 140, 140),
+        article("late and unknown", Some("GONE"), 140, 170),
+        article("about nothing", None, 145, 145),
+        article("before", Some("A"), 75, 100),
+        article("future", Some("A"), 9_000, 160),
+    ];
+    sent.sort_by_key(|(at, _)| *at);
+    sent
+}
+
+fn news_records(until: i64) -> Vec<Append> {
+    let mut sent = articles().into_iter().peekable();
+    let mut records = Vec::new();
+    for minute in 90..until {
+        while let Some((_, article)) = sent.next_if(|(at, _)| *at <= minute) {
+            records.push(Append::json(NEWS_ARTICLES, article.key(), &article));
+        }
+        let clock = clock::article(0, minute * MINUTE);
+        records.push(Append::json(NEWS_ARTICLES, clock.key(), &clock));
+    }
+    records
+}
+
+fn all<T>(sent: Vec<(i64, T)>) -> Vec<T> {
+    sent.into_iter().map(|(_, sent)| sent).collect()
+}
+
+async fn stored(folder: &Folder, job: &Job) -> Vec<String> {
+    let query = Query { measurement: job.topic.measurement(), ..Query::default() };
+    in_order(folder.store.read(&query).await.unwrap().rows)
+}
+
+fn in_order(rows: Vec<Vec<Value>>) -> Vec<String> {
+    let mut rows: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
+    rows.sort();
+    rows
+}
+
+async fn run(folder: &Folder, jobs: &[Job]) {
+    engine::run(folder.log.clone(), jobs.to_vec(), draining()).await.unwrap();
+    let every = Duration::from_secs(3_600);
+    crate::run_every(every, folder.log.clone(), folder.store.clone(), jobs.to_vec(), draining())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_comes_late_ends_up_in_the_rows_of_every_job_as_the_batch_path_has_it() {
+    let folder = Folder::new();
+    let jobs = Job::all().unwrap();
+    folder.append(all(bars()).iter().map(bar_record).collect()).await;
+    folder.append((251..500).map(clock_record).collect()).await;
+    folder.append(news_records(500)).await;
+    run(&folder, &jobs).await;
+    for job in &jobs {
+        let wanted = engine::compute(job, all(bars()), all(articles())).await.unwrap();
+        // What is still open: windows and paths of the future.
+        let wanted = in_order(wanted);
+        assert!(wanted.len() > 200, "{} has {} rows", job.name, wanted.len());
+        assert_eq!(stored(&folder, job).await, wanted, "{}", job.name);
+    }
+
+    // All of it computed again by hand is the same once more.
+    let before: u64 = rows_of(&folder, &jobs).await;
+    assert_eq!(crate::recompute(&folder.store, &jobs, Millis::MIN, Millis::MAX).await.unwrap(), before);
+    assert_eq!(rows_of(&folder, &jobs).await, before);
+    for job in &jobs {
+        let wanted = engine::compute(job, all(bars()), all(articles())).await.unwrap();
+        assert_eq!(stored(&folder, job).await, in_order(wanted), "{}", job.name);
+    }
+}
+
+async fn rows_of(folder: &Folder, jobs: &[Job]) -> u64 {
+    let mut rows = 0;
+    for job in jobs {
+        rows += stored(folder, job).await.len() as u64;
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_late_bar_of_one_symbol_moves_the_ranks_of_the_others() {
+    let folder = Folder::new();
+    let jobs = vec![Job::named("movers").unwrap(), Job::named("news_impact").unwrap()];
+    let rising = |symbol: &str, minute: i64, close: f64, sent: i64| Bar {
+        close,
+        high: close.max(1.0),
+        ..bar(symbol, minute, 1.0, sent)
+    };
+    let sent = [
+        rising("A", 100, 1.0, 100),
+        rising("B", 100, 1.0, 100),
+        rising("A", 101, 1.5, 101),
+        rising("B", 101, 1.2, 101),
+        rising("B", 102, 9.0, 140),
+    ];
+    folder.append(sent.iter().map(bar_record).collect()).await;
+    folder.append((141..300).map(clock_record).collect()).await;
+    folder.append(news_records(300)).await;
+    run(&folder, &jobs).await;
+    let query = Query { measurement: "movers".into(), ..Query::default() };
+    let rows = folder.store.read(&query).await.unwrap().rows;
+    let ranks = |end: i64| -> Vec<_> {
+        let ending = rows.iter().filter(|row| row[2] == Value::Int(end * MINUTE));
+        ending.map(|row| (row[0].as_str().unwrap().to_owned(), row[3].as_i64().unwrap())).collect()
+    };
+    assert_eq!(ranks(102), [("A".into(), 1), ("B".into(), 2)]);
+    assert_eq!(ranks(103), [("A".into(), 2), ("B".into(), 1)]);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
+    let folder = Folder::new();
+    let jobs = Job::all().unwrap();
+    folder.append(all(bars()).iter().map(bar_record).collect()).await;
+    folder.append((251..500).map(clock_record).collect()).await;
+    folder.append(news_records(500)).await;
+    // The engine never ran: there is not one row.
+    let (again, asked) = wire::again::channel();
+    let (stopper, stop) = stop::channel();
+    let (log, store) = (folder.log.clone(), folder.store.clone());
+    let running = tokio::spawn(crate::run_answering(asked, log, store, jobs.clone(), stop));
+    let ask = async {
+        loop {
+            // Nothing before the sink has read what is in the log.
+            let rows = again.compute(110 * MINUTE, 120 * MINUTE).await.unwrap();
+            if rows > 0 {
+                return rows;
+            }
+        }
+    };
+    let rows = ask.await;
+    stopper.ask(Wish::Stop);
+    running.await.unwrap().unwrap();
+    let mut wanted = 0;
+    for job in &jobs {
+        let time = if job.window.is_some() { "window_end" } else { "path_time" };
+        let at = job.columns.iter().position(|column| column.name == time).unwrap();
+        let computed = engine::compute(job, all(bars()), all(articles())).await.unwrap();
+        let asked = computed
+            .into_iter()
+            .filter(|row| row[at].as_i64().is_some_and(|at| (110 * MINUTE..120 * MINUTE).contains(&at)));
+        let asked: Vec<_> = asked.collect();
+        wanted += asked.len() as u64;
+        assert_eq!(stored(&folder, job).await, in_order(asked), "{}", job.name);
+    }
+    assert_eq!(rows, wanted);
+}

@@ -1,0 +1,52 @@
+//! Results computed again from what is stored: the command asks, the sink in
+//! this process does it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use serde::Deserialize;
+use serde_json::json;
+use wire::again::NotAgain;
+use wire::time::Millis;
+
+use crate::Site;
+
+/// The longest request taken, in bytes.
+const LONGEST: usize = 1_024;
+
+/// `POST /api/v1/recompute`
+pub(crate) fn routes() -> MethodRouter<Arc<Site>> {
+    post(recompute).layer(DefaultBodyLimit::max(LONGEST))
+}
+
+/// Which points: those whose time lies in [`from`, `to`).
+#[derive(Deserialize)]
+struct Span {
+    from: Millis,
+    to: Millis,
+}
+
+/// Answers once the rows are stored, with their number.
+async fn recompute(State(site): State<Arc<Site>>, body: Bytes) -> Response {
+    let span: Span = match serde_json::from_slice(&body) {
+        Ok(span) => span,
+        Err(error) => {
+            let message = format!("write {{\"from\": T, \"to\": T}} with epoch milliseconds: {error}");
+            return refused(StatusCode::BAD_REQUEST, &message);
+        }
+    };
+    match site.again.compute(span.from, span.to).await {
+        Ok(rows) => Json(json!({ "rows": rows })).into_response(),
+        Err(error @ NotAgain::NoSink) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error @ NotAgain::Failed(_)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": { "message": message } }))).into_response()
+}
