@@ -35,6 +35,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Backtest(args) => commands::backtest::run(&config, args).await,
             Command::Aggregate(args) => commands::aggregate::run(&config, args).await,
             Command::Export(args) => commands::export::run(&config, args).await,
+            Command::Query(args) => commands::query::run(&config, args).await,
             Command::Topics(args) => commands::topics::run(&config, args).await,
             Command::Tail(args) => commands::tail::run(&config, args).await,
             Command::Doctor(args) => commands::doctor::run(&config, args).await,

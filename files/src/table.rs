@@ -25,13 +25,40 @@ enum Body {
 }
 
 impl TableWriter {
-    /// A table of `columns`, to the file `out` or to standard output. CSV starts
-    /// with the names of the columns; in Parquet a time is a timestamp of milliseconds in UTC.
+    /// A table of `columns`, to the file `out` or to standard output; written as
+    /// asked, else as the ending of the file says, else as CSV. CSV starts with
+    /// the names of the columns; in Parquet a time is a timestamp of milliseconds in UTC.
     ///
     /// # Errors
-    /// When the file cannot be made or written.
-    pub fn create(format: Format, columns: &[Column], out: Option<&Path>) -> Result<TableWriter, FileError> {
-        let target = Target::create(out)?;
+    /// When the file cannot be made or written, or its ending names no format and none was asked for.
+    pub fn create(
+        asked: Option<Format>,
+        columns: &[Column],
+        out: Option<&Path>,
+    ) -> Result<TableWriter, FileError> {
+        let format = match (asked, out) {
+            (Some(format), _) => format,
+            (None, Some(file)) => Format::from_path(file)?,
+            (None, None) => Format::Csv,
+        };
+        TableWriter::begin(format, columns, Target::create(out)?)
+    }
+
+    /// A table of `columns` to a stream that is read while it is written, as a
+    /// download is; `name` says what it is, in errors.
+    ///
+    /// # Errors
+    /// When the stream cannot be written.
+    pub fn stream(
+        format: Format,
+        columns: &[Column],
+        name: &str,
+        stream: impl Write + Send + 'static,
+    ) -> Result<TableWriter, FileError> {
+        TableWriter::begin(format, columns, Target::stream(name, Box::new(stream)))
+    }
+
+    fn begin(format: Format, columns: &[Column], target: Target) -> Result<TableWriter, FileError> {
         let columns = columns.to_vec();
         let body = match format {
             Format::Csv => {

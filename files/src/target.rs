@@ -1,4 +1,4 @@
-//! Where a table is written to: a file that appears only when it is whole, or standard output.
+//! Where a table is written to: a file that appears only when it is whole, standard output, or a stream.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -16,6 +16,7 @@ pub(crate) struct Target {
 enum Output {
     File(File),
     Standard(io::Stdout),
+    Stream(Box<dyn Write + Send>),
 }
 
 /// A file under a temporary name, beside the one that it will be.
@@ -39,6 +40,12 @@ impl Target {
                 unfinished,
             })
             .map_err(|source| FileError::Write { target: name, source })
+    }
+
+    /// A stream that somebody reads as it is written; `name` says what it is.
+    pub(crate) fn stream(name: &str, stream: Box<dyn Write + Send>) -> Target {
+        let output = BufWriter::with_capacity(1 << 16, Output::Stream(stream));
+        Target { name: name.to_owned(), output, unfinished: None }
     }
 
     /// What it is, in words for an error.
@@ -95,6 +102,7 @@ impl Write for Output {
         match self {
             Output::File(file) => file.write(bytes),
             Output::Standard(output) => output.write(bytes),
+            Output::Stream(output) => output.write(bytes),
         }
     }
 
@@ -102,6 +110,7 @@ impl Write for Output {
         match self {
             Output::File(file) => file.flush(),
             Output::Standard(output) => output.flush(),
+            Output::Stream(output) => output.flush(),
         }
     }
 }

@@ -71,6 +71,8 @@ pub enum Command {
     Aggregate(AggregateArgs),
     /// Write a measurement out of the store
     Export(ExportArgs),
+    /// Answer a question in SQL over the stored measurements
+    Query(QueryArgs),
     /// List the topics of the log, as JSON lines
     Topics(DataArgs),
     /// Print the records of a topic, as JSON lines
@@ -161,6 +163,18 @@ pub struct ExportArgs {
     /// Add the column `session`: pre, regular, post or closed, by the exchange's calendar
     #[arg(long)]
     pub sessions: bool,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// One SELECT, SHOW TABLES or DESCRIBE table, as DataFusion takes them; `-` is standard input
+    pub sql: String,
 
     #[command(flatten)]
     pub output: OutputArgs,

@@ -18,20 +18,11 @@ pub async fn run(args: ComputeArgs) -> anyhow::Result<()> {
     };
     let sessions = args.sessions.then(|| Sessions::of(&job.columns)).flatten();
     let columns = job.columns.iter().cloned().chain(sessions.as_ref().map(|_| Sessions::column()));
-    let mut table = writer(&args.output, &columns.collect::<Vec<_>>())?;
+    let OutputArgs { format, out } = args.output;
+    let mut table = TableWriter::create(format, &columns.collect::<Vec<_>>(), out.as_deref())?;
     for mut row in computed {
         row.extend(sessions.as_ref().map(|sessions| sessions.label(&row)));
         table.write_row(&row)?;
     }
     Ok(table.finish()?)
-}
-
-/// Where rows go, and how they are written.
-pub fn writer(output: &OutputArgs, columns: &[wire::schema::Column]) -> anyhow::Result<TableWriter> {
-    let format = match (output.format, &output.out) {
-        (Some(format), _) => format,
-        (None, Some(file)) => files::Format::from_path(file)?,
-        (None, None) => files::Format::Csv,
-    };
-    Ok(TableWriter::create(format, columns, output.out.as_deref())?)
 }

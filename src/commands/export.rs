@@ -1,11 +1,12 @@
 //! `tickwire export`: a measurement out of the store, beside a running `up` too.
 
 use anyhow::{Context, bail};
+use files::TableWriter;
 use store::{Query, Store};
 
+use super::progress;
 use super::sessions::Sessions;
-use super::{compute, progress};
-use crate::cli::ExportArgs;
+use crate::cli::{ExportArgs, OutputArgs};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 
@@ -40,7 +41,8 @@ pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
     };
     let sessions = args.sessions.then(|| Sessions::of(&measurement.columns)).flatten();
     let columns = measurement.columns.iter().cloned().chain(sessions.as_ref().map(|_| Sessions::column()));
-    let mut table = compute::writer(&args.output, &columns.collect::<Vec<_>>())?;
+    let OutputArgs { format, out } = &args.output;
+    let mut table = TableWriter::create(*format, &columns.collect::<Vec<_>>(), out.as_deref())?;
     let bar = progress::bar("Exporting rows", None);
     loop {
         let page = store.read(&query).await?;

@@ -8,6 +8,7 @@ pub mod dead_letters;
 pub mod doctor;
 pub mod export;
 pub mod progress;
+pub mod query;
 pub mod recompute;
 pub mod rows;
 pub mod sessions;

@@ -92,6 +92,29 @@ impl Desk {
         ended.errors
     }
 
+    /// Runs `tickwire LINE` with `text` on its standard input.
+    pub fn run_with(&self, line: &str, text: &str) -> Ended {
+        let mut command = self.command(line);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        ended(child.wait_with_output().unwrap())
+    }
+
+    /// Runs `tickwire LINE` with `text` on its standard input, which must succeed; gives its output.
+    pub fn out_of(&self, line: &str, text: &str) -> String {
+        let ended = self.run_with(line, text);
+        assert_eq!(ended.code, Some(0), "tickwire {line} < {text}\n{}", ended.errors);
+        ended.out
+    }
+
+    /// Runs `tickwire LINE` with `text` on its standard input, which must fail; gives what it said.
+    pub fn refused_of(&self, line: &str, text: &str) -> String {
+        let ended = self.run_with(line, text);
+        assert!(matches!(ended.code, Some(1 | 2)), "tickwire {line} < {text}\n{}", ended.errors);
+        ended.errors
+    }
+
     /// Starts `tickwire LINE` beside the test.
     pub fn start(&self, line: &str) -> Running {
         let mut child = self

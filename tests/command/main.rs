@@ -12,6 +12,7 @@ mod harness;
 mod jobs_reference;
 mod live;
 mod page;
+mod query;
 mod recompute;
 mod replay;
 mod sessions;

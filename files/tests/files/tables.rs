@@ -40,7 +40,7 @@ fn rows() -> Vec<Vec<Value>> {
 
 fn written(folder: &Folder, name: &str) -> std::path::PathBuf {
     let path = folder.path(name);
-    let mut table = TableWriter::create(Format::from_path(&path).unwrap(), &columns(), Some(&path)).unwrap();
+    let mut table = TableWriter::create(None, &columns(), Some(&path)).unwrap();
     for row in rows() {
         table.write_row(&row).unwrap();
     }
@@ -89,8 +89,7 @@ fn a_table_that_is_not_finished_leaves_what_was_there_and_nothing_else() {
     let folder = Folder::new();
     for name in ["t.csv", "t.parquet"] {
         let path = folder.file(name, "before");
-        let mut table =
-            TableWriter::create(Format::from_path(&path).unwrap(), &columns(), Some(&path)).unwrap();
+        let mut table = TableWriter::create(None, &columns(), Some(&path)).unwrap();
         table.write_row(&rows()[0]).unwrap();
         drop(table);
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
@@ -102,8 +101,38 @@ fn a_table_that_is_not_finished_leaves_what_was_there_and_nothing_else() {
 fn a_place_that_cannot_be_written_is_named() {
     let folder = Folder::new();
     let path = folder.path("none/t.csv");
-    let error = TableWriter::create(Format::Csv, &columns(), Some(&path)).err().unwrap();
+    let error = TableWriter::create(Some(Format::Csv), &columns(), Some(&path)).err().unwrap();
     let said = error.to_string();
     assert!(said.contains("none/t.csv") && said.contains("cannot be written"), "{said}");
     assert!(matches!(error, FileError::Write { .. }) && !error.is_broken_pipe());
+}
+
+/// What a stream was given.
+#[derive(Clone, Default)]
+struct Given(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Given {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_is_given_the_bytes_of_the_file() {
+    let folder = Folder::new();
+    for name in ["t.csv", "t.jsonl", "t.parquet"] {
+        let file = written(&folder, name);
+        let given = Given::default();
+        let format = Format::from_path(&file).unwrap();
+        let mut table = TableWriter::stream(format, &columns(), "a stream", given.clone()).unwrap();
+        rows().iter().for_each(|row| table.write_row(row).unwrap());
+        table.finish().unwrap();
+        assert!(*given.0.lock().unwrap() == fs::read(&file).unwrap(), "{name}");
+        assert_eq!(format.extension(), name.split('.').nth(1).unwrap());
+    }
 }

@@ -1,0 +1,147 @@
+//! Why a query gives no answer, with the place in its text where one is known.
+
+use std::time::Duration;
+
+use datafusion::error::DataFusionError;
+use store::StoreError;
+
+/// Why a query gives no answer, or ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum ExploreError {
+    /// It does not parse, names what there is not, or fails on a value.
+    #[error("{}{message}{}", place.as_ref().map(Place::words).unwrap_or_default(), place.as_ref().map(Place::shown).unwrap_or_default())]
+    Sql {
+        /// What is wrong, in DataFusion's words.
+        message: String,
+        /// Where.
+        place: Option<Place>,
+    },
+    /// It is no query, or more than one.
+    #[error(
+        "{found} is not run here: only one SELECT, EXPLAIN, SHOW or DESCRIBE at a time, and nothing that changes anything"
+    )]
+    NotReadOnly {
+        /// What it is instead.
+        found: String,
+    },
+    /// It is longer than is taken.
+    #[error("the query has {words} words and signs, at most {most} are taken: shorten it, or ask in parts")]
+    TooLong {
+        /// Its length.
+        words: usize,
+        /// The longest taken.
+        most: usize,
+    },
+    /// It worked longer than it may.
+    #[error("the query was ended after {} s: ask for one symbol (WHERE symbol = …) or a shorter time, or use `tickwire query`, which may work longer", limit.as_secs())]
+    TooSlow {
+        /// How long it may work.
+        limit: Duration,
+    },
+    /// It held more than it may.
+    #[error("the query needs more than {} MB at once: ask for one symbol or a shorter time, or group by fewer values", limit >> 20)]
+    TooLarge {
+        /// How many bytes it may hold.
+        limit: usize,
+    },
+    /// Others are being answered.
+    #[error("{at_once} queries are being answered already: try again once one has ended")]
+    Busy {
+        /// How many may run.
+        at_once: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It brought its thread down, or there was none.
+    #[error("the query ended by a fault of the program: ask in another way, and report it with its text")]
+    Crashed,
+}
+
+/// A place in the text of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1 on.
+    pub line: usize,
+    /// The character in the line, from 1 on.
+    pub column: usize,
+    /// The line itself.
+    text: String,
+}
+
+impl Place {
+    fn of(sql: &str, line: u64, column: u64) -> Option<Place> {
+        let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
+        let text = sql.lines().nth(line.checked_sub(1)?)?.to_owned();
+        (column > 0 && column <= text.chars().count() + 1).then_some(Place { line, column, text })
+    }
+
+    fn words(&self) -> String {
+        format!("line {}, character {}: ", self.line, self.column)
+    }
+
+    /// The line with a mark under the place, cut to what fits on a screen.
+    fn shown(&self) -> String {
+        const AROUND: usize = 60;
+        let from = self.column.saturating_sub(AROUND);
+        let part: String = self.text.chars().skip(from).take(2 * AROUND).collect();
+        format!("\n  {part}\n  {}^", " ".repeat(self.column - 1 - from.min(self.column - 1)))
+    }
+}
+
+impl ExploreError {
+    /// DataFusion's error as ours.
+    pub(crate) fn of(error: DataFusionError, sql: &str, memory: usize) -> ExploreError {
+        let place = place_of(&error, sql);
+        match error {
+            DataFusionError::External(source) => match source.downcast::<StoreError>() {
+                Ok(store) => ExploreError::Store(*store),
+                Err(source) => ExploreError::Sql { message: source.to_string(), place },
+            },
+            DataFusionError::Context(_, source) => ExploreError::of(*source, sql, memory),
+            DataFusionError::Diagnostic(_, source) => match ExploreError::of(*source, sql, memory) {
+                ExploreError::Sql { message, .. } => ExploreError::Sql { message, place },
+                other => other,
+            },
+            DataFusionError::ResourcesExhausted(_) => ExploreError::TooLarge { limit: memory },
+            DataFusionError::Shared(source)
+                if matches!(source.find_root(), DataFusionError::ResourcesExhausted(_)) =>
+            {
+                ExploreError::TooLarge { limit: memory }
+            }
+            other => ExploreError::Sql { message: message_of(&other), place },
+        }
+    }
+}
+
+/// Where an error says that it stands: in its diagnostic, else in the parser's words.
+fn place_of(error: &DataFusionError, sql: &str) -> Option<Place> {
+    if let Some(span) = error.diagnostic().and_then(|diagnostic| diagnostic.span) {
+        return Place::of(sql, span.start.line, span.start.column);
+    }
+    let words = error.to_string();
+    if words.contains("found: EOF") {
+        let last = sql.lines().last()?;
+        return Place::of(sql, sql.lines().count() as u64, last.chars().count() as u64 + 1);
+    }
+    let (_, after) = words.rsplit_once(" at Line: ")?;
+    let (line, column) = after.split_once(", Column: ")?;
+    let column: String = column.chars().take_while(char::is_ascii_digit).collect();
+    Place::of(sql, line.parse().ok()?, column.parse().ok()?)
+}
+
+/// The message without what is said of the program's inside.
+fn message_of(error: &DataFusionError) -> String {
+    let words = match error {
+        DataFusionError::SQL(parser, _) => parser.to_string(),
+        other => other.strip_backtrace(),
+    };
+    let words = words.split("\nThis issue was likely caused").next().unwrap_or_default();
+    let words = words.rsplit_once(" at Line: ").map_or(words, |(message, _)| message);
+    let bare = KINDS.iter().find_map(|kind| words.strip_prefix(kind)).unwrap_or(words);
+    bare.trim_end_matches('.').to_owned()
+}
+
+/// What stands before a message and says nothing to whoever wrote the query.
+const KINDS: [&str; 5] =
+    ["sql parser error: ", "Error during planning: ", "Schema error: ", "Execution error: ", "Arrow error: "];

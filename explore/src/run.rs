@@ -1,0 +1,174 @@
+//! One query on a thread of its own: whatever it costs, the threads that serve
+//! others go on, and a deeply nested text finds the stack that it needs.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{
+    SendableRecordBatchStream, SessionState, SessionStateBuilder, SessionStateDefaults,
+};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+use store::{Measurement, SharedStore};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use wire::schema::{Column, Value};
+
+use crate::Limits;
+use crate::arrays;
+use crate::error::ExploreError;
+use crate::read_only;
+use crate::table::StoredTable;
+
+/// Parts of an answer that wait for their reader.
+const AHEAD: usize = 2;
+/// Rows that DataFusion works on at once; few, so that a query is soon ended.
+const BATCH: usize = 2_048;
+/// Enough for the longest text taken, nested as deep as it can be.
+const STACK: usize = 256 << 20;
+
+const CATALOGUE: &str = "tickwire";
+const SCHEMA: &str = "stored";
+
+/// Functions that make gigabytes out of a few letters; the memory that they take is not limited.
+const LEFT_OUT: [&str; 4] = ["repeat", "lpad", "rpad", "space"];
+
+/// What is asked, and of what.
+pub(crate) struct Asked {
+    pub(crate) sql: String,
+    pub(crate) measurements: Vec<Measurement>,
+    pub(crate) store: SharedStore,
+    /// Where the store is read: its connections live there.
+    pub(crate) reading: Handle,
+    pub(crate) limits: Limits,
+}
+
+/// A part of an answer, in this order.
+pub(crate) enum Part {
+    /// The columns; once, first.
+    Columns(Vec<Column>),
+    /// Some of the rows.
+    Rows(Vec<Vec<Value>>),
+    /// Nothing follows; `cut` where there would have been more rows.
+    End { cut: bool },
+}
+
+pub(crate) type Parts = mpsc::Receiver<Result<Part, ExploreError>>;
+
+/// Starts the thread; it ends when the parts are dropped, and only then gives back its place.
+pub(crate) fn start(asked: Asked, place: OwnedSemaphorePermit) -> Result<Parts, ExploreError> {
+    let (sender, parts) = mpsc::channel(AHEAD);
+    let work = move || {
+        let _place = place;
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
+        runtime.block_on(async {
+            let gone = sender.clone();
+            tokio::select! {
+                biased;
+                () = gone.closed() => {}
+                outcome = answer(&asked, &sender) => if let Err(error) = outcome {
+                    let _ = sender.send(Err(error)).await;
+                },
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("query".into()).stack_size(STACK).spawn(work);
+    match thread {
+        Ok(_) => Ok(parts),
+        Err(error) => {
+            tracing::error!(%error, "no thread for a query");
+            Err(ExploreError::Crashed)
+        }
+    }
+}
+
+async fn answer(asked: &Asked, parts: &mpsc::Sender<Result<Part, ExploreError>>) -> Result<(), ExploreError> {
+    let wrong = |error: DataFusionError| ExploreError::of(error, &asked.sql, asked.limits.memory);
+    let statement = read_only::statement(&asked.sql, asked.limits.memory)?;
+    let state = session(asked).map_err(wrong)?;
+    let plan = state.statement_to_plan(statement).await.map_err(wrong)?;
+    read_only::check_plan(&plan)?;
+    let mut stream = stream(&state, plan, asked.limits.rows).await.map_err(wrong)?;
+    let columns = arrays::columns(&stream.schema());
+    let mut left = asked.limits.rows.unwrap_or(usize::MAX);
+    // Where the reader has gone, there is nothing left to do.
+    let send = async |part| parts.send(Ok(part)).await.is_ok();
+    if !send(Part::Columns(columns.clone())).await {
+        return Ok(());
+    }
+    while let Some(batch) = stream.next().await {
+        let mut rows = arrays::rows(&batch.map_err(wrong)?, &columns).map_err(|error| wrong(error.into()))?;
+        let cut = rows.len() > left;
+        rows.truncate(left);
+        left -= rows.len();
+        if !send(Part::Rows(rows)).await {
+            return Ok(());
+        }
+        if cut {
+            send(Part::End { cut }).await;
+            return Ok(());
+        }
+    }
+    send(Part::End { cut: false }).await;
+    Ok(())
+}
+
+/// Runs a plan; of a query's rows, one more than are given, to know whether there are more.
+async fn stream(
+    state: &SessionState,
+    plan: LogicalPlan,
+    rows: Option<usize>,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let plan = match (plan, rows) {
+        (plan @ (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_)), _) => {
+            plan
+        }
+        (query, None) => query,
+        (query, Some(rows)) => LogicalPlanBuilder::from(query).limit(0, Some(rows + 1))?.build()?,
+    };
+    let physical = state.create_physical_plan(&plan).await?;
+    execute_stream(physical, state.task_ctx())
+}
+
+/// A session that knows the measurements as tables and nothing else: no files,
+/// no addresses, no functions that are tables, no disk.
+fn session(asked: &Asked) -> Result<SessionState, DataFusionError> {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(BATCH)
+        .with_information_schema(true)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOGUE, SCHEMA);
+    config.options_mut().sql_parser.collect_spans = true;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(asked.limits.memory)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()?;
+    let functions = SessionStateDefaults::default_scalar_functions()
+        .into_iter()
+        .filter(|function| !LEFT_OUT.contains(&function.name()))
+        .collect();
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(functions)
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .build();
+    let (catalogue, tables) = (MemoryCatalogProvider::new(), MemorySchemaProvider::new());
+    for measurement in &asked.measurements {
+        let table = StoredTable::new(measurement.clone(), Arc::clone(&asked.store), asked.reading.clone());
+        tables.register_table(measurement.name.clone(), Arc::new(table))?;
+    }
+    catalogue.register_schema(SCHEMA, Arc::new(tables))?;
+    state.catalog_list().register_catalog(CATALOGUE.to_owned(), Arc::new(catalogue));
+    // Says when the query began, for now().
+    Ok(SessionContext::new_with_state(state).state())
+}

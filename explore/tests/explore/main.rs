@@ -1,0 +1,8 @@
+//! Queries over a real store: what they give, and what they are refused.
+
+#![cfg(test)]
+
+mod answers;
+mod harness;
+mod limits;
+mod refusals;

@@ -1,0 +1,48 @@
+//! `tickwire query`: read-only SQL over the store, beside a running `up` too.
+
+mod screen;
+
+use std::io::{IsTerminal, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use explore::{Explorer, Limits};
+use files::TableWriter;
+
+use super::progress;
+use crate::cli::{OutputArgs, QueryArgs};
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+
+/// More than the page allows: whoever runs a command waits for nobody else.
+const LIMITS: Limits = Limits { time: Duration::from_secs(600), rows: None, memory: 1 << 30, at_once: 1 };
+
+/// Runs one statement and writes its rows: as a table where a person reads, else as a file.
+pub async fn run(config: &Config, args: QueryArgs) -> anyhow::Result<()> {
+    let sql = if args.sql == "-" { typed()? } else { args.sql };
+    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
+    let folder = DataFolder::find(root, args.data.data.as_deref())?;
+    let explorer = Explorer::new(Arc::new(folder.store_to_read()?), LIMITS);
+    let mut answer = explorer.query(&sql).await?;
+    let OutputArgs { format, out } = args.output;
+    if format.is_none() && out.is_none() && std::io::stdout().is_terminal() {
+        return screen::print(&mut answer).await;
+    }
+    let mut table = TableWriter::create(format, answer.columns(), out.as_deref())?;
+    let bar = progress::bar("Writing rows", None);
+    while let Some(rows) = answer.next().await? {
+        for row in &rows {
+            table.write_row(row)?;
+        }
+        bar.inc(rows.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(table.finish()?)
+}
+
+fn typed() -> anyhow::Result<String> {
+    let mut sql = String::new();
+    std::io::stdin().read_to_string(&mut sql).context("the query cannot be read from standard input")?;
+    Ok(sql)
+}

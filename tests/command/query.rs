@@ -1,0 +1,29 @@
+//! Questions in SQL over what a run has stored.
+
+use crate::harness::{Desk, sample_bars};
+
+#[test]
+fn a_query_gives_what_the_export_gives() {
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    let exported = desk.out("export volatility --format csv");
+    assert_eq!(desk.out_of("query -", "SELECT * FROM volatility ORDER BY symbol, window_end"), exported);
+    assert_eq!(desk.out_of("query - --format json", "SELECT 1 AS n, 'a' AS b"), "{\"n\":1,\"b\":\"a\"}\n");
+    desk.out_of("query - --out rows.parquet", "SELECT * FROM stock_prices");
+    assert!(std::fs::read(desk.path("rows.parquet")).unwrap().starts_with(b"PAR1"));
+}
+
+#[test]
+fn a_mistake_in_a_query_is_shown_at_its_place_and_leaves_no_file() {
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    let errors = desk.refused_of("query - --out x.csv", "SELECT symbol\nFROM volatility WHERE realised > 0");
+    assert!(
+        errors.contains("line 2, character 23")
+            && errors.contains("\n  FROM volatility WHERE realised > 0\n"),
+        "{errors}"
+    );
+    assert!(!desk.path("x.csv").exists());
+    assert!(desk.refused_of("query -", "DROP TABLE volatility").contains("DROP TABLE"));
+    assert!(desk.refused("query SELECT --data nowhere").contains("nowhere"));
+}
