@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use news_watcher::NewsSource;
+use outbound::Secret;
 use producer::PriceSource;
 use store::EmbeddedStore;
 use wire::log::EmbeddedLog;
 
 use crate::config::Sources;
+use crate::private_file;
 
 /// The format of the folder; a higher one is refused.
 const FORMAT: u32 = 1;
@@ -22,6 +24,8 @@ const FORMAT_FILE: &str = "format";
 const LAST_RUN: &str = "last-run";
 /// Holds the address of the owner's page and API while it runs.
 const OWNER: &str = "owner";
+/// Holds what commands show to the owner's API; nobody but its user may read it.
+const OWNER_TOKEN: &str = "owner-token";
 /// The run of live sources.
 pub const LIVE: &str = "live";
 
@@ -35,12 +39,14 @@ pub struct DataFolder {
 }
 
 /// Tells commands where the owner answers, as long as it is kept.
-pub struct OwnerFile(PathBuf);
+pub struct OwnerFiles([PathBuf; 2]);
 
-impl Drop for OwnerFile {
+impl Drop for OwnerFiles {
     fn drop(&mut self) {
         // One that stays behind is told from a running owner's by the lock.
-        let _ = fs::remove_file(&self.0);
+        for file in &self.0 {
+            let _ = fs::remove_file(file);
+        }
     }
 }
 
@@ -89,14 +95,34 @@ impl DataFolder {
         Ok(self.lock.is_some())
     }
 
-    /// Writes down for commands where this process, the owner, answers.
+    /// Writes down for commands where this process, the owner, answers, and
+    /// what they are to show there.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn tell_address(&self, address: SocketAddr) -> anyhow::Result<OwnerFile> {
-        let file = self.path.join(OWNER);
+    pub fn tell_address(&self, address: SocketAddr, token: &Secret) -> anyhow::Result<OwnerFiles> {
+        let (file, token_file) = (self.path.join(OWNER), self.path.join(OWNER_TOKEN));
+        // First, so that whoever finds the address finds it too.
+        private_file::write(&token_file, token.expose())?;
         write_whole(&file, &format!("http://{}", local(address)))?;
-        Ok(OwnerFile(file))
+        Ok(OwnerFiles([file, token_file]))
+    }
+
+    /// What the owner's API wants to see.
+    ///
+    /// # Errors
+    /// When the file is there and this user may not read it.
+    pub fn owner_token(&self) -> anyhow::Result<Secret> {
+        let file = self.path.join(OWNER_TOKEN);
+        match fs::read_to_string(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| {
+                format!(
+                    "{} cannot be read: run the command as the user that runs `tickwire up`",
+                    file.display()
+                )
+            }),
+            text => Ok(Secret::new(text.unwrap_or_default())),
+        }
     }
 
     /// Where the owner answers, if it has written it down.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use engine::Job;
+use outbound::Secret;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -33,6 +34,7 @@ pub enum Way {
 /// The API of a running `tickwire up`.
 pub struct Api {
     url: String,
+    token: Secret,
     client: reqwest::Client,
 }
 
@@ -50,7 +52,7 @@ impl Way {
                 return Ok(Way::Direct { log, folder });
             }
             if let Some(url) = folder.owner_address() {
-                return Ok(Way::Owner(Api { url, client: client()? }));
+                return Ok(Way::Owner(Api { url, token: folder.owner_token()?, client: client()? }));
             }
             if tokio::time::Instant::now() > until {
                 bail!(
@@ -190,12 +192,17 @@ impl Api {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
-        request.send().await.map_err(|error| error.without_url()).with_context(|| {
-            format!(
-                "the running tickwire does not answer at {}: is it stopping? Try again once it has ended",
-                self.url
-            )
-        })
+        request
+            .bearer_auth(self.token.expose())
+            .send()
+            .await
+            .map_err(|error| error.without_url())
+            .with_context(|| {
+                format!(
+                    "the running tickwire does not answer at {}: is it stopping? Try again once it has ended",
+                    self.url
+                )
+            })
     }
 }
 

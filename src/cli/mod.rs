@@ -2,6 +2,7 @@
 
 mod changes;
 mod study;
+mod web;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ pub use changes::{
     BackfillArgs, DeadLettersCommand, DoctorArgs, Place, RecomputeArgs, WatchCommand, WatchedArgs,
 };
 pub use study::{AggregateArgs, BacktestArgs};
+pub use web::{FolderArgs, TokenCommand, WebCommand};
 
 /// Watches stock prices and news as they happen, and shows per symbol how
 /// volatile the market is and how it reacts to the news.
@@ -86,6 +88,9 @@ pub enum Command {
     /// Show what did not validate, and put back what does by now
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Say who may reach the page: its password, and tokens for programs
+    #[command(subcommand)]
+    Web(WebCommand),
     /// Show or change what is watched: symbols and search terms
     #[command(subcommand)]
     Watch(WatchCommand),

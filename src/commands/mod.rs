@@ -16,3 +16,4 @@ pub mod tail;
 pub mod topics;
 pub mod up;
 pub mod watch;
+pub mod web;

@@ -10,6 +10,7 @@ use wire::time::{DAY, Millis};
 use super::Raw;
 use super::live::{Guardian, Polygon};
 use super::secret::Environment;
+use super::web::Web;
 
 const LISTEN: &str = "127.0.0.1:8080";
 const SEED: u64 = 1;
@@ -21,6 +22,8 @@ const BARS_DAYS: u32 = 90;
 pub struct Config {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
+    /// Who may reach the page.
+    pub web: Web,
     pub prices: Option<String>,
     pub news: Option<String>,
     pub speed: Speed,
@@ -39,7 +42,7 @@ impl Raw {
     /// # Errors
     /// Names the key, its value and what it takes.
     pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Config> {
-        let listen = self.web.listen.as_deref().unwrap_or(LISTEN);
+        let listen = self.web.listen.clone().unwrap_or_else(|| LISTEN.to_owned());
         let data_dir = match self.data_dir {
             Some(folder) => folder,
             None => dirs::data_dir()
@@ -52,6 +55,7 @@ impl Raw {
             listen: listen.parse().with_context(|| {
                 format!("web.listen is `{listen}`: it takes an address with a port, as {LISTEN}")
             })?,
+            web: self.web.check(environment)?,
             prices: self.prices,
             news: self.news,
             speed: match self.speed {
@@ -73,7 +77,10 @@ mod tests {
 
     #[test]
     fn a_value_that_makes_no_sense_is_named_with_its_key() {
-        let raw = Raw { web: super::super::raw::Web { listen: Some("8080".into()) }, ..Raw::default() };
+        let raw = Raw {
+            web: super::super::raw::Web { listen: Some("8080".into()), ..Default::default() },
+            ..Raw::default()
+        };
         let error = format!("{:#}", raw.check(&|_| None).unwrap_err());
         assert!(error.contains("web.listen is `8080`"), "{error}");
     }

@@ -5,6 +5,7 @@ mod live;
 mod raw;
 mod secret;
 mod sources;
+mod web;
 
 use std::path::Path;
 
@@ -42,8 +43,15 @@ fn typed(settings: &Figment) -> anyhow::Result<Raw> {
 }
 
 /// Variables that are read elsewhere: secrets, which must not show in an error, and the file's name.
-const NOT_HERE: [&str; 5] =
-    ["config", "polygon__api_key", "polygon__api_key_file", "guardian__api_key", "guardian__api_key_file"];
+const NOT_HERE: [&str; 7] = [
+    "config",
+    "polygon__api_key",
+    "polygon__api_key_file",
+    "guardian__api_key",
+    "guardian__api_key_file",
+    "web__password_hash",
+    "web__password_hash_file",
+];
 
 /// The error without the lines of the file that it quotes, which may hold a key.
 fn without_source(error: &str) -> String {

@@ -70,6 +70,14 @@ pub struct Retention {
 pub struct Web {
     /// The address that the live page is served at.
     pub listen: Option<String>,
+    /// The address that browsers know, where a proxy stands in front.
+    pub public_url: Option<String>,
+    /// The hash of the password that the page asks for.
+    pub password_hash: Option<TypedSecret>,
+    /// A file that holds the hash.
+    pub password_hash_file: Option<PathBuf>,
+    /// Proxies that are believed where a request comes from.
+    pub trusted_proxies: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

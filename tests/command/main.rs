@@ -19,3 +19,4 @@ mod sessions;
 mod stopping;
 mod volatility_reference;
 mod watchlist;
+mod web;

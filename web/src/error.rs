@@ -1,6 +1,7 @@
 //! What can go wrong, for the caller of [`crate::serve`] and for whoever asked:
 //! the whole of it goes to the log of the program, a way on goes to the asker.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
@@ -19,6 +20,14 @@ pub enum WebError {
     /// The index of headlines could not be made.
     #[error(transparent)]
     Headlines(headlines::HeadlinesError),
+    /// Other machines reach the page, and nothing asks who they are.
+    #[error(
+        "{address} is reached by other machines, and there is no password: set one with `tickwire web set-password`, or listen at 127.0.0.1 (--listen, web.listen)"
+    )]
+    Unguarded {
+        /// The address.
+        address: SocketAddr,
+    },
     /// Connections could no longer be taken.
     #[error(
         "the page can take no more connections: {0}. Check the limit of open files, or name another address with --listen"
@@ -90,6 +99,11 @@ impl Failure {
             }
         }
     }
+}
+
+/// An answer that says why not, as JSON.
+pub(crate) fn refused(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": { "message": message } }))).into_response()
 }
 
 impl IntoResponse for Failure {

@@ -1,6 +1,7 @@
 //! The pages and their API: bars, volatility and news of every symbol, read
 //! from the store and followed through the log.
 
+mod access;
 mod api;
 mod assets;
 mod cursor;
@@ -28,23 +29,29 @@ mod watchlist;
 mod windows;
 
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use store::SharedStore;
 use tokio::net::TcpListener;
+use tower_http::timeout::TimeoutLayer;
 use wire::again::{self, Again};
 use wire::log::SharedLog;
 use wire::stop::{Stop, Wish};
 
+pub use access::{
+    Access, ApiTokens, BadPassword, BadTokens, KnownToken, Pace, PasswordHash, SignIn, command_token,
+};
 pub use error::WebError;
 
+use access::{Rates, Sessions, Tokens};
 use assets::Assets;
 use headlines::Headlines;
 use hub::Hub;
@@ -55,6 +62,9 @@ use windows::Windows;
 
 /// How long open requests get to end after the wish to stop.
 const GRACE: Duration = Duration::from_millis(800);
+
+/// The longest body taken, in bytes, where a route does not say otherwise: a form.
+const LONGEST_FORM: usize = 16 << 10;
 
 /// What every request works with.
 struct Site {
@@ -68,6 +78,10 @@ struct Site {
     studies: Studies,
     hosts: Hosts,
     again: Again,
+    access: Access,
+    sessions: Sessions,
+    rates: Rates,
+    tokens: Tokens,
     stop: Stop,
 }
 
@@ -75,14 +89,16 @@ struct Site {
 /// wished, then ends within a second, open event streams included.
 ///
 /// # Errors
-/// When the listener has no address or fails for good.
+/// When the listener has no address, other machines reach it and `access` asks
+/// for no password, or it fails for good.
 pub async fn serve(
     listener: TcpListener,
     log: SharedLog,
     store: SharedStore,
+    access: Access,
     stop: Stop,
 ) -> Result<(), WebError> {
-    serve_asking(listener, log, store, again::channel().0, stop).await
+    serve_asking(listener, log, store, access, again::channel().0, stop).await
 }
 
 /// [`serve`] in the process of a sink, which `again` asks to compute results again.
@@ -93,10 +109,12 @@ pub async fn serve_asking(
     listener: TcpListener,
     log: SharedLog,
     store: SharedStore,
+    access: Access,
     again: Again,
     stop: Stop,
 ) -> Result<(), WebError> {
     let address = listener.local_addr().map_err(WebError::Listener)?;
+    access.check(address)?;
     let assets = Arc::new(Assets::new());
     let compressing = tokio::task::spawn_blocking({
         let assets = Arc::clone(&assets);
@@ -104,20 +122,22 @@ pub async fn serve_asking(
     });
     let hub = Hub::new(Arc::clone(&log));
     let reading = tokio::spawn(Arc::clone(&hub).run());
-    let (windows, hosts) = (Windows::default(), Hosts::of(address.ip()));
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
-    let (previews, studies) = (Previews::default(), Studies::default());
     let site = Arc::new(Site {
         log,
         store,
         hub,
         assets,
-        windows,
+        windows: Windows::default(),
         headlines,
-        previews,
-        studies,
-        hosts,
+        previews: Previews::default(),
+        studies: Studies::default(),
+        hosts: Hosts::of(address.ip(), access.public_url.as_ref()),
         again,
+        sessions: Sessions::new(access.sign_in),
+        rates: Rates::new(access.pace),
+        tokens: Tokens::of(&access),
+        access,
         stop: stop.clone(),
     });
     tracing::info!(address = %address, "the page is served");
@@ -136,8 +156,9 @@ pub async fn serve_asking(
         stop.at_least(Wish::Drain).await;
         tokio::time::sleep(GRACE).await;
     };
+    let router = router(site).into_make_service_with_connect_info::<SocketAddr>();
     let outcome = tokio::select! {
-        outcome = axum::serve(listener, router(site)).with_graceful_shutdown(ended).into_future() => outcome,
+        outcome = axum::serve(listener, router).with_graceful_shutdown(ended).into_future() => outcome,
         () = overdue => Ok(()),
     };
     reading.abort();
@@ -148,6 +169,7 @@ pub async fn serve_asking(
 fn router(site: Arc<Site>) -> Router {
     Router::new()
         .merge(pages::routes())
+        .merge(access::routes())
         .route("/api/v1/symbols", get(api::symbols))
         .route("/api/v1/series", get(api::series))
         .route("/api/v1/gaps", get(api::gaps))
@@ -164,8 +186,13 @@ fn router(site: Arc<Site>) -> Router {
         .route("/readyz", get(ready))
         .fallback(pages::message::not_found)
         .method_not_allowed_fallback(pages::message::method_not_allowed)
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, site.access.pace.patience))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::limit))
         .layer(middleware::from_fn(security::check_origin))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::check_host))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), access::log_refusals))
         .layer(middleware::from_fn(security::add_headers))
         .with_state(site)
 }

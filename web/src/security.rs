@@ -9,6 +9,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use url::Url;
 
 use crate::Site;
 
@@ -19,7 +20,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // Not none at all: browsers would then hide the origin of our own forms from us.
+    (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
@@ -39,11 +41,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
 pub(crate) async fn check_host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match host_of(&request) {
         Some(host) if site.hosts.holds(&host) => next.run(request).await,
-        host => {
-            tracing::warn!(
-                host = host.as_deref().unwrap_or(""),
-                "refused a request under a foreign host name"
-            );
+        _ => {
             let text = format!("This page answers under {} only. Open it there.\n", site.hosts);
             (StatusCode::MISDIRECTED_REQUEST, text).into_response()
         }
@@ -53,13 +51,12 @@ pub(crate) async fn check_host(State(site): State<Arc<Site>>, request: Request, 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses to change anything for another web site: a browser that is made to
-/// send such a request says so, by Fetch Metadata or at least by an Origin. A
-/// program says neither.
+/// send such a request says so, by Fetch Metadata or at least by an Origin that
+/// is not the host asked. A program says neither.
 pub(crate) async fn check_origin(request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_ours(request.headers()) {
         return next.run(request).await;
     }
-    tracing::warn!(method = %request.method(), path = request.uri().path(), "refused a change for another site");
     let text = "This is changed from its own page or by a command, not from another site.\n";
     (StatusCode::FORBIDDEN, text).into_response()
 }
@@ -67,8 +64,15 @@ pub(crate) async fn check_origin(request: Request, next: Next) -> Response {
 fn is_ours(headers: &HeaderMap) -> bool {
     match headers.get(FETCH_SITE) {
         Some(site) => site == "same-origin" || site == "none",
-        None => !headers.contains_key(header::ORIGIN),
+        None => headers.get(header::ORIGIN).is_none_or(|origin| is_origin(origin, headers.get(header::HOST))),
     }
+}
+
+/// Whether `origin` is the host that was asked; the name itself has been checked.
+fn is_origin(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    let host = host.and_then(|host| host.to_str().ok());
+    origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
 }
 
 /// Who changes something, for its history.
@@ -97,18 +101,23 @@ fn host_of(request: &Request) -> Option<String> {
 /// The names that the page answers to.
 pub(crate) struct Hosts {
     listen: IpAddr,
+    /// The name that browsers know, where a proxy stands in front.
+    public: Option<String>,
 }
 
 impl Hosts {
-    pub(crate) fn of(listen: IpAddr) -> Hosts {
-        Hosts { listen }
+    pub(crate) fn of(listen: IpAddr, public: Option<&Url>) -> Hosts {
+        Hosts { listen, public: public.and_then(Url::host_str).map(str::to_owned) }
     }
 
-    /// Loopback names and the listen address. Listening on every address, any
+    /// Loopback names, the public one and the listen address. Listening on every address, any
     /// address written as a number will do: it takes a name to be rebound.
     fn holds(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-        if host.eq_ignore_ascii_case("localhost") {
+        let public = self.public.as_deref().map(|name| name.trim_start_matches('[').trim_end_matches(']'));
+        if host.eq_ignore_ascii_case("localhost")
+            || public.is_some_and(|name| host.eq_ignore_ascii_case(name))
+        {
             return true;
         }
         match host.parse::<IpAddr>() {
@@ -120,6 +129,9 @@ impl Hosts {
 
 impl std::fmt::Display for Hosts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(public) = &self.public {
+            write!(f, "{public}, ")?;
+        }
         f.write_str("localhost, 127.0.0.1, [::1]")?;
         match self.listen {
             listen if listen.is_loopback() => Ok(()),
@@ -141,7 +153,7 @@ mod tests {
 
     #[test]
     fn loopback_names_and_the_listen_address_are_ours_with_any_port() {
-        let hosts = Hosts::of("192.0.2.7".parse().unwrap());
+        let hosts = Hosts::of("192.0.2.7".parse().unwrap(), None);
         for ours in
             ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "192.0.2.7:8080", "localhost."]
         {
@@ -151,7 +163,7 @@ mod tests {
 
     #[test]
     fn foreign_and_malformed_names_are_not() {
-        let hosts = Hosts::of("127.0.0.1".parse().unwrap());
+        let hosts = Hosts::of("127.0.0.1".parse().unwrap(), None);
         for foreign in [
             "rebind.example:8080",
             "localhost.example",
@@ -166,9 +178,35 @@ mod tests {
 
     #[test]
     fn listening_everywhere_any_number_is_ours_and_no_name() {
-        let hosts = Hosts::of("0.0.0.0".parse().unwrap());
+        let hosts = Hosts::of("0.0.0.0".parse().unwrap(), None);
         assert!(hosts.holds("10.1.2.3") && hosts.holds("fe80::1"));
         assert!(!hosts.holds("rebind.example"));
+    }
+
+    #[test]
+    fn the_public_name_is_ours_and_no_part_of_it() {
+        let public = Url::parse("https://ticks.example/").unwrap();
+        let hosts = Hosts::of("0.0.0.0".parse().unwrap(), Some(&public));
+        assert!(hosts.holds("ticks.example") && hosts.holds("Ticks.Example"));
+        assert!(
+            !hosts.holds("example") && !hosts.holds("a.ticks.example") && !hosts.holds("ticks.example.org")
+        );
+    }
+
+    #[test]
+    fn an_origin_stands_in_where_there_is_no_fetch_metadata() {
+        let headers = |origin: &'static str| {
+            HeaderMap::from_iter([
+                (header::HOST, HeaderValue::from_static("localhost:8080")),
+                (header::ORIGIN, HeaderValue::from_static(origin)),
+            ])
+        };
+        assert!(is_ours(&headers("http://localhost:8080")) && is_ours(&HeaderMap::new()));
+        for foreign in
+            ["null", "http://localhost", "http://rebind.example", "http://localhost:8080.example", ""]
+        {
+            assert!(!is_ours(&headers(foreign)), "{foreign}");
+        }
     }
 
     #[test]

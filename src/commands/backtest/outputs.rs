@@ -32,7 +32,7 @@ pub fn write(report: &Report<'_>, args: &BacktestArgs) -> anyhow::Result<()> {
 }
 
 fn table(file: &Path, table: &Table) -> anyhow::Result<()> {
-    let mut writer = TableWriter::create(Format::Csv, &table.columns, Some(file))?;
+    let mut writer = TableWriter::create(Some(Format::Csv), &table.columns, Some(file))?;
     for row in &table.rows {
         writer.write_row(row)?;
     }

@@ -12,11 +12,13 @@ use anyhow::Context;
 use engine::Job;
 use store::{EmbeddedStore, SharedStore};
 use tokio::net::TcpListener;
+use web::Access;
 use wire::log::{EmbeddedLog, SharedLog};
 use wire::stop::Wish;
 use wire::time::{self, Millis};
 
 use crate::cli::UpArgs;
+use crate::commands::web::access;
 use crate::config::{Config, Sources};
 use crate::data_folder::DataFolder;
 use interrupt::Interrupt;
@@ -38,16 +40,19 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
         // Fails here, with its reason, before anything is written.
         files::bars(file)?;
     }
+    let token = web::command_token()?;
+    let access = Access { command_token: Some(token.clone()), ..access(&config)? };
+    access.check(config.listen)?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("{} cannot be listened at: is it in use? Choose another with --listen", config.listen)
     })?;
     let folder = DataFolder::own(&config.data_dir, &sources)?;
     let (log, store) = (folder.log()?, folder.store()?);
-    let _told = folder.tell_address(listener.local_addr()?)?;
+    let _told = folder.tell_address(listener.local_addr()?, &token)?;
     announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
     let keeping = tokio::spawn(forget_old(log.clone(), store.clone(), config.clone(), is_replay(&sources)));
     let live = sources.are_live();
-    let mut pipeline = Pipeline::start(log, store, sources, listener)?;
+    let mut pipeline = Pipeline::start(log, store, sources, listener, access)?;
     let outcome = pipeline.watch(&interrupt, live, exit_when_done).await;
     keeping.abort();
     outcome
@@ -84,13 +89,14 @@ impl Pipeline {
         store: Arc<EmbeddedStore>,
         sources: Sources,
         listener: TcpListener,
+        access: Access,
     ) -> anyhow::Result<Pipeline> {
         let (log, store): (SharedLog, SharedStore) = (log, store);
         let jobs = Job::all()?;
         let (prices, news) = (sources.prices, sources.news);
         let (again, asked) = wire::again::channel();
         let web = Service::start("web", |stop| {
-            web::serve_asking(listener, log.clone(), store.clone(), again, stop)
+            web::serve_asking(listener, log.clone(), store.clone(), access, again, stop)
         });
         let sink = Service::start("sink", |stop| {
             sink::run_answering(asked, log.clone(), store.clone(), jobs.clone(), stop)

@@ -19,6 +19,8 @@ pub(crate) struct Frame {
     pub(crate) assets: String,
     /// What the services say.
     pub(crate) report: Report,
+    /// Whether one signs in here, and so may sign out.
+    pub(crate) signs_in: bool,
     at: &'static str,
 }
 
@@ -26,12 +28,13 @@ impl Frame {
     /// The frame of the page at an address of the navigation, or of none.
     pub(crate) async fn around(site: &Site, at: &'static str) -> Result<Frame, LogError> {
         let report = Board::read(site.log.as_ref()).await?.report();
-        Ok(Frame { assets: site.assets.folder(), report, at })
+        Ok(Frame { assets: site.assets.folder(), report, signs_in: site.access.password.is_some(), at })
     }
 
     /// The frame where the log cannot be asked: nothing is known of the services.
     pub(crate) fn without_notices(site: &Site) -> Frame {
-        Frame { assets: site.assets.folder(), report: Board::default().report(), at: "" }
+        let (assets, report) = (site.assets.folder(), Board::default().report());
+        Frame { assets, report, signs_in: site.access.password.is_some(), at: "" }
     }
 
     /// Address and name of every page, and whether it is this one.

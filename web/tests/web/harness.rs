@@ -9,7 +9,7 @@ use store::{Batch, EmbeddedStore, Measurement, Point, SharedStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use web::WebError;
+use web::{Access, WebError};
 use wire::log::{Append, EmbeddedLog, Log, Position, SharedLog};
 use wire::schema::{self, Column, ColumnType, Value};
 use wire::status::ServiceStatus;
@@ -36,6 +36,10 @@ pub struct Site {
 
 impl Site {
     pub async fn start() -> Site {
+        Site::with(Access::default()).await
+    }
+
+    pub async fn with(access: Access) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
         let store: SharedStore = Arc::new(EmbeddedStore::open(&folder.path().join("store.db")).unwrap());
@@ -43,7 +47,7 @@ impl Site {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stopper, stop) = stop::channel();
         let shared: SharedLog = log.clone();
-        let serving = tokio::spawn(web::serve(listener, shared, Arc::clone(&store), stop));
+        let serving = tokio::spawn(web::serve(listener, shared, Arc::clone(&store), access, stop));
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .tls_backend_preconfigured((*outbound::tls()).clone())

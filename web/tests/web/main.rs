@@ -1,9 +1,13 @@
 //! The page and its API over a real socket, on a log and a store of their own.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod assets;
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod ending;
 #[cfg(test)]

@@ -32,7 +32,7 @@ async fn every_answer_carries_the_strict_headers() {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(header("referrer-policy"), "same-origin", "{path}");
     }
 }
 

@@ -1,0 +1,83 @@
+//! The settings of the page that say who may reach it, checked.
+
+use std::net::IpAddr;
+
+use ::web::PasswordHash;
+use anyhow::{Context, bail};
+use url::Url;
+
+use super::raw;
+use super::secret::{Environment, Place};
+
+/// Who may reach the page.
+#[derive(Clone, Debug, Default)]
+pub struct Web {
+    /// The address that browsers know.
+    pub public_url: Option<Url>,
+    /// The hash of the password, where the settings hold one.
+    pub password: Option<PasswordHash>,
+    /// Proxies that are believed where a request comes from.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+/// Where the hash of the password may stand; it has no common name.
+fn password_hash(raw: &raw::Web) -> Place<'_> {
+    Place {
+        key: "web.password_hash",
+        common: "TICKWIRE_WEB__PASSWORD_HASH",
+        typed: raw.password_hash.as_ref().map(|typed| &typed.0),
+        file: raw.password_hash_file.as_deref(),
+    }
+}
+
+impl raw::Web {
+    /// Checks every value but the address to listen at.
+    pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Web> {
+        let password = password_hash(&self).find(environment)?;
+        let password = password.map(|hash| PasswordHash::parse(hash.expose())).transpose();
+        let proxy = |typed: &String| {
+            typed.parse().with_context(|| {
+                format!("web.trusted_proxies holds `{typed}`: it takes addresses without a port, as 10.0.0.1")
+            })
+        };
+        Ok(Web {
+            password: password.context("web.password_hash")?,
+            public_url: self.public_url.as_deref().map(public_url).transpose()?,
+            trusted_proxies: self.trusted_proxies.iter().map(proxy).collect::<anyhow::Result<_>>()?,
+        })
+    }
+}
+
+fn public_url(typed: &str) -> anyhow::Result<Url> {
+    let wanted = "it takes the address that browsers know, without a path, as https://ticks.example";
+    let url = Url::parse(typed).with_context(|| format!("web.public_url is `{typed}`: {wanted}"))?;
+    let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !matches!(url.scheme(), "https" | "http") || !url.has_host() || url.path() != "/" || !bare {
+        bail!("web.public_url is not understood: {wanted}");
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(raw: raw::Web) -> String {
+        format!("{:#}", raw.check(&|_| None).unwrap_err())
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named_with_its_key_and_no_secret() {
+        for typed in
+            ["ticks.example", "ftp://ticks.example", "https://ticks.example/a", "https://u:p@ticks.example"]
+        {
+            let raw = raw::Web { public_url: Some(typed.into()), ..Default::default() };
+            assert!(refused(raw).contains("web.public_url"), "{typed}");
+        }
+        let raw = raw::Web { trusted_proxies: vec!["10.0.0.1:80".into()], ..Default::default() };
+        assert!(refused(raw).contains("web.trusted_proxies holds `10.0.0.1:80`"));
+        let hash = Some(raw::TypedSecret(outbound::Secret::new("hunter2-hunter2")));
+        let error = refused(raw::Web { password_hash: hash, ..Default::default() });
+        assert!(error.contains("web.password_hash") && !error.contains("hunter2"), "{error}");
+    }
+}
