@@ -2,8 +2,10 @@
 //! result, read back by measurement, tags and time.
 
 mod check;
+mod define;
 mod embedded;
 mod error;
+mod influx;
 mod point;
 mod raw;
 

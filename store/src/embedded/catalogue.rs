@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use wire::schema::{Column, ColumnType};
+use wire::schema::Column;
 
 use super::file::Fault;
 use super::table;
+use crate::define::{kind_of, word_of};
 use crate::{Measurement, StoreError};
 
 /// Every measurement, by name.
@@ -48,7 +49,7 @@ fn look_up(connection: &Connection, name: &str) -> rusqlite::Result<Option<Measu
         if let Some(place) = tag {
             tags.insert(place, column.clone());
         }
-        columns.push(Column::new(column, kind_of(&kind)?));
+        columns.push(Column::new(column, kind_of(&kind).ok_or_else(|| unknown_kind(&kind))?));
     }
     let tags = tags.into_values().collect();
     Ok(Some(Measurement { name: name.to_owned(), columns, tags, time, version }))
@@ -63,15 +64,10 @@ pub(super) fn define(connection: &Connection, asked: &Measurement) -> Result<(),
     if stored == *asked {
         return Ok(());
     }
-    check_identity(&stored, asked)?;
-    for column in &asked.columns {
-        match stored.columns.iter().find(|known| known.name == column.name) {
-            None => connection.execute_batch(&table::add_column(&asked.name, column))?,
-            Some(known) => check_type(asked, known, column)?,
-        }
+    let merged = stored.merged_with(asked)?;
+    for column in asked.columns.iter().filter(|column| stored.index_of(&column.name).is_none()) {
+        connection.execute_batch(&table::add_column(&asked.name, column))?;
     }
-    let mut merged = asked.clone();
-    merged.columns.extend(stored.columns.into_iter().filter(|known| asked.index_of(&known.name).is_none()));
     keep(connection, &merged)
 }
 
@@ -97,42 +93,6 @@ fn keep(connection: &Connection, measurement: &Measurement) -> Result<(), Fault>
     Ok(())
 }
 
-/// That `asked` identifies its points as the stored measurement does.
-pub(super) fn check_identity(stored: &Measurement, asked: &Measurement) -> Result<(), StoreError> {
-    if (&stored.tags, &stored.time) == (&asked.tags, &asked.time) {
-        return Ok(());
-    }
-    let words = |shape: &Measurement| format!("tags [{}] and time `{}`", shape.tags.join(", "), shape.time);
-    let (stored, asked_for) = (words(stored), words(asked));
-    Err(StoreError::Identity { measurement: asked.name.clone(), stored, asked: asked_for })
-}
-
-/// That a column is asked for as it is stored.
-pub(super) fn check_type(asked: &Measurement, stored: &Column, column: &Column) -> Result<(), StoreError> {
-    if stored.kind == column.kind {
-        return Ok(());
-    }
-    Err(StoreError::ColumnType {
-        measurement: asked.name.clone(),
-        column: column.name.clone(),
-        stored: stored.kind,
-        asked: column.kind,
-    })
-}
-
-const KINDS: [(ColumnType, &str); 5] = [
-    (ColumnType::Float, "float"),
-    (ColumnType::Int, "int"),
-    (ColumnType::Time, "time"),
-    (ColumnType::Text, "text"),
-    (ColumnType::Bool, "bool"),
-];
-
-fn word_of(kind: ColumnType) -> &'static str {
-    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, word)| word)
-}
-
-fn kind_of(word: &str) -> rusqlite::Result<ColumnType> {
-    let known = KINDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind);
-    known.ok_or_else(|| rusqlite::Error::InvalidColumnName(format!("column of unknown type {word}")))
+fn unknown_kind(word: &str) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnName(format!("column of unknown type {word}"))
 }

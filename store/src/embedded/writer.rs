@@ -157,25 +157,10 @@ fn insert_of<'a>(
     let known = inserts.get(&given.name).is_some_and(|(known, _)| known == given);
     if !known {
         let stored = catalogue::find(connection, &given.name)?;
-        check_given(&stored, given)?;
+        stored.check_given(given)?;
         inserts.insert(given.name.clone(), (given.clone(), table::upsert(&stored, given)));
     }
     Ok(&inserts[&given.name].1)
-}
-
-/// Points may come with fewer columns than are stored, as from an older definition.
-fn check_given(stored: &Measurement, given: &Measurement) -> Result<(), StoreError> {
-    catalogue::check_identity(stored, given)?;
-    for column in &given.columns {
-        match stored.columns.iter().find(|known| known.name == column.name) {
-            Some(known) => catalogue::check_type(given, known, column)?,
-            None => {
-                let (measurement, column) = (given.name.clone(), column.name.clone());
-                return Err(StoreError::UnknownColumn { measurement, column });
-            }
-        }
-    }
-    Ok(())
 }
 
 fn insert(

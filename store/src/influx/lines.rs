@@ -1,0 +1,237 @@
+//! Points as line protocol, a line a point, in buffers that are used again: no
+//! point costs an allocation once the buffers have grown.
+
+use std::sync::Arc;
+
+use wire::schema::Value;
+
+use crate::{Measurement, Point};
+
+/// The longest text that a field holds.
+const LONGEST_TEXT: usize = 65_535;
+
+/// The earliest and the latest time of a point, in nanoseconds.
+const TIMES: std::ops::RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
+
+/// The field of a point whose other fields are all null: a line needs one. No
+/// column has a name that begins so.
+pub(super) const EMPTY: &str = "_empty";
+
+/// What is the same in every line of a measurement.
+#[derive(Debug)]
+pub(super) struct Layout {
+    measurement: Arc<Measurement>,
+    /// The measurement's name.
+    name: String,
+    /// `,key=` and where the value stands, ordered by key.
+    tags: Vec<(String, usize)>,
+    /// `key=` and where the value stands.
+    fields: Vec<(String, usize)>,
+}
+
+impl Layout {
+    pub(super) fn new(measurement: Arc<Measurement>) -> Layout {
+        let is_tag = |name: &String| measurement.tags.contains(name);
+        let columns = || measurement.columns.iter().enumerate().map(|(at, column)| (&column.name, at));
+        let mut tags: Vec<_> = columns().filter(|(name, _)| is_tag(name)).collect();
+        tags.sort();
+        let tags = tags.into_iter().map(|(name, at)| (format!(",{}=", key(name)), at)).collect();
+        let fields = columns().filter(|(name, _)| !is_tag(name) && **name != measurement.time);
+        let fields = fields.map(|(name, at)| (format!("{}=", key(name)), at)).collect();
+        let mut name = String::new();
+        escaped(&mut name, &measurement.name, &[b',', b' ']);
+        Layout { name, tags, fields, measurement }
+    }
+
+    pub(super) fn measurement(&self) -> &Arc<Measurement> {
+        &self.measurement
+    }
+
+    /// The part of a line that is the same for all points of the same tags.
+    pub(super) fn write_series(&self, values: &[Value], text: &mut String) -> Result<(), Unwritable> {
+        text.push_str(&self.name);
+        for (key, at) in &self.tags {
+            // An empty tag is none: a line cannot hold it.
+            let Some(value) = values.get(*at).and_then(Value::as_str).filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            if !can_be_tag(value) {
+                return Err(Unwritable::Tag { tag: key[1..key.len() - 1].to_owned() });
+            }
+            text.push_str(key);
+            escaped(text, value, &[b',', b'=', b' ']);
+        }
+        Ok(())
+    }
+
+    fn write_fields(&self, values: &[Value], text: &mut String) -> Result<(), Unwritable> {
+        let mut separator = ' ';
+        for (key, at) in &self.fields {
+            let value = match values.get(*at) {
+                None | Some(Value::Null) => continue,
+                Some(Value::Float(value)) if !value.is_finite() => continue,
+                Some(value) => value,
+            };
+            text.push(separator);
+            text.push_str(key);
+            write_value(value, text).map_err(|()| Unwritable::Text { field: key[..key.len() - 1].to_owned() })?;
+            separator = ',';
+        }
+        if separator == ' ' {
+            text.push(' ');
+            text.push_str(EMPTY);
+            text.push_str("=true");
+        }
+        Ok(())
+    }
+}
+
+fn write_value(value: &Value, text: &mut String) -> Result<(), ()> {
+    match value {
+        Value::Null => {}
+        // Minus zero is zero; digits are the fewest that read back as the same double.
+        Value::Float(value) => text.push_str(zmij::Buffer::new().format_finite(value + 0.0)),
+        Value::Int(value) => {
+            text.push_str(itoa::Buffer::new().format(*value));
+            text.push('i');
+        }
+        Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+        Value::Text(value) if value.len() > LONGEST_TEXT => return Err(()),
+        Value::Text(value) => {
+            text.push('"');
+            escaped(text, value, &[b'"', b'\\']);
+            text.push('"');
+        }
+    }
+    Ok(())
+}
+
+/// Whether every server reads a tag as it is written. There is no escape for a
+/// line break, and none that all agree on for a backslash before what is escaped.
+fn can_be_tag(value: &str) -> bool {
+    let ambiguous = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'\\' | b',' | b'=' | b' ');
+    !value.ends_with('\\') && !value.contains(['\n', '\r']) && !value.as_bytes().windows(2).any(ambiguous)
+}
+
+/// A tag's or a field's key.
+fn key(name: &str) -> String {
+    let mut key = String::new();
+    escaped(&mut key, name, &[b',', b'=', b' ']);
+    key
+}
+
+/// `value` with a backslash before each of `special`, which are ASCII.
+fn escaped(text: &mut String, value: &str, special: &[u8]) {
+    let mut from = 0;
+    for (at, byte) in value.bytes().enumerate() {
+        if special.contains(&byte) {
+            text.push_str(&value[from..at]);
+            text.push('\\');
+            from = at;
+        }
+    }
+    text.push_str(&value[from..]);
+}
+
+/// Why a point cannot be written as a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unwritable {
+    #[error("tag `{tag}` holds a line break, or a backslash at its end or before a comma, an equals sign, a blank or another backslash, which no tag can")]
+    Tag { tag: String },
+    #[error("field `{field}` is longer than {LONGEST_TEXT} bytes, the longest text that a field can hold")]
+    Text { field: String },
+    #[error("the time {time} ns is beyond what a point can have")]
+    Time { time: i64 },
+}
+
+/// Where one line stands in the text.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: usize,
+    /// Where measurement and tags end.
+    series_end: usize,
+    /// Past the line break.
+    end: usize,
+    time: i64,
+}
+
+/// Lines, gathered to be sent.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    text: String,
+    lines: Vec<Line>,
+}
+
+impl Lines {
+    /// Adds a point, unless it cannot be written.
+    pub(super) fn push(&mut self, layout: &Layout, point: &Point) -> Result<(), Unwritable> {
+        let start = self.text.len();
+        let pushed = self.try_push(layout, point, start);
+        if pushed.is_err() {
+            self.text.truncate(start);
+        }
+        pushed
+    }
+
+    fn try_push(&mut self, layout: &Layout, point: &Point, start: usize) -> Result<(), Unwritable> {
+        let time = layout.measurement.time_ns(point).unwrap_or(i64::MIN);
+        if !TIMES.contains(&time) {
+            return Err(Unwritable::Time { time });
+        }
+        layout.write_series(&point.values, &mut self.text)?;
+        let series_end = self.text.len();
+        layout.write_fields(&point.values, &mut self.text)?;
+        self.text.push(' ');
+        self.text.push_str(itoa::Buffer::new().format(time));
+        self.text.push('\n');
+        self.lines.push(Line { start, series_end, end: self.text.len(), time });
+        Ok(())
+    }
+
+    /// Takes the last line out again.
+    pub(super) fn pop(&mut self) {
+        if let Some(line) = self.lines.pop() {
+            self.text.truncate(line.start);
+        }
+    }
+
+    /// Forgets the lines and keeps the room.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The measurement and tags of a line.
+    pub(super) fn series(&self, line: usize) -> &str {
+        let Line { start, series_end, .. } = self.lines[line];
+        &self.text[start..series_end]
+    }
+
+    /// The time of a line, in nanoseconds.
+    pub(super) fn time(&self, line: usize) -> i64 {
+        self.lines[line].time
+    }
+
+    /// How long a line is, in bytes.
+    pub(super) fn size(&self, line: usize) -> usize {
+        self.lines[line].end - self.lines[line].start
+    }
+
+    /// Some lines as the body of a request.
+    pub(super) fn body(&self, lines: &[usize]) -> String {
+        let mut body = String::with_capacity(lines.iter().map(|line| self.size(*line)).sum());
+        for line in lines {
+            body.push_str(&self.text[self.lines[*line].start..self.lines[*line].end]);
+        }
+        body
+    }
+
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}

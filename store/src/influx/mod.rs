@@ -1,0 +1,5 @@
+//! The store on InfluxDB 2.
+
+mod lines;
+#[cfg(test)]
+mod tests;

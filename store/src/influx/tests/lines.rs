@@ -1,0 +1,172 @@
+//! Lines, held against another's parser of the format.
+
+use std::sync::Arc;
+
+use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
+use proptest::prelude::*;
+use wire::schema::{Column, ColumnType, Value};
+
+use crate::influx::lines::{Layout, Lines, Unwritable};
+use crate::{Measurement, Point};
+
+/// A measurement with a column of every type and names as given.
+fn shape(name: &str, tags: [&str; 2], fields: [&str; 4]) -> Arc<Measurement> {
+    use ColumnType::{Bool, Float, Int, Text, Time};
+    let kinds = [Text, Text, Time, Float, Int, Text, Bool];
+    let names = [tags[0], tags[1], "at", fields[0], fields[1], fields[2], fields[3]];
+    Arc::new(Measurement {
+        name: name.into(),
+        columns: names.into_iter().zip(kinds).map(|(name, kind)| Column::new(name, kind)).collect(),
+        tags: tags.map(str::to_owned).into(),
+        time: "at".into(),
+        version: None,
+    })
+}
+
+fn plain() -> Arc<Measurement> {
+    shape("readings", ["symbol", "term"], ["float", "int", "text", "bool"])
+}
+
+fn point(symbol: &str, term: &str, at: i64, fields: [Value; 4]) -> Point {
+    let mut values = vec![Value::Text(symbol.into()), Value::Text(term.into()), Value::Int(at)];
+    values.extend(fields);
+    Point { nanos: 0, values }
+}
+
+fn line_of(measurement: Arc<Measurement>, point: &Point) -> Result<String, Unwritable> {
+    let mut lines = Lines::default();
+    lines.push(&Layout::new(measurement), point)?;
+    Ok(lines.text().to_owned())
+}
+
+fn parsed(line: &str) -> ParsedLine<'_> {
+    let mut lines = parse_lines(line);
+    let first = lines.next().unwrap().unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert!(lines.next().is_none(), "more than one line: {line}");
+    first
+}
+
+#[test]
+fn a_line_is_as_the_format_says() {
+    let fields = [Value::Float(0.1), Value::Int(-7), Value::Text("say \"C:\\\"".into()), Value::Bool(true)];
+    let mut point = point("BRK B", "a=b, c", 1_500, fields);
+    point.nanos = 42;
+    assert_eq!(
+        line_of(plain(), &point).unwrap(),
+        "readings,symbol=BRK\\ B,term=a\\=b\\,\\ c float=0.1,int=-7i,text=\"say \\\"C:\\\\\\\"\",bool=true 1500000042\n"
+    );
+}
+
+#[test]
+fn nulls_empty_tags_and_numbers_that_are_none_are_left_out() {
+    let nothing = || [Value::Null, Value::Null, Value::Null, Value::Null];
+    assert_eq!(line_of(plain(), &point("A", "", 1, nothing())).unwrap(), "readings,symbol=A _empty=true 1000000\n");
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let fields = [Value::Float(number), Value::Int(1), Value::Null, Value::Null];
+        assert_eq!(line_of(plain(), &point("", "", 0, fields)).unwrap(), "readings int=1i 0\n");
+    }
+}
+
+#[test]
+fn what_no_line_can_hold_is_refused_and_leaves_the_lines_before_it() {
+    let layout = Layout::new(plain());
+    let fields = || [Value::Null, Value::Int(1), Value::Null, Value::Null];
+    let mut lines = Lines::default();
+    lines.push(&layout, &point("A", "", 1, fields())).unwrap();
+    let before = lines.text().to_owned();
+    for (bad, said) in [
+        (point("A", "ends with \\", 1, fields()), "tag `term`"),
+        (point("A", "a\\,b", 1, fields()), "tag `term`"),
+        (point("two\nlines", "", 1, fields()), "tag `symbol`"),
+        (point("A", "", i64::MAX, fields()), "beyond"),
+        (point("A", "", 1, [Value::Null, Value::Null, Value::Text("x".repeat(65_536)), Value::Null]), "`text`"),
+    ] {
+        let error = lines.push(&layout, &bad).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    assert_eq!((lines.text(), lines.len()), (before.as_str(), 1));
+}
+
+#[test]
+fn lines_can_be_taken_apart_again() {
+    let layout = Layout::new(plain());
+    let mut lines = Lines::default();
+    for at in 0..4 {
+        lines.push(&layout, &point("A", "x", at, [Value::Null, Value::Int(at), Value::Null, Value::Null])).unwrap();
+    }
+    lines.pop();
+    assert_eq!((lines.len(), lines.series(1), lines.time(1)), (3, "readings,symbol=A,term=x", 1_000_000));
+    assert_eq!(lines.body(&[2, 0]), "readings,symbol=A,term=x int=2i 2000000\nreadings,symbol=A,term=x int=0i 0\n");
+    lines.clear();
+    assert_eq!((lines.len(), lines.text()), (0, ""));
+}
+
+#[test]
+fn no_point_costs_an_allocation_once_the_buffers_have_grown() {
+    let layout = Layout::new(plain());
+    let fields = |n: i64| {
+        let text = Value::Text(format!("line {n}, \"quoted\" and long enough to matter"));
+        [Value::Float(n as f64 / 7.0), Value::Int(n), text, Value::Bool(n % 2 == 0)]
+    };
+    let points: Vec<_> = (0..1_000).map(|n| point("BRK B", "a=b, c", n, fields(n))).collect();
+    let mut lines = Lines::default();
+    let mut encode = || {
+        lines.clear();
+        points.iter().for_each(|point| lines.push(&layout, point).unwrap());
+        lines.len()
+    };
+    encode();
+    let counted = allocation_counter::measure(|| assert_eq!(encode(), points.len()));
+    assert_eq!(counted.count_total, 0);
+}
+
+/// Names and tags without what no line can hold.
+fn word() -> impl Strategy<Value = String> {
+    "([a-zA-Z0-9_,= \"'#é€/.~-]|\\\\[a-z'é]){1,12}"
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,20}", "[\\\\\"\n\r\t,= é€]{0,12}", any::<String>()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_is_written_reads_back_the_same(
+        names in prop::collection::btree_set(word(), 6),
+        name in word(),
+        tags in (prop_oneof![Just(String::new()), word()], word()),
+        float in any::<f64>(),
+        int in any::<i64>(),
+        text in texts(),
+        flag in any::<bool>(),
+        at in -9_000_000_000_000_i64..9_000_000_000_000,
+        nanos in 0..1_000_000_i64,
+    ) {
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        prop_assume!(!names.contains(&"at") && !name.starts_with('#'));
+        let measurement = shape(&name, [names[0], names[1]], [names[2], names[3], names[4], names[5]]);
+        let fields = [Value::Float(float), Value::Int(int), Value::Text(text.clone()), Value::Bool(flag)];
+        let point = Point { nanos, ..point(&tags.0, &tags.1, at, fields) };
+        let line = line_of(measurement, &point).unwrap();
+        let read = parsed(&line);
+        prop_assert_eq!(read.series.measurement.as_str(), name.as_str());
+        let tag = |key: &str| read.tag_value(key).map(|value| value.as_str().to_owned());
+        prop_assert_eq!(tag(names[0]), Some(tags.0.clone()).filter(|tag| !tag.is_empty()));
+        prop_assert_eq!(tag(names[1]), Some(tags.1.clone()));
+        let field = |key: &str| read.field_value(key).cloned();
+        match field(names[2]) {
+            Some(FieldValue::F64(read)) => prop_assert_eq!(read.to_bits(), (float + 0.0).to_bits()),
+            None => prop_assert!(!float.is_finite()),
+            other => prop_assert!(false, "{:?}", other),
+        }
+        prop_assert_eq!(field(names[3]), Some(FieldValue::I64(int)));
+        match field(names[4]) {
+            Some(FieldValue::String(read)) => prop_assert_eq!(read.as_str(), text.as_str()),
+            other => prop_assert!(false, "{:?}", other),
+        }
+        prop_assert_eq!(field(names[5]), Some(FieldValue::Boolean(flag)));
+        prop_assert_eq!(read.timestamp, Some(at * 1_000_000 + nanos));
+    }
+}

@@ -1,0 +1,3 @@
+//! The store on InfluxDB: what it sends, against scripted answers and a real server.
+
+mod lines;
