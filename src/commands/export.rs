@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use files::TableWriter;
-use store::{Query, Store};
+use store::Query;
 
 use super::progress;
 use super::sessions::Sessions;
@@ -17,7 +17,7 @@ const PAGE: usize = 10_000;
 pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
     let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
     let folder = DataFolder::find(root, args.data.data.as_deref())?;
-    let store = folder.store_to_read()?;
+    let store = config.store_to_read(&folder)?;
     let measurements = store.measurements().await?;
     let Some(measurement) = measurements.iter().find(|known| known.name == args.measurement) else {
         let known: Vec<_> = measurements.iter().map(|known| known.name.as_str()).collect();

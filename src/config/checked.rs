@@ -10,6 +10,7 @@ use wire::time::{DAY, Millis};
 use super::Raw;
 use super::live::{Guardian, Polygon};
 use super::secret::Environment;
+use super::stores::{self, Influxdb, StoreKind};
 use super::web::Web;
 
 const LISTEN: &str = "127.0.0.1:8080";
@@ -34,6 +35,9 @@ pub struct Config {
     pub keep_bars: Millis,
     pub polygon: Polygon,
     pub guardian: Guardian,
+    /// Where points are kept.
+    pub store: StoreKind,
+    pub influxdb: Influxdb,
 }
 
 impl Raw {
@@ -67,6 +71,8 @@ impl Raw {
             keep_bars: days(self.retention.bars, BARS_DAYS),
             polygon: self.polygon.check(environment)?,
             guardian: self.guardian.check(environment)?,
+            store: stores::kind(self.store.as_deref())?,
+            influxdb: self.influxdb.check(environment)?,
         })
     }
 }

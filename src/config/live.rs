@@ -107,7 +107,12 @@ impl raw::Guardian {
 }
 
 /// An address without credentials: those have their own keys.
-fn address(key: &str, typed: Option<&str>, default: &str, schemes: &[&str]) -> anyhow::Result<Url> {
+pub(super) fn address(
+    key: &str,
+    typed: Option<&str>,
+    default: &str,
+    schemes: &[&str],
+) -> anyhow::Result<Url> {
     let url = Url::parse(typed.unwrap_or(default))
         .with_context(|| format!("{key} is no address: it takes one as {default}"))?;
     let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();

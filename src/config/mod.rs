@@ -5,6 +5,7 @@ mod live;
 mod raw;
 mod secret;
 mod sources;
+mod stores;
 mod web;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use figment::providers::{Env, Format, Toml};
 pub use checked::Config;
 pub use raw::Raw;
 pub use sources::Sources;
+pub use stores::StoreKind;
 
 /// The settings file that is read from the working directory when it is there.
 const FILE: &str = "tickwire.toml";
@@ -51,6 +53,8 @@ const NOT_HERE: [&str; 7] = [
     "guardian__api_key_file",
     "web__password_hash",
     "web__password_hash_file",
+    "influxdb__token",
+    "influxdb__token_file",
 ];
 
 /// The error without the lines of the file that it quotes, which may hold a key.
@@ -87,7 +91,7 @@ mod tests {
     #[test]
     fn every_key_is_documented_with_its_variable() {
         let documented = include_str!("../../docs/configuration.md");
-        let sections = ["simulation", "retention", "web", "polygon", "guardian"];
+        let sections = ["simulation", "retention", "web", "polygon", "guardian", "influxdb"];
         let mut keys: Vec<_> =
             known_keys("").into_iter().filter(|key| !sections.contains(&key.as_str())).collect();
         for section in sections {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Raw {
     /// Where the embedded log and store are kept.
     pub data_dir: Option<PathBuf>,
+    /// Where points are kept.
+    pub store: Option<String>,
     /// Where prices come from.
     pub prices: Option<String>,
     /// Where news comes from.
@@ -28,6 +30,8 @@ pub struct Raw {
     pub polygon: Polygon,
     /// Live news.
     pub guardian: Guardian,
+    /// The store on InfluxDB.
+    pub influxdb: Influxdb,
 }
 
 /// A word or a number, as text.
@@ -118,6 +122,23 @@ pub struct Guardian {
     pub max_wait: Option<Text>,
     /// Sections for entries of the watchlist that name none.
     pub sections: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Influxdb {
+    /// Where the server is.
+    pub url: Option<String>,
+    /// The organization.
+    pub org: Option<String>,
+    /// The bucket of live data.
+    pub bucket: Option<String>,
+    /// The token.
+    pub token: Option<TypedSecret>,
+    /// A file that holds the token.
+    pub token_file: Option<PathBuf>,
+    /// Days that points stay in the bucket.
+    pub retention: Option<u32>,
 }
 
 /// A secret in the settings file; an error about it does not repeat it.

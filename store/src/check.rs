@@ -12,7 +12,7 @@ use crate::point::{Measurement, Point};
 pub enum BadShape {
     /// A name that is none.
     #[error(
-        "`{0}` cannot name a measurement or a column: take a small letter, then small letters, digits and _, at most 64 in all and not starting with sqlite_"
+        "`{0}` cannot name a measurement or a column: take a small letter, then small letters, digits and _, at most 64 in all, not starting with sqlite_ and not `time`, which InfluxDB keeps for itself"
     )]
     Name(String),
     /// Two columns of one name.
@@ -209,7 +209,7 @@ impl Measurement {
 fn check_name(name: &str) -> Result<(), BadShape> {
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
     let goes_on = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if starts && goes_on && name.len() <= 64 && !name.starts_with("sqlite_") {
+    if starts && goes_on && name.len() <= 64 && !name.starts_with("sqlite_") && name != "time" {
         Ok(())
     } else {
         Err(BadShape::Name(name.chars().take(80).collect()))
@@ -256,6 +256,7 @@ mod tests {
             (with(|shape| shape.name = "a\"b".into()), "cannot name"),
             (with(|shape| shape.name = "sqlite_master".into()), "sqlite_"),
             (with(|shape| shape.columns[2].name = "_time_ns".into()), "`_time_ns` cannot name"),
+            (with(|shape| shape.columns[2].name = "time".into()), "`time` cannot name"),
             (with(|shape| shape.columns[2].name = "at".into()), "two columns `at`"),
             (with(|shape| shape.tags = vec!["value".into()]), "tag `value` must be a column of type Text"),
             (with(|shape| shape.tags.push("place".into())), "tag `place`"),

@@ -42,7 +42,8 @@ impl Measurement {
         if (&self.tags, &self.time) == (&asked.tags, &asked.time) {
             return Ok(());
         }
-        let words = |shape: &Measurement| format!("tags [{}] and time `{}`", shape.tags.join(", "), shape.time);
+        let words =
+            |shape: &Measurement| format!("tags [{}] and time `{}`", shape.tags.join(", "), shape.time);
         let (stored, asked_for) = (words(self), words(asked));
         Err(StoreError::Identity { measurement: asked.name.clone(), stored, asked: asked_for })
     }

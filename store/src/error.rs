@@ -1,5 +1,7 @@
 //! What can go wrong with the store.
 
+use std::time::Duration;
+
 use wire::schema::ColumnType;
 
 use crate::check::{BadPoint, BadShape};
@@ -99,9 +101,80 @@ pub enum StoreError {
     /// A point that cannot be stored.
     #[error(transparent)]
     Point(#[from] BadPoint),
+    /// The server is not to be had, or has too much to do.
+    #[error("{store} is not available: {reason}. Check that it runs and is reached under this address")]
+    Unavailable {
+        /// Which store.
+        store: String,
+        /// What happened.
+        reason: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The server refuses us.
+    #[error("{store} refuses: {reason}. {}", remedy(*status))]
+    Refused {
+        /// Which store.
+        store: String,
+        /// The status of its answer; 0 where it was not even asked.
+        status: u16,
+        /// Its words.
+        reason: String,
+    },
+    /// Points that the server will never take. The others have been written, notes have not.
+    #[error("the store refused {} point(s): {}", .0.len(), .0.first().map_or("", |first| &first.reason))]
+    Rejected(Vec<RejectedPoint>),
     /// The store has been closed.
     #[error("the store has been closed")]
     Closed,
+}
+
+/// A point that the server will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedPoint {
+    /// Its place among [`crate::Batch::points`].
+    pub group: usize,
+    /// Its place among the points of that measurement.
+    pub point: usize,
+    /// Why.
+    pub reason: String,
+    /// It is older than the store keeps points at all.
+    pub past_retention: bool,
+}
+
+/// Whether it helps to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It passes by itself; the store may have said when.
+    Wait(Option<Duration>),
+    /// Somebody has to do something first.
+    Hold,
+    /// It stays as it is.
+    None,
+}
+
+impl StoreError {
+    /// Whether trying again may succeed.
+    pub fn patience(&self) -> Patience {
+        match self {
+            StoreError::Unavailable { retry_after, .. } => Patience::Wait(*retry_after),
+            StoreError::Refused { .. } => Patience::Hold,
+            _ => Patience::None,
+        }
+    }
+}
+
+fn remedy(status: u16) -> &'static str {
+    match status {
+        401 => "Check the token: influxdb.token or influxdb.token_file",
+        403 => {
+            "The token does not have the rights: make one with `tickwire init`, for this organization and bucket"
+        }
+        404 => {
+            "Check influxdb.org and influxdb.bucket; `tickwire init` makes the bucket, and nothing that is read from the log is lost meanwhile"
+        }
+        _ => "Check influxdb.url, influxdb.org, influxdb.bucket and influxdb.token",
+    }
 }
 
 fn the_known(what: &str, names: &[String]) -> String {

@@ -2,11 +2,14 @@
 //! result, read back by measurement, tags and time.
 
 mod check;
+#[cfg(test)]
+mod conformance;
 mod define;
 mod embedded;
 mod error;
 mod influx;
 mod point;
+mod query;
 mod raw;
 
 use std::sync::Arc;
@@ -17,7 +20,8 @@ use wire::time::Millis;
 
 pub use check::{BadPoint, BadShape};
 pub use embedded::EmbeddedStore;
-pub use error::StoreError;
+pub use error::{Patience, RejectedPoint, StoreError};
+pub use influx::{InfluxAddress, InfluxStore};
 pub use point::{Measurement, Point};
 pub use raw::NoSuchRecord;
 
@@ -35,13 +39,17 @@ pub trait Store: Send + Sync + 'static {
     /// Every measurement there is, by name.
     async fn measurements(&self) -> Result<Vec<Measurement>, StoreError>;
 
-    /// Writes points and changes notes, all or nothing; returns once durable.
+    /// Writes points and changes notes; returns once durable. When it fails no note
+    /// has changed, so that whoever writes the same again leaves everything in
+    /// order; a store that can also leaves every point as it was.
     /// A point that is there already is replaced as a whole, unless it carries a
     /// later version; between equal versions the later write wins.
     ///
     /// # Errors
     /// When a measurement was never defined, or a point does not fit it
-    /// ([`Measurement::check`]); nothing of the batch is then written.
+    /// ([`Measurement::check`]); nothing of the batch is then written. Where only
+    /// the server knows what it takes, [`StoreError::Rejected`] names the points that
+    /// it refused; all others have been written.
     async fn write(&self, batch: Batch) -> Result<(), StoreError>;
 
     /// The rows that a query asks for, at most [`Query::limit`].

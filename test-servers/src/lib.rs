@@ -1,6 +1,7 @@
 //! Local servers that play the price and news APIs over real sockets, with the
-//! faults seen in the wild; for tests.
+//! faults seen in the wild, and a real InfluxDB; for tests.
 
 pub mod arroyo;
 pub mod guardian;
+pub mod influxd;
 pub mod massive;

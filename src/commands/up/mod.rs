@@ -19,7 +19,7 @@ use wire::time::{self, Millis};
 
 use crate::cli::UpArgs;
 use crate::commands::web::access;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, StoreKind};
 use crate::data_folder::DataFolder;
 use interrupt::Interrupt;
 use service::Service;
@@ -47,15 +47,30 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
         format!("{} cannot be listened at: is it in use? Choose another with --listen", config.listen)
     })?;
     let folder = DataFolder::own(&config.data_dir, &sources)?;
-    let (log, store) = (folder.log()?, folder.store()?);
+    let log = folder.log()?;
+    let (store, embedded) = store_of(&config, &folder)?;
     let _told = folder.tell_address(listener.local_addr()?, &token)?;
     announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
-    let keeping = tokio::spawn(forget_old(log.clone(), store.clone(), config.clone(), is_replay(&sources)));
+    let keeping = tokio::spawn(forget_old(log.clone(), embedded, config.clone(), is_replay(&sources)));
     let live = sources.are_live();
     let mut pipeline = Pipeline::start(log, store, sources, listener, access)?;
     let outcome = pipeline.watch(&interrupt, live, exit_when_done).await;
     keeping.abort();
     outcome
+}
+
+/// The store of a run; where it is in the data folder also as what can forget.
+fn store_of(
+    config: &Config,
+    folder: &DataFolder,
+) -> anyhow::Result<(SharedStore, Option<Arc<EmbeddedStore>>)> {
+    match config.store {
+        StoreKind::Influxdb => Ok((config.influx_store(&folder.run)?, None)),
+        StoreKind::Embedded => {
+            let store = folder.store()?;
+            Ok((store.clone(), Some(store)))
+        }
+    }
 }
 
 fn with_flags(config: Config, args: UpArgs) -> Config {
@@ -86,12 +101,12 @@ struct Pipeline {
 impl Pipeline {
     fn start(
         log: Arc<EmbeddedLog>,
-        store: Arc<EmbeddedStore>,
+        store: SharedStore,
         sources: Sources,
         listener: TcpListener,
         access: Access,
     ) -> anyhow::Result<Pipeline> {
-        let (log, store): (SharedLog, SharedStore) = (log, store);
+        let log: SharedLog = log;
         let jobs = Job::all()?;
         let (prices, news) = (sources.prices, sources.news);
         let (again, asked) = wire::again::channel();
@@ -173,12 +188,15 @@ async fn any_ended(followers: &mut [Service], web: &mut Service) -> anyhow::Resu
 
 /// Once an hour, what is older than the settings keep is deleted. A replay's
 /// bars stay: the file is finite, and its results are computed from them.
-async fn forget_old(log: Arc<EmbeddedLog>, store: Arc<EmbeddedStore>, config: Config, replay: bool) {
+async fn forget_old(log: Arc<EmbeddedLog>, store: Option<Arc<EmbeddedStore>>, config: Config, replay: bool) {
     loop {
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         let trimmed = async {
             let records = log.trim(time::now() - config.keep_log).await?;
-            let bars = if replay { 0 } else { forget_bars(&store, config.keep_bars).await? };
+            let bars = match &store {
+                Some(store) if !replay => forget_bars(store, config.keep_bars).await?,
+                _ => 0,
+            };
             anyhow::Ok((records, bars))
         };
         match trimmed.await {

@@ -7,13 +7,13 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter}
 use super::catalogue;
 use super::file::Fault;
 use super::table::{self, TIME, quoted};
-use crate::point::NANOS;
-use crate::{Measurement, Query, Rows, StoreError};
+use crate::query::Bounds;
+use crate::{Measurement, Query, Rows};
 
 /// The rows that a query asks for.
 pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault> {
     let measurement = catalogue::find(connection, &query.measurement)?;
-    let wanted = wanted_tags(&measurement, &query.tags)?;
+    let wanted = query.wanted_tags(&measurement)?;
     let mut scan = Scan::new(connection, &measurement, leading(&wanted), query.newest_first)?;
     let mut found = Found::new(&measurement, query.limit);
     let mut tags = match &query.after {
@@ -38,12 +38,11 @@ pub(super) fn latest(connection: &Connection, name: &str) -> Result<Rows, Fault>
     let measurement = catalogue::find(connection, name)?;
     let mut scan = Scan::new(connection, &measurement, 0, true)?;
     let all = vec![None; measurement.tags.len()];
-    let whole = Bounds { low: i64::MIN, high: i64::MAX };
     let mut latest = Found::new(&measurement, None);
     let mut tags = scan.first_tags(&all)?;
     while let Some(these) = tags {
         let mut one = Found::new(&measurement, Some(1));
-        scan.range(&these, &whole, &mut one)?;
+        scan.range(&these, &Bounds::ALL, &mut one)?;
         latest.keep_newest(one.rows);
         tags = scan.next_tags(&all, &these)?;
     }
@@ -66,43 +65,6 @@ pub(super) fn trim(
         tags = scan.next_tags(&all, &these)?;
     }
     Ok(deleted)
-}
-
-/// For every tag of the measurement, in order, the value asked for.
-fn wanted_tags(
-    measurement: &Measurement,
-    asked: &[(String, String)],
-) -> Result<Vec<Option<String>>, StoreError> {
-    let mut wanted = vec![None; measurement.tags.len()];
-    for (tag, value) in asked {
-        let Some(place) = measurement.tags.iter().position(|known| known == tag) else {
-            let (measurement, known) = (measurement.name.clone(), measurement.tags.clone());
-            return Err(StoreError::UnknownTag { measurement, tag: tag.clone(), known });
-        };
-        wanted[place] = Some(value.clone());
-    }
-    Ok(wanted)
-}
-
-/// The times wanted, in nanoseconds, both ends included.
-struct Bounds {
-    low: i64,
-    high: i64,
-}
-
-impl Bounds {
-    fn new(query: &Query, tags: &[String]) -> Bounds {
-        let mut low = query.from.map_or(i64::MIN, |from| from.saturating_mul(NANOS));
-        let mut high = query.to.map_or(i64::MAX, |to| to.saturating_mul(NANOS).saturating_sub(1));
-        if let Some((_, time)) = query.after.as_ref().filter(|(last, _)| last == tags) {
-            if query.newest_first {
-                high = high.min(time.saturating_sub(1));
-            } else {
-                low = low.max(time.saturating_add(1));
-            }
-        }
-        Bounds { low, high }
-    }
 }
 
 /// The rows found so far.

@@ -17,6 +17,10 @@ const TIMES: std::ops::RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 /// column has a name that begins so.
 pub(super) const EMPTY: &str = "_empty";
 
+/// The value of an empty tag: a line cannot hold an empty one, and points without
+/// a tag cannot be deleted apart from those that have it.
+pub(super) const NO_TAG: &str = " ";
+
 /// What is the same in every line of a measurement.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -51,15 +55,12 @@ impl Layout {
     pub(super) fn write_series(&self, values: &[Value], text: &mut String) -> Result<(), Unwritable> {
         text.push_str(&self.name);
         for (key, at) in &self.tags {
-            // An empty tag is none: a line cannot hold it.
-            let Some(value) = values.get(*at).and_then(Value::as_str).filter(|value| !value.is_empty()) else {
-                continue;
-            };
+            let value = values.get(*at).and_then(Value::as_str).unwrap_or_default();
             if !can_be_tag(value) {
                 return Err(Unwritable::Tag { tag: key[1..key.len() - 1].to_owned() });
             }
             text.push_str(key);
-            escaped(text, value, &[b',', b'=', b' ']);
+            escaped(text, if value.is_empty() { NO_TAG } else { value }, &[b',', b'=', b' ']);
         }
         Ok(())
     }
@@ -74,7 +75,8 @@ impl Layout {
             };
             text.push(separator);
             text.push_str(key);
-            write_value(value, text).map_err(|()| Unwritable::Text { field: key[..key.len() - 1].to_owned() })?;
+            write_value(value, text)
+                .map_err(|()| Unwritable::Text { field: key[..key.len() - 1].to_owned() })?;
             separator = ',';
         }
         if separator == ' ' {
@@ -110,7 +112,10 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), ()> {
 /// line break, and none that all agree on for a backslash before what is escaped.
 fn can_be_tag(value: &str) -> bool {
     let ambiguous = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'\\' | b',' | b'=' | b' ');
-    !value.ends_with('\\') && !value.contains(['\n', '\r']) && !value.as_bytes().windows(2).any(ambiguous)
+    value != NO_TAG
+        && !value.ends_with('\\')
+        && !value.contains(['\n', '\r'])
+        && !value.as_bytes().windows(2).any(ambiguous)
 }
 
 /// A tag's or a field's key.
@@ -136,7 +141,9 @@ fn escaped(text: &mut String, value: &str, special: &[u8]) {
 /// Why a point cannot be written as a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unwritable {
-    #[error("tag `{tag}` holds a line break, or a backslash at its end or before a comma, an equals sign, a blank or another backslash, which no tag can")]
+    #[error(
+        "tag `{tag}` is a single blank, or holds a line break, or a backslash at its end or before a comma, an equals sign, a blank or another backslash, which no tag can"
+    )]
     Tag { tag: String },
     #[error("field `{field}` is longer than {LONGEST_TEXT} bytes, the longest text that a field can hold")]
     Text { field: String },

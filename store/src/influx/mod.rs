@@ -1,5 +1,183 @@
-//! The store on InfluxDB 2.
+//! The store on InfluxDB 2: a point is a line of its measurement, with its tags
+//! and its nanosecond.
+//!
+//! There are no transactions, so the order of requests makes up for them: points
+//! first, then the notes of what has been read, in one request. Whatever happens
+//! in between, the same batch is written again and leaves the same. One sink
+//! writes a bucket at a time; any number of readers read it.
 
+mod delivery;
+mod flux;
+mod kept;
 mod lines;
+mod rows;
+mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::Instant;
+use wire::time::{HOUR, Millis};
+
+use crate::{Batch, Measurement, Query, Rows, Store, StoreError};
+use kept::Kept;
+pub use server::InfluxAddress;
+use server::Server;
+use writing::Writing;
+
+/// How long a reader trusts the shapes that it has read.
+const TRUSTED: Duration = Duration::from_secs(5);
+
+/// The store in one bucket.
+pub struct InfluxStore {
+    server: Server,
+    notes: Kept,
+    definitions: Kept,
+    shapes: Mutex<Shapes>,
+    writing: Mutex<Writing>,
+    retention: OnceCell<Option<Duration>>,
+}
+
+/// The shapes of measurements as they were last read or written.
+#[derive(Default)]
+struct Shapes {
+    known: BTreeMap<String, Measurement>,
+    read: Option<Instant>,
+    /// The hour in which they were last written.
+    renewed: Millis,
+}
+
+impl InfluxStore {
+    /// The store at an address; nothing is asked of the server yet.
+    ///
+    /// # Errors
+    /// When this machine does not let an HTTP client be made.
+    pub fn new(address: InfluxAddress) -> Result<InfluxStore, StoreError> {
+        Ok(InfluxStore {
+            server: Server::new(address)?,
+            notes: Kept::new("tickwire_notes"),
+            definitions: Kept::new("tickwire_measurements"),
+            shapes: Mutex::default(),
+            writing: Mutex::default(),
+            retention: OnceCell::new(),
+        })
+    }
+
+    async fn shape(&self, name: &str) -> Result<Measurement, StoreError> {
+        let mut shapes = self.shapes.lock().await;
+        let trusted = shapes.read.is_some_and(|read| read.elapsed() < TRUSTED);
+        if !(trusted && shapes.known.contains_key(name)) {
+            self.read_shapes(&mut shapes).await?;
+        }
+        shapes.of(name).cloned()
+    }
+
+    async fn read_shapes(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
+        let texts = self.definitions.read(&self.server, "").await?;
+        let known = texts.iter().filter_map(|(name, text)| Some((name.clone(), kept::shape_of(name, text)?)));
+        shapes.known = known.collect();
+        shapes.read = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The stored shapes of what is to be written, which fits them.
+    async fn shapes_for(&self, batch: &Batch) -> Result<Vec<Measurement>, StoreError> {
+        let mut shapes = self.shapes.lock().await;
+        if batch.points.iter().any(|(given, _)| !shapes.known.contains_key(&given.name)) {
+            self.read_shapes(&mut shapes).await?;
+        }
+        let mut stored = Vec::new();
+        for (given, _) in &batch.points {
+            let shape = shapes.of(&given.name)?;
+            shape.check_given(given)?;
+            stored.push(shape.clone());
+        }
+        self.renew(&mut shapes).await?;
+        Ok(stored)
+    }
+
+    /// Writes the shapes once more in every hour, so that they outlive a retention.
+    async fn renew(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
+        let hour = wire::time::now().div_euclid(HOUR);
+        if shapes.renewed < hour && !shapes.known.is_empty() {
+            let texts: Vec<_> =
+                shapes.known.values().map(|shape| (shape.name.as_str(), kept::shape_text(shape))).collect();
+            let texts = texts.iter().map(|(name, text)| (*name, Some(text.as_str())));
+            self.definitions.write(&self.server, texts).await?;
+            shapes.renewed = hour;
+        }
+        Ok(())
+    }
+}
+
+impl Shapes {
+    fn of(&self, name: &str) -> Result<&Measurement, StoreError> {
+        self.known.get(name).ok_or_else(|| StoreError::Unknown {
+            name: name.to_owned(),
+            known: self.known.keys().cloned().collect(),
+        })
+    }
+}
+
+#[async_trait]
+impl Store for InfluxStore {
+    async fn define(&self, measurement: &Measurement) -> Result<(), StoreError> {
+        measurement.check_shape()?;
+        let mut shapes = self.shapes.lock().await;
+        self.read_shapes(&mut shapes).await?;
+        let merged = match shapes.known.get(&measurement.name) {
+            Some(stored) if stored == measurement => return Ok(()),
+            Some(stored) => stored.merged_with(measurement)?,
+            None => measurement.clone(),
+        };
+        let text = kept::shape_text(&merged);
+        self.definitions.write(&self.server, [(merged.name.as_str(), Some(text.as_str()))]).await?;
+        shapes.known.insert(merged.name.clone(), merged);
+        Ok(())
+    }
+
+    async fn measurements(&self) -> Result<Vec<Measurement>, StoreError> {
+        let mut shapes = self.shapes.lock().await;
+        self.read_shapes(&mut shapes).await?;
+        Ok(shapes.known.values().cloned().collect())
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        for (measurement, points) in &batch.points {
+            points.iter().try_for_each(|point| measurement.check(point))?;
+        }
+        let mut writing = self.writing.lock().await;
+        let shapes = self.shapes_for(&batch).await?;
+        writing.write(&self.server, &batch.points, &shapes).await?;
+        if batch.notes.is_empty() {
+            return Ok(());
+        }
+        let notes = batch.notes.iter().map(|(key, text)| (key.as_str(), text.as_deref()));
+        self.notes.write(&self.server, notes).await
+    }
+
+    async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
+        let shape = self.shape(&query.measurement).await?;
+        rows::read(&self.server, &shape, query).await
+    }
+
+    async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {
+        let shape = self.shape(measurement).await?;
+        rows::latest(&self.server, &shape).await
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(self.notes.read(&self.server, prefix).await?.into_iter().collect())
+    }
+
+    async fn trimmed_before(&self, _: &str) -> Result<Option<Millis>, StoreError> {
+        let retention = self.retention.get_or_init(|| self.server.retention()).await;
+        let age = retention.and_then(|age| Millis::try_from(age.as_millis()).ok());
+        Ok(age.map(|age| wire::time::now() - age))
+    }
+}

@@ -1,7 +1,8 @@
 //! The file: it outlives the process, is read beside its owner, and is never
 //! opened by a program too old for it.
 
-use super::{Folder, all_of, batch, ints, reading, readings};
+use super::Folder;
+use crate::conformance::{all_of, batch, ints, reading, readings};
 use crate::{EmbeddedStore, Store, StoreError};
 
 #[tokio::test]

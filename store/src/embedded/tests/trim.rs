@@ -1,6 +1,7 @@
 //! Retention: old points go, the rest stays, and it is remembered.
 
-use super::{Folder, all_of, batch, ints, reading, readings};
+use super::Folder;
+use crate::conformance::{all_of, batch, ints, reading, readings};
 use crate::{Point, Store, StoreError};
 
 #[tokio::test]

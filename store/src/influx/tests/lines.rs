@@ -58,12 +58,18 @@ fn a_line_is_as_the_format_says() {
 }
 
 #[test]
-fn nulls_empty_tags_and_numbers_that_are_none_are_left_out() {
+fn nulls_and_numbers_that_are_none_are_left_out_and_an_empty_tag_is_a_blank() {
     let nothing = || [Value::Null, Value::Null, Value::Null, Value::Null];
-    assert_eq!(line_of(plain(), &point("A", "", 1, nothing())).unwrap(), "readings,symbol=A _empty=true 1000000\n");
+    assert_eq!(
+        line_of(plain(), &point("A", "", 1, nothing())).unwrap(),
+        "readings,symbol=A,term=\\  _empty=true 1000000\n"
+    );
     for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let fields = [Value::Float(number), Value::Int(1), Value::Null, Value::Null];
-        assert_eq!(line_of(plain(), &point("", "", 0, fields)).unwrap(), "readings int=1i 0\n");
+        assert_eq!(
+            line_of(plain(), &point("", "", 0, fields)).unwrap(),
+            "readings,symbol=\\ ,term=\\  int=1i 0\n"
+        );
     }
 }
 
@@ -76,10 +82,14 @@ fn what_no_line_can_hold_is_refused_and_leaves_the_lines_before_it() {
     let before = lines.text().to_owned();
     for (bad, said) in [
         (point("A", "ends with \\", 1, fields()), "tag `term`"),
+        (point("A", " ", 1, fields()), "tag `term`"),
         (point("A", "a\\,b", 1, fields()), "tag `term`"),
         (point("two\nlines", "", 1, fields()), "tag `symbol`"),
         (point("A", "", i64::MAX, fields()), "beyond"),
-        (point("A", "", 1, [Value::Null, Value::Null, Value::Text("x".repeat(65_536)), Value::Null]), "`text`"),
+        (
+            point("A", "", 1, [Value::Null, Value::Null, Value::Text("x".repeat(65_536)), Value::Null]),
+            "`text`",
+        ),
     ] {
         let error = lines.push(&layout, &bad).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
@@ -92,11 +102,16 @@ fn lines_can_be_taken_apart_again() {
     let layout = Layout::new(plain());
     let mut lines = Lines::default();
     for at in 0..4 {
-        lines.push(&layout, &point("A", "x", at, [Value::Null, Value::Int(at), Value::Null, Value::Null])).unwrap();
+        lines
+            .push(&layout, &point("A", "x", at, [Value::Null, Value::Int(at), Value::Null, Value::Null]))
+            .unwrap();
     }
     lines.pop();
     assert_eq!((lines.len(), lines.series(1), lines.time(1)), (3, "readings,symbol=A,term=x", 1_000_000));
-    assert_eq!(lines.body(&[2, 0]), "readings,symbol=A,term=x int=2i 2000000\nreadings,symbol=A,term=x int=0i 0\n");
+    assert_eq!(
+        lines.body(&[2, 0]),
+        "readings,symbol=A,term=x int=2i 2000000\nreadings,symbol=A,term=x int=0i 0\n"
+    );
     lines.clear();
     assert_eq!((lines.len(), lines.text()), (0, ""));
 }
@@ -145,6 +160,7 @@ proptest! {
         nanos in 0..1_000_000_i64,
     ) {
         let names: Vec<_> = names.iter().map(String::as_str).collect();
+        prop_assume!(tags.0 != " " && tags.1 != " ");
         prop_assume!(!names.contains(&"at") && !name.starts_with('#'));
         let measurement = shape(&name, [names[0], names[1]], [names[2], names[3], names[4], names[5]]);
         let fields = [Value::Float(float), Value::Int(int), Value::Text(text.clone()), Value::Bool(flag)];
@@ -153,7 +169,7 @@ proptest! {
         let read = parsed(&line);
         prop_assert_eq!(read.series.measurement.as_str(), name.as_str());
         let tag = |key: &str| read.tag_value(key).map(|value| value.as_str().to_owned());
-        prop_assert_eq!(tag(names[0]), Some(tags.0.clone()).filter(|tag| !tag.is_empty()));
+        prop_assert_eq!(tag(names[0]), Some(if tags.0.is_empty() { " ".to_owned() } else { tags.0.clone() }));
         prop_assert_eq!(tag(names[1]), Some(tags.1.clone()));
         let field = |key: &str| read.field_value(key).cloned();
         match field(names[2]) {

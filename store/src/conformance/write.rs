@@ -2,13 +2,11 @@
 
 use wire::schema::Value;
 
-use super::{Folder, all_of, batch, ints, reading, readings, text};
-use crate::{Batch, Store, StoreError};
+use super::{Place, all_of, batch, ints, reading, readings, text, with_readings};
+use crate::{Batch, StoreError};
 
-#[tokio::test]
-async fn every_type_comes_back_as_it_was_written() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn every_type_comes_back_as_it_was_written(place: &dyn Place) {
+    let store = with_readings(place).await;
     let floats = [0.1 + 0.2, 5e-324, f64::MAX, -1.5, 20_000.0, 1e300, f64::MIN_POSITIVE];
     let mut points = Vec::new();
     for (n, float) in (0..).zip(floats) {
@@ -26,10 +24,8 @@ async fn every_type_comes_back_as_it_was_written() {
     assert_eq!(rows.rows, points.into_iter().map(|point| point.values).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn minus_zero_is_stored_as_zero() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn minus_zero_is_stored_as_zero(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut point = reading("A", "", 0, 0, 0);
     point.values[3] = Value::Float(-0.0);
     store.write(batch(&readings(), vec![point])).await.unwrap();
@@ -37,10 +33,8 @@ async fn minus_zero_is_stored_as_zero() {
     assert_eq!(rows.rows[0][3].as_f64().unwrap().to_bits(), 0);
 }
 
-#[tokio::test]
-async fn times_before_1970_keep_their_millisecond_under_an_offset() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn times_before_1970_keep_their_millisecond_under_an_offset(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut point = reading("A", "", -1, 0, 0);
     point.nanos = 999_999;
     store.write(batch(&readings(), vec![point])).await.unwrap();
@@ -49,10 +43,8 @@ async fn times_before_1970_keep_their_millisecond_under_an_offset() {
     assert_eq!(rows.last_key, Some((vec!["A".into(), String::new()], -1)));
 }
 
-#[tokio::test]
-async fn writing_twice_changes_nothing_and_a_rewrite_replaces_the_whole_row() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn writing_twice_changes_nothing_and_a_rewrite_replaces_the_whole_row(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut full = reading("A", "x", 1, 1, 1);
     full.values[6] = text("gone after the rewrite");
     for _ in 0..2 {
@@ -64,30 +56,26 @@ async fn writing_twice_changes_nothing_and_a_rewrite_replaces_the_whole_row() {
     assert_eq!(rows.rows, [reading("A", "x", 1, 2, 1).values]);
 }
 
-#[tokio::test]
-async fn an_older_version_does_not_replace_a_newer_one_and_of_equal_ones_the_later_wins() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn an_older_version_does_not_replace_a_newer_one_and_of_equal_ones_the_later_wins(
+    place: &dyn Place,
+) {
+    let store = with_readings(place).await;
     for (int, version, stands) in [(1, 5, 1), (2, 4, 1), (3, 5, 3), (4, 6, 4), (5, 5, 4)] {
         store.write(batch(&readings(), vec![reading("A", "", 1, int, version)])).await.unwrap();
         assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), [stands]);
     }
 }
 
-#[tokio::test]
-async fn points_of_one_instant_are_told_apart_by_their_nanoseconds() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn points_of_one_instant_are_told_apart_by_their_nanoseconds(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut points = vec![reading("A", "", 1, 1, 0), reading("A", "", 1, 2, 0)];
     points[1].nanos = 1;
     store.write(batch(&readings(), points)).await.unwrap();
     assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), [1, 2]);
 }
 
-#[tokio::test]
-async fn a_batch_with_one_bad_point_writes_nothing_and_says_where() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn a_batch_with_one_bad_point_writes_nothing_and_says_where(place: &dyn Place) {
+    let store = with_readings(place).await;
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut bad = reading("A", "", 2, 0, 0);
         bad.values[3] = Value::Float(value);
@@ -100,10 +88,8 @@ async fn a_batch_with_one_bad_point_writes_nothing_and_says_where() {
     assert!(store.notes("").await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_write_that_fails_does_not_take_those_beside_it_along() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn a_write_that_fails_does_not_take_those_beside_it_along(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut unknown = readings();
     unknown.name = "nobody".into();
     let (good, bad, other) = tokio::join!(
@@ -117,10 +103,8 @@ async fn a_write_that_fails_does_not_take_those_beside_it_along() {
     assert_eq!(ints(&store.read(&all_of("readings")).await.unwrap()), [1, 3]);
 }
 
-#[tokio::test]
-async fn notes_are_set_and_forgotten_with_the_points_and_found_by_prefix() {
-    let folder = Folder::new();
-    let store = folder.open();
+pub(super) async fn notes_are_set_and_forgotten_with_the_points_and_found_by_prefix(place: &dyn Place) {
+    let store = place.open().await;
     let note = |key: &str, value: Option<&str>| (key.to_owned(), value.map(str::to_owned));
     let notes = vec![note("a/2", Some("two")), note("a/1", Some("one")), note("b", Some("bee"))];
     store.write(Batch { points: vec![], notes }).await.unwrap();

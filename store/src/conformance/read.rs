@@ -1,12 +1,12 @@
 //! Rows come by tags and time, in the order of their identities.
 
-use super::{Folder, all_of, batch, ints, reading, readings};
-use crate::{EmbeddedStore, Point, Query, Rows, Store, StoreError};
+use super::{Place, all_of, batch, ints, reading, readings, with_readings};
+use crate::{Point, Query, Rows, SharedStore, StoreError};
 
 /// A, B and C, each with the terms "" and "x", each at the times 0 to 9; `int`
 /// counts from 0 in the order of identities.
-async fn sixty(folder: &Folder) -> EmbeddedStore {
-    let store = folder.with_readings().await;
+async fn sixty(place: &dyn Place) -> SharedStore {
+    let store = with_readings(place).await;
     let mut points: Vec<Point> = (0..60)
         .map(|n| reading(["A", "B", "C"][n / 20], ["", "x"][n / 10 % 2], (n % 10) as i64, n as i64, 0))
         .collect();
@@ -15,7 +15,7 @@ async fn sixty(folder: &Folder) -> EmbeddedStore {
     store
 }
 
-async fn read(store: &EmbeddedStore, query: Query) -> Vec<i64> {
+async fn read(store: &SharedStore, query: Query) -> Vec<i64> {
     ints(&store.read(&Query { measurement: "readings".into(), ..query }).await.unwrap())
 }
 
@@ -23,17 +23,13 @@ fn tags(tags: &[(&str, &str)]) -> Vec<(String, String)> {
     tags.iter().map(|(tag, value)| ((*tag).into(), (*value).into())).collect()
 }
 
-#[tokio::test]
-async fn rows_come_ordered_by_tags_then_time() {
-    let folder = Folder::new();
-    let store = sixty(&folder).await;
+pub(super) async fn rows_come_ordered_by_tags_then_time(place: &dyn Place) {
+    let store = sixty(place).await;
     assert_eq!(read(&store, Query::default()).await, (0..60).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn tags_and_times_narrow_what_is_read() {
-    let folder = Folder::new();
-    let store = sixty(&folder).await;
+pub(super) async fn tags_and_times_narrow_what_is_read(place: &dyn Place) {
+    let store = sixty(place).await;
     let of_b = Query { tags: tags(&[("symbol", "B")]), ..Query::default() };
     assert_eq!(read(&store, of_b.clone()).await, (20..40).collect::<Vec<_>>());
     let b_x = Query { tags: tags(&[("term", "x"), ("symbol", "B")]), ..Query::default() };
@@ -46,19 +42,15 @@ async fn tags_and_times_narrow_what_is_read() {
     assert!(read(&store, nobody).await.is_empty());
 }
 
-#[tokio::test]
-async fn newest_first_turns_round_the_times_within_equal_tags() {
-    let folder = Folder::new();
-    let store = sixty(&folder).await;
+pub(super) async fn newest_first_turns_round_the_times_within_equal_tags(place: &dyn Place) {
+    let store = sixty(place).await;
     let newest = |limit| Query { newest_first: true, limit: Some(limit), ..Query::default() };
     assert_eq!(read(&store, newest(3)).await, [9, 8, 7]);
     assert_eq!(read(&store, newest(12)).await[9..], [0, 19, 18]);
 }
 
-#[tokio::test]
-async fn pages_put_together_are_the_whole() {
-    let folder = Folder::new();
-    let store = sixty(&folder).await;
+pub(super) async fn pages_put_together_are_the_whole(place: &dyn Place) {
+    let store = sixty(place).await;
     let whole = |query: &Query| Query { limit: None, after: None, ..query.clone() };
     for limit in [1, 7, 10, 60] {
         for newest_first in [false, true] {
@@ -79,10 +71,8 @@ async fn pages_put_together_are_the_whole() {
     }
 }
 
-#[tokio::test]
-async fn the_latest_row_of_every_symbol_is_its_newest_over_all_other_tags() {
-    let folder = Folder::new();
-    let store = sixty(&folder).await;
+pub(super) async fn the_latest_row_of_every_symbol_is_its_newest_over_all_other_tags(place: &dyn Place) {
+    let store = sixty(place).await;
     let more = vec![reading("A", "", 50, 100, 0), reading("D", "y", -5, 101, 0)];
     store.write(batch(&readings(), more)).await.unwrap();
     let latest = store.latest("readings").await.unwrap();
@@ -90,10 +80,8 @@ async fn the_latest_row_of_every_symbol_is_its_newest_over_all_other_tags() {
     assert_eq!(latest.columns, readings().columns);
 }
 
-#[tokio::test]
-async fn a_measurement_without_tags_is_one_row_of_times() {
-    let folder = Folder::new();
-    let store = folder.open();
+pub(super) async fn a_measurement_without_tags_is_one_row_of_times(place: &dyn Place) {
+    let store = place.open().await;
     let mut untagged = readings();
     untagged.tags.clear();
     store.define(&untagged).await.unwrap();
@@ -103,10 +91,8 @@ async fn a_measurement_without_tags_is_one_row_of_times() {
     assert_eq!(ints(&store.latest("readings").await.unwrap()), [4]);
 }
 
-#[tokio::test]
-async fn an_unknown_measurement_or_tag_is_named_with_those_that_there_are() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn an_unknown_measurement_or_tag_is_named_with_those_that_there_are(place: &dyn Place) {
+    let store = with_readings(place).await;
     let error = store.read(&all_of("readngs")).await.unwrap_err().to_string();
     assert_eq!(error, "there is no measurement `readngs`: the measurements are readings");
     let query = Query { tags: tags(&[("int", "1")]), ..all_of("readings") };

@@ -2,22 +2,20 @@
 
 use wire::schema::{Column, ColumnType, Value};
 
-use super::{Folder, all_of, batch, ints, reading, readings};
-use crate::{Measurement, Store, StoreError};
+use super::{Place, all_of, batch, ints, reading, readings, with_readings};
+use crate::{Measurement, StoreError};
 
-#[tokio::test]
-async fn what_was_defined_is_known_with_order_tags_time_and_version() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn what_was_defined_is_known_with_order_tags_time_and_version(place: &dyn Place) {
+    let store = with_readings(place).await;
     store.define(&Measurement::bars()).await.unwrap();
     store.define(&Measurement::bars()).await.unwrap();
     assert_eq!(store.measurements().await.unwrap(), [readings(), Measurement::bars()]);
 }
 
-#[tokio::test]
-async fn an_added_column_is_null_in_old_rows_and_shown_where_the_definition_puts_it() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn an_added_column_is_null_in_old_rows_and_shown_where_the_definition_puts_it(
+    place: &dyn Place,
+) {
+    let store = with_readings(place).await;
     store.write(batch(&readings(), vec![reading("A", "", 1, 1, 0)])).await.unwrap();
     let mut grown = readings();
     grown.columns.insert(4, Column::new("added", ColumnType::Float));
@@ -34,10 +32,8 @@ async fn an_added_column_is_null_in_old_rows_and_shown_where_the_definition_puts
     assert_eq!(ints(&rows), [1, 2, 3]);
 }
 
-#[tokio::test]
-async fn a_column_that_a_definition_no_longer_has_stays_at_the_end() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn a_column_that_a_definition_no_longer_has_stays_at_the_end(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut less = readings();
     let float = less.columns.remove(3);
     store.define(&less).await.unwrap();
@@ -46,10 +42,8 @@ async fn a_column_that_a_definition_no_longer_has_stays_at_the_end() {
     assert_eq!(store.measurements().await.unwrap()[0].columns, wanted);
 }
 
-#[tokio::test]
-async fn a_definition_against_what_is_stored_is_refused_with_the_remedy() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn a_definition_against_what_is_stored_is_refused_with_the_remedy(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut other = readings();
     other.columns[3].kind = ColumnType::Int;
     let error = store.define(&other).await.unwrap_err();
@@ -71,10 +65,8 @@ async fn a_definition_against_what_is_stored_is_refused_with_the_remedy() {
     assert_eq!(store.measurements().await.unwrap(), [readings()]);
 }
 
-#[tokio::test]
-async fn points_with_a_column_that_was_never_defined_are_refused() {
-    let folder = Folder::new();
-    let store = folder.with_readings().await;
+pub(super) async fn points_with_a_column_that_was_never_defined_are_refused(place: &dyn Place) {
+    let store = with_readings(place).await;
     let mut grown = readings();
     grown.columns.push(Column::new("added", ColumnType::Bool));
     let mut point = reading("A", "", 1, 1, 0);
@@ -83,10 +75,8 @@ async fn points_with_a_column_that_was_never_defined_are_refused() {
     assert!(matches!(error, StoreError::UnknownColumn { column, .. } if column == "added"));
 }
 
-#[tokio::test]
-async fn words_of_sql_are_names_like_any_other() {
-    let folder = Folder::new();
-    let store = folder.open();
+pub(super) async fn words_of_sql_are_names_like_any_other(place: &dyn Place) {
+    let store = place.open().await;
     let mut words = readings();
     words.name = "select".into();
     words.columns[3].name = "order".into();

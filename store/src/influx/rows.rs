@@ -1,0 +1,189 @@
+//! Reading: values of fields become rows again, in the order of their identities.
+
+use std::collections::BTreeMap;
+
+use wire::schema::{ColumnType, Value};
+
+use super::flux::Flux;
+use super::lines::NO_TAG;
+use super::server::{Record, Server};
+use crate::point::NANOS;
+use crate::query::Bounds;
+use crate::{Measurement, Query, Rows, StoreError};
+
+/// The values of a measurement's tags, in their order.
+pub(super) type Tags = Vec<String>;
+
+/// Rows by tags, then time in nanoseconds.
+pub(super) type Found = BTreeMap<Tags, BTreeMap<i64, Vec<Value>>>;
+
+/// So many tags are asked for in one query at most.
+const SERIES: usize = 64;
+
+/// The rows that a query asks for, of a measurement with this shape.
+pub(super) async fn read(server: &Server, shape: &Measurement, query: &Query) -> Result<Rows, StoreError> {
+    let wanted = query.wanted_tags(shape)?;
+    let mut rows = Rows { columns: shape.columns.clone(), ..Rows::default() };
+    let Some(limit) = query.limit else {
+        let given: Vec<_> = shape
+            .tags
+            .iter()
+            .zip(&wanted)
+            .filter_map(|(tag, value)| Some((tag.as_str(), value.as_deref()?)))
+            .collect();
+        let bounds = Bounds::new(query, &[]);
+        let asked = points(server, shape, &bounds).any_of(&[given]);
+        take(&mut rows, found(server, shape, asked).await?, query, usize::MAX);
+        return Ok(rows);
+    };
+    let mut series = match wanted.iter().cloned().collect::<Option<Tags>>() {
+        Some(tags) => vec![tags],
+        None => series(server, shape, &wanted).await?.into_keys().collect(),
+    };
+    if let Some((last, _)) = &query.after {
+        series.retain(|tags| tags >= last);
+    }
+    // A page is often one symbol's; where symbols hold little, more are asked for at once.
+    let (mut at_once, mut left) = (1, series.as_slice());
+    while !left.is_empty() && rows.rows.len() < limit {
+        let paged = query.after.as_ref().is_some_and(|(last, _)| *last == left[0]);
+        let (these, others) = left.split_at(if paged { 1 } else { at_once.min(left.len()) });
+        left = others;
+        let room = limit - rows.rows.len();
+        let tags: Vec<_> = these.iter().map(|tags| named(shape, tags)).collect();
+        let asked = points(server, shape, &Bounds::new(query, &these[0])).any_of(&tags);
+        let asked = asked.limit(room, query.newest_first);
+        take(&mut rows, found(server, shape, asked).await?, query, room);
+        at_once = (at_once * 2).min(SERIES);
+    }
+    Ok(rows)
+}
+
+/// The newest row of every value of the first tag.
+pub(super) async fn latest(server: &Server, shape: &Measurement) -> Result<Rows, StoreError> {
+    let newest = points(server, shape, &Bounds::ALL).last();
+    let mut latest: BTreeMap<Option<String>, (i64, Tags, Vec<Value>)> = BTreeMap::new();
+    for (tags, rows) in found(server, shape, newest).await? {
+        // Of a field that is null in the newest row, the last value is an older one's.
+        let Some((time, row)) = rows.into_iter().next_back() else { continue };
+        let first = tags.first().cloned();
+        if latest.get(&first).is_none_or(|(held, ..)| time >= *held) {
+            latest.insert(first, (time, tags, row));
+        }
+    }
+    let mut rows = Rows { columns: shape.columns.clone(), ..Rows::default() };
+    for (time, tags, row) in latest.into_values() {
+        rows.rows.push(row);
+        rows.last_key = Some((tags, time));
+    }
+    Ok(rows)
+}
+
+/// The tags that there are, of those that start as wanted, each with its newest time.
+pub(super) async fn series(
+    server: &Server,
+    shape: &Measurement,
+    wanted: &[Option<String>],
+) -> Result<BTreeMap<Tags, i64>, StoreError> {
+    let given: Vec<_> = shape
+        .tags
+        .iter()
+        .zip(wanted)
+        .filter_map(|(tag, value)| Some((tag.as_str(), value.as_deref()?)))
+        .collect();
+    let mut asked = points(server, shape, &Bounds::ALL).any_of(&[given]);
+    if let Some(always) = &shape.version {
+        asked = asked.field(always);
+    }
+    let mut series = BTreeMap::new();
+    for record in server.query(asked.last().keep(&shape.tags)).await? {
+        let time = record.time().unwrap_or(i64::MIN);
+        let newest = series.entry(tags_of(shape, &record)).or_insert(time);
+        *newest = time.max(*newest);
+    }
+    Ok(series)
+}
+
+/// The rows of some tags, both times included.
+pub(super) async fn rows_of(
+    server: &Server,
+    shape: &Measurement,
+    series: &[Tags],
+    bounds: &Bounds,
+) -> Result<Found, StoreError> {
+    let mut asked = points(server, shape, bounds);
+    if series.len() <= SERIES {
+        asked = asked.any_of(&series.iter().map(|tags| named(shape, tags)).collect::<Vec<_>>());
+    }
+    found(server, shape, asked).await
+}
+
+/// The values of a measurement's tags with their names.
+pub(super) fn named<'a>(shape: &'a Measurement, tags: &'a Tags) -> Vec<(&'a str, &'a str)> {
+    shape.tags.iter().map(String::as_str).zip(tags.iter().map(String::as_str)).collect()
+}
+
+fn points(server: &Server, shape: &Measurement, bounds: &Bounds) -> Flux {
+    Flux::points(server.bucket(), &shape.name, bounds.low, bounds.high.saturating_add(1))
+}
+
+async fn found(server: &Server, shape: &Measurement, asked: Flux) -> Result<Found, StoreError> {
+    let mut found = Found::new();
+    for record in server.query(asked.keep(&shape.tags)).await? {
+        let Some(time) = record.time() else { continue };
+        let tags = tags_of(shape, &record);
+        let rows = match found.get_mut(&tags) {
+            Some(rows) => rows,
+            None => found.entry(tags.clone()).or_default(),
+        };
+        let row = rows.entry(time).or_insert_with(|| blank(shape, &tags, time));
+        if let Some(at) = shape.index_of(record.text("_field")) {
+            row[at] = as_kind(record.value(), shape.columns[at].kind);
+        }
+    }
+    Ok(found)
+}
+
+fn tags_of(shape: &Measurement, record: &Record) -> Tags {
+    let value = |tag: &String| Some(record.text(tag)).filter(|value| *value != NO_TAG).unwrap_or_default();
+    shape.tags.iter().map(|tag| value(tag).to_owned()).collect()
+}
+
+/// A row of which only the identity is known.
+fn blank(shape: &Measurement, tags: &Tags, time: i64) -> Vec<Value> {
+    let value = |name: &String| match shape.tags.iter().position(|tag| tag == name) {
+        Some(at) => Value::Text(tags[at].clone()),
+        None if *name == shape.time => Value::Int(time.div_euclid(NANOS)),
+        None => Value::Null,
+    };
+    shape.columns.iter().map(|column| value(&column.name)).collect()
+}
+
+/// What somebody else wrote with another type is no value of ours.
+fn as_kind(value: Value, kind: ColumnType) -> Value {
+    let fits = matches!(
+        (kind, &value),
+        (ColumnType::Float, Value::Float(_))
+            | (ColumnType::Int | ColumnType::Time, Value::Int(_))
+            | (ColumnType::Text, Value::Text(_))
+            | (ColumnType::Bool, Value::Bool(_))
+    );
+    if fits { value } else { Value::Null }
+}
+
+/// Adds at most `room` rows, in the order that the query asks for.
+fn take(rows: &mut Rows, found: Found, query: &Query, room: usize) {
+    let mut left = room;
+    for (tags, by_time) in found {
+        let mut ordered: Vec<_> = by_time.into_iter().collect();
+        if query.newest_first {
+            ordered.reverse();
+        }
+        ordered.truncate(left);
+        left -= ordered.len();
+        if let Some((time, _)) = ordered.last() {
+            rows.last_key = Some((tags, *time));
+        }
+        rows.rows.extend(ordered.into_iter().map(|(_, row)| row));
+    }
+}

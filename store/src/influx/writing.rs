@@ -1,0 +1,250 @@
+//! Writing: new points go out at once; of those that may be there already, what
+//! is there decides.
+//!
+//! The server overwrites field by field and knows no versions. So a point that
+//! is not newer than all others of its tags is compared with what is stored: an
+//! older version is left out, and where the rewrite nulls a field the stored
+//! point is deleted first. Between the two a crash can only lose what is written
+//! again, since notes and positions follow the points.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use wire::schema::Value;
+use wire::time::HOUR;
+
+use super::lines::{Layout, Lines};
+use super::rows::{self, Tags};
+use super::server::Server;
+use super::{delivery, lines};
+use crate::point::NANOS;
+use crate::query::Bounds;
+use crate::{Measurement, Point, RejectedPoint, StoreError};
+
+/// Stored points are looked up in one query as long as no gap between them is longer.
+const GAP: i64 = HOUR * NANOS;
+
+/// What one writer knows.
+#[derive(Default)]
+pub(super) struct Writing {
+    lines: Lines,
+    /// Which point each line is: the group, and its place there.
+    origins: Vec<(usize, usize)>,
+    layouts: HashMap<String, Layout>,
+    /// The newest time written, by measurement and tags as they stand in a line.
+    newest: HashMap<String, i64>,
+    rejected: Vec<RejectedPoint>,
+}
+
+impl Writing {
+    /// Writes the points of all groups, whose shapes as stored are `shapes`.
+    pub(super) async fn write(
+        &mut self,
+        server: &Server,
+        groups: &[(Arc<Measurement>, Vec<Point>)],
+        shapes: &[Measurement],
+    ) -> Result<(), StoreError> {
+        self.clear();
+        let mut again = Vec::new();
+        for (group, (measurement, points)) in groups.iter().enumerate() {
+            self.know(server, measurement, &shapes[group]).await?;
+            again.push(self.take_new(group, measurement, points));
+        }
+        self.send(server).await?;
+        for (group, places) in again.iter().enumerate().filter(|(_, places)| !places.is_empty()) {
+            let (measurement, points) = &groups[group];
+            let compared = Compared::of(measurement, points, places);
+            let changed = compared.against_stored(server, &shapes[group]).await?;
+            for place in changed {
+                self.push(group, place, &measurement.name, &points[place]);
+            }
+            self.send(server).await?;
+        }
+        match std::mem::take(&mut self.rejected) {
+            none if none.is_empty() => Ok(()),
+            rejected => Err(StoreError::Rejected(rejected)),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.origins.clear();
+        self.rejected.clear();
+    }
+
+    /// Learns how points of a measurement are written, and how new its newest are.
+    async fn know(
+        &mut self,
+        server: &Server,
+        measurement: &Arc<Measurement>,
+        shape: &Measurement,
+    ) -> Result<(), StoreError> {
+        match self.layouts.get(&measurement.name) {
+            Some(known) if Arc::ptr_eq(known.measurement(), measurement) => return Ok(()),
+            Some(known) if known.measurement() == measurement => return Ok(()),
+            Some(_) => {}
+            None => {
+                let layout = Layout::new(Arc::new(shape.clone()));
+                for (tags, time) in rows::series(server, shape, &vec![None; shape.tags.len()]).await? {
+                    let mut series = String::new();
+                    if layout.write_series(&with_tags(shape, tags), &mut series).is_ok() {
+                        self.newest.insert(series, time);
+                    }
+                }
+            }
+        }
+        self.layouts.insert(measurement.name.clone(), Layout::new(measurement.clone()));
+        Ok(())
+    }
+
+    /// Takes in the points that are newer than all others of their tags; returns
+    /// the places of the others.
+    fn take_new(&mut self, group: usize, measurement: &Measurement, points: &[Point]) -> Vec<usize> {
+        let mut others = Vec::new();
+        for (place, point) in points.iter().enumerate() {
+            if !self.push(group, place, &measurement.name, point) {
+                continue;
+            }
+            let last = self.lines.len() - 1;
+            let (series, time) = (self.lines.series(last), self.lines.time(last));
+            match self.newest.get_mut(series) {
+                Some(newest) if time > *newest => *newest = time,
+                None => drop(self.newest.insert(series.to_owned(), time)),
+                Some(_) => {
+                    self.lines.pop();
+                    self.origins.pop();
+                    others.push(place);
+                }
+            }
+        }
+        others
+    }
+
+    /// Adds a point's line; whether it has one.
+    fn push(&mut self, group: usize, place: usize, measurement: &str, point: &Point) -> bool {
+        let Some(layout) = self.layouts.get(measurement) else { return false };
+        let pushed: Result<(), lines::Unwritable> = self.lines.push(layout, point);
+        match pushed {
+            Ok(()) => self.origins.push((group, place)),
+            Err(reason) => {
+                let reason = format!("measurement `{measurement}`: {reason}");
+                self.rejected.push(RejectedPoint { group, point: place, reason, past_retention: false });
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn send(&mut self, server: &Server) -> Result<(), StoreError> {
+        for bad in delivery::send(server, &self.lines).await? {
+            let (group, point) = self.origins[bad.line];
+            let (reason, past_retention) = (bad.reason, bad.past_retention);
+            self.rejected.push(RejectedPoint { group, point, reason, past_retention });
+        }
+        self.lines.clear();
+        self.origins.clear();
+        Ok(())
+    }
+}
+
+/// Values of a row of which only the tags are known.
+fn with_tags(shape: &Measurement, tags: Tags) -> Vec<Value> {
+    let mut values = vec![Value::Null; shape.columns.len()];
+    for (name, tag) in shape.tags.iter().zip(tags) {
+        if let Some(at) = shape.index_of(name) {
+            values[at] = Value::Text(tag);
+        }
+    }
+    values
+}
+
+/// Points of one measurement that may be stored already: of each identity the
+/// one that stands in the end.
+struct Compared<'a> {
+    measurement: &'a Measurement,
+    points: &'a [Point],
+    /// Where each stands, by time, then tags.
+    places: BTreeMap<(i64, Tags), usize>,
+}
+
+impl<'a> Compared<'a> {
+    fn of(measurement: &'a Measurement, points: &'a [Point], places: &[usize]) -> Compared<'a> {
+        let mut compared = Compared { measurement, points, places: BTreeMap::new() };
+        for &place in places {
+            let point = &points[place];
+            let Some(time) = measurement.time_ns(point) else { continue };
+            let held = compared.places.entry((time, tags_of(measurement, point))).or_insert(place);
+            if version_of(measurement, &point.values) >= version_of(measurement, &points[*held].values) {
+                *held = place;
+            }
+        }
+        compared
+    }
+
+    /// The places of the points that are to be written, by time. What they null
+    /// has been deleted.
+    async fn against_stored(&self, server: &Server, shape: &Measurement) -> Result<Vec<usize>, StoreError> {
+        let mut left_out = Vec::new();
+        for run in self.runs(shape) {
+            let mut series: Vec<Tags> = run.iter().map(|(_, tags)| tags.clone()).collect();
+            series.sort();
+            series.dedup();
+            let (low, high) = (run[0].0, run[run.len() - 1].0);
+            let stored = rows::rows_of(server, shape, &series, &Bounds { low, high }).await?;
+            for (time, tags) in run {
+                let Some(row) = stored.get(tags).and_then(|rows| rows.get(time)) else { continue };
+                let place = self.places[&(*time, tags.clone())];
+                let values = &self.points[place].values;
+                if version_of(shape, row) > version_of(self.measurement, values) {
+                    left_out.push(place);
+                } else if self.nulls(shape, row, values) {
+                    server.delete(&shape.name, &rows::named(shape, tags), *time).await?;
+                }
+            }
+        }
+        Ok(self.places.values().copied().filter(|place| !left_out.contains(place)).collect())
+    }
+
+    /// The identities that must be looked up, in runs without long gaps.
+    fn runs(&self, shape: &Measurement) -> Vec<Vec<&(i64, Tags)>> {
+        let mut runs: Vec<Vec<&(i64, Tags)>> = Vec::new();
+        for (identity, place) in &self.places {
+            if self.is_whole(shape, &self.points[*place].values) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.last().is_some_and(|last| identity.0.saturating_sub(last.0) <= GAP) => {
+                    run.push(identity)
+                }
+                _ => runs.push(vec![identity]),
+            }
+        }
+        runs
+    }
+
+    /// Whether a point stands whatever is stored: it has no version, and a value
+    /// for every column.
+    fn is_whole(&self, shape: &Measurement, values: &[Value]) -> bool {
+        shape.version.is_none()
+            && shape.columns.len() == self.measurement.columns.len()
+            && !values.contains(&Value::Null)
+    }
+
+    /// Whether the stored row has a value where the new one has none.
+    fn nulls(&self, shape: &Measurement, row: &[Value], values: &[Value]) -> bool {
+        shape.columns.iter().zip(row).any(|(column, stored)| {
+            let new = self.measurement.index_of(&column.name).and_then(|at| values.get(at));
+            *stored != Value::Null && matches!(new, None | Some(Value::Null))
+        })
+    }
+}
+
+fn tags_of(measurement: &Measurement, point: &Point) -> Tags {
+    let value = |tag: &String| measurement.index_of(tag).and_then(|at| point.values[at].as_str());
+    measurement.tags.iter().map(|tag| value(tag).unwrap_or_default().to_owned()).collect()
+}
+
+/// The version of a row, if its measurement has versions.
+fn version_of(measurement: &Measurement, values: &[Value]) -> Option<i64> {
+    values.get(measurement.index_of(measurement.version.as_deref()?)?)?.as_i64()
+}
