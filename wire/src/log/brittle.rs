@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Append, Extent, Log, LogError, Position, Reader, Record, SharedLog};
+use super::{Append, Extent, Lease, Log, LogError, Position, Reader, Record, SharedLog};
 use crate::time::Millis;
 use crate::topic::Topic;
 
@@ -79,6 +79,10 @@ impl Log for BrittleLog {
         self.inner.partitions()
     }
 
+    fn clock_keys(&self) -> u32 {
+        self.inner.clock_keys()
+    }
+
     async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError> {
         self.inner.extents(topic).await
     }
@@ -105,5 +109,13 @@ impl Log for BrittleLog {
 
     async fn appended(&self, wait: Duration) {
         self.inner.appended(wait).await;
+    }
+
+    async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
+        self.inner.lease(name).await
+    }
+
+    async fn health(&self) -> Result<(), LogError> {
+        self.inner.health().await
     }
 }

@@ -6,6 +6,7 @@
 
 mod brittle;
 mod embedded;
+mod kafka;
 mod partition;
 mod tail;
 
@@ -21,6 +22,7 @@ use crate::topic::Topic;
 
 pub use brittle::{BrittleLog, Broken};
 pub use embedded::EmbeddedLog;
+pub use kafka::{KafkaConfig, KafkaLog};
 pub use partition::partition_of;
 pub use tail::last_records;
 
@@ -99,11 +101,17 @@ pub struct Position {
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Appends in order and returns once everything is durable. The embedded
-    /// log takes all of it or nothing.
+    /// log takes all of it or nothing; Kafka may hold the first part of an
+    /// append whose process was killed.
     async fn append(&self, records: Vec<Append>) -> Result<(), LogError>;
 
     /// The number of partitions that data topics have.
     fn partitions(&self) -> u32;
+
+    /// How many clock records, each of another key, a partition gets a minute.
+    fn clock_keys(&self) -> u32 {
+        1
+    }
 
     /// What each partition of a topic holds; empty for a topic never written.
     async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError>;
@@ -131,10 +139,27 @@ pub trait Log: Send + Sync + 'static {
 
     /// Waits until something was appended, or until `wait` has passed.
     async fn appended(&self, wait: Duration);
+
+    /// Waits until this process alone works under `name`, as until the end of the
+    /// lease it does. A log that is in one process's hands grants it at once.
+    async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError>;
+
+    /// Whether the log answers just now; says so within seconds.
+    async fn health(&self) -> Result<(), LogError> {
+        self.topics().await.map(drop)
+    }
 }
 
 /// A log shared by services.
 pub type SharedLog = Arc<dyn Log>;
+
+/// The right to be the one that works under a name; given back when it is dropped.
+#[async_trait]
+pub trait Lease: Send + Sync {
+    /// Waits until the right has gone to another process, or is about to: what is
+    /// under way is then to be put in order and the lease given back.
+    async fn lost(&self);
+}
 
 /// A named reader of some topics.
 #[async_trait]
@@ -195,4 +220,56 @@ pub enum LogError {
     /// The log has been closed.
     #[error("the log has been closed")]
     Closed,
+    /// Kafka does not answer.
+    #[error(
+        "Kafka at {servers} cannot be reached ({reason}): check that it runs and that kafka.bootstrap_servers is right"
+    )]
+    KafkaAway {
+        /// Where it was looked for.
+        servers: String,
+        /// The client's words.
+        reason: String,
+    },
+    /// Kafka refuses.
+    #[error(
+        "Kafka at {servers} refuses while {doing}: {source}. Check what this user may do there, and the limits of its topics"
+    )]
+    Kafka {
+        /// Where it is.
+        servers: String,
+        /// What was being done.
+        doing: &'static str,
+        /// The client's words.
+        source: rdkafka::error::KafkaError,
+    },
+    /// A topic of another shape.
+    #[error(
+        "Kafka's topic {topic} has {found} partition(s), {asked} expected: set kafka.partitions to what the data topics have, or delete the topic so that it is made anew; adding partitions would part a symbol's records"
+    )]
+    KafkaPartitions {
+        /// The topic, by Kafka's name.
+        topic: String,
+        /// What it has.
+        found: u32,
+        /// What the settings name.
+        asked: u32,
+    },
+    /// A client setting that the library does not take.
+    #[error(
+        "a setting under kafka.client is not accepted: {reason}. The names are librdkafka's; TLS and SASL need a tickwire built with `--features kafka-tls`"
+    )]
+    KafkaSetting {
+        /// The library's words, which name the setting.
+        reason: String,
+    },
+    /// A note that does not fit beside an offset.
+    #[error("the note beside a position in {topic} has {length} bytes, the log takes {longest}")]
+    LongNote {
+        /// The topic.
+        topic: String,
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        longest: usize,
+    },
 }

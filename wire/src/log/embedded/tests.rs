@@ -1,10 +1,12 @@
+//! What the log in the data folder does beyond what every log does (`tests/log`).
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::EmbeddedLog;
-use crate::log::{Append, Extent, Log, LogError, Record};
+use crate::log::{Append, Log, LogError, Record};
 use crate::time;
 use crate::topic::Topic;
 
@@ -20,69 +22,6 @@ fn numbered(range: std::ops::Range<u32>) -> Vec<Append> {
 
 fn values(records: &[Record]) -> Vec<u32> {
     records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
-}
-
-#[tokio::test]
-async fn what_was_appended_is_read_in_order_after_reopening() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log.db");
-    let log = EmbeddedLog::open(&path, 1).unwrap();
-    log.append(numbered(0..300)).await.unwrap();
-    log.append(numbered(300..500)).await.unwrap();
-    drop(log);
-    let log = EmbeddedLog::open(&path, 1).unwrap();
-    let records = log.read(&prices(), 0, 0, 1_000).await.unwrap();
-    assert_eq!(values(&records), (0..500).collect::<Vec<_>>());
-    assert_eq!(log.extents(&prices()).await.unwrap(), [Extent { partition: 0, first: 0, next: 500 }]);
-}
-
-#[tokio::test]
-async fn a_named_reader_goes_on_after_what_it_committed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log.db");
-    let log = EmbeddedLog::open(&path, 1).unwrap();
-    log.append(numbered(0..10)).await.unwrap();
-    let mut reader = log.reader("engine", &[prices()]).await.unwrap();
-    assert_eq!(values(&reader.poll(4, NO_WAIT).await.unwrap()), [0, 1, 2, 3]);
-    let mut positions = reader.positions();
-    positions[0].note = "watermark 7".into();
-    reader.commit(positions.clone()).await.unwrap();
-    assert_eq!(values(&reader.poll(2, NO_WAIT).await.unwrap()), [4, 5]);
-    assert!(!reader.caught_up().await.unwrap());
-    drop((reader, log));
-
-    let log = EmbeddedLog::open(&path, 1).unwrap();
-    let mut reader = log.reader("engine", &[prices()]).await.unwrap();
-    assert_eq!(reader.resumed_from(), positions);
-    assert_eq!(values(&reader.poll(100, NO_WAIT).await.unwrap()), [4, 5, 6, 7, 8, 9]);
-    assert!(reader.caught_up().await.unwrap());
-}
-
-#[tokio::test]
-async fn every_partition_keeps_its_order_and_a_key_its_partition() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = EmbeddedLog::open(&folder.path().join("log.db"), 7).unwrap();
-    log.append(numbered(0..100)).await.unwrap();
-    log.append(vec![Append::json(prices(), "~clock6", &100).into_partition(6)]).await.unwrap();
-    let mut reader = log.reader("all", &[prices()]).await.unwrap();
-    let records = reader.poll(1_000, NO_WAIT).await.unwrap();
-    assert_eq!(records.len(), 101);
-    for key in 0..5 {
-        let of_key: Vec<_> = records.iter().filter(|r| r.key == format!("S{key}")).collect();
-        assert!(of_key.windows(2).all(|pair| pair[0].partition == pair[1].partition));
-        assert!(of_key.windows(2).all(|pair| pair[0].offset < pair[1].offset));
-    }
-}
-
-#[tokio::test]
-async fn a_waiting_reader_is_woken_by_an_append() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
-    let mut reader = log.reader("late", &[prices()]).await.unwrap();
-    let waiting = tokio::spawn(async move { reader.poll(10, Duration::from_secs(60)).await.unwrap() });
-    tokio::task::yield_now().await;
-    log.append(numbered(0..1)).await.unwrap();
-    assert_eq!(values(&waiting.await.unwrap()), [0]);
 }
 
 #[tokio::test]
@@ -108,19 +47,6 @@ async fn trimming_removes_what_is_old_and_keeps_the_tail() {
     assert_eq!(values(&reader.poll(10, NO_WAIT).await.unwrap()), [9]);
     log.append(numbered(10..11)).await.unwrap();
     assert_eq!(values(&reader.poll(10, NO_WAIT).await.unwrap()), [10]);
-}
-
-#[tokio::test]
-async fn records_are_found_by_the_time_of_their_append() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
-    log.append(numbered(0..20)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    let between = time::now();
-    log.append(numbered(20..30)).await.unwrap();
-    assert_eq!(log.offset_at(&prices(), 0, between).await.unwrap(), 20);
-    assert_eq!(log.offset_at(&prices(), 0, 0).await.unwrap(), 0);
-    assert_eq!(log.offset_at(&prices(), 0, i64::MAX).await.unwrap(), 30);
 }
 
 #[tokio::test]

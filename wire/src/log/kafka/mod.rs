@@ -1,0 +1,155 @@
+//! The log on Kafka.
+//!
+//! What is appended is acknowledged by all replicas before `append` returns.
+//! While Kafka is away everything waits, and says so; nothing is given up.
+
+mod appender;
+mod glance;
+mod lease;
+mod reach;
+mod reader;
+mod settings;
+mod shared;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer;
+
+use super::{Append, Extent, Lease, Log, LogError, Position, Reader, Record};
+use crate::time::Millis;
+use crate::topic::{SERVICE_STATUS, Topic};
+use appender::Appender;
+use glance::Glances;
+use lease::KafkaLease;
+use reach::Reach;
+use reader::{KafkaReader, committed};
+use shared::{Shared, blocking, extent};
+use topics::Topics;
+
+pub use settings::KafkaConfig;
+
+/// How long there is between two looks for what was appended.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a question about health may take.
+const HEALTH: Duration = Duration::from_secs(2);
+
+/// The log on Kafka.
+pub struct KafkaLog(Arc<Shared>);
+
+impl KafkaLog {
+    /// The log that `config` describes. Kafka need not be there yet.
+    ///
+    /// # Errors
+    /// When a client setting is none that the client library knows.
+    pub fn new(config: &KafkaConfig) -> Result<KafkaLog, LogError> {
+        let reach = Reach::of(&config.bootstrap_servers);
+        let wrong = |error: KafkaError| LogError::KafkaSetting { reason: error.to_string() };
+        Ok(KafkaLog(Arc::new(Shared {
+            appender: Appender::new(config.producer(), reach.clone()).map_err(wrong)?,
+            topics: Topics::new(config, &reach).map_err(wrong)?,
+            glances: Glances::new(config, &reach),
+            config: config.clone(),
+            reach,
+        })))
+    }
+
+    /// Makes sure of topics: those that are not there are made, those that are must fit.
+    ///
+    /// # Errors
+    /// When one has another number of partitions than the settings name, or cannot be made.
+    pub async fn make(&self, topics: &[Topic]) -> Result<(), LogError> {
+        self.0.make(&topics.iter().collect::<Vec<_>>()).await
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn append(&self, records: Vec<Append>) -> Result<(), LogError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.0.append(&records).await
+    }
+
+    fn partitions(&self) -> u32 {
+        self.0.config.partitions
+    }
+
+    fn clock_keys(&self) -> u32 {
+        self.0.config.clock_keys
+    }
+
+    async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError> {
+        self.0.extents(topic).await
+    }
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
+        let Some(lane) = self.0.lane(topic, partition).await? else { return Ok(Vec::new()) };
+        let topic = topic.clone();
+        let read = move |shared: &Shared, client: &_| {
+            let held = extent(client, &lane)?;
+            let from = from.max(held.first);
+            if from >= held.next || limit == 0 {
+                return Ok(Vec::new());
+            }
+            shared.glances.read(&topic, &lane, from, held.next, limit)
+        };
+        self.0.ask("reading", read).await
+    }
+
+    async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
+        let Some(lane) = self.0.lane(topic, partition).await? else { return Ok(0) };
+        let look = move |shared: &Shared, client: &_| match shared.glances.offset_at(&lane, at)? {
+            Some(offset) => Ok(offset),
+            None => Ok(extent(client, &lane)?.next),
+        };
+        self.0.ask("looking up a time", look).await
+    }
+
+    async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
+        self.make(topics).await?;
+        Ok(Box::new(KafkaReader::open(self.0.clone(), name, topics).await?))
+    }
+
+    async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
+        let topics = self.topics().await?;
+        committed(&self.0, name, &topics).await
+    }
+
+    async fn topics(&self) -> Result<Vec<Topic>, LogError> {
+        let look = |shared: &Shared, client: &_| {
+            shared.topics.ask(client)?;
+            Ok(shared.topics.all())
+        };
+        self.0.ask("looking up topics", look).await
+    }
+
+    /// Nobody tells what others append: a short wait, then a look is due.
+    async fn appended(&self, wait: Duration) {
+        tokio::time::sleep(wait.min(LOOK)).await;
+    }
+
+    async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
+        self.make(&[SERVICE_STATUS]).await?;
+        Ok(Box::new(KafkaLease::taken(&self.0, name).await?))
+    }
+
+    async fn health(&self) -> Result<(), LogError> {
+        let shared = self.0.clone();
+        let asked = blocking(move || shared.appender.client().client().fetch_metadata(None, HEALTH));
+        match asked.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.0.failed("answering", error)),
+        }
+    }
+}
