@@ -28,8 +28,8 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name of their count.
     const COUNT: &'static str;
 
-    /// The clock record of a partition.
-    fn clock(partition: u32, at: Millis, position: Option<u64>) -> Self;
+    /// The clock record of a key.
+    fn clock(key: u32, at: Millis, position: Option<u64>) -> Self;
     /// Whether this is one.
     fn is_clock(&self) -> bool;
     /// The key on the topic.
@@ -47,8 +47,8 @@ impl Event for Bar {
     const SERVICE: &'static str = "producer";
     const COUNT: &'static str = "bars";
 
-    fn clock(partition: u32, at: Millis, position: Option<u64>) -> Bar {
-        Bar { position, ..clock::bar(partition, at) }
+    fn clock(key: u32, at: Millis, position: Option<u64>) -> Bar {
+        Bar { position, ..clock::bar(key, at) }
     }
 
     fn is_clock(&self) -> bool {
@@ -77,8 +77,8 @@ impl Event for Article {
     const SERVICE: &'static str = "news-watcher";
     const COUNT: &'static str = "articles";
 
-    fn clock(partition: u32, at: Millis, position: Option<u64>) -> Article {
-        Article { position, ..clock::article(partition, at) }
+    fn clock(key: u32, at: Millis, position: Option<u64>) -> Article {
+        Article { position, ..clock::article(key, at) }
     }
 
     fn is_clock(&self) -> bool {
@@ -187,12 +187,15 @@ impl<T: Event> Outlet<T> {
         self.tails.iter().any(|tail| !has_clock(tail.as_ref(), at))
     }
 
-    /// Everything before `at` has been taken: a clock record for every partition.
+    /// Everything before `at` has been taken: a clock record of every key for every partition.
     pub fn clock(&mut self, at: Millis, position: Option<u64>) {
         self.watermark = self.watermark.max(Some(at));
         for (partition, tail) in (0..).zip(&self.tails) {
-            if !has_clock(tail.as_ref(), at) {
-                let record = T::clock(partition, at, position);
+            if has_clock(tail.as_ref(), at) {
+                continue;
+            }
+            for key in 0..self.log.clock_keys() {
+                let record = T::clock(key, at, position);
                 self.batch.push(Append::json(T::TOPIC, record.key(), &record).into_partition(partition));
             }
         }

@@ -55,7 +55,7 @@ pub struct PolygonConfig {
     pub fill_wait: Duration,
     /// The calls of the history that the plan allows in a minute.
     pub calls_per_minute: u32,
-    /// Clock records a minute; at least one a partition of the log is written.
+    /// Clock records a minute and partition; no fewer than the log asks for are written.
     pub clock_keys: u32,
 }
 

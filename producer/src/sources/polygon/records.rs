@@ -44,7 +44,7 @@ impl Records {
             counts: before.counts,
             ..ServiceStatus::default()
         };
-        let keys = keys.max(log.partitions());
+        let keys = keys.max(log.clock_keys());
         Ok(Records { log, batch: Vec::new(), letters: false, clocked, keys, report: Report::new(status) })
     }
 
@@ -57,18 +57,19 @@ impl Records {
         self.batch.push(Append::json(STOCK_PRICES, &bar.symbol, bar));
     }
 
-    /// Clock records from what was `stated` up to `until`, for every key.
+    /// Clock records from what was `stated` up to `until`, of every key for every partition.
     pub(super) fn clocks(&mut self, stated: Option<Millis>, until: Millis) {
         // A topic without any begins with the one of `until`.
         let minutes: Vec<_> = match stated {
             Some(stated) => clock::minutes(stated, until).collect(),
             None => vec![until],
         };
-        let partitions = self.log.partitions();
         for at in minutes {
-            for key in 0..self.keys {
-                let partition = key % partitions;
-                if self.clocked[partition as usize].is_none_or(|done| done < at) {
+            for (partition, done) in (0..).zip(&self.clocked) {
+                if done.is_some_and(|done| done >= at) {
+                    continue;
+                }
+                for key in 0..self.keys {
                     let record = clock::bar(key, at);
                     self.batch
                         .push(Append::json(STOCK_PRICES, &record.symbol, &record).into_partition(partition));

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-use super::{Append, Extent, Lease, Log, LogError, Position, Reader, Record};
+use super::{Append, Extent, Log, LogError, Position, Reader, Record};
 use crate::time::Millis;
 use crate::topic::Topic;
 use file::{LogFile, extents, offset_at, read};
@@ -263,20 +263,5 @@ impl Log for EmbeddedLog {
         let mut version = self.version.clone();
         version.mark_unchanged();
         wait_for_append(&mut version, wait).await;
-    }
-
-    /// The data folder has one owner already.
-    async fn lease(&self, _name: &str) -> Result<Box<dyn Lease>, LogError> {
-        Ok(Box::new(Granted))
-    }
-}
-
-/// A lease that nobody else asks for.
-struct Granted;
-
-#[async_trait]
-impl Lease for Granted {
-    async fn lost(&self) {
-        std::future::pending().await
     }
 }
