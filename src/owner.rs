@@ -11,9 +11,9 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use store::SharedStore;
 use wire::dead_letter::{self, Replay};
+use wire::kept::{self, Conflict, Kept, List, PutError};
 use wire::log::{EmbeddedLog, SharedLog};
 use wire::time::Millis;
-use wire::watchlist::{self, Conflict, Entry, PutError, Watchlist};
 
 use crate::data_folder::DataFolder;
 
@@ -22,6 +22,8 @@ const STARTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long an owner may compute before nobody waits for it any more.
 const COMPUTES_WITHIN: Duration = Duration::from_secs(3_600);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A change is made again from the newer list so many times when others change it as well.
+const TRIES: usize = 10;
 
 /// How a run's data is changed.
 pub enum Way {
@@ -64,28 +66,44 @@ impl Way {
         }
     }
 
-    /// The watchlist as it stands.
-    pub async fn watchlist(&self) -> anyhow::Result<Watchlist> {
+    /// A list as it stands.
+    pub async fn list<E: Kept>(&self) -> anyhow::Result<List<E>> {
         match self {
-            Way::Direct { log, .. } => Ok(watchlist::read(&**log).await?),
-            Way::Owner(api) => api.json(api.client.get(api.at("watchlist"))).await,
+            Way::Direct { log, .. } => Ok(kept::read(&**log).await?),
+            Way::Owner(api) => api.json(api.client.get(api.at(E::KEY))).await,
         }
     }
 
-    /// Puts another watchlist, made from version `read`.
-    pub async fn put_watchlist(
+    /// Puts another list, made from version `read`.
+    pub async fn put<E: Kept>(
         &self,
         read: u64,
-        entries: Vec<Entry>,
-    ) -> anyhow::Result<Result<Watchlist, Conflict>> {
+        entries: Vec<E>,
+    ) -> anyhow::Result<Result<List<E>, Conflict<E>>> {
         match self {
-            Way::Direct { log, .. } => match watchlist::put(&**log, read, entries, "command").await {
+            Way::Direct { log, .. } => match kept::put(&**log, read, entries, "command").await {
                 Ok(list) => Ok(Ok(list)),
                 Err(PutError::Conflict(conflict)) => Ok(Err(conflict)),
                 Err(error) => Err(error.into()),
             },
-            Way::Owner(api) => api.put_watchlist(read, &entries).await,
+            Way::Owner(api) => api.put(read, &entries).await,
         }
+    }
+
+    /// Makes a change, again from the newer list where somebody else changes it
+    /// as well; returns the list before and after.
+    pub async fn change<E: Kept>(
+        &self,
+        change: impl Fn(&List<E>) -> anyhow::Result<List<E>>,
+    ) -> anyhow::Result<(List<E>, List<E>)> {
+        let mut before = self.list::<E>().await?;
+        for _ in 0..TRIES {
+            match self.put(before.version, change(&before)?.entries).await? {
+                Ok(after) => return Ok((before, after)),
+                Err(conflict) => before = conflict.current,
+            }
+        }
+        bail!("{} is changed by others all the time: try again", E::NAME)
     }
 
     /// Puts what letters hold back onto its topics, all of it or nothing;
@@ -144,7 +162,12 @@ fn client() -> anyhow::Result<reqwest::Client> {
 #[derive(Deserialize)]
 struct Refusal {
     error: Told,
-    current: Option<Watchlist>,
+}
+
+/// The body of an answer that says that somebody else was faster.
+#[derive(Deserialize)]
+struct Overtaken<E> {
+    current: List<E>,
 }
 
 #[derive(Deserialize)]
@@ -157,14 +180,10 @@ impl Api {
         format!("{}/api/v1/{what}", self.url)
     }
 
-    async fn put_watchlist(
-        &self,
-        read: u64,
-        entries: &[Entry],
-    ) -> anyhow::Result<Result<Watchlist, Conflict>> {
+    async fn put<E: Kept>(&self, read: u64, entries: &[E]) -> anyhow::Result<Result<List<E>, Conflict<E>>> {
         let request = self
             .client
-            .put(self.at("watchlist"))
+            .put(self.at(E::KEY))
             .header(IF_MATCH, format!("\"{read}\""))
             .header(CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(entries)?);
@@ -172,8 +191,7 @@ impl Api {
         match answer.status() {
             StatusCode::OK => Ok(Ok(answer.json().await?)),
             StatusCode::PRECONDITION_FAILED => {
-                let refusal: Refusal = answer.json().await?;
-                let current = refusal.current.context(refusal.error.message)?;
+                let Overtaken { current } = answer.json().await?;
                 Ok(Err(Conflict { read, current }))
             }
             _ => Err(refused(answer).await),

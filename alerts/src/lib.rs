@@ -18,6 +18,7 @@ mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
 use wire::Topic;
 

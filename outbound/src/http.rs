@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Errors
 /// When the machine does not let a client be made.
 pub fn http() -> Result<reqwest::Client, HttpFailure> {
-    client(SILENCE, WHOLE)
+    client(SILENCE, WHOLE, within_one_origin())
 }
 
 /// The same client for a server that may work for `silence` before it answers.
@@ -32,27 +32,39 @@ pub fn http() -> Result<reqwest::Client, HttpFailure> {
 /// # Errors
 /// When the machine does not let a client be made.
 pub fn patient_http(silence: Duration) -> Result<reqwest::Client, HttpFailure> {
-    client(silence, silence + WHOLE)
+    client(silence, silence + WHOLE, within_one_origin())
 }
 
-fn client(silence: Duration, whole: Duration) -> Result<reqwest::Client, HttpFailure> {
+/// The same client for a server that is told something: a redirect is its answer.
+///
+/// # Errors
+/// When the machine does not let a client be made.
+pub fn http_without_redirects() -> Result<reqwest::Client, HttpFailure> {
+    client(SILENCE, WHOLE, Policy::none())
+}
+
+fn client(silence: Duration, whole: Duration, redirects: Policy) -> Result<reqwest::Client, HttpFailure> {
     let client = reqwest::Client::builder()
         .user_agent(concat!("tickwire/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured((*crate::tls()).clone())
         .connect_timeout(CONNECT)
         .read_timeout(silence)
         .timeout(whole)
-        .redirect(Policy::custom(|attempt| {
-            let from = attempt.previous().last().map(url::Url::origin);
-            if from != Some(attempt.url().origin()) {
-                attempt.error("the server redirects to another host, which is not followed")
-            } else if attempt.previous().len() > REDIRECTS {
-                attempt.error("the server redirects in circles")
-            } else {
-                attempt.follow()
-            }
-        }));
+        .redirect(redirects);
     Ok(client.build()?)
+}
+
+fn within_one_origin() -> Policy {
+    Policy::custom(|attempt| {
+        let from = attempt.previous().last().map(url::Url::origin);
+        if from != Some(attempt.url().origin()) {
+            attempt.error("the server redirects to another host, which is not followed")
+        } else if attempt.previous().len() > REDIRECTS {
+            attempt.error("the server redirects in circles")
+        } else {
+            attempt.follow()
+        }
+    })
 }
 
 /// Why a request came to nothing. Its text never holds the URL, whose query may hold a key.

@@ -1,6 +1,7 @@
 //! What can be typed: commands, flags and their help.
 
 mod changes;
+mod rules;
 mod study;
 mod web;
 
@@ -14,6 +15,7 @@ use producer::Speed;
 pub use changes::{
     BackfillArgs, DeadLettersCommand, DoctorArgs, Place, RecomputeArgs, WatchCommand, WatchedArgs,
 };
+pub use rules::RulesCommand;
 pub use study::{AggregateArgs, BacktestArgs};
 pub use web::{FolderArgs, TokenCommand, WebCommand};
 
@@ -88,6 +90,9 @@ pub enum Command {
     /// Show what did not validate, and put back what does by now
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Show or change the rules that alerts follow
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Say who may reach the page: its password, and tokens for programs
     #[command(subcommand)]
     Web(WebCommand),

@@ -1,19 +1,15 @@
 //! `tickwire watch`: what is watched, shown and changed, beside a running `up` too.
 
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::Write;
 
-use anyhow::{Context, bail};
-use serde::Deserialize;
+use anyhow::bail;
 use wire::watchlist::{self, Change, Entry, Watchlist};
 
+use super::typed_list::TypedList;
 use crate::cli::{DataArgs, WatchCommand, WatchedArgs};
 use crate::config::Config;
 use crate::data_folder::{self, DataFolder, LIVE};
 use crate::owner::Way;
-
-/// A change is made again from the newer list so many times when others change it as well.
-const TRIES: usize = 10;
 
 /// Shows or changes the watchlist.
 pub async fn run(config: &Config, command: WatchCommand) -> anyhow::Result<()> {
@@ -28,14 +24,14 @@ pub async fn run(config: &Config, command: WatchCommand) -> anyhow::Result<()> {
             change(folder(config, &data)?, changes).await
         }
         WatchCommand::Set { file, data } => {
-            let typed = Typed::read(&file)?;
+            let typed = TypedList::read(&file)?;
             set(folder(config, &data)?, typed).await
         }
     }
 }
 
 /// Whether the list of the live run is meant: because it is named, or because the settings go live.
-fn is_live(config: &Config, data: &DataArgs) -> bool {
+pub fn is_live(config: &Config, data: &DataArgs) -> bool {
     match data.data.as_deref() {
         Some(run) => run.trim_matches('/') == LIVE,
         None => config.is_live(),
@@ -44,7 +40,7 @@ fn is_live(config: &Config, data: &DataArgs) -> bool {
 
 /// The run whose list is to be changed: the live one, made, if need be, so that
 /// a list is there before the first start, or else the one named or run last.
-fn folder(config: &Config, data: &DataArgs) -> anyhow::Result<DataFolder> {
+pub fn folder(config: &Config, data: &DataArgs) -> anyhow::Result<DataFolder> {
     let root = data.data_dir.as_deref().unwrap_or(&config.data_dir);
     if is_live(config, data) {
         DataFolder::make(root, LIVE.to_owned())
@@ -146,52 +142,22 @@ fn removals(args: WatchedArgs) -> anyhow::Result<Vec<Change>> {
 /// can be made again from a list that somebody else has changed.
 async fn change(folder: DataFolder, changes: Vec<Change>) -> anyhow::Result<()> {
     say_where_ignored(&folder.run);
-    let way = Way::to(folder).await?;
-    let mut before = way.watchlist().await?;
-    for _ in 0..TRIES {
-        let mut after = before.clone();
+    let make = |list: &Watchlist| {
+        let mut after = list.clone();
         for change in &changes {
             after = after.apply(change.clone())?;
         }
-        match way.put_watchlist(before.version, after.entries).await? {
-            Ok(list) => return report(&before, &list),
-            Err(conflict) => before = conflict.current,
-        }
-    }
-    bail!("the watchlist is changed by others all the time: try again")
+        Ok(after)
+    };
+    let (before, after) = Way::to(folder).await?.change(make).await?;
+    report(&before, &after)
 }
 
-/// A list as it was typed.
-struct Typed {
-    /// The version that it was made from, where it says so.
-    version: Option<u64>,
-    entries: Vec<Entry>,
-}
-
-impl Typed {
-    fn read(file: &Path) -> anyhow::Result<Typed> {
-        let (mut json, name) = (Vec::new(), file.display().to_string());
-        if name == "-" {
-            std::io::stdin().read_to_end(&mut json).context("standard input cannot be read")?;
-        } else {
-            json = std::fs::read(file)
-                .with_context(|| format!("{name} cannot be read: check its name and its rights"))?;
-        }
-        #[derive(Deserialize)]
-        struct Version {
-            version: u64,
-        }
-        let entries = watchlist::parse(&json).with_context(|| format!("the list in {name} is not taken"))?;
-        let version = serde_json::from_slice::<Version>(&json).ok().map(|typed| typed.version);
-        Ok(Typed { version, entries })
-    }
-}
-
-async fn set(folder: DataFolder, typed: Typed) -> anyhow::Result<()> {
+async fn set(folder: DataFolder, typed: TypedList<Entry>) -> anyhow::Result<()> {
     say_where_ignored(&folder.run);
     let way = Way::to(folder).await?;
-    let before = way.watchlist().await?;
-    match way.put_watchlist(typed.version.unwrap_or(before.version), typed.entries).await? {
+    let before = way.list().await?;
+    match way.put(typed.version.unwrap_or(before.version), typed.entries).await? {
         Ok(list) => report(&before, &list),
         Err(conflict) => bail!(
             "{conflict}. `tickwire watch list --json` prints it; without its `version` a list is put whatever stood there"

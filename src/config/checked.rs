@@ -8,6 +8,7 @@ use producer::Speed;
 use wire::time::{DAY, Millis};
 
 use super::Raw;
+use super::alerts::Webhook;
 use super::live::{Guardian, Polygon};
 use super::secret::Environment;
 use super::stores::{self, Influxdb, StoreKind};
@@ -38,6 +39,8 @@ pub struct Config {
     /// Where points are kept.
     pub store: StoreKind,
     pub influxdb: Influxdb,
+    /// Where alerts are posted, if anywhere.
+    pub webhook: Option<Webhook>,
 }
 
 impl Raw {
@@ -73,6 +76,7 @@ impl Raw {
             guardian: self.guardian.check(environment)?,
             store: stores::kind(self.store.as_deref())?,
             influxdb: self.influxdb.check(environment)?,
+            webhook: self.alerts.check(environment)?,
         })
     }
 }

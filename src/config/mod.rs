@@ -1,5 +1,6 @@
 //! Settings: raw as the user typed them, and checked.
 
+mod alerts;
 mod checked;
 mod live;
 mod raw;
@@ -45,7 +46,7 @@ fn typed(settings: &Figment) -> anyhow::Result<Raw> {
 }
 
 /// Variables that are read elsewhere: secrets, which must not show in an error, and the file's name.
-const NOT_HERE: [&str; 7] = [
+const NOT_HERE: [&str; 11] = [
     "config",
     "polygon__api_key",
     "polygon__api_key_file",
@@ -55,6 +56,8 @@ const NOT_HERE: [&str; 7] = [
     "web__password_hash_file",
     "influxdb__token",
     "influxdb__token_file",
+    "alerts__webhook_secret",
+    "alerts__webhook_secret_file",
 ];
 
 /// The error without the lines of the file that it quotes, which may hold a key.
@@ -91,7 +94,7 @@ mod tests {
     #[test]
     fn every_key_is_documented_with_its_variable() {
         let documented = include_str!("../../docs/configuration.md");
-        let sections = ["simulation", "retention", "web", "polygon", "guardian", "influxdb"];
+        let sections = ["simulation", "retention", "web", "polygon", "guardian", "influxdb", "alerts"];
         let mut keys: Vec<_> =
             known_keys("").into_iter().filter(|key| !sections.contains(&key.as_str())).collect();
         for section in sections {

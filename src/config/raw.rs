@@ -32,6 +32,8 @@ pub struct Raw {
     pub guardian: Guardian,
     /// The store on InfluxDB.
     pub influxdb: Influxdb,
+    /// Alerts.
+    pub alerts: Alerts,
 }
 
 /// A word or a number, as text.
@@ -139,6 +141,17 @@ pub struct Influxdb {
     pub token_file: Option<PathBuf>,
     /// Days that points stay in the bucket.
     pub retention: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// Where alerts are posted.
+    pub webhook_url: Option<String>,
+    /// What posts are signed with.
+    pub webhook_secret: Option<TypedSecret>,
+    /// A file that holds it.
+    pub webhook_secret_file: Option<PathBuf>,
 }
 
 /// A secret in the settings file; an error about it does not repeat it.

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use wire::DeadLetter;
-use wire::log::{EmbeddedLog, Log};
+use wire::log::{Append, EmbeddedLog, Log};
 
 /// How long anything may take before a test gives up; no test measures time.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -132,11 +132,16 @@ impl Desk {
 
     /// Puts a dead letter, as JSON, into the log of the last run.
     pub fn append_letter(&self, letter: &str) {
+        let letter: DeadLetter = serde_json::from_str(letter).unwrap();
+        self.append(vec![letter.to_append()]);
+    }
+
+    /// Puts records into the log of the last run, while nobody runs.
+    pub fn append(&self, records: Vec<Append>) {
         let run = std::fs::read_to_string(self.path("data/last-run")).unwrap();
         let log = EmbeddedLog::open(&self.path("data").join(run.trim()).join("log.db"), 1).unwrap();
-        let letter: DeadLetter = serde_json::from_str(letter).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(log.append(vec![letter.to_append()])).unwrap();
+        runtime.block_on(log.append(records)).unwrap();
     }
 
     /// Replays `bars` to the end, as far as the store.

@@ -3,6 +3,7 @@
 //!
 //! A test goes into the file of its topic; what several need is in `harness`.
 
+mod alerts;
 mod backtest;
 mod bad_input;
 mod beside;
@@ -15,6 +16,7 @@ mod page;
 mod query;
 mod recompute;
 mod replay;
+mod rules;
 mod sessions;
 mod stopping;
 mod volatility_reference;

@@ -23,6 +23,7 @@ const COMPRESSION: u32 = 6;
 const OWN: &[(&str, &str, &str)] = &[
     ("app.css", include_str!("../assets/app.css"), "text/css; charset=utf-8"),
     ("icon.svg", include_str!("../assets/icon.svg"), "image/svg+xml"),
+    ("alerts.js", include_str!("../assets/alerts.js"), JAVASCRIPT),
     ("app.js", include_str!("../assets/app.js"), JAVASCRIPT),
     ("chart.js", include_str!("../assets/chart.js"), JAVASCRIPT),
     ("figure.js", include_str!("../assets/figure.js"), JAVASCRIPT),

@@ -6,12 +6,14 @@ mod api;
 mod assets;
 mod cursor;
 mod dead_letters;
+mod episodes;
 mod error;
 mod events;
 mod gaps;
 mod gzip;
 mod hub;
 mod item;
+mod kept;
 mod known;
 mod measures;
 mod overview;
@@ -20,6 +22,7 @@ mod previews;
 mod reactions;
 mod recompute;
 mod request;
+mod rules;
 mod security;
 mod series;
 mod stalled;
@@ -174,6 +177,8 @@ fn router(site: Arc<Site>) -> Router {
         .route("/api/v1/series", get(api::series))
         .route("/api/v1/gaps", get(api::gaps))
         .route("/api/v1/status", get(api::status))
+        .route("/api/v1/alerts", get(episodes::api))
+        .route("/api/v1/rules", rules::routes())
         .route("/api/v1/study", get(studies::api::study))
         .route("/api/v1/study.csv", get(studies::api::csv))
         .route("/api/v1/study/article", get(studies::api::article))

@@ -21,7 +21,7 @@ pub trait Kept: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send 
     const TOPIC: Topic;
     /// The topic with every version of it.
     const HISTORY: Topic;
-    /// The one key of the compacted topic.
+    /// The one key of the compacted topic, and the list's name in the API.
     const KEY: &'static str;
     /// What a person calls the list: `the watchlist`.
     const NAME: &'static str;
@@ -32,6 +32,13 @@ pub trait Kept: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send 
     fn at_first() -> Vec<Self> {
         Vec::new()
     }
+
+    /// Reads and checks a list as a person writes it: a JSON array, or an object
+    /// that holds it under `entries`, as it is listed.
+    ///
+    /// # Errors
+    /// As [`Kept::checked`], and when it is no JSON or of another shape.
+    fn parse(json: &[u8]) -> Result<Vec<Self>, Self::Bad>;
 
     /// A whole list from outside, trimmed and checked.
     ///

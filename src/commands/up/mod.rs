@@ -53,7 +53,11 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
     let keeping = tokio::spawn(forget_old(log.clone(), embedded, config.clone(), is_replay(&sources)));
     let live = sources.are_live();
-    let mut pipeline = Pipeline::start(log, store, sources, listener, access)?;
+    let webhook = config.webhook.clone().map(|webhook| {
+        let source = folder.run.split('/').next().unwrap_or_default();
+        alerts::webhook::Webhook::new(webhook.url, webhook.secret, source)
+    });
+    let mut pipeline = Pipeline::start(log, store, sources, webhook, listener, access)?;
     let outcome = pipeline.watch(&interrupt, live, exit_when_done).await;
     keeping.abort();
     outcome
@@ -93,7 +97,7 @@ struct Pipeline {
     log: SharedLog,
     prices: Service,
     news: Service,
-    /// Engine, alerts, then sink: each drains what those before it wrote.
+    /// Engine, alerts, sink, then webhook: each drains what those before it wrote.
     followers: Vec<Service>,
     web: Service,
 }
@@ -103,12 +107,16 @@ impl Pipeline {
         log: Arc<EmbeddedLog>,
         store: SharedStore,
         sources: Sources,
+        webhook: Option<alerts::webhook::Webhook>,
         listener: TcpListener,
         access: Access,
     ) -> anyhow::Result<Pipeline> {
         let log: SharedLog = log;
         let jobs = Job::all()?;
         let (prices, news) = (sources.prices, sources.news);
+        let webhook = webhook.map(|webhook| {
+            Service::start("webhook", |stop| alerts::webhook::run(log.clone(), webhook, stop))
+        });
         let (again, asked) = wire::again::channel();
         let web = Service::start("web", |stop| {
             web::serve_asking(listener, log.clone(), store.clone(), access, again, stop)
@@ -120,7 +128,8 @@ impl Pipeline {
         let engine = Service::start("engine", |stop| engine::run(log.clone(), jobs, stop));
         let news = Service::start("news-watcher", |stop| news_watcher::run(log.clone(), news, stop));
         let prices = Service::start("producer", |stop| producer::run(log.clone(), prices, stop));
-        Ok(Pipeline { log, prices, news, followers: vec![engine, alerts, sink], web })
+        let followers = [engine, alerts, sink].into_iter().chain(webhook).collect();
+        Ok(Pipeline { log, prices, news, followers, web })
     }
 
     async fn watch(&mut self, interrupt: &Interrupt, live: bool, exit_when_done: bool) -> anyhow::Result<()> {

@@ -10,8 +10,13 @@ use crate::stalled::Stalled;
 use crate::status::{Board, Report};
 
 /// The pages that can be gone to: address and name.
-const PAGES: &[(&str, &str)] =
-    &[("/", "Live"), ("/news", "News"), ("/study", "Event study"), ("/watchlist", "Watchlist")];
+const PAGES: &[(&str, &str)] = &[
+    ("/", "Live"),
+    ("/news", "News"),
+    ("/study", "Event study"),
+    ("/alerts", "Alerts"),
+    ("/watchlist", "Watchlist"),
+];
 
 /// What `base.html` needs, under the name `frame` in every page's template.
 pub(crate) struct Frame {

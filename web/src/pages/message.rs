@@ -25,8 +25,9 @@ struct Message<'a> {
 pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let text = "There is nothing under this address.";
     if uri.path().starts_with("/api/") {
-        let message =
-            format!("{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status and /api/v1/watchlist.");
+        let message = format!(
+            "{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status, /api/v1/alerts, /api/v1/rules and /api/v1/watchlist."
+        );
         return (StatusCode::NOT_FOUND, Json(json!({ "error": { "message": message } }))).into_response();
     }
     message(&site, StatusCode::NOT_FOUND, "Not found", text).await

@@ -1,6 +1,7 @@
 //! The pages: each is one file here and one template, a line in [`routes`] and
 //! one in the navigation ([`frame`]).
 
+mod alerts;
 pub(crate) mod frame;
 mod live;
 pub(crate) mod message;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/news", get(news::page))
         .route("/watchlist", watchlist::routes())
         .route("/study", get(study::page))
+        .merge(alerts::routes())
 }
 
 /// A page as rendered, which is never kept, or the page that says why not.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod api;
 #[cfg(test)]
 mod assets;

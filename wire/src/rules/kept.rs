@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::check::{BadRules, checked};
-use super::{KEY, Rule, Rules, at_first, summary};
+use super::{KEY, Rule, Rules, at_first, parse, summary};
 use crate::kept::{self, Kept};
 use crate::log::{Log, LogError, SharedLog};
 use crate::topic::{ALERT_RULES, ALERT_RULES_HISTORY, Topic};
@@ -24,6 +24,10 @@ impl Kept for Rule {
 
     fn at_first() -> Vec<Rule> {
         at_first()
+    }
+
+    fn parse(json: &[u8]) -> Result<Vec<Rule>, BadRules> {
+        parse(json)
     }
 
     fn checked(rules: Vec<Rule>) -> Result<Vec<Rule>, BadRules> {

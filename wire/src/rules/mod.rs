@@ -68,7 +68,7 @@ pub enum Comparison {
 pub type Rules = List<Rule>;
 
 /// The one key of the topic.
-pub const KEY: &str = "alert-rules";
+pub const KEY: &str = "rules";
 
 impl Rule {
     /// Whether it is applied to a symbol.

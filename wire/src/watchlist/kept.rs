@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::check::{BadList, checked};
-use super::{Entry, KEY, Watchlist, summary};
+use super::{Entry, KEY, Watchlist, parse, summary};
 use crate::kept::{self, Kept};
 use crate::log::{Log, LogError, SharedLog};
 use crate::topic::{Topic, WATCHLIST, WATCHLIST_HISTORY};
@@ -21,6 +21,10 @@ impl Kept for Entry {
     const KEY: &'static str = KEY;
     const NAME: &'static str = "the watchlist";
     type Bad = BadList;
+
+    fn parse(json: &[u8]) -> Result<Vec<Entry>, BadList> {
+        parse(json)
+    }
 
     fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
         checked(entries)

@@ -1,0 +1,217 @@
+//! Alerts told to somebody else's server: each word about an episode is posted,
+//! signed, until it has been acknowledged.
+//!
+//! The position behind an alert is committed once it was taken, so a restart
+//! goes on where it stopped. A server that does not answer holds up nothing but
+//! its own deliveries; what it has not taken after a day is given up, loudly.
+
+mod delivery;
+mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use outbound::{Backoff, HttpFailure, Secret};
+use url::Url;
+use wire::log::{LogError, Position, Reader, Record, SharedLog};
+use wire::status::{FINISHED, Report, ServiceStatus};
+use wire::stop::{Stop, Wish};
+use wire::time;
+use wire::topic::ALERTS;
+use wire::{Alert, DeadLetter};
+
+use delivery::{Answer, Client};
+
+/// The name under which positions are committed, and of the status.
+const SERVICE: &str = "alerts-webhook";
+/// How many alerts are read at once.
+const POLL: usize = 64;
+/// How long to wait for alerts before looking at the wish to stop.
+const WAIT: Duration = Duration::from_millis(250);
+/// The longest pause between two tries, unless the server asks for more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Where alerts are posted, and how.
+#[derive(Clone)]
+pub struct Webhook {
+    /// The address; what stands in it beside the host may be a key, and is never shown.
+    pub url: Url,
+    /// What requests are signed with.
+    pub secret: Secret,
+    /// What the alerts are of, for the receiver: `live`, `simulated`, `replayed`.
+    pub source: String,
+    /// How old an alert may become before it is given up.
+    pub give_up_after: Duration,
+    /// The first pause after a failure.
+    pub first_pause: Duration,
+}
+
+impl Webhook {
+    /// One that tries for a day.
+    pub fn new(url: Url, secret: Secret, source: impl Into<String>) -> Webhook {
+        let (give_up_after, first_pause) = (Duration::from_secs(86_400), Duration::from_secs(1));
+        Webhook { url, secret, source: source.into(), give_up_after, first_pause }
+    }
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Webhook at {}", self.url.host_str().unwrap_or_default())
+    }
+}
+
+/// Why the service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// No client for requests.
+    #[error("the webhook cannot be called from here: {0}")]
+    Client(#[from] HttpFailure),
+}
+
+/// Posts alerts until `stop` asks for an end; when asked to drain, until all are
+/// taken or one is not.
+///
+/// # Errors
+/// When the log fails, or no client can be made; never because of the server.
+pub async fn run(log: SharedLog, webhook: Webhook, stop: Stop) -> Result<(), WebhookError> {
+    let mut caller = Caller::start(log, webhook).await?;
+    loop {
+        if stop.stopped() {
+            return caller.say_last("stopped").await;
+        }
+        let wait = if stop.draining() { Duration::ZERO } else { WAIT };
+        let records = tokio::select! {
+            records = caller.reader.poll(POLL, wait) => records?,
+            () = stop.at_least(Wish::Stop) => continue,
+        };
+        if records.is_empty() && stop.draining() {
+            return caller.say_last(FINISHED).await;
+        }
+        for record in records {
+            let ended = caller.see_through(&record, &stop).await?;
+            if !ended {
+                return caller.say_last("stopped").await;
+            }
+        }
+        caller.say("running").await?;
+    }
+}
+
+struct Caller {
+    log: SharedLog,
+    reader: Box<dyn Reader>,
+    webhook: Webhook,
+    client: Client,
+    report: Report,
+}
+
+impl Caller {
+    async fn start(log: SharedLog, webhook: Webhook) -> Result<Caller, WebhookError> {
+        let mut reader = log.reader(SERVICE, &[ALERTS]).await?;
+        if reader.resumed_from().is_empty() {
+            // What was told before there was a webhook is not told again.
+            reader.commit(ends(&log).await?).await?;
+            reader = log.reader(SERVICE, &[ALERTS]).await?;
+        }
+        let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
+        let client = Client::new(&webhook)?;
+        Ok(Caller { log, reader, webhook, client, report: Report::new(status) })
+    }
+
+    /// Tries until an alert is taken or given up; says whether either came to pass.
+    async fn see_through(&mut self, record: &Record, stop: &Stop) -> Result<bool, WebhookError> {
+        let mut backoff = Backoff::new(self.webhook.first_pause, LONGEST_PAUSE);
+        let Ok(alert) = serde_json::from_slice::<Alert>(&record.value) else {
+            self.passed(record).await?;
+            return Ok(true);
+        };
+        loop {
+            let answer = tokio::select! {
+                answer = self.client.post(&alert) => answer,
+                () = stop.at_least(Wish::Stop) => return Ok(false),
+            };
+            let (reason, pause) = match answer {
+                Answer::Taken => {
+                    self.count("delivered");
+                    self.passed(record).await?;
+                    return Ok(true);
+                }
+                Answer::Refused(reason) => {
+                    self.give_up(record, &reason).await?;
+                    return Ok(true);
+                }
+                Answer::Failed { reason, pause } => (reason, pause),
+            };
+            self.count("failed_tries");
+            let age = time::now().saturating_sub(record.appended_at);
+            if u128::try_from(age).unwrap_or_default() >= self.webhook.give_up_after.as_millis() {
+                self.give_up(record, &format!("not taken in time: {reason}")).await?;
+                return Ok(true);
+            }
+            if stop.draining() {
+                tracing::warn!(host = self.client.host(), %reason, "The webhook is called again after the next start.");
+                return Ok(false);
+            }
+            if backoff.tries() == 0 {
+                tracing::warn!(host = self.client.host(), %reason, "The webhook did not take an alert, and is called again.");
+            }
+            self.say(&format!("waiting for the webhook at {}: {reason}", self.client.host())).await?;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.wait().max(pause)) => {}
+                () = stop.at_least(Wish::Drain) => {}
+            }
+        }
+    }
+
+    async fn give_up(&mut self, record: &Record, reason: &str) -> Result<(), WebhookError> {
+        tracing::error!(
+            host = self.client.host(),
+            reason,
+            "The webhook did not take an alert, which is given up: `tickwire dead-letters list --source alerts-webhook` shows it."
+        );
+        self.count("given_up");
+        let letter = DeadLetter::new(SERVICE, reason, &record.value, time::now());
+        self.log.append(vec![letter.to_append()]).await?;
+        self.passed(record).await
+    }
+
+    /// Nothing is left to do for a record.
+    async fn passed(&mut self, record: &Record) -> Result<(), WebhookError> {
+        let Record { topic, partition, offset, .. } = record;
+        let position =
+            Position { topic: topic.clone(), partition: *partition, offset: offset + 1, note: String::new() };
+        Ok(self.reader.commit(vec![position]).await?)
+    }
+
+    fn count(&mut self, name: &str) {
+        *self.report.status.counts.entry(name.to_owned()).or_default() += 1;
+    }
+
+    async fn say(&mut self, state: &str) -> Result<(), WebhookError> {
+        state.clone_into(&mut self.report.status.state);
+        if self.report.is_due() {
+            self.log.append(vec![self.report.say()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn say_last(&mut self, state: &str) -> Result<(), WebhookError> {
+        state.clone_into(&mut self.report.status.state);
+        Ok(self.log.append(vec![self.report.say()]).await?)
+    }
+}
+
+/// The end of every partition.
+async fn ends(log: &SharedLog) -> Result<Vec<Position>, LogError> {
+    let extents = log.extents(&ALERTS).await?;
+    let end = |partition| {
+        let held = extents.iter().find(|extent| extent.partition == partition);
+        let offset = held.map_or(0, |extent| extent.next);
+        Position { topic: ALERTS, partition, offset, note: String::new() }
+    };
+    Ok((0..log.partitions()).map(end).collect())
+}

@@ -1,0 +1,238 @@
+//! The webhook against a server that can misbehave.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use outbound::Secret;
+use serde_json::Value as Json;
+use tokio::task::JoinHandle;
+use wire::log::{EmbeddedLog, SharedLog};
+use wire::rules::Comparison;
+use wire::status::ServiceStatus;
+use wire::stop::{self, Stopper, Wish};
+use wire::topic::DEAD_LETTERS;
+use wire::{Alert, DeadLetter};
+
+use super::signature::sign;
+use super::{Webhook, WebhookError, run};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server that answers as it is told, then with 204, and remembers what came.
+#[derive(Clone, Default)]
+struct Server {
+    answers: Arc<Mutex<VecDeque<(u16, Vec<(&'static str, String)>)>>>,
+    seen: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+}
+
+impl Server {
+    async fn start(&self) -> String {
+        let router = Router::new().route("/hook", post(Server::take)).with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        format!("http://{address}/hook?token=hidden-token")
+    }
+
+    async fn take(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> (StatusCode, HeaderMap) {
+        server.seen.lock().unwrap().push((headers, body));
+        let (status, given) = server.answers.lock().unwrap().pop_front().unwrap_or((204, Vec::new()));
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            headers.insert(name, value.parse().unwrap());
+        }
+        (StatusCode::from_u16(status).unwrap(), headers)
+    }
+
+    fn answer(&self, status: u16, headers: Vec<(&'static str, String)>) {
+        self.answers.lock().unwrap().push_back((status, headers));
+    }
+
+    /// The deliveries that came, in order, tries included.
+    fn deliveries(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        let body = |body: &Bytes| serde_json::from_slice::<Json>(body).unwrap();
+        seen.iter().map(|(_, bytes)| body(bytes)["delivery"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+struct Desk {
+    log: SharedLog,
+    server: Server,
+    webhook: Webhook,
+    _folder: tempfile::TempDir,
+}
+
+impl Desk {
+    async fn new() -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
+        let server = Server::default();
+        let url = server.start().await.parse().unwrap();
+        let first_pause = Duration::from_millis(1);
+        let webhook = Webhook { first_pause, ..Webhook::new(url, Secret::new("whsec-1"), "simulated") };
+        Desk { log, server, webhook, _folder: folder }
+    }
+
+    async fn alert(&self, symbol: &str) {
+        let alert = Alert {
+            symbol: symbol.into(),
+            rule: "jump".into(),
+            episode: Alert::episode_of("jump", symbol, 60_000),
+            opened: 60_000,
+            closed: None,
+            signal: "jump_share".into(),
+            comparison: Comparison::Above,
+            value: 0.6,
+            extreme: 0.6,
+            threshold: 0.5,
+            explanation: "It jumps.".into(),
+        };
+        self.log.append(vec![alert.to_append()]).await.unwrap();
+    }
+
+    fn start(&self) -> (Stopper, JoinHandle<Result<(), WebhookError>>) {
+        let (stopper, stop) = stop::channel();
+        (stopper, tokio::spawn(run(self.log.clone(), self.webhook.clone(), stop)))
+    }
+
+    /// A life up to the end of what is there.
+    async fn drain(&self) {
+        let (stopper, running) = self.start();
+        stopper.ask(Wish::Drain);
+        tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    }
+
+    /// Waits until the server has seen so many requests.
+    async fn seen(&self, requests: usize) {
+        let enough = async {
+            while self.server.seen.lock().unwrap().len() < requests {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, enough).await.expect("the server waits in vain");
+    }
+
+    async fn said(&self) -> ServiceStatus {
+        ServiceStatus::last(&*self.log, "alerts-webhook").await.unwrap().unwrap()
+    }
+
+    async fn letters(&self) -> Vec<DeadLetter> {
+        let records = self.log.read(&DEAD_LETTERS, 0, 0, 100).await.unwrap();
+        records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn an_alert_is_posted_with_a_signature_over_time_and_body() {
+    let desk = Desk::new().await;
+    desk.drain().await;
+    desk.alert("AAPL").await;
+    desk.drain().await;
+    let seen = desk.server.seen.lock().unwrap();
+    let [(headers, body)] = &seen[..] else { panic!("{seen:?}") };
+    let json: Json = serde_json::from_slice(body).unwrap();
+    assert_eq!((json["event"].as_str(), json["source"].as_str()), (Some("opened"), Some("simulated")));
+    assert_eq!(json["alert"]["explanation"], "It jumps.");
+    assert_eq!(headers["tickwire-delivery"], json["delivery"].as_str().unwrap());
+    let seconds: i64 = headers["tickwire-timestamp"].to_str().unwrap().parse().unwrap();
+    assert!((wire::time::now() / 1_000 - seconds).abs() < 60);
+    assert_eq!(headers["tickwire-signature"], sign(&Secret::new("whsec-1"), seconds, body));
+}
+
+#[tokio::test]
+async fn what_was_told_before_there_was_a_webhook_is_not_told_again() {
+    let desk = Desk::new().await;
+    desk.alert("OLD").await;
+    desk.drain().await;
+    desk.alert("NEW").await;
+    desk.drain().await;
+    desk.drain().await;
+    assert_eq!(desk.server.deliveries(), ["jump/NEW/60000/opened"]);
+}
+
+#[tokio::test]
+async fn a_server_that_fails_is_called_again_in_order_until_it_takes() {
+    let desk = Desk::new().await;
+    desk.drain().await;
+    desk.server.answer(503, vec![("retry-after", "0".into())]);
+    desk.server.answer(429, Vec::new());
+    desk.server.answer(404, Vec::new());
+    desk.alert("A").await;
+    desk.alert("B").await;
+    let (stopper, running) = desk.start();
+    desk.seen(5).await;
+    stopper.ask(Wish::Drain);
+    running.await.unwrap().unwrap();
+    let [a, b] = ["jump/A/60000/opened", "jump/B/60000/opened"];
+    assert_eq!(desk.server.deliveries(), [a, a, a, a, b]);
+    let said = desk.said().await;
+    assert_eq!((said.counts["delivered"], said.counts["failed_tries"]), (2, 3));
+}
+
+#[tokio::test]
+async fn what_was_not_taken_before_the_end_is_posted_after_the_next_start() {
+    let desk = Desk::new().await;
+    desk.drain().await;
+    desk.server.answer(204, Vec::new());
+    desk.server.answer(500, Vec::new());
+    desk.alert("A").await;
+    desk.alert("B").await;
+    desk.drain().await;
+    assert_eq!(desk.server.deliveries().len(), 2);
+    desk.drain().await;
+    let b = "jump/B/60000/opened";
+    assert_eq!(desk.server.deliveries()[1..], [b, b]);
+    assert!(desk.letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_the_address_is_not_shown() {
+    let desk = Desk::new().await;
+    desk.drain().await;
+    let other = Server::default();
+    desk.server.answer(307, vec![("location", other.start().await)]);
+    desk.alert("A").await;
+    let (stopper, running) = desk.start();
+    desk.seen(2).await;
+    stopper.ask(Wish::Drain);
+    running.await.unwrap().unwrap();
+    assert!(other.deliveries().is_empty());
+    let shown = format!("{:?} {:?}", desk.webhook, desk.said().await);
+    assert!(!shown.contains("whsec") && !shown.contains("hidden-token"), "{shown}");
+}
+
+#[tokio::test]
+async fn an_alert_that_the_server_finds_fault_with_is_given_up_and_the_next_one_goes_on() {
+    let desk = Desk::new().await;
+    desk.drain().await;
+    desk.server.answer(422, Vec::new());
+    desk.alert("A").await;
+    desk.alert("B").await;
+    desk.drain().await;
+    assert_eq!(desk.server.deliveries().len(), 2);
+    let letters = desk.letters().await;
+    assert_eq!((letters.len(), letters[0].source.as_str()), (1, "alerts-webhook"));
+    assert!(letters[0].reason.contains("422") && letters[0].event.contains("jump/A/60000"), "{letters:?}");
+}
+
+#[tokio::test]
+async fn an_alert_that_is_too_old_is_given_up_at_the_next_failure() {
+    let desk = Desk::new().await;
+    let desk = Desk { webhook: Webhook { give_up_after: Duration::ZERO, ..desk.webhook.clone() }, ..desk };
+    desk.drain().await;
+    desk.server.answer(503, Vec::new());
+    desk.alert("A").await;
+    desk.alert("B").await;
+    desk.drain().await;
+    assert_eq!(desk.said().await.counts["given_up"], 1);
+    let reason = &desk.letters().await[0].reason;
+    assert!(reason.contains("not taken in time") && reason.contains("503"), "{reason}");
+    assert!(!reason.contains("hidden-token"));
+}

@@ -1,0 +1,78 @@
+//! From a signal to an alert that is exported: rules as data, episodes as points.
+
+use serde_json::{Value as Json, json};
+use wire::Topic;
+use wire::log::Append;
+use wire::time::{MINUTE, Millis};
+
+use crate::harness::{Desk, sample_bars};
+
+/// What the documentation says.
+const DOCS: &str = include_str!("../../docs/alerts.md");
+/// Long after the last bar of the sample.
+const LATER: Millis = 4_000_000_000_000 / MINUTE * MINUTE;
+
+/// Windows of two hours of one symbol with a signal, one a minute.
+fn windows(symbol: &str, signal: &str, values: &[f64]) -> Vec<Append> {
+    let row = |(minute, value): (i64, &f64)| {
+        let end = LATER + minute * MINUTE;
+        let row =
+            json!({ "symbol": symbol, "window_start": end - 120 * MINUTE, "window_end": end, signal: value });
+        Append::json(Topic::new("signals"), symbol, &row)
+    };
+    (0..).zip(values).map(row).collect()
+}
+
+/// What follows `begin` in the documentation, up to `end`.
+fn documented(begin: &str, end: &str) -> &'static str {
+    let from = DOCS.find(begin).unwrap_or_else(|| panic!("docs/alerts.md has no {begin}"));
+    DOCS[from..].split_once(end).unwrap().0
+}
+
+/// The episodes of a rule after the service has read these windows.
+fn episodes(desk: &Desk, rule: &str) -> Vec<Json> {
+    desk.append(windows("AAPL", "percent_move", &[0.0, -0.3, -0.4, -0.15, -0.1, 0.0, -0.9]));
+    desk.append(windows("~clock0", "percent_move", &[-0.9]));
+    desk.replay(&sample_bars());
+    let exported = desk.out("export alerts --symbol AAPL --format json");
+    let rows = exported.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let late = |row: &Json| row["rule"] == rule && row["opened"].as_i64().unwrap() >= LATER;
+    assert!(!desk.out("export alerts").contains('~'));
+    rows.filter(late).collect()
+}
+
+fn spans(episodes: &[Json]) -> Vec<(i64, Option<i64>)> {
+    let minute = |at: &Json| at.as_i64().map(|at| (at - LATER) / MINUTE);
+    episodes.iter().map(|row| (minute(&row["opened"]).unwrap(), minute(&row["closed"]))).collect()
+}
+
+#[test]
+fn a_rule_added_as_documented_opens_and_closes_episodes_that_are_exported() {
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    let line = documented("tickwire rules add", "\n");
+    desk.out(line.strip_prefix("tickwire ").unwrap());
+    let found = episodes(&desk, "slide");
+    assert_eq!(spans(&found), [(1, Some(4)), (6, None)]);
+    let why = found[0]["explanation"].as_str().unwrap();
+    assert!(
+        why.starts_with("AAPL: percent_move was below -0.2 from ") && why.contains("-0.4 at least"),
+        "{why}"
+    );
+    let told = desk.out("tail alerts --key AAPL");
+    let words =
+        told.lines().filter(|line| line.contains("\"slide\"") && line.contains("\"opened\":4000000")).count();
+    assert_eq!(words, 3, "twice opened, once closed: {told}");
+}
+
+#[test]
+fn the_documented_row_is_a_whole_rule() {
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    let row: Json = serde_json::from_str(documented("{\"name\": \"slide\"", "\n")).unwrap();
+    let mut rules: Json = serde_json::from_str(&desk.out("rules list --json")).unwrap();
+    rules["entries"].as_array_mut().unwrap().push(row);
+    desk.file("rules.json", rules.to_string());
+    desk.out("rules set rules.json");
+    assert_eq!(spans(&episodes(&desk, "slide")), [(1, Some(4)), (6, None)]);
+}
