@@ -11,7 +11,7 @@ use clap::Args;
 use producer::{PolygonConfig, PriceSource};
 use serde_json::Value;
 use tempfile::TempDir;
-use test_servers::massive::{Feed, History, MinuteBar, Script};
+use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::{Builder, Runtime};
 use wire::Bar;
 use wire::log::{EmbeddedLog, Log};
@@ -24,8 +24,6 @@ use crate::usage;
 
 /// What the feed's threads are called, which are no part of the product.
 const FEED: &str = "feed";
-/// What the test server takes.
-const KEY: &str = "test-key";
 /// How long a minute may take before something must be broken.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Records read at once.

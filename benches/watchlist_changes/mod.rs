@@ -13,7 +13,7 @@ use outbound::Secret;
 use producer::{PolygonConfig, PriceSource};
 use tempfile::TempDir;
 use test_servers::guardian::Guardian;
-use test_servers::massive::{Feed, History, MinuteBar, Script};
+use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use wire::Bar;
@@ -26,7 +26,6 @@ use wire::watchlist::{Entry, put, read};
 
 use crate::usage;
 
-const KEY: &str = "test-key";
 /// The symbol that is watched throughout.
 const STAYS: &str = "AAPL";
 /// Changes before anything is measured: buffers and pools have then got their size.

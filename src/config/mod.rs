@@ -111,12 +111,12 @@ mod tests {
     #[test]
     fn a_mistake_in_the_settings_file_is_named_and_no_key_is_quoted() {
         for (file, said) in [
-            ("[polygon]\napi_key = k-4711x\n", "line 2"),
+            ("[polygon]\napi_key = key-4711x\n", "line 2"),
             ("[polygon]\napi_key = 4711\n", "between quotes"),
-            ("[polygon]\napi_key = [\"k-4711\"]\n", "between quotes"),
-            ("[polygon]\napi_kee = \"k-4711\"\n", "api_kee"),
-            ("[polygon]\napi_key = \"k-4711", "line 2"),
-            ("[polygon]\napi_key = \"k-4711 k\"\n", "polygon.api_key"),
+            ("[polygon]\napi_key = [\"key-4711\"]\n", "between quotes"),
+            ("[polygon]\napi_kee = \"key-4711\"\n", "api_kee"),
+            ("[polygon]\napi_key = \"key-4711", "line 2"),
+            ("[polygon]\napi_key = \"key-4711 k\"\n", "polygon.api_key"),
         ] {
             let error = refused(file);
             assert!(error.contains(said), "{error}");

@@ -133,7 +133,7 @@ mod tests {
 
     fn sources(keys: &[&str], prices: Option<&str>, news: Option<&str>) -> Result<Sources, String> {
         let raw = Raw { prices: prices.map(Into::into), news: news.map(Into::into), ..Raw::default() };
-        let environment = |name: &str| keys.contains(&name).then(|| OsString::from("k-4711"));
+        let environment = |name: &str| keys.contains(&name).then(|| OsString::from("key-4711"));
         raw.check(&environment).and_then(|config| config.sources()).map_err(|error| format!("{error:#}"))
     }
 

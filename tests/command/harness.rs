@@ -13,7 +13,11 @@ use wire::log::{Append, EmbeddedLog, Log};
 /// How long anything may take before a test gives up; no test measures time.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder with files, and the command run in it.
+/// What every key of the tests holds.
+const MARK_OF_KEYS: &str = "key-4711";
+
+/// A folder with files, and the command run in it. No key may be in anything
+/// that the commands say, nor in the data that they leave.
 pub struct Desk {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
@@ -162,8 +166,13 @@ impl Running {
         let mut heard = String::new();
         loop {
             match self.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => heard.push_str(&(line + "\n")),
+                Ok(line) => {
+                    assert_no_key("a log line", line.as_bytes());
+                    if line.contains(text) {
+                        return line;
+                    }
+                    heard.push_str(&(line + "\n"));
+                }
                 Err(_) => panic!("`{text}` was not said, but:\n{heard}"),
             }
         }
@@ -187,13 +196,6 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Kills it; gives what it said and nobody has read.
-    pub fn killed(mut self) -> String {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.errors.iter().map(|line| line + "\n").collect()
-    }
-
     /// Waits for its end; gives its exit code.
     pub fn ended(&mut self) -> Option<i32> {
         wait_for("the command to end", || self.child.try_wait().unwrap()).code()
@@ -204,10 +206,40 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.errors.iter().for_each(|line| assert_no_key("a log line", line.as_bytes()));
+        }
     }
 }
 
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            search_for_keys(&self.path("data"));
+        }
+    }
+}
+
+fn search_for_keys(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match std::fs::read(&path) {
+            Ok(bytes) => assert_no_key(&path.display().to_string(), &bytes),
+            Err(_) => search_for_keys(&path),
+        }
+    }
+}
+
+/// Fails where `bytes`, which are `what`, hold a key.
+pub fn assert_no_key(what: &str, bytes: &[u8]) {
+    let holds = bytes.windows(MARK_OF_KEYS.len()).any(|part| part == MARK_OF_KEYS.as_bytes());
+    // The key itself is no better off in the message.
+    assert!(!holds, "{what} holds a key");
+}
+
 fn ended(output: Output) -> Ended {
+    assert_no_key("the output", &output.stdout);
+    assert_no_key("the errors", &output.stderr);
     Ended {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),

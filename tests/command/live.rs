@@ -1,15 +1,14 @@
 //! Live sources, played by local servers: keys, the doctor, history, and a run that goes live by itself.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use test_servers::guardian::{Fault, Guardian, Story};
 use test_servers::massive::{Answer, Auth, Feed, History, MinuteBar, Script};
 
-use crate::harness::{Desk, wait_for};
+use crate::harness::{Desk, assert_no_key, wait_for};
 
-const POLYGON_KEY: &str = "polygon-k-4711";
-const GUARDIAN_KEY: &str = "guardian-k-0815";
+const POLYGON_KEY: &str = "polygon-key-4711";
+const GUARDIAN_KEY: &str = "guardian-key-4711";
 const MINUTE: i64 = 60_000;
 
 fn now() -> i64 {
@@ -41,6 +40,8 @@ impl Outside {
             .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
             .with("TICKWIRE_POLYGON__CALLS_PER_MINUTE", "1000")
             .with("TICKWIRE_GUARDIAN__URL", self.guardian.url())
+            // The finest log lines that there are, which must not hold a key either.
+            .with("RUST_LOG", "trace,tungstenite::protocol=trace")
     }
 
     fn desk_with_keys(&self) -> Desk {
@@ -48,30 +49,14 @@ impl Outside {
     }
 }
 
-/// Every file under `folder` that holds one of the keys.
-fn files_with_keys(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_with_keys(&path));
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            let holds = |key: &str| bytes.windows(key.len()).any(|part| part == key.as_bytes());
-            if holds(POLYGON_KEY) || holds(GUARDIAN_KEY) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sources() {
     let outside = Outside::start().await;
     outside.guardian.newsroom().publish(Story::new("business/1", "Apple rises", now() - MINUTE));
-    let desk = outside.desk_with_keys().with("RUST_LOG", "trace,tungstenite::protocol=trace");
+    let desk = outside.desk_with_keys();
     let running = desk.start("up --listen 127.0.0.1:0");
-    running.said("live prices");
+    let said = running.said("live prices");
+    let address = said.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
     running.said("Nothing is watched yet: `tickwire watch add");
     desk.out("watch add --symbol AAPL --term apple");
     outside.feed.until_pairs(&["AM.AAPL"]).await;
@@ -92,9 +77,11 @@ async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sourc
     desk.out("watch remove MSFT");
     outside.feed.until_pairs(&["AM.AAPL"]).await;
     assert_eq!(std::fs::read_to_string(desk.path("data/last-run")).unwrap().trim(), "live");
-    let said = running.killed();
-    assert!(!said.contains(POLYGON_KEY) && !said.contains(GUARDIAN_KEY), "a key was logged:\n{said}");
-    assert_eq!(files_with_keys(&desk.path("data")), Vec::<String>::new());
+    // Whatever is said and kept is searched for keys by the harness; the pages are searched here.
+    for path in ["", "status", "symbols", "metrics", "api/v1/status", "api/v1/watchlist", "api/v1/symbols"] {
+        let page = outbound::http().unwrap().get(format!("http://{address}/{path}")).send().await.unwrap();
+        assert_no_key(&format!("/{path}"), page.text().await.unwrap().as_bytes());
+    }
 }
 
 #[test]
@@ -118,20 +105,20 @@ fn a_key_file_that_is_missing_or_empty_is_an_error_that_names_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_polygon_refuses_ends_up_with_the_way_on() {
     let outside = Outside::start().await;
-    let desk = outside.desk().with("POLYGON_API_KEY", "wrong-k-99");
+    let desk = outside.desk().with("POLYGON_API_KEY", "wrong-key-4711");
     let said = desk.refused("up --listen 127.0.0.1:0");
-    assert!(said.contains("key") && !said.contains("wrong-k-99"), "{said}");
+    assert!(said.contains("key"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_guardian_refuses_leaves_the_prices_going() {
     let outside = Outside::start().await;
-    let desk = outside.desk_with_keys().with("GUARDIAN_API_KEY", "wrong-k-99");
+    let desk = outside.desk_with_keys().with("GUARDIAN_API_KEY", "wrong-key-4711");
     let running = desk.start("up --listen 127.0.0.1:0");
     running.said("live prices");
     desk.out("watch add --symbol AAPL --term apple");
     let said = running.said("News stopped, prices go on");
-    assert!(said.contains("GUARDIAN_API_KEY") && !said.contains("wrong-k-99"), "{said}");
+    assert!(said.contains("GUARDIAN_API_KEY"), "{said}");
     let start = now().div_euclid(MINUTE) * MINUTE - MINUTE;
     outside.feed.until_pairs(&["AM.AAPL"]).await;
     outside.feed.bars(&[MinuteBar::new("AAPL", start, 200.0, 10.0)]);
@@ -196,7 +183,6 @@ async fn the_doctor_names_what_is_wrong_with_what_to_do() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.out.matches("cannot be reached").count() == 2, "{}", ended.out);
     assert!(ended.out.contains("has format 99"), "{}", ended.out);
-    assert!(!ended.out.contains("k-4711") && !ended.out.contains("k-0815"), "{}", ended.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

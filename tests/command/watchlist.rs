@@ -6,7 +6,7 @@ use crate::harness::Desk;
 
 /// With a key, commands mean the live run, before it was ever started too.
 fn live_desk() -> Desk {
-    Desk::new().with("POLYGON_API_KEY", "k-4711")
+    Desk::new().with("POLYGON_API_KEY", "key-4711")
 }
 
 impl Desk {

@@ -217,9 +217,9 @@ mod tests {
 
     #[test]
     fn refusals_are_read_in_every_shape_and_without_the_key() {
-        let key = Secret::new("k-4711");
+        let key = Secret::new("key-4711");
         for (body, said) in [
-            (r#"{"status":"ERROR","error":"Unknown API Key k-4711"}"#, "Unknown API Key •••"),
+            (r#"{"status":"ERROR","error":"Unknown API Key key-4711"}"#, "Unknown API Key •••"),
             (r#"{"message":"Unauthorized"}"#, "Unauthorized"),
             (r#"{"response":{"status":"error","message":"no"}}"#, "no"),
             ("<html>", "no reason given"),

@@ -95,6 +95,18 @@ impl Guardian {
     /// # Panics
     /// When no port can be listened at.
     pub async fn start(key: &str, now: impl Fn() -> i64 + Send + Sync + 'static) -> Guardian {
+        Guardian::start_at("127.0.0.1:0", key, now).await
+    }
+
+    /// The same at an address of one's own.
+    ///
+    /// # Panics
+    /// When nothing can be listened at there.
+    pub async fn start_at(
+        address: &str,
+        key: &str,
+        now: impl Fn() -> i64 + Send + Sync + 'static,
+    ) -> Guardian {
         let api = Arc::new(Mutex::new(Api {
             key: key.into(),
             now: Box::new(now),
@@ -106,7 +118,7 @@ impl Guardian {
             calls: Vec::new(),
         }));
         let router = Router::new().route("/search", get(serve)).with_state(api.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let task = tokio::spawn(async move { axum::serve(listener, router).await });
         Guardian { url, newsroom: Newsroom(api), task: task.abort_handle() }

@@ -68,7 +68,15 @@ impl Feed {
     /// # Panics
     /// When this machine has no free port.
     pub async fn start(script: Script) -> Feed {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Feed::start_at("127.0.0.1:0", script).await
+    }
+
+    /// The same at an address of one's own.
+    ///
+    /// # Panics
+    /// When nothing can be listened at there.
+    pub async fn start_at(address: &str, script: Script) -> Feed {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port has an address");
         let shared = Arc::new(Shared::default());
         shared.state().script = script;

@@ -7,7 +7,7 @@ mod script;
 
 pub use feed::{Action, Feed};
 pub use rest::{Answer, Call, History};
-pub use script::{Acks, Auth, Evicts, Script};
+pub use script::{Acks, Auth, Evicts, KEY, Script};
 
 /// A minute bar as the feed and the history know it.
 #[derive(Clone, Debug, PartialEq)]

@@ -93,7 +93,15 @@ impl History {
     /// # Panics
     /// When this machine has no free port.
     pub async fn start(key: &str) -> History {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        History::start_at("127.0.0.1:0", key).await
+    }
+
+    /// The same at an address of one's own.
+    ///
+    /// # Panics
+    /// When nothing can be listened at there.
+    pub async fn start_at(address: &str, key: &str) -> History {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port has an address");
         let shared = Arc::new(Mutex::new(Shared {
             origin: format!("http://{address}"),

@@ -4,7 +4,7 @@ use test_servers::massive::{Answer, History, Script};
 use wire::time::{MINUTE, SECOND};
 use wire::topic::GAPS;
 
-use super::place::{OPEN, Place, bar};
+use super::place::{KEY, OPEN, Place, bar};
 
 /// Started an hour after its last bar, of which the history has every minute.
 async fn after_an_hour(symbols: &[&str]) -> Place {
@@ -25,7 +25,7 @@ async fn after_an_hour(symbols: &[&str]) -> Place {
 #[tokio::test]
 async fn pages_cut_by_the_base_bar_limit_are_followed_on_our_own_host_with_the_key_in_the_header_only() {
     let mut place = after_an_hour(&["AAPL"]).await;
-    let other = History::start("test-key").await;
+    let other = History::start(KEY).await;
     place.history.page(7);
     place.history.status("DELAYED");
     place.history.lead_away(&other.url());
@@ -37,8 +37,8 @@ async fn pages_cut_by_the_base_bar_limit_are_followed_on_our_own_host_with_the_k
     let calls = place.history.calls().split_off(before);
     assert!(calls.len() > 8, "{}", calls.len());
     for call in &calls {
-        assert_eq!(call.bearer.as_deref(), Some("test-key"));
-        assert!(call.query.values().all(|value| value != "test-key"), "{call:?}");
+        assert_eq!(call.bearer.as_deref(), Some(KEY));
+        assert!(call.query.values().all(|value| value != KEY), "{call:?}");
     }
     assert_eq!((calls[0].query["adjusted"].as_str(), calls[0].query["limit"].as_str()), ("false", "50000"));
     assert_eq!(calls[0].to, OPEN + 60 * MINUTE - 1);

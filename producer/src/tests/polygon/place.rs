@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A Friday, 10:00 in New York.
 pub(super) const OPEN: Millis = 1_795_186_800_000;
 /// What the feed and the history take.
-const KEY: &str = "test-key";
+pub(super) const KEY: &str = test_servers::massive::KEY;
 
 /// A wall clock that stands still until it is set.
 pub(crate) struct HandWall(watch::Sender<Millis>);

@@ -6,14 +6,14 @@ use serde_json::json;
 use test_servers::massive::{Acks, Auth, Evicts, Script};
 use wire::time::{MINUTE, SECOND};
 
-use super::place::{Place, bar};
+use super::place::{KEY, Place, bar};
 use crate::sources::Pulse;
 
 #[tokio::test]
 async fn connected_then_auth_success_then_subscribed() {
     let place = Place::running(&["AAPL", "MSFT"]).await;
     let actions: Vec<_> = place.feed.actions().into_iter().map(|a| (a.action, a.params)).collect();
-    let expected = [("auth", "test-key"), ("subscribe", "AM.AAPL,AM.MSFT")];
+    let expected = [("auth", KEY), ("subscribe", "AM.AAPL,AM.MSFT")];
     assert_eq!(actions, expected.map(|(action, params)| (action.to_owned(), params.to_owned())));
     let status = place.status().await.unwrap();
     assert_eq!(status.source.as_deref(), Some("Polygon at 127.0.0.1"));
@@ -29,7 +29,7 @@ async fn auth_failed_and_an_abrupt_end_is_a_wrong_key_and_final() {
         Place::new(Script { auth: Auth::Key("another".into()), ..Script::default() }, &["AAPL"]).await;
     place.start();
     let error = place.failure().await;
-    assert!(error.contains("check POLYGON_API_KEY") && !error.contains("test-key"), "{error}");
+    assert!(error.contains("check POLYGON_API_KEY") && !error.contains(KEY), "{error}");
     assert_eq!(place.feed.opened(), 1);
     assert_eq!(place.status().await.unwrap().state, error);
 }
@@ -48,7 +48,7 @@ async fn auth_timeout_is_tried_again() {
     let mut place = Place::new(Script { auth: Auth::TimedOut, ..Script::default() }, &["AAPL"]).await;
     place.start();
     place.feed.until("a first try", |feed| !feed.actions().is_empty()).await;
-    place.feed.change(|script| script.auth = Auth::Key("test-key".into()));
+    place.feed.change(|script| script.auth = Auth::Key(KEY.into()));
     place.pass_until("a second try", || place.feed.pairs() == ["AM.AAPL"]).await;
 }
 

@@ -18,7 +18,7 @@ async fn with_story() -> Place {
 #[tokio::test]
 async fn a_key_that_is_not_accepted_ends_the_watch_with_the_remedy() {
     let mut place = with_story().await;
-    place.config.api_key = Secret::new("another-hidden-key-4711");
+    place.config.api_key = Secret::new("another-key-4711");
     let error = place.watch_until(START + HOUR).await.unwrap_err();
     let said = format!("{error} {error:?}");
     assert!(error.to_string().contains("(Unauthorized)") && said.contains("GUARDIAN_API_KEY"), "{said}");
