@@ -1,17 +1,12 @@
 //! What a newcomer sees after `tickwire up`.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::harness::Desk;
-use crate::webdriver::{Browser, Look};
-
-const LIGHT: Look = Look { width: 1400, height: 1000, dark: false };
-const DARK: Look = Look { dark: true, ..LIGHT };
-const PHONE: Look = Look { width: 500, height: 950, dark: false };
+use crate::harness::{Desk, wait_for};
+use crate::webdriver::{Browser, LIGHT};
 
 /// True once the candles and the measures under them have points.
-const CHARTED: &str = "(() => {
+pub const CHARTED: &str = "(() => {
     const traces = document.querySelector('.js-plotly-plot').data;
     const filled = (trace) => trace.x && trace.x.length > 100;
     return traces.some((trace) => trace.type === 'candlestick' && filled(trace))
@@ -65,26 +60,38 @@ fn nothing_is_fetched_from_elsewhere_and_nothing_breaks_the_policy() {
 }
 
 #[test]
-fn the_pictures_of_the_documents_are_drawn() {
-    let folder = pictures();
-    for (name, look) in [("live-light", LIGHT), ("live-dark", DARK), ("live-phone", PHONE)] {
-        let Some(browser) = Browser::open(look) else { return };
-        let desk = Desk::new();
-        let running = desk.start("up --listen 127.0.0.1:0");
-        browser.go(&format!("http://{}/?symbol=AAPL", running.address()));
-        browser.until("filled charts", CHARTED);
-        // The two sessions come in parts; a picture shows all of them.
-        browser.until("a market that has gone on for a while", "performance.now() > 8000");
-        let file = folder.join(format!("{name}.png"));
-        browser.picture(&file);
-        assert!(std::fs::metadata(&file).unwrap().len() > 10_000, "{} is empty", file.display());
+fn history_is_brought_when_the_chart_is_moved_before_what_it_has() {
+    let Some(browser) = Browser::open(LIGHT) else { return };
+    let desk = Desk::new();
+    // Four days of one bar in five minutes: more than is loaded at first.
+    let mut bars = String::from("start_ms,symbol,open,high,low,close,volume\n");
+    for day in 0..4_i64 {
+        for minute in 0..960 {
+            let start = 1_380_528_000_000 + day * 86_400_000 + minute * 60_000;
+            bars.push_str(&format!("{start},AAPL,100,101,99,100.5,10\n"));
+        }
     }
+    desk.file("bars.csv", bars);
+    let running = desk.start("up --listen 127.0.0.1:0 --prices replay:bars.csv --speed max");
+    let address = running.address();
+    wait_for("everything in the store", || {
+        let shown = desk.run("export stock_prices");
+        (shown.out.lines().count() > 3_840).then_some(())
+    });
+    browser.go(&format!("http://{address}/?symbol=AAPL"));
+    browser.until("filled charts", CHARTED);
+    let first = "Math.min(...document.querySelector('.js-plotly-plot').data[0].x)";
+    let begins = browser.script(&format!("return window.begins = {first}"));
+    browser.click("[data-range=week]");
+    browser.until("all four days", &format!("{first} <= {}", 1_380_528_000_000_i64));
+    assert!(begins.as_f64().unwrap() > 1_380_600_000_000.0, "only two days were loaded at first");
 }
 
-/// Where pictures go: `TICKWIRE_PICTURES` to renew those of `docs/`, else a folder that is thrown away.
-fn pictures() -> PathBuf {
-    match std::env::var_os("TICKWIRE_PICTURES") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned(),
-    }
+#[test]
+fn the_table_has_a_small_curve_of_every_symbol() {
+    let Some(browser) = Browser::open(LIGHT) else { return };
+    let desk = Desk::new();
+    let running = desk.start("up --listen 127.0.0.1:0");
+    browser.go(&format!("http://{}/", running.address()));
+    browser.until("curves", "document.querySelectorAll('td.spark polyline').length >= 5");
 }

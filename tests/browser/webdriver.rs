@@ -18,16 +18,30 @@ pub struct Browser {
 }
 
 /// What a window looks like.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub width: u32,
     pub height: u32,
     pub dark: bool,
 }
 
+/// A wide window, by day and by night, and a phone's.
+pub const LIGHT: Look = Look { width: 1400, height: 1000, dark: false };
+pub const DARK: Look = Look { dark: true, ..LIGHT };
+pub const PHONE: Look = Look { width: 500, height: 950, dark: false };
+
 impl Browser {
     /// Opens a window; `None`, with a word about it, where there is no browser.
     pub fn open(look: Look) -> Option<Browser> {
+        Browser::open_with(look, json!({}))
+    }
+
+    /// Opens a window in which no page may run a script.
+    pub fn open_without_scripts(look: Look) -> Option<Browser> {
+        Browser::open_with(look, json!({"profile.managed_default_content_settings.javascript": 2}))
+    }
+
+    fn open_with(look: Look, preferences: Value) -> Option<Browser> {
         let started =
             Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut driver) = started else {
@@ -58,7 +72,7 @@ impl Browser {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             _profile: profile,
         };
-        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}});
+        let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments, "prefs": preferences}}}});
         let made = browser.post("", &wanted);
         browser.session = format!("{}/{}", browser.session, made["sessionId"].as_str().expect("a session"));
         Some(browser)
@@ -73,10 +87,50 @@ impl Browser {
         self.post("/execute/sync", &json!({"script": body, "args": []}))
     }
 
+    /// Runs a function body whose last argument is called with the result.
+    pub fn script_later(&self, body: &str) -> Value {
+        self.post("/execute/async", &json!({"script": body, "args": []}))
+    }
+
     /// Waits until an expression is true in the page.
     pub fn until(&self, what: &str, expression: &str) {
         let body = format!("try {{ return !!({expression}); }} catch (error) {{ return false; }}");
         wait_for(what, || (self.script(&body) == Value::Bool(true)).then_some(()));
+    }
+
+    /// Types into the one field that a selector finds, in place of what it holds.
+    pub fn write(&self, selector: &str, text: &str) {
+        let field = self.element(selector);
+        self.post(&format!("/element/{field}/clear"), &json!({}));
+        self.post(&format!("/element/{field}/value"), &json!({"text": text}));
+    }
+
+    /// Clicks on what a selector finds.
+    pub fn click(&self, selector: &str) {
+        let element = self.element(selector);
+        self.post(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    /// The text that is seen of what a selector finds.
+    pub fn text(&self, selector: &str) -> String {
+        let element = self.element(selector);
+        self.get(&format!("/element/{element}/text")).as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the first element that a selector finds; works without scripts too.
+    fn element(&self, selector: &str) -> String {
+        let wanted = json!({"using": "css selector", "value": selector});
+        wait_for(selector, || {
+            let found = self.post("/elements", &wanted);
+            let first = found.as_array()?.first()?.as_object()?;
+            Some(first.values().next()?.as_str()?.to_owned())
+        })
+    }
+
+    /// Presses a key, wherever the focus is.
+    pub fn press(&self, key: char) {
+        let keys = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": keys}]}));
     }
 
     /// Writes a picture of the window.

@@ -1,7 +1,7 @@
 // The live page: history once, then the stream; both may be taken in twice.
 
 import { Chart } from "./chart.js";
-import { price, percent } from "./format.js";
+import { fromZone, price, percent, toZone } from "./format.js";
 import { Legend } from "./legend.js";
 import * as news from "./news.js";
 import { Series } from "./series.js";
@@ -12,10 +12,12 @@ import { Table } from "./table.js";
 const TRY_AGAIN = 3_000;
 // What the stream does not bring is fetched this long after it was missed first.
 const COLLECT = 5_000;
+// History brought at once, when the chart is moved before what it has: two days.
+const OLDER_BARS = 2 * 16 * 60;
 
 const at = (id) => document.getElementById(id);
 const legend = new Legend({ changed: () => chart.drawSoon() });
-const chart = new Chart(at("chart"), legend);
+const chart = new Chart(at("chart"), legend, { older: () => older() });
 const table = new Table({ select: (symbol) => select(symbol, true) });
 const stream = new Stream({ update: take, reset: anew, state: status.connection });
 
@@ -25,6 +27,7 @@ let loading = null;
 let recomputed = null;
 let collecting = false;
 let unknown = false;
+let bringing = false;
 
 function select(symbol, remember) {
   if (remember) {
@@ -64,6 +67,7 @@ async function load() {
     }
     stream.open(series.symbol, place);
     known(await read("/api/v1/symbols", mine.signal));
+    table.loadSparks(await read("/api/v1/sparks", mine.signal));
     heading();
     others();
     chooseIfNone();
@@ -73,6 +77,25 @@ async function load() {
     console.error(error);
     setTimeout(() => mine === loading && load(), TRY_AGAIN);
   }
+}
+
+// Brings more history, once at a time; the chart asks again while it needs more.
+async function older() {
+  if (bringing) return;
+  bringing = true;
+  const mine = series;
+  try {
+    const asked = new URLSearchParams({ compact: true, symbol: mine.symbol, to: mine.bars.times[0], limit: OLDER_BARS });
+    const answer = await read(`/api/v1/series?${asked}`);
+    if (answer === null) mine.moreBefore = false;
+    else mine.prepend(answer);
+  } catch (error) {
+    console.error(error);
+    await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN));
+  } finally {
+    bringing = false;
+  }
+  if (mine === series) changed();
 }
 
 // Nothing where nothing is known of what was asked for.
@@ -188,6 +211,23 @@ function quote({ bar, volatility }) {
   }
   return parts.join(" · ");
 }
+
+// The time of one's own, in the zone that everything is shown in.
+at("own-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const [from, to] = ["own-from", "own-to"].map((id) => fromZone(Date.parse(`${at(id).value}Z`)));
+  at("own-problem").textContent = from < to ? "" : "The end must lie after the beginning.";
+  if (!(from < to)) return;
+  chart.showOwn(from, to);
+  at("own").open = false;
+});
+
+at("own").addEventListener("toggle", () => {
+  if (!at("own").open || series.bars.length === 0) return;
+  const local = (time) => new Date(toZone(time)).toISOString().slice(0, 16);
+  const view = chart.view();
+  [at("own-from").value, at("own-to").value] = [local(view.from), local(view.to)];
+});
 
 function zoneChanged() {
   status.times();

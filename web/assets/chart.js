@@ -16,11 +16,13 @@ const CONFIG = {
 };
 
 export class Chart {
-  constructor(element, legend) {
+  // `older` is told up to what time history is to be brought.
+  constructor(element, legend, { older }) {
     this.element = element;
+    this.older = older;
     this.legend = legend;
     this.series = null;
-    // "hour", "session" and "all" follow the newest bar; an own range stays.
+    // "hour", "session", "all" and "week" follow the newest bar; an own range stays.
     this.range = "session";
     this.own = null;
     this.pointed = null;
@@ -50,6 +52,12 @@ export class Chart {
   show(range) {
     if (range !== "live") this.range = range;
     this.own = null;
+    this.drawSoon();
+  }
+
+  // A time of the reader's own choice.
+  showOwn(from, to) {
+    this.own = { from, to };
     this.drawSoon();
   }
 
@@ -92,10 +100,15 @@ export class Chart {
     this.note(empty && !this.unknown ? `Waiting for the first bars${this.series.symbol && ` of ${this.series.symbol}`}.` : "");
     if (empty) return this.clear(plotly);
     const began = performance.now();
-    const view = { ...this.view(), drawn: (this.drawn += 1) };
+    const wanted = this.view();
+    if (wanted.from < this.series.bars.times[0] - MINUTE && this.series.moreBefore) this.older();
+    const view = { ...wanted, drawn: (this.drawn += 1) };
     const { data, layout } = figure(this.series, view, this.legend.isHidden, this.look());
     await plotly.react(this.element, data, layout, { ...CONFIG, displayModeBar: this.look().narrow ? false : "hover" });
-    if (view.drawn === 1) this.listen();
+    if (view.drawn === 1) {
+      performance.mark("first chart");
+      this.listen();
+    }
     this.element.dataset.drawn = String(view.drawn);
     this.mark();
     this.legend.show(this.series.measures);
@@ -130,9 +143,15 @@ export class Chart {
     const [first, last] = [bars.times[0], bars.times.at(-1)];
     const to = Math.max(last, Math.min(volatility.times.at(-1) ?? last, last + 2 * MINUTE)) + 2 * MINUTE;
     if (this.range === "hour") return { from: this.series.before(to, HOUR), to };
-    const from = this.range === "all" ? first : Math.max(first, this.sessionStart(last));
+    if (this.range === "week") return { from: this.series.daysBack(5) - 2 * MINUTE, to };
+    const from = this.range === "all" ? this.lastTwoDays(first) : Math.max(first, this.sessionStart(last));
     // The first minutes of a day are shown at a width that can be read.
     return { from: Math.min(bars.times[bars.from(from)] - MINUTE, this.series.before(to, HOUR / 2)), to };
+  }
+
+  // However much history has been brought.
+  lastTwoDays(first) {
+    return this.series.sessions.length > 3 ? Math.max(first, this.series.daysBack(2)) : first;
   }
 
   // Shortly before the open. Until half an hour after it, too little has

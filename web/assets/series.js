@@ -6,7 +6,7 @@ const MINUTE = 60_000;
 const SILENCE = 60 * MINUTE;
 
 const BARS_KEPT = 2 * 16 * 60;
-const BARS_BEFORE_CUT = BARS_KEPT + 240;
+const BEFORE_CUT = 240;
 
 export class Series {
   constructor(symbol) {
@@ -14,19 +14,38 @@ export class Series {
     this.measures = [];
     this.sessions = [];
     this.gaps = [];
+    // Whether the store has bars before those held here, and how many are kept.
+    this.moreBefore = false;
+    this.kept = BARS_KEPT;
     this.bars = new ByTime();
     this.volatility = new ByTime();
     this.articles = new Map();
   }
 
   // The answer of /api/v1/series.
-  load({ measures, sessions, gaps, bars, volatility, news }) {
+  load({ measures, sessions, gaps, bars, volatility, news, more_before }) {
     if (measures.length > 0) this.measures = measures;
-    this.sessions = sessions;
-    this.gaps = gaps;
+    this.sessions = together(this.sessions, sessions, ({ date }) => date, ({ pre_open }) => pre_open);
+    this.gaps = together(this.gaps, gaps, ({ from, to }) => `${from} ${to}`, ({ from }) => from);
+    const first = bars.rows[0]?.[bars.columns.indexOf("start_timestamp")] ?? Infinity;
+    if (this.bars.length === 0 || first <= this.bars.times[0]) this.moreBefore = more_before;
     // What the store holds is the latest version; when it was received is not among it.
     for (const bar of objects(bars)) this.bars.put(bar.start_timestamp, bar);
     this.take({ volatility: objects(volatility), news });
+  }
+
+  // Older history, before everything that is held.
+  prepend(answer) {
+    this.kept += answer.bars.rows.length;
+    this.load(answer);
+    this.moreBefore &&= answer.bars.rows.length > 0;
+  }
+
+  // The opening of the day that lies so many trading days back; before all that is held where it may be older.
+  daysBack(count) {
+    const traded = this.sessions.filter(({ pre_open, post_close }) => this.bars.from(pre_open) < this.bars.from(post_close));
+    if (traded.length < count && this.moreBefore) return this.bars.times[0] - 1;
+    return (traded.at(-count) ?? traded[0])?.pre_open ?? this.bars.times[0];
   }
 
   // The data of an event.
@@ -34,7 +53,7 @@ export class Series {
     for (const bar of bars) this.bars.put(bar.start_timestamp, bar, isLaterVersion);
     for (const row of volatility) this.volatility.put(row.window_end, row);
     for (const article of news) this.articles.set(article.id, article);
-    if (this.bars.length > BARS_BEFORE_CUT) this.cut();
+    if (this.bars.length > this.kept + BEFORE_CUT) this.cut();
     return bars.length + volatility.length + news.length > 0;
   }
 
@@ -69,7 +88,8 @@ export class Series {
   }
 
   cut() {
-    const first = this.bars.times[this.bars.length - BARS_KEPT];
+    const first = this.bars.times[this.bars.length - this.kept];
+    this.moreBefore = true;
     this.bars.dropBefore(first);
     this.volatility.dropBefore(first);
     for (const [id, article] of this.articles) {
@@ -81,6 +101,12 @@ export class Series {
   news() {
     return [...this.articles.values()].sort((a, b) => b.published_timestamp - a.published_timestamp);
   }
+}
+
+// Two lists in the order of time; of two of one name the newer stays.
+function together(held, more, nameOf, timeOf) {
+  const all = new Map([...held, ...more].map((one) => [nameOf(one), one]));
+  return [...all.values()].sort((one, other) => timeOf(one) - timeOf(other));
 }
 
 function isLaterVersion(bar, held) {

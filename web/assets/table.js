@@ -1,5 +1,6 @@
 // The table of all symbols: kept up to date in place, sorted by any column.
 
+import { Spark } from "./spark.js";
 import { clock, dayAndClock, needsYear, percent, price, shortDate } from "./format.js";
 
 export class Table {
@@ -9,6 +10,7 @@ export class Table {
     this.body = document.getElementById("rows");
     this.head = document.querySelector("#table thead tr");
     this.symbols = new Map();
+    this.sparks = new Map();
     this.measures = [];
     this.loaded = false;
     this.column = this.live.dataset.sort;
@@ -26,8 +28,15 @@ export class Table {
     this.take(symbols);
   }
 
+  // The answer of /api/v1/sparks.
+  loadSparks(answer) {
+    for (const [symbol, spark] of Object.entries(answer)) this.sparks.set(symbol, new Spark(spark));
+    this.drawSoon();
+  }
+
   clear() {
     this.symbols.clear();
+    this.sparks.clear();
     this.lines.clear();
     this.body.replaceChildren();
   }
@@ -37,6 +46,7 @@ export class Table {
     for (const { symbol, bar, volatility } of symbols) {
       const held = this.symbols.get(symbol) ?? { symbol, bar: null, volatility: null };
       if (bar && bar.start_timestamp >= (held.bar?.start_timestamp ?? -Infinity)) held.bar = bar;
+      if (bar) this.sparks.get(symbol)?.take(bar);
       if (volatility && standsBefore(volatility, held.volatility)) held.volatility = volatility;
       this.symbols.set(symbol, held);
     }
@@ -97,7 +107,9 @@ export class Table {
       link.href = `?symbol=${encodeURIComponent(symbol)}`;
       link.textContent = symbol;
       name.append(link);
-      line.append(name);
+      const spark = document.createElement("td");
+      spark.className = "spark";
+      line.append(name, spark);
       this.lines.set(symbol, line);
     }
     return line;
@@ -109,14 +121,23 @@ export class Table {
       ...this.measures.map((measure) => percent(volatility?.[measure.name], measure)),
       volatility ? this.until(volatility.window_end) : "",
     ];
-    while (line.children.length < texts.length + 1) line.append(document.createElement("td"));
+    while (line.children.length < texts.length + 2) line.append(document.createElement("td"));
     texts.forEach((text, index) => {
-      const cell = line.children[index + 1];
+      const cell = line.children[index + 2];
       if (cell.textContent !== text) cell.textContent = text;
     });
     line.lastElementChild.className = "until";
+    this.curve(line.children[1], this.sparks.get(symbol));
     if (symbol === this.chosen) line.setAttribute("aria-current", "true");
     else line.removeAttribute("aria-current");
+  }
+
+  // Drawn where it has changed.
+  curve(cell, spark) {
+    const drawn = `${spark?.until} ${spark?.closes.at(-1)}`;
+    if (spark === undefined || cell.dataset.drawn === drawn) return;
+    cell.dataset.drawn = drawn;
+    cell.replaceChildren(spark.draw());
   }
 
   // Of what is not of today the date as well.
@@ -142,7 +163,11 @@ export class Table {
       cell.append(link);
       return cell;
     });
-    this.head.replaceChildren(...cells, this.head.lastElementChild);
+    const curves = document.createElement("th");
+    curves.scope = "col";
+    curves.className = "spark";
+    curves.textContent = "Last hour";
+    this.head.replaceChildren(cells[0], curves, ...cells.slice(1), this.head.lastElementChild);
     this.markSorted();
   }
 

@@ -20,6 +20,7 @@ use crate::measures::{self, Measure};
 use crate::overview::{self, Latest};
 use crate::request;
 use crate::series::{self, Wanted};
+use crate::sparks;
 use crate::status::Board;
 
 /// Two full trading days, from the opening before to the close after the session.
@@ -52,6 +53,11 @@ pub(crate) async fn symbols(State(site): State<Arc<Site>>, headers: HeaderMap) -
     let measures = measures::stored(&site.store).await?;
     let symbols = overview::read(&site.store, &site.windows).await?;
     json(Symbols { measures, symbols }, &headers).await
+}
+
+/// `GET /api/v1/sparks`
+pub(crate) async fn sparks(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+    json(sparks::read(&site.store).await?, &headers).await
 }
 
 /// What `/api/v1/series` may be asked.

@@ -34,6 +34,7 @@ const OWN: &[(&str, &str, &str)] = &[
     ("notices.js", include_str!("../assets/notices.js"), JAVASCRIPT),
     ("remember.js", include_str!("../assets/remember.js"), JAVASCRIPT),
     ("series.js", include_str!("../assets/series.js"), JAVASCRIPT),
+    ("spark.js", include_str!("../assets/spark.js"), JAVASCRIPT),
     ("status.js", include_str!("../assets/status.js"), JAVASCRIPT),
     ("stream.js", include_str!("../assets/stream.js"), JAVASCRIPT),
     ("study.js", include_str!("../assets/study.js"), JAVASCRIPT),

@@ -25,6 +25,7 @@ mod request;
 mod rules;
 mod security;
 mod series;
+mod sparks;
 mod stalled;
 mod status;
 mod studies;
@@ -175,6 +176,7 @@ fn router(site: Arc<Site>) -> Router {
         .merge(access::routes())
         .route("/api/v1/symbols", get(api::symbols))
         .route("/api/v1/series", get(api::series))
+        .route("/api/v1/sparks", get(api::sparks))
         .route("/api/v1/gaps", get(api::gaps))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/alerts", get(episodes::api))

@@ -1,0 +1,47 @@
+//! The last closes of every symbol, for the small curves of the table.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use store::{Query, SharedStore, StoreError};
+use wire::symbol;
+use wire::time::Millis;
+use wire::topic::STOCK_PRICES;
+
+use crate::overview::{known, objects};
+
+/// Closes of one symbol.
+const CLOSES: usize = 60;
+/// Symbols at once: a longer table has curves for the first ones only.
+const MOST_SYMBOLS: usize = 200;
+
+/// The closes of a symbol, and the start of the newest bar among them.
+#[derive(Serialize)]
+pub(crate) struct Spark {
+    until: Millis,
+    closes: Vec<f64>,
+}
+
+/// By symbol, in the order of time.
+pub(crate) async fn read(store: &SharedStore) -> Result<BTreeMap<String, Spark>, StoreError> {
+    let measurement = STOCK_PRICES.measurement();
+    let newest = objects(known(store.latest(&measurement).await)?);
+    let symbols = newest.iter().filter_map(|row| row.get("symbol")?.as_str());
+    let mut sparks = BTreeMap::new();
+    for symbol in symbols.filter(|name| !symbol::is_ours(name)).take(MOST_SYMBOLS) {
+        let query = Query {
+            measurement: measurement.clone(),
+            tags: vec![("symbol".into(), symbol.to_owned())],
+            newest_first: true,
+            limit: Some(CLOSES),
+            ..Query::default()
+        };
+        let bars = objects(known(store.read(&query).await)?);
+        let until = bars.first().and_then(|bar| bar.get("start_timestamp")?.as_i64());
+        let closes = bars.iter().rev().filter_map(|bar| bar.get("close")?.as_f64()).collect();
+        if let Some(until) = until {
+            sparks.insert(symbol.to_owned(), Spark { until, closes });
+        }
+    }
+    Ok(sparks)
+}
