@@ -15,7 +15,8 @@ use study::{Reaction, Share};
 use wire::time::Millis;
 
 use super::frame::Frame;
-use super::{clock, shown};
+use super::moment::clock;
+use super::shown;
 use crate::Site;
 use crate::error::Failure;
 use crate::known;

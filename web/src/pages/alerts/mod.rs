@@ -17,7 +17,8 @@ use wire::rules::{self, Comparison, Rule, Rules};
 use wire::time::MINUTE;
 
 use super::frame::Frame;
-use super::{clock, shown};
+use super::moment::clock;
+use super::shown;
 use crate::Site;
 use crate::episodes::{self, Episodes, Wanted};
 use crate::error::Failure;
