@@ -4,7 +4,7 @@
 mod prompt;
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -81,7 +81,8 @@ fn kept_password(file: &Path) -> anyhow::Result<Option<PasswordHash>> {
             let hash = PasswordHash::parse(&text).with_context(|| file.display().to_string())?;
             Ok(Some(hash))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A folder that is none is told about by whoever makes it.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error).with_context(|| {
             format!("the password in {} cannot be read: check the owner of the file", file.display())
         }),
