@@ -56,6 +56,7 @@ hold_for_every_store! {
     read::a_measurement_without_tags_is_one_row_of_times,
     read::an_unknown_measurement_or_tag_is_named_with_those_that_there_are,
     write::every_type_comes_back_as_it_was_written,
+    write::empty_and_blank_texts_keep_their_places_among_others,
     write::minus_zero_is_stored_as_zero,
     write::times_before_1970_keep_their_millisecond_under_an_offset,
     write::writing_twice_changes_nothing_and_a_rewrite_replaces_the_whole_row,

@@ -24,6 +24,20 @@ pub(super) async fn every_type_comes_back_as_it_was_written(place: &dyn Place) {
     assert_eq!(rows.rows, points.into_iter().map(|point| point.values).collect::<Vec<_>>());
 }
 
+pub(super) async fn empty_and_blank_texts_keep_their_places_among_others(place: &dyn Place) {
+    let store = with_readings(place).await;
+    let texts = ["first", "", "second", "", " ", "  ", "third", ""];
+    for order in [[0, 1, 2, 3, 4, 5, 6, 7], [7, 2, 5, 0, 3, 6, 1, 4]] {
+        for at in order {
+            let mut point = reading("A", "x", at, 0, 0);
+            point.values[6] = text(texts[at as usize]);
+            store.write(batch(&readings(), vec![point])).await.unwrap();
+        }
+        let rows = store.read(&all_of("readings")).await.unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row[6].as_str().unwrap()).collect::<Vec<_>>(), texts);
+    }
+}
+
 pub(super) async fn minus_zero_is_stored_as_zero(place: &dyn Place) {
     let store = with_readings(place).await;
     let mut point = reading("A", "", 0, 0, 0);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::flux;
+use super::{flux, lines};
 use crate::StoreError;
 
 /// How long a query may take.
@@ -228,7 +228,7 @@ impl Record {
             Some(Cell::Long(value)) => Value::Int(*value),
             Some(Cell::Bool(value)) => Value::Bool(*value),
             // Answers come with the line breaks of CSV.
-            Some(Cell::String(text)) => Value::Text(text.replace("\r\n", "\n")),
+            Some(Cell::String(text)) => Value::Text(lines::text_of_field(text.replace("\r\n", "\n"))),
             _ => Value::Null,
         }
     }
