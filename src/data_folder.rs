@@ -143,9 +143,7 @@ impl DataFolder {
         check_format(root)?;
         let run = match asked {
             Some(run) => run.trim_matches('/').to_owned(),
-            None => fs::read_to_string(root.join(LAST_RUN)).map(|run| run.trim().to_owned()).with_context(|| {
-                format!("there is no data under {}: run `tickwire up` first, or name another folder with --data-dir", root.display())
-            })?,
+            None => last_run(root)?,
         };
         let path = root.join(&run);
         if run.split('/').any(|part| part == "..") || !path.join("log.db").is_file() {
@@ -280,6 +278,21 @@ fn unwritable(path: &Path) -> String {
         "{} cannot be written: check its owner, its rights and the room on its disk, or name another folder with --data-dir",
         path.display()
     )
+}
+
+/// The run begun last; where none was, the only one that there is.
+fn last_run(root: &Path) -> anyhow::Result<String> {
+    if let Ok(run) = fs::read_to_string(root.join(LAST_RUN)) {
+        return Ok(run.trim().to_owned());
+    }
+    match runs(root).as_slice() {
+        [only] => Ok(only.clone()),
+        [] => bail!(
+            "there is no data under {}: run `tickwire up` first, or name another folder with --data-dir",
+            root.display()
+        ),
+        several => bail!("{} holds {}: name one with --data", root.display(), several.join(", ")),
+    }
 }
 
 /// The runs that have data, by name.

@@ -11,6 +11,9 @@ use crate::cli::LogFormat;
 const KEPT_QUIET: [&str; 6] =
     ["hyper", "hyper_util", "reqwest", "rustls", "tokio_tungstenite", "tungstenite"];
 
+/// Libraries whose finest lines bury everything else: they are heard when asked by name.
+const WORDY: [&str; 3] = ["datafusion", "sqlparser", "h2"];
+
 /// Starts logging; everything at `info` and above unless `RUST_LOG` says otherwise.
 pub fn start(format: LogFormat) {
     let chosen = std::env::var("RUST_LOG").unwrap_or_default();
@@ -30,7 +33,8 @@ fn filter(chosen: &str) -> EnvFilter {
         |directive: &&str| KEPT_QUIET.iter().any(|quiet| directive.trim_start().starts_with(quiet));
     let others: Vec<_> = chosen.split(',').filter(|directive| !is_quiet(directive)).collect();
     let filter = EnvFilter::try_new(others.join(",")).ok().filter(|_| !chosen.trim().is_empty());
-    let quiet = KEPT_QUIET.iter().filter_map(|quiet| format!("{quiet}=info").parse().ok());
+    let wordy = WORDY.iter().filter(|wordy| !chosen.contains(**wordy));
+    let quiet = KEPT_QUIET.iter().chain(wordy).filter_map(|quiet| format!("{quiet}=info").parse().ok());
     quiet.fold(filter.unwrap_or_else(|| EnvFilter::new("info")), EnvFilter::add_directive)
 }
 
@@ -47,6 +51,8 @@ mod tests {
             assert!(filter.contains("tungstenite=info") && !filter.contains("tungstenite=trace"), "{filter}");
             assert!(!filter.contains("protocol") && !filter.contains("reqwest=debug"), "{filter}");
         }
+        assert!(filter("debug").to_string().contains("datafusion=info"));
+        assert!(filter("debug,datafusion=trace").to_string().contains("datafusion=trace"));
         assert!(filter("debug,web=trace").to_string().contains("web=trace"));
         assert!(filter("").to_string().contains("info"));
     }

@@ -16,8 +16,8 @@ use crate::table::Rows;
 const CHUNK: usize = 16 * 1024;
 
 /// Runs `job` over bars and articles in any order; gives all its rows, ordered
-/// by the job's key, then window (in a job without windows: by its columns), with
-/// values in the order of [`Job::columns`]. Nothing is late here: input is sorted
+/// by the job's key, then window (in a job without windows: the time of its
+/// points), with values in the order of [`Job::columns`]. Nothing is late here: input is sorted
 /// by event time first. Of the versions of a bar or article the latest received
 /// counts.
 ///
@@ -119,7 +119,12 @@ fn order(job: &Job) -> Vec<usize> {
     let column = |name: &str| job.columns.iter().position(|column| column.name == name);
     match job.window {
         Some(_) => [column(&job.key), column("window_start")].into_iter().flatten().collect(),
-        None => column(&job.key).into_iter().chain(0..job.columns.len()).collect(),
+        // As points lie in a store.
+        None => [column(&job.key), column("path_time")]
+            .into_iter()
+            .flatten()
+            .chain(0..job.columns.len())
+            .collect(),
     }
 }
 

@@ -33,7 +33,7 @@ pub enum ExploreError {
         most: usize,
     },
     /// It worked longer than it may.
-    #[error("the query was ended after {} s: ask for one symbol (WHERE symbol = …) or a shorter time, or use `tickwire query`, which may work longer", limit.as_secs())]
+    #[error("the query was ended after {} s: ask for one symbol (WHERE symbol = …) or a shorter time", limit.as_secs())]
     TooSlow {
         /// How long it may work.
         limit: Duration,

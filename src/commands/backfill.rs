@@ -44,6 +44,12 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
         symbols.len(),
         brought.skipped
     );
+    if !brought.without_bars.is_empty() {
+        println!(
+            "There were none of {}: is that how they are written there, and were they traded then?",
+            brought.without_bars.join(", ")
+        );
+    }
     if brought.rejected > 0 {
         println!(
             "{} did not validate: `tickwire dead-letters list --data live` shows them.",

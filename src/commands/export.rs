@@ -31,11 +31,17 @@ pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
     let time = |typed: &Option<String>, flag: &str| {
         typed.as_deref().map(wire::time::parse).transpose().with_context(|| flag.to_owned())
     };
+    let (from, to) = (time(&args.from, "--from")?, time(&args.to, "--to")?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        bail!("nothing lies between --from and --to: --to is the first moment that is left out");
+    }
     let mut query = Query {
         measurement: measurement.name.clone(),
         tags: args.symbol.iter().map(|symbol| ("symbol".to_owned(), symbol.clone())).collect(),
-        from: time(&args.from, "--from")?,
-        to: time(&args.to, "--to")?,
+        from,
+        to,
         limit: Some(PAGE),
         ..Query::default()
     };

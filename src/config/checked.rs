@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use producer::Speed;
 use wire::time::{DAY, Millis};
 
@@ -51,6 +51,9 @@ impl Raw {
     pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Config> {
         let listen = self.web.listen.clone().unwrap_or_else(|| LISTEN.to_owned());
         let data_dir = match self.data_dir {
+            Some(folder) if folder.as_os_str().is_empty() => {
+                bail!("data_dir is empty: name a folder, or leave it out for the platform's own")
+            }
             Some(folder) => folder,
             None => dirs::data_dir()
                 .context("this platform names no data folder: name one with --data-dir or data_dir")?

@@ -23,6 +23,9 @@ pub use stores::StoreKind;
 /// The settings file that is read from the working directory when it is there.
 const FILE: &str = "tickwire.toml";
 
+/// What the names of all variables begin with.
+const PREFIX: &str = "TICKWIRE_";
+
 /// Reads the settings: a file, overridden by `TICKWIRE_…` variables (two
 /// underscores for a dot). Flags come on top, in each command.
 ///
@@ -33,8 +36,16 @@ pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         Some(file) => Figment::from(Toml::file_exact(file)),
         None => Figment::from(Toml::file(FILE)),
     };
-    let settings = settings.merge(Env::prefixed("TICKWIRE_").ignore(&NOT_HERE).split("__"));
+    let empty = empty_variables();
+    let not_here: Vec<_> = NOT_HERE.into_iter().chain(empty.iter().map(String::as_str)).collect();
+    let settings = settings.merge(Env::prefixed(PREFIX).ignore(&not_here).split("__"));
     typed(&settings)?.check(&|name| std::env::var_os(name))
+}
+
+/// The variables that are set to nothing, which is as good as not set.
+fn empty_variables() -> Vec<String> {
+    let empty = std::env::vars_os().filter(|(_, value)| value.is_empty());
+    empty.filter_map(|(name, _)| name.to_str()?.strip_prefix(PREFIX).map(str::to_lowercase)).collect()
 }
 
 /// The settings as they were typed.
@@ -67,7 +78,14 @@ fn without_source(error: &str) -> String {
     };
     let lines: Vec<_> =
         error.lines().filter(|line| !quotes(line)).map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(": ")
+    // The reader of settings speaks of a profile and of variables without their prefix.
+    let said = lines.join(": ").replace("for key \"default.", "for key \"");
+    match said.split_once("in `").and_then(|(before, rest)| Some((before, rest.split_once('`')?))) {
+        Some((before, (name, after))) if after.contains("environment variable") => {
+            format!("{before}in `{PREFIX}{}`{after}", name.trim_start_matches(PREFIX))
+        }
+        _ => said,
+    }
 }
 
 #[cfg(test)]

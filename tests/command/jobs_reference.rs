@@ -241,7 +241,7 @@ fn the_path_around_each_planted_article_holds_its_bars() {
             }
         }
     }
-    expected.sort_by(|a, b| (&a.0, &a.1, a.2).cmp(&(&b.0, &b.1, b.2)));
+    expected.sort_by(|a, b| (&a.0, a.3, &a.1).cmp(&(&b.0, b.3, &b.1)));
     let rows = scene.compute("news_reaction");
     assert_eq!(rows.len(), expected.len());
     assert!(rows.len() > 1_000);

@@ -13,11 +13,13 @@ const SILENT: Millis = 10 * SECOND;
 const RHYTHM_UNKNOWN: Millis = 90 * SECOND;
 /// However slow the prices are, a silence as long as this is one.
 const LONGEST: Millis = 10 * MINUTE;
-/// Results this far behind the prices may still be on their way.
+/// Results this far behind their sources may still be on their way.
 const ON_THE_WAY: Millis = 3 * MINUTE;
 
 /// The service that all others wait for.
 pub(crate) const PRODUCER: &str = "producer";
+/// The other source: results that join prices with news wait for it too.
+const NEWS_WATCHER: &str = "news-watcher";
 
 /// One service that does not move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +40,9 @@ pub(crate) fn stalled(
     rhythm: Option<Millis>,
     now: Millis,
 ) -> Vec<Stalled> {
-    let prices = services.get(PRODUCER).and_then(|producer| producer.watermark);
+    let watermark = |service: &str| services.get(service).and_then(|status| status.watermark);
+    let prices = watermark(PRODUCER);
+    let sources = prices.map(|prices| watermark(NEWS_WATCHER).map_or(prices, |news| news.min(prices)));
     let reason = |status: &ServiceStatus| {
         let silence = now - status.at;
         let told = ["failed", "waiting"].iter().any(|word| status.state.starts_with(word));
@@ -55,9 +59,13 @@ pub(crate) fn stalled(
             let allowed = rhythm.map_or(RHYTHM_UNKNOWN, |rhythm| (3 * rhythm).clamp(SILENT, LONGEST));
             return (silence > allowed).then(|| "no word".to_owned());
         }
-        // A source whose calls are counted waits between them.
-        let behind = prices.zip(status.watermark).is_some_and(|(prices, at)| prices - at > ON_THE_WAY);
-        (behind && status.quota.is_none()).then(|| "behind the prices without a word".to_owned())
+        // A source whose calls are counted waits between them, and what joins with it does so too.
+        let (leader, name) = match status.service == NEWS_WATCHER {
+            true => (prices, "the prices"),
+            false => (sources, "its sources"),
+        };
+        let behind = leader.zip(status.watermark).is_some_and(|(leader, at)| leader - at > ON_THE_WAY);
+        (behind && status.quota.is_none()).then(|| format!("behind {name} without a word"))
     };
     services
         .values()
@@ -103,9 +111,22 @@ mod tests {
     #[test]
     fn results_that_stay_behind_the_prices_are_stalled() {
         let said = [("producer", FINISHED, MINUTE, 9 * MINUTE), ("engine", "running", 11 * SECOND, MINUTE)];
-        assert_eq!(found(Some(SECOND), &said), ["engine: behind the prices without a word"]);
+        assert_eq!(found(Some(SECOND), &said), ["engine: behind its sources without a word"]);
         let working = [("producer", FINISHED, MINUTE, 9 * MINUTE), ("engine", "running", SECOND, MINUTE)];
         assert_eq!(found(Some(SECOND), &working), [""; 0]);
+    }
+
+    #[test]
+    fn what_waits_for_news_is_not_stalled_while_the_news_is_that_far() {
+        let said = |engine| {
+            [
+                ("producer", "running", SECOND, 20 * MINUTE),
+                ("news-watcher", "running", SECOND, 9 * MINUTE),
+                ("engine", "running", 11 * SECOND, engine),
+            ]
+        };
+        assert_eq!(found(Some(SECOND), &said(9 * MINUTE)), [""; 0]);
+        assert_eq!(found(Some(SECOND), &said(MINUTE)), ["engine: behind its sources without a word"]);
     }
 
     #[test]

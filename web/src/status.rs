@@ -69,9 +69,8 @@ impl Board {
         let watermark = |service: &str| self.services.get(service).and_then(|status| status.watermark);
         let prices = watermark("producer");
         let results = watermark("engine").or(watermark("sink")).or(prices);
-        let most = |count: &str| {
-            self.services.values().filter_map(|status| status.counts.get(count)).copied().max().unwrap_or(0)
-        };
+        // The sink sees each late record once, the engine once a job.
+        let late = |service: &str| self.services.get(service)?.counts.get("late").copied();
         Report {
             now: time::now(),
             simulated: self.services.values().any(|status| status.simulated),
@@ -79,7 +78,7 @@ impl Board {
             prices_watermark: prices,
             watermark: results,
             lag: prices.zip(results).map(|(prices, results)| (prices - results).max(0)),
-            late: most("late"),
+            late: late("sink").or(late("engine")).unwrap_or(0),
             rejected: self.services.values().filter_map(|status| status.counts.get("rejected")).sum(),
             stalled: self.stalled(),
             services: self.services.values().cloned().collect(),

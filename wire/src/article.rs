@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Source;
 use crate::symbol::{self, BadSymbol};
-use crate::time::Millis;
+use crate::time::{self, Millis};
 
 /// One article that matched one watchlist entry, as it stands on `news-articles`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,9 @@ pub enum BadArticle {
     /// Not a web address: anything else could be script.
     #[error("the address `{0}` does not start with http:// or https://")]
     Address(String),
+    /// Seconds in the place of milliseconds.
+    #[error("the publication {0} is a time in seconds: times are epoch milliseconds, a thousand times that")]
+    Seconds(Millis),
     /// A time that no article can have.
     #[error("the publication {0} is no time in epoch milliseconds")]
     Time(Millis),
@@ -99,6 +102,9 @@ impl Article {
         }
         if !(self.url.starts_with("https://") || self.url.starts_with("http://")) {
             return Err(BadArticle::Address(self.url.chars().take(80).collect()));
+        }
+        if time::reads_as_seconds(self.published_timestamp) {
+            return Err(BadArticle::Seconds(self.published_timestamp));
         }
         if !(0..7_258_118_400_000).contains(&self.published_timestamp) {
             return Err(BadArticle::Time(self.published_timestamp));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Source;
 use crate::symbol::{self, BadSymbol};
-use crate::time::{DAY, Millis};
+use crate::time::{self, DAY, Millis};
 
 /// One minute of one symbol, as it stands on `stock-prices`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,9 +107,6 @@ pub enum BadBar {
 
 /// No minute bar is older: 1900-01-01.
 const EARLIEST: Millis = -2_208_988_800_000;
-/// The seconds of 1980 to 2100, read as milliseconds, are days of January and
-/// February 1970, of which nobody has minute bars.
-const SECONDS: std::ops::Range<Millis> = 315_532_800..4_102_444_800;
 /// No minute bar is later: 2200-01-01, which also catches micro- and nanoseconds.
 const LATEST: Millis = 7_258_118_400_000;
 
@@ -139,7 +136,7 @@ impl Bar {
             return Err(BadBar::Volume(self.volume));
         }
         let (start, end) = (self.start_timestamp, self.end_timestamp);
-        if SECONDS.contains(&start) {
+        if time::reads_as_seconds(start) {
             return Err(BadBar::Seconds(start));
         }
         if !(EARLIEST..LATEST).contains(&start) || end <= start || end - start > DAY {

@@ -24,6 +24,12 @@ pub fn minute_of(at: Millis) -> Millis {
     at.div_euclid(MINUTE) * MINUTE
 }
 
+/// Whether a time is one in seconds: those of 1980 to 2100, read as milliseconds,
+/// are days of January and February 1970, of which nobody has minute bars or headlines.
+pub fn reads_as_seconds(at: Millis) -> bool {
+    (315_532_800..4_102_444_800).contains(&at)
+}
+
 /// `at` as RFC 3339 in UTC, for people and logs.
 pub fn rfc3339(at: Millis) -> String {
     match DateTime::from_timestamp_millis(at) {
@@ -35,7 +41,7 @@ pub fn rfc3339(at: Millis) -> String {
 /// Why a typed time was not understood.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{0}` is not a time: write epoch milliseconds (1380873960000), a date (2013-10-04) or RFC 3339 (2013-10-04T13:30:00Z)"
+    "`{0}` is not a time: write epoch milliseconds (1380873960000), a date (2013-10-04) or RFC 3339 (2013-10-04T13:30:00Z); without an offset it is UTC"
 )]
 pub struct BadTime(String);
 
@@ -51,6 +57,13 @@ pub fn parse(text: &str) -> Result<Millis, BadTime> {
     }
     if let Ok(date) = text.parse::<NaiveDate>() {
         return Ok(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    // An offset may follow minutes too.
+    if let Some(time) = ["%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z"]
+        .iter()
+        .find_map(|format| DateTime::parse_from_str(text, format).ok())
+    {
+        return Ok(time.timestamp_millis());
     }
     ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
         .iter()
@@ -68,6 +81,8 @@ mod tests {
         for (typed, millis) in [
             ("1380873960000", 1_380_873_960_000),
             ("2013-10-04", 1_380_844_800_000),
+            ("2013-10-04T08:06Z", 1_380_873_960_000),
+            ("2013-10-04 04:06-04:00", 1_380_873_960_000),
             ("2013-10-04T08:06", 1_380_873_960_000),
             ("2013-10-04 08:06:00", 1_380_873_960_000),
             ("2013-10-04T04:06:00-04:00", 1_380_873_960_000),

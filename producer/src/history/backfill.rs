@@ -31,7 +31,7 @@ pub struct BackfillProgress<'a> {
 }
 
 /// What a backfill has brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfilled {
     /// Bars written in this run.
     pub bars: u64,
@@ -39,6 +39,8 @@ pub struct Backfilled {
     pub rejected: u64,
     /// Stretches that an earlier run had brought already.
     pub skipped: usize,
+    /// Symbols that were asked for throughout, and of which nothing came.
+    pub without_bars: Vec<String>,
 }
 
 /// Brings the minute bars of `symbols` whose starts lie in `from..to` into
@@ -74,6 +76,7 @@ pub(crate) async fn backfill_by(
     let (mut brought, mut done, of) = (Backfilled::default(), 0, each.len() * symbols.len());
     for symbol in symbols {
         let marks = Marks::of(&log, symbol, from, to).await?;
+        let before = (brought.bars, brought.rejected, brought.skipped);
         for (from, to) in &each {
             progress(BackfillProgress { symbol, done, of, bars: brought.bars });
             if *to <= marks.done {
@@ -88,6 +91,9 @@ pub(crate) async fn backfill_by(
             done += 1;
         }
         progress(BackfillProgress { symbol, done, of, bars: brought.bars });
+        if before == (brought.bars, brought.rejected, brought.skipped) {
+            brought.without_bars.push(symbol.clone());
+        }
     }
     Ok(brought)
 }

@@ -81,7 +81,10 @@ async fn what_stands_still_is_said_in_a_band_and_a_finished_replay_is_not() {
     site.say(&status("engine", OPEN)).await;
     let page = site.text("/").await;
     assert!(!page.contains(hidden));
-    assert!(page.contains("engine: behind the prices without a word, since 1970-01-01 00:00 UTC."), "{page}");
+    assert!(
+        page.contains("engine: behind its sources without a word, since 1970-01-01 00:00 UTC."),
+        "{page}"
+    );
     assert_eq!(site.json("/api/v1/status").await["stalled"][0]["service"], "engine");
 }
 
