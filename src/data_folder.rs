@@ -28,6 +28,8 @@ const OWNER: &str = "owner";
 const OWNER_TOKEN: &str = "owner-token";
 /// The run of live sources.
 pub const LIVE: &str = "live";
+/// The run of simulated sources.
+pub const SIMULATED: &str = "simulated";
 
 /// The data of one run.
 pub struct DataFolder {
@@ -189,7 +191,7 @@ impl DataFolder {
 fn run_name(sources: &Sources) -> anyhow::Result<String> {
     let file = match &sources.prices {
         PriceSource::Polygon(_) => return Ok(LIVE.to_owned()),
-        PriceSource::Simulate { .. } => return Ok("simulated".to_owned()),
+        PriceSource::Simulate { .. } => return Ok(SIMULATED.to_owned()),
         PriceSource::Replay { file, .. } => file,
     };
     let mut hash = blake3::Hasher::new();
@@ -299,7 +301,7 @@ fn last_run(root: &Path) -> anyhow::Result<String> {
 pub fn runs(root: &Path) -> Vec<String> {
     let holds_log = |run: &String| root.join(run).join("log.db").is_file();
     let replayed = fs::read_dir(root.join("replayed")).into_iter().flatten().flatten();
-    let mut runs: Vec<_> = [LIVE.to_owned(), "simulated".to_owned()]
+    let mut runs: Vec<_> = [LIVE.to_owned(), SIMULATED.to_owned()]
         .into_iter()
         .chain(replayed.map(|entry| format!("replayed/{}", entry.file_name().to_string_lossy())))
         .filter(holds_log)

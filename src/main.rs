@@ -43,6 +43,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Backfill(args) => commands::backfill::run(&config, args).await,
             Command::Recompute(args) => commands::recompute::run(&config, args).await,
             Command::DeadLetters(args) => commands::dead_letters::run(&config, args).await,
+            Command::Init(args) => commands::init::run(&config, &args).await,
             Command::Rules(args) => commands::rules::run(&config, args).await,
             Command::Web(args) => commands::web::run(&config, args),
             Command::Watch(args) => commands::watch::run(&config, args).await,

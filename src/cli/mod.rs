@@ -90,6 +90,8 @@ pub enum Command {
     /// Show what did not validate, and put back what does by now
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Make the passwords, keys, buckets and tokens of the distributed system, once
+    Init(InitArgs),
     /// Show or change the rules that alerts follow
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -179,6 +181,13 @@ pub struct ExportArgs {
 
     #[command(flatten)]
     pub data: DataArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Keep secrets under this folder, in one of its own for each service
+    #[arg(long, value_name = "DIR")]
+    pub secrets: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub mod compute;
 pub mod dead_letters;
 pub mod doctor;
 pub mod export;
+pub mod init;
 pub mod progress;
 pub mod query;
 pub mod recompute;

@@ -18,7 +18,7 @@ use figment::providers::{Env, Format, Toml};
 pub use checked::Config;
 pub use raw::Raw;
 pub use sources::Sources;
-pub use stores::StoreKind;
+pub use stores::{Influxdb, StoreKind};
 
 /// The settings file that is read from the working directory when it is there.
 const FILE: &str = "tickwire.toml";

@@ -21,7 +21,7 @@ use wire::time::Millis;
 pub use check::{BadPoint, BadShape};
 pub use embedded::EmbeddedStore;
 pub use error::{Patience, RejectedPoint, StoreError};
-pub use influx::{InfluxAddress, InfluxStore};
+pub use influx::{FirstUser, InfluxAddress, InfluxAdmin, InfluxStore, Rights, SetupError};
 pub use point::{Measurement, Point};
 pub use raw::NoSuchRecord;
 

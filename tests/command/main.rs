@@ -10,6 +10,7 @@ mod beside;
 mod compute;
 mod dead_letters;
 mod harness;
+mod init;
 mod jobs_reference;
 mod live;
 mod page;

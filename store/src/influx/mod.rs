@@ -12,6 +12,7 @@ mod kept;
 mod lines;
 mod rows;
 mod server;
+mod setup;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writing;
@@ -28,6 +29,7 @@ use crate::{Batch, Measurement, Query, Rows, Store, StoreError};
 use kept::Kept;
 pub use server::InfluxAddress;
 use server::Server;
+pub use setup::{FirstUser, InfluxAdmin, Rights, SetupError};
 use writing::Writing;
 
 /// How long a reader trusts the shapes that it has read.
@@ -101,6 +103,17 @@ impl InfluxStore {
         Ok(stored)
     }
 
+    async fn write_checked(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut writing = self.writing.lock().await;
+        let shapes = self.shapes_for(batch).await?;
+        writing.write(&self.server, &batch.points, &shapes).await?;
+        if batch.notes.is_empty() {
+            return Ok(());
+        }
+        let notes = batch.notes.iter().map(|(key, text)| (key.as_str(), text.as_deref()));
+        self.notes.write(&self.server, notes).await
+    }
+
     /// Writes the shapes once more in every hour, so that they outlive a retention.
     async fn renew(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
         let hour = wire::time::now().div_euclid(HOUR);
@@ -151,14 +164,12 @@ impl Store for InfluxStore {
         for (measurement, points) in &batch.points {
             points.iter().try_for_each(|point| measurement.check(point))?;
         }
-        let mut writing = self.writing.lock().await;
-        let shapes = self.shapes_for(&batch).await?;
-        writing.write(&self.server, &batch.points, &shapes).await?;
-        if batch.notes.is_empty() {
-            return Ok(());
+        let written = self.write_checked(&batch).await;
+        if let Err(StoreError::Refused { status: 404, .. }) = written {
+            // A bucket that comes again is empty: it must get to know the shapes.
+            self.shapes.lock().await.renewed = Millis::MIN;
         }
-        let notes = batch.notes.iter().map(|(key, text)| (key.as_str(), text.as_deref()));
-        self.notes.write(&self.server, notes).await
+        written
     }
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
