@@ -8,25 +8,29 @@
 mod aggregates;
 mod alerts;
 mod decode;
+mod delivery;
 mod error;
 mod gaps;
 mod gathered;
 mod late;
 mod layout;
 mod pending;
+mod pipeline;
 mod progress;
 mod ranges;
 mod recompute;
+mod rejected;
 mod sink;
 mod status;
 mod table;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Job;
-use store::SharedStore;
+use store::{Measurement, Patience, SharedStore};
 use tokio::sync::mpsc;
 use wire::again::{self, Ask};
 use wire::log::SharedLog;
@@ -62,7 +66,7 @@ pub async fn run_answering(
     jobs: Vec<Job>,
     stop: Stop,
 ) -> Result<(), SinkError> {
-    open(log, store, jobs).await?.run(RECOMPUTE_EVERY, asked, &stop).await
+    work(log, store, jobs, RECOMPUTE_EVERY, asked, stop).await
 }
 
 /// [`run`], computing touched windows again as often as asked for.
@@ -76,11 +80,40 @@ pub async fn run_every(
     jobs: Vec<Job>,
     stop: Stop,
 ) -> Result<(), SinkError> {
-    open(log, store, jobs).await?.run(every, again::channel().1, &stop).await
+    work(log, store, jobs, every, again::channel().1, stop).await
 }
 
-async fn open(log: SharedLog, store: SharedStore, jobs: Vec<Job>) -> Result<sink::Sink, SinkError> {
-    let tables = jobs.iter().map(table::Table::of).chain([gaps::table(), alerts::table()]).collect();
+/// The shapes of all measurements that the sink writes, for the results of `jobs`.
+pub fn measurements(jobs: &[Job]) -> Vec<Measurement> {
+    let shapes = sink::measurements(&tables(jobs));
+    shapes.iter().chain(aggregates::measurements()).map(|shape| shape.as_ref().clone()).collect()
+}
+
+fn tables(jobs: &[Job]) -> Vec<table::Table> {
+    jobs.iter().map(table::Table::of).chain([gaps::table(), alerts::table()]).collect()
+}
+
+async fn work(
+    log: SharedLog,
+    store: SharedStore,
+    jobs: Vec<Job>,
+    every: Duration,
+    asked: mpsc::Receiver<Ask>,
+    stop: Stop,
+) -> Result<(), SinkError> {
+    let tables = tables(&jobs);
     let compute = Box::new(recompute::Engine::new(jobs));
-    sink::Sink::open(log, store, tables, compute).await
+    let status = status::Status::new(log.clone());
+    let delivery = Arc::new(delivery::Delivery::new(store, status, delivery::Waits::USUAL, stop.clone()));
+    let worked =
+        async { sink::Sink::open(log, delivery, tables, compute).await?.run(every, asked, &stop).await };
+    match worked.await {
+        Err(SinkError::Store(error)) if stop.stopped() && error.patience() != Patience::None => {
+            tracing::warn!(
+                "Stopped while the store was away; what it has not taken is read again at the next start: {error}"
+            );
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }

@@ -48,6 +48,9 @@ pub(crate) struct Counts {
     pub(crate) late_articles: u64,
     /// Records that went to the dead letters.
     pub(crate) rejected: u64,
+    /// Points that were older than the store keeps any.
+    #[serde(default)]
+    pub(crate) too_old: u64,
     /// Windows computed again.
     pub(crate) recomputed: u64,
 }

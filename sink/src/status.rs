@@ -1,7 +1,9 @@
 //! What the sink says of itself, about once a second when it has changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use wire::log::{LogError, SharedLog};
 use wire::status::ServiceStatus;
@@ -11,15 +13,17 @@ use crate::progress::Counts;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The status as it was last said.
+/// The status as it was last said, shared by all who say something.
+#[derive(Clone)]
 pub(crate) struct Status {
-    said: ServiceStatus,
+    log: SharedLog,
+    said: Arc<Mutex<ServiceStatus>>,
     at: Option<Instant>,
 }
 
 impl Status {
-    pub(crate) fn new() -> Status {
-        Status { said: ServiceStatus::default(), at: None }
+    pub(crate) fn new(log: SharedLog) -> Status {
+        Status { log, said: Arc::default(), at: None }
     }
 
     /// Whether it is time to look again.
@@ -30,11 +34,11 @@ impl Status {
     /// Says it, unless nothing has changed.
     pub(crate) async fn say(
         &mut self,
-        log: &SharedLog,
         state: &str,
         watermark: Option<Millis>,
         counts: &Counts,
         pending: u64,
+        unread: u64,
     ) -> Result<(), LogError> {
         self.at = Some(Instant::now());
         let counts = [
@@ -42,21 +46,37 @@ impl Status {
             ("late", counts.late),
             ("late_articles", counts.late_articles),
             ("rejected", counts.rejected),
+            ("too_old", counts.too_old),
             ("recomputed", counts.recomputed),
             ("pending", pending),
+            ("unread", unread),
         ];
+        let mut said = self.said.lock().await;
         let status = ServiceStatus {
             service: "sink".into(),
-            at: self.said.at,
+            at: said.at,
             state: state.into(),
             watermark,
             counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
             ..ServiceStatus::default()
         };
-        if status != self.said {
-            self.said = ServiceStatus { at: time::now(), ..status };
-            log.append(vec![self.said.to_append()]).await?;
+        if status != *said {
+            *said = ServiceStatus { at: time::now(), ..status };
+            self.log.append(vec![said.to_append()]).await?;
         }
         Ok(())
+    }
+
+    /// Says that the work does not go on, and why; all else stays as it was said.
+    pub(crate) async fn trouble(&self, state: &str) {
+        let mut said = self.said.lock().await;
+        if said.state == state {
+            return;
+        }
+        *said =
+            ServiceStatus { service: "sink".into(), state: state.into(), at: time::now(), ..said.clone() };
+        if let Err(error) = self.log.append(vec![said.to_append()]).await {
+            tracing::warn!("The state of the sink could not be told: {error}");
+        }
     }
 }

@@ -160,10 +160,18 @@ impl Influxd {
     /// A new bucket, which keeps points for so long, else for ever.
     pub async fn bucket(&self, retention: Option<Duration>) -> String {
         let name = format!("bucket_{}", self.buckets.fetch_add(1, Ordering::Relaxed));
+        self.make_bucket(&name, retention).await;
+        name
+    }
+
+    /// A bucket of that name, which keeps points for so long, else for ever.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn make_bucket(&self, name: &str, retention: Option<Duration>) {
         let rules: Vec<_> =
             retention.iter().map(|age| json!({"type": "expire", "everySeconds": age.as_secs()})).collect();
         self.post("api/v2/buckets", &json!({"orgID": self.org, "name": name, "retentionRules": rules})).await;
-        name
     }
 
     /// Writes lines as anybody could.

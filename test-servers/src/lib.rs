@@ -6,3 +6,4 @@ pub mod guardian;
 pub mod influxd;
 pub mod kafka;
 pub mod massive;
+pub mod scripted_influxdb;

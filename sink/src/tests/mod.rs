@@ -4,6 +4,7 @@
 mod aggregates;
 mod alerts;
 mod convergence;
+mod delivery;
 mod gaps;
 mod jobs;
 mod late;
@@ -27,10 +28,12 @@ use wire::time::{MINUTE, Millis};
 use wire::topic::{STOCK_PRICES, Topic};
 use wire::{Article, Bar, Source};
 
+use crate::delivery::{Delivery, Waits};
 use crate::error::SinkError;
 use crate::layout::Layout;
 use crate::recompute::Compute;
 use crate::sink::{Due, Sink};
+use crate::status::Status;
 use crate::table::Table;
 
 /// Windows of three minutes, one a minute.
@@ -57,8 +60,10 @@ impl Folder {
 
     /// A sink as a new process would open it.
     async fn sink(&self) -> Sink {
-        let compute = Box::new(Sums(self.calls.clone()));
-        Sink::open(self.log.clone(), self.store.clone(), vec![totals()], compute).await.unwrap()
+        let (compute, (_, stop)) = (Box::new(Sums(self.calls.clone())), stop::channel());
+        let status = Status::new(self.log.clone());
+        let delivery = Arc::new(Delivery::new(self.store.clone(), status, Waits::USUAL, stop));
+        Sink::open(self.log.clone(), delivery, vec![totals()], compute).await.unwrap()
     }
 
     /// A sink that has read and stored what is in the log.

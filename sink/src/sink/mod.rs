@@ -1,28 +1,31 @@
-//! The sink at work: takes records in, writes batches, keeps count of what is
-//! late, and has touched windows computed again.
+//! The sink at work: takes records in, writes batches, and has windows computed
+//! again that late records touch.
+
+mod take;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Batch, Measurement, SharedStore};
+use store::{Batch, Measurement, SharedStore, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wire::again::Ask;
-use wire::log::{Reader, Record, SharedLog};
+use wire::log::{Reader, SharedLog};
 use wire::stop::Stop;
-use wire::time::{Millis, minute_of};
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES, Topic};
-use wire::{DeadLetter, symbol};
+use wire::time::Millis;
+use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
 
 use crate::aggregates::{self, Days};
-use crate::decode::{self, Content, Raw};
+use crate::delivery::Delivery;
 use crate::error::SinkError;
-use crate::gathered::{ARTICLES, BARS, FIRST_TABLE, Gathered};
+use crate::gathered::{Gathered, Points};
 use crate::late::LateMinutes;
 use crate::layout::Layout;
 use crate::pending::{Pending, Windows};
-use crate::progress::{Note, Place, Progress};
+use crate::pipeline::{self, Heard};
+use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
+use crate::rejected;
 use crate::status::Status;
 use crate::table::Table;
 
@@ -32,6 +35,8 @@ const READER: &str = "sink";
 const POLL: usize = 2_000;
 /// How long to wait for records before looking at the wish to stop.
 const WAIT: Duration = Duration::from_millis(250);
+/// How often what is left to read is counted: on Kafka that is a question a partition.
+const COUNT_UNREAD: Duration = Duration::from_secs(10);
 
 /// Which windows a recomputation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub(crate) enum Due {
 pub(crate) struct Sink {
     reader: Box<dyn Reader>,
     log: SharedLog,
+    delivery: Arc<Delivery>,
+    /// The same, to read from.
     store: SharedStore,
     tables: Vec<Table>,
     compute: Box<dyn Compute>,
@@ -52,34 +59,37 @@ pub(crate) struct Sink {
     late: LateMinutes,
     days: Days,
     pub(crate) pending: Pending,
+    heard: Heard,
     status: Status,
+    unread: (Instant, u64),
     gathered: Gathered,
 }
 
 impl Sink {
     pub(crate) async fn open(
         log: SharedLog,
-        store: SharedStore,
+        delivery: Arc<Delivery>,
         tables: Vec<Table>,
         compute: Box<dyn Compute>,
     ) -> Result<Sink, SinkError> {
-        let raw = [Arc::new(Measurement::bars()), Arc::new(Measurement::articles())];
-        let measurements: Vec<_> =
-            raw.into_iter().chain(tables.iter().map(|table| table.measurement.clone())).collect();
+        let store: SharedStore = delivery.clone();
+        let measurements = measurements(&tables);
         for measurement in measurements.iter().chain(aggregates::measurements()) {
             store.define(measurement).await?;
         }
-        let results = tables.iter().map(|table| table.topic.clone());
-        let topics: Vec<_> = [STOCK_PRICES, NEWS_ARTICLES].into_iter().chain(results).collect();
+        let topics: Vec<_> = data_topics(&tables).into_iter().chain([SERVICE_STATUS]).collect();
         Ok(Sink {
             reader: log.reader(READER, &topics).await?,
             progress: Progress::resume(&store, &log).await?,
             late: LateMinutes::load(&store).await?,
             days: Days::load(&store).await?,
             pending: Pending::load(&store).await?,
-            status: Status::new(),
+            heard: Heard::default(),
+            status: delivery.status(),
+            unread: (Instant::now(), 0),
             gathered: Gathered::new(measurements),
             log,
+            delivery,
             store,
             tables,
             compute,
@@ -133,112 +143,6 @@ impl Sink {
         Ok(!records.is_empty())
     }
 
-    /// Takes in records of one partition.
-    fn take(&mut self, run: &[Record]) {
-        let Record { topic, partition, .. } = &run[0];
-        let mut place = self.progress.place(topic, *partition);
-        for record in run {
-            // What the store has noted already is polled again after a kill.
-            if record.offset < place.next {
-                continue;
-            }
-            place.next = record.offset + 1;
-            self.progress.log_time = self.progress.log_time.max(record.appended_at);
-            self.gathered.count();
-            if let Err(reason) = self.take_one(record, &mut place) {
-                self.refuse(record, &reason);
-            }
-        }
-        self.progress.set_place(topic, *partition, place);
-    }
-
-    fn take_one(&mut self, record: &Record, place: &mut Place) -> Result<(), String> {
-        if record.topic == STOCK_PRICES {
-            self.take_raw(BARS, decode::bar(&record.value)?, record, place)
-        } else if record.topic == NEWS_ARTICLES {
-            self.take_raw(ARTICLES, decode::article(&record.value)?, record, place)
-        } else {
-            match self.tables.iter().position(|table| table.topic == record.topic) {
-                Some(table) => self.take_row(table, record, place),
-                None => Ok(()),
-            }
-        }
-    }
-
-    fn take_raw(
-        &mut self,
-        measurement: usize,
-        raw: Raw,
-        record: &Record,
-        place: &mut Place,
-    ) -> Result<(), String> {
-        // A partition's own watermark is never behind that of the whole topic: what
-        // any engine takes for late is late here, however it mixes the partitions.
-        let before = place.reached.replace(raw.complete_until.max(place.reached.unwrap_or(Millis::MIN)));
-        let (symbol, at, point) = match raw.content {
-            Content::Clock => return Ok(()),
-            Content::Bad(reason) => return Err(reason),
-            Content::Data { symbol, at, point } => (symbol, at, point),
-        };
-        self.gathered.add(measurement, point)?;
-        self.progress.counts.points += 1;
-        let prices = || self.progress.watermark(&STOCK_PRICES);
-        match &symbol {
-            Some(symbol) if measurement == BARS => self.days.touch_by_bar(symbol, at, prices),
-            Some(symbol) => self.days.touch_by_article(symbol, at, prices),
-            None => {}
-        }
-        let minute = minute_of(at);
-        if before.is_some_and(|before| minute < minute_of(before)) {
-            self.note_late(&record.topic, symbol.as_deref(), minute, record.appended_at);
-        }
-        Ok(())
-    }
-
-    fn note_late(&mut self, topic: &Topic, symbol: Option<&str>, minute: Millis, appended_at: Millis) {
-        let counts = &mut self.progress.counts;
-        *(if *topic == STOCK_PRICES { &mut counts.late } else { &mut counts.late_articles }) += 1;
-        let Some(symbol) = symbol else { return };
-        self.late.remember(topic, symbol, minute, appended_at);
-        for table in &self.tables {
-            if let Some(layout) = table.layout_over(topic) {
-                let (from, to) = layout.touched(topic, minute);
-                self.pending.add(table, table.waits_under(symbol), from, to);
-            }
-        }
-    }
-
-    fn take_row(&mut self, table: usize, record: &Record, place: &mut Place) -> Result<(), String> {
-        let (measurement, table) = (FIRST_TABLE + table, &self.tables[table]);
-        let row = decode::row(table, &record.value)?;
-        let time = table.time(&row);
-        place.reached = place.reached.max(time);
-        if table.symbol(&row).is_some_and(symbol::is_ours) {
-            return Ok(());
-        }
-        // A path's row cannot take the place of a later version; a window's could.
-        if let (Some(Layout::Windows(hop)), Some(symbol), Some(end)) =
-            (table.layout, table.symbol(&row), time)
-        {
-            let start = end - hop.size;
-            let of = (!table.ranks).then_some(symbol);
-            if table.reads.iter().any(|topic| self.late.meets(topic, of, start, end)) {
-                self.pending.add(table, table.waits_under(symbol), start, start + hop.slide);
-            }
-        }
-        self.gathered.add(measurement, table.point(row))?;
-        self.progress.counts.points += 1;
-        Ok(())
-    }
-
-    fn refuse(&mut self, record: &Record, reason: &str) {
-        let Record { topic, partition, offset, .. } = record;
-        let reason = format!("partition {partition}, offset {offset}: {reason}");
-        let letter = DeadLetter::new(topic.name(), reason, &record.value, wire::time::now());
-        self.gathered.refuse(letter.to_append());
-        self.progress.counts.rejected += 1;
-    }
-
     /// Writes what was gathered, then commits the positions behind it.
     pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
         if self.write().await? {
@@ -257,9 +161,26 @@ impl Sink {
         if !letters.is_empty() {
             self.log.append(letters).await?;
         }
-        let notes = self.notes();
-        self.store.write(Batch { points, notes }).await?;
+        self.put(points).await?;
         Ok(true)
+    }
+
+    /// Writes points with the notes that go with them. Points that the store will
+    /// never take become dead letters, and the notes follow all the same.
+    async fn put(&mut self, points: Points) -> Result<(), SinkError> {
+        let mut batch = Batch { points, notes: self.notes() };
+        let rejected = match self.delivery.deliver(&batch).await {
+            Err(StoreError::Rejected(rejected)) => rejected,
+            outcome => return Ok(outcome?),
+        };
+        let letters = rejected::letters(rejected, &batch.points, &mut self.progress.counts);
+        if !letters.is_empty() {
+            self.log.append(letters).await?;
+        }
+        // All other points have been written; the first note is the progress.
+        batch.points.clear();
+        batch.notes[0] = self.progress.note();
+        Ok(self.delivery.deliver(&batch).await?)
     }
 
     fn notes(&mut self) -> Vec<Note> {
@@ -301,8 +222,7 @@ impl Sink {
                 let rows = recompute::rows(&self.store, self.compute.as_ref(), &table, &part).await?;
                 self.progress.counts.recomputed += rows.len() as u64;
                 self.pending.done(&table, &part);
-                let (points, notes) = (vec![(table.measurement.clone(), rows)], self.notes());
-                self.store.write(Batch { points, notes }).await?;
+                self.put(vec![(table.measurement.clone(), rows)]).await?;
             }
         }
         self.late.forget(self.progress.log_time);
@@ -325,8 +245,7 @@ impl Sink {
         while !stop.stopped()
             && let Some(points) = self.days.next_points(&self.store, closed).await?
         {
-            let notes = self.notes();
-            self.store.write(Batch { points, notes }).await?;
+            self.put(points).await?;
         }
         Ok(())
     }
@@ -363,6 +282,37 @@ impl Sink {
 
     async fn say(&mut self, state: &str) -> Result<(), SinkError> {
         let (watermark, pending) = (self.progress.watermark(&STOCK_PRICES), self.pending.count(&self.tables));
-        Ok(self.status.say(&self.log, state, watermark, &self.progress.counts, pending).await?)
+        self.count_unread().await?;
+        Ok(self.status.say(state, watermark, &self.progress.counts, pending, self.unread.1).await?)
     }
+
+    /// Counts the records that are left to read, now and then.
+    async fn count_unread(&mut self) -> Result<(), SinkError> {
+        if self.unread.0.elapsed() < COUNT_UNREAD {
+            return Ok(());
+        }
+        let mut unread = 0;
+        for topic in data_topics(&self.tables) {
+            for extent in self.log.extents(&topic).await? {
+                let next = self.progress.place(&topic, extent.partition).next.max(extent.first);
+                unread += extent.next.saturating_sub(next);
+            }
+        }
+        self.unread = (Instant::now(), unread);
+        Ok(())
+    }
+}
+
+/// The shapes of what is read from topics: raw records, the rows of `tables`, and
+/// what services say of themselves.
+pub(crate) fn measurements(tables: &[Table]) -> Vec<Arc<Measurement>> {
+    let raw = [Measurement::bars(), Measurement::articles()].map(Arc::new);
+    let results = tables.iter().map(|table| table.measurement.clone());
+    raw.into_iter().chain(results).chain([Arc::new(pipeline::measurement())]).collect()
+}
+
+/// The topics that become points, but for what services say of themselves.
+fn data_topics(tables: &[Table]) -> Vec<Topic> {
+    let results = tables.iter().map(|table| table.topic.clone());
+    [STOCK_PRICES, NEWS_ARTICLES].into_iter().chain(results).collect()
 }

@@ -1,0 +1,118 @@
+//! The store, asked until it answers: what passes is waited for, what somebody must
+//! mend is told and held against. Meanwhile nothing is read on, so nothing is lost.
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use outbound::Backoff;
+use store::{Batch, Measurement, Patience, Query, Rows, SharedStore, Store, StoreError};
+use wire::stop::{Stop, Wish};
+use wire::time::Millis;
+
+use crate::status::Status;
+
+/// How long to wait where the store does not say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// At most so long at first, then twice as long each time …
+    pub(crate) first: Duration,
+    /// … up to this.
+    pub(crate) longest: Duration,
+    /// While somebody has to mend something.
+    pub(crate) hold: Duration,
+}
+
+impl Waits {
+    /// Those of a service at work.
+    pub(crate) const USUAL: Waits = Waits {
+        first: Duration::from_millis(500),
+        longest: Duration::from_secs(30),
+        hold: Duration::from_secs(15),
+    };
+}
+
+/// A store that is asked again as long as that may help, or until the service is to stop.
+pub(crate) struct Delivery {
+    store: SharedStore,
+    status: Status,
+    waits: Waits,
+    stop: Stop,
+}
+
+impl Delivery {
+    pub(crate) fn new(store: SharedStore, status: Status, waits: Waits, stop: Stop) -> Delivery {
+        Delivery { store, status, waits, stop }
+    }
+
+    /// What the service says of itself.
+    pub(crate) fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// [`Store::write`], of a batch that the caller keeps.
+    pub(crate) async fn deliver(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.patiently(|| self.store.write(batch.clone())).await
+    }
+
+    async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut backoff = Backoff::new(self.waits.first, self.waits.longest);
+        loop {
+            let error = match attempt().await {
+                Err(error) if !self.stop.stopped() => error,
+                outcome => return outcome,
+            };
+            let wait = match error.patience() {
+                Patience::None => return Err(error),
+                Patience::Wait(asked) => {
+                    tracing::warn!("Waiting for the store: {error}");
+                    self.status.trouble(&format!("waiting: {error}")).await;
+                    asked.unwrap_or_else(|| backoff.wait())
+                }
+                Patience::Hold => {
+                    tracing::error!("Holding until this is mended, nothing is lost meanwhile: {error}");
+                    self.status.trouble(&format!("holding: {error}")).await;
+                    self.waits.hold
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.at_least(Wish::Stop) => return Err(error),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Delivery {
+    async fn define(&self, measurement: &Measurement) -> Result<(), StoreError> {
+        self.patiently(|| self.store.define(measurement)).await
+    }
+
+    async fn measurements(&self) -> Result<Vec<Measurement>, StoreError> {
+        self.patiently(|| self.store.measurements()).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        self.deliver(&batch).await
+    }
+
+    async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
+        self.patiently(|| self.store.read(query)).await
+    }
+
+    async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {
+        self.patiently(|| self.store.latest(measurement)).await
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
+        self.patiently(|| self.store.notes(prefix)).await
+    }
+
+    async fn trimmed_before(&self, measurement: &str) -> Result<Option<Millis>, StoreError> {
+        self.patiently(|| self.store.trimmed_before(measurement)).await
+    }
+}

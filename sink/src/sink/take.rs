@@ -1,0 +1,132 @@
+//! Taking records in: each becomes a point, a dead letter or nothing, and what is
+//! late is remembered.
+
+use wire::log::Record;
+use wire::time::{Millis, minute_of};
+use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
+use wire::{DeadLetter, symbol};
+
+use super::Sink;
+use crate::decode::{self, Content, Raw};
+use crate::gathered::{ARTICLES, BARS, FIRST_TABLE};
+use crate::layout::Layout;
+use crate::progress::Place;
+
+impl Sink {
+    /// Takes in records of one partition.
+    pub(super) fn take(&mut self, run: &[Record]) {
+        let Record { topic, partition, .. } = &run[0];
+        let mut place = self.progress.place(topic, *partition);
+        for record in run {
+            // What the store has noted already is polled again after a kill.
+            if record.offset < place.next {
+                continue;
+            }
+            place.next = record.offset + 1;
+            self.progress.log_time = self.progress.log_time.max(record.appended_at);
+            self.gathered.count();
+            if let Err(reason) = self.take_one(record, &mut place) {
+                self.refuse(record, &reason);
+            }
+        }
+        self.progress.set_place(topic, *partition, place);
+    }
+
+    fn take_one(&mut self, record: &Record, place: &mut Place) -> Result<(), String> {
+        if record.topic == STOCK_PRICES {
+            self.take_raw(BARS, decode::bar(&record.value)?, record, place)
+        } else if record.topic == NEWS_ARTICLES {
+            self.take_raw(ARTICLES, decode::article(&record.value)?, record, place)
+        } else if record.topic == SERVICE_STATUS {
+            self.take_status(record)
+        } else {
+            match self.tables.iter().position(|table| table.topic == record.topic) {
+                Some(table) => self.take_row(table, record, place),
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn take_raw(
+        &mut self,
+        measurement: usize,
+        raw: Raw,
+        record: &Record,
+        place: &mut Place,
+    ) -> Result<(), String> {
+        // A partition's own watermark is never behind that of the whole topic: what
+        // any engine takes for late is late here, however it mixes the partitions.
+        let before = place.reached.replace(raw.complete_until.max(place.reached.unwrap_or(Millis::MIN)));
+        let (symbol, at, point) = match raw.content {
+            Content::Clock => return Ok(()),
+            Content::Bad(reason) => return Err(reason),
+            Content::Data { symbol, at, point } => (symbol, at, point),
+        };
+        self.gathered.add(measurement, point)?;
+        self.progress.counts.points += 1;
+        let prices = || self.progress.watermark(&STOCK_PRICES);
+        match &symbol {
+            Some(symbol) if measurement == BARS => self.days.touch_by_bar(symbol, at, prices),
+            Some(symbol) => self.days.touch_by_article(symbol, at, prices),
+            None => {}
+        }
+        let minute = minute_of(at);
+        if before.is_some_and(|before| minute < minute_of(before)) {
+            self.note_late(&record.topic, symbol.as_deref(), minute, record.appended_at);
+        }
+        Ok(())
+    }
+
+    fn note_late(&mut self, topic: &Topic, symbol: Option<&str>, minute: Millis, appended_at: Millis) {
+        let counts = &mut self.progress.counts;
+        *(if *topic == STOCK_PRICES { &mut counts.late } else { &mut counts.late_articles }) += 1;
+        let Some(symbol) = symbol else { return };
+        self.late.remember(topic, symbol, minute, appended_at);
+        for table in &self.tables {
+            if let Some(layout) = table.layout_over(topic) {
+                let (from, to) = layout.touched(topic, minute);
+                self.pending.add(table, table.waits_under(symbol), from, to);
+            }
+        }
+    }
+
+    fn take_row(&mut self, table: usize, record: &Record, place: &mut Place) -> Result<(), String> {
+        let (measurement, table) = (FIRST_TABLE + table, &self.tables[table]);
+        let row = decode::row(table, &record.value)?;
+        let time = table.time(&row);
+        place.reached = place.reached.max(time);
+        if table.symbol(&row).is_some_and(symbol::is_ours) {
+            return Ok(());
+        }
+        // A path's row cannot take the place of a later version; a window's could.
+        if let (Some(Layout::Windows(hop)), Some(symbol), Some(end)) =
+            (table.layout, table.symbol(&row), time)
+        {
+            let start = end - hop.size;
+            let of = (!table.ranks).then_some(symbol);
+            if table.reads.iter().any(|topic| self.late.meets(topic, of, start, end)) {
+                self.pending.add(table, table.waits_under(symbol), start, start + hop.slide);
+            }
+        }
+        self.gathered.add(measurement, table.point(row))?;
+        self.progress.counts.points += 1;
+        Ok(())
+    }
+
+    /// What a service says of itself; it counts as no point, or saying it would
+    /// be a change to be said again.
+    fn take_status(&mut self, record: &Record) -> Result<(), String> {
+        let status =
+            serde_json::from_slice(&record.value).map_err(|error| format!("not a status: {error}"))?;
+        let measurement = FIRST_TABLE + self.tables.len();
+        self.heard.points(status).into_iter().try_for_each(|point| self.gathered.add(measurement, point))
+    }
+
+    fn refuse(&mut self, record: &Record, reason: &str) {
+        let Record { topic, partition, offset, .. } = record;
+        let reason = format!("partition {partition}, offset {offset}: {reason}");
+        let letter = DeadLetter::new(topic.name(), reason, &record.value, wire::time::now());
+        self.gathered.refuse(letter.to_append());
+        self.progress.counts.rejected += 1;
+    }
+}
