@@ -24,6 +24,8 @@ pub struct KafkaConfig {
     pub bootstrap_servers: String,
     /// How many partitions data topics have.
     pub partitions: u32,
+    /// On how many brokers each record is; `None` is what the cluster does by default.
+    pub replication: Option<u16>,
     /// How long records of data topics stay.
     pub retention: Duration,
     /// Stands behind the name of every topic and reader: what is simulated lies beside what is live.
@@ -44,6 +46,7 @@ impl KafkaConfig {
         KafkaConfig {
             bootstrap_servers: bootstrap_servers.into(),
             partitions: 2,
+            replication: None,
             retention: Duration::from_secs(30 * 24 * 3_600),
             suffix: String::new(),
             clock_keys: 16,
@@ -157,6 +160,7 @@ impl fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("partitions", &self.partitions)
+            .field("replication", &self.replication)
             .field("retention", &self.retention)
             .field("suffix", &self.suffix)
             .field("clock_keys", &self.clock_keys)

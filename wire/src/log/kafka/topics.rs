@@ -71,10 +71,11 @@ impl Topics {
                 (self.name(topic), self.partitions(topic), settings)
             })
             .collect();
+        let copies = self.config.replication.map_or(CLUSTERS_OWN, i32::from);
         let new: Vec<_> = texts
             .iter()
             .map(|(name, partitions, settings)| {
-                let new = NewTopic::new(name, *partitions as i32, TopicReplication::Fixed(CLUSTERS_OWN));
+                let new = NewTopic::new(name, *partitions as i32, TopicReplication::Fixed(copies));
                 settings.iter().fold(new, |new, (key, value)| new.set(key, value))
             })
             .collect();
