@@ -137,6 +137,22 @@ impl DataFolder {
         self.path.join("store.db").is_file()
     }
 
+    /// The folder of `run`, in which something was stored.
+    ///
+    /// # Errors
+    /// When nothing was, with what to do.
+    pub fn with_store(root: &Path, run: &str) -> anyhow::Result<DataFolder> {
+        check_format(root)?;
+        let folder = DataFolder { run: run.to_owned(), path: root.join(run), lock: None };
+        if run.split('/').any(|part| part == "..") || !folder.has_store() {
+            bail!(
+                "there is no store of the run `{run}` under {}: with store = \"embedded\" the sink keeps it there, so start the sink first, on this machine; or set store = \"influxdb\", which all machines reach",
+                root.display()
+            );
+        }
+        Ok(folder)
+    }
+
     /// The folder of a run that was there before: `run`, else the last one.
     ///
     /// # Errors
@@ -188,7 +204,10 @@ impl DataFolder {
 
 /// The name of a run: replays are told apart by what their files hold, so that
 /// a changed file starts afresh and the same one goes on.
-fn run_name(sources: &Sources) -> anyhow::Result<String> {
+///
+/// # Errors
+/// When a replayed file cannot be read.
+pub fn run_name(sources: &Sources) -> anyhow::Result<String> {
     let file = match &sources.prices {
         PriceSource::Polygon(_) => return Ok(LIVE.to_owned()),
         PriceSource::Simulate { .. } => return Ok(SIMULATED.to_owned()),

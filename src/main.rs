@@ -8,10 +8,12 @@ mod data_folder;
 mod logs;
 mod owner;
 mod private_file;
+mod run;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, WebArgs};
+use commands::serve::Role;
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -27,31 +29,43 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = config::load(cli.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async {
-        match cli.command {
-            Command::Up(args) => commands::up::run(config, args).await,
-            Command::Compute(args) => commands::compute::run(args).await,
-            Command::Backtest(args) => commands::backtest::run(&config, args).await,
-            Command::Aggregate(args) => commands::aggregate::run(&config, args).await,
-            Command::Export(args) => commands::export::run(&config, args).await,
-            Command::Query(args) => commands::query::run(&config, args).await,
-            Command::Topics(args) => commands::topics::run(&config, args).await,
-            Command::Tail(args) => commands::tail::run(&config, args).await,
-            Command::Doctor(args) => commands::doctor::run(&config, args).await,
-            Command::Backfill(args) => commands::backfill::run(&config, args).await,
-            Command::Recompute(args) => commands::recompute::run(&config, args).await,
-            Command::DeadLetters(args) => commands::dead_letters::run(&config, args).await,
-            Command::Init(args) => commands::init::run(&config, &args).await,
-            Command::Rules(args) => commands::rules::run(&config, args).await,
-            Command::Web(args) => commands::web::run(&config, args),
-            Command::Watch(args) => commands::watch::run(&config, args).await,
-        }
-    });
+    let outcome = runtime.block_on(obey(cli));
     // A blocked file read must not hold the process back once the work is done.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     outcome
+}
+
+async fn obey(cli: Cli) -> anyhow::Result<()> {
+    let file = cli.config.as_deref();
+    let config = || config::load(file);
+    match cli.command {
+        Command::Up(args) => commands::up::run(config()?, args).await,
+        // These read the settings themselves, again where something is wrong with them.
+        Command::Producer => commands::serve::run(file, Role::Producer).await,
+        Command::NewsWatcher => commands::serve::run(file, Role::NewsWatcher).await,
+        Command::Engine => commands::serve::run(file, Role::Engine).await,
+        Command::Sink => commands::serve::run(file, Role::Sink).await,
+        Command::Alerts => commands::serve::run(file, Role::Alerts).await,
+        Command::Web(WebArgs { command: None }) => commands::serve::run(file, Role::Web).await,
+        Command::Web(WebArgs { command: Some(command) }) => commands::web::run(&config()?, command),
+        Command::Deploy(args) => commands::deploy::run(&config()?, args).await,
+        Command::Health(args) => commands::health::run(args).await,
+        Command::Compute(args) => commands::compute::run(args).await,
+        Command::Backtest(args) => commands::backtest::run(&config()?, args).await,
+        Command::Aggregate(args) => commands::aggregate::run(&config()?, args).await,
+        Command::Export(args) => commands::export::run(&config()?, args).await,
+        Command::Query(args) => commands::query::run(&config()?, args).await,
+        Command::Topics(args) => commands::topics::run(&config()?, args).await,
+        Command::Tail(args) => commands::tail::run(&config()?, args).await,
+        Command::Doctor(args) => commands::doctor::run(&config()?, args).await,
+        Command::Backfill(args) => commands::backfill::run(&config()?, args).await,
+        Command::Recompute(args) => commands::recompute::run(&config()?, args).await,
+        Command::DeadLetters(args) => commands::dead_letters::run(&config()?, args).await,
+        Command::Init(args) => commands::init::run(&config()?, &args).await,
+        Command::Rules(args) => commands::rules::run(&config()?, args).await,
+        Command::Watch(args) => commands::watch::run(&config()?, args).await,
+    }
 }
 
 /// The error with its causes, each said once: many of our errors hold their

@@ -1,6 +1,5 @@
 //! Changing a run's data: through the process that owns it, or directly while nobody does.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -9,13 +8,13 @@ use outbound::Secret;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
-use store::SharedStore;
 use wire::dead_letter::{self, Replay};
 use wire::kept::{self, Conflict, Kept, List, PutError};
-use wire::log::{EmbeddedLog, SharedLog};
+use wire::log::SharedLog;
 use wire::time::Millis;
 
-use crate::data_folder::DataFolder;
+use crate::commands::services::SINK;
+use crate::run::Run;
 
 /// How long an owner may take to say where it answers: it has just been started.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
@@ -29,8 +28,9 @@ const TRIES: usize = 10;
 pub enum Way {
     /// By its owner's API.
     Owner(Api),
-    /// Directly: nobody owns it, so this process does, as long as this is kept.
-    Direct { log: SharedLog, folder: DataFolder },
+    /// Directly: over Kafka, or because nobody owns it, so that this process does, as
+    /// long as this is kept.
+    Direct { log: SharedLog, run: Run },
 }
 
 /// The API of a running `tickwire up`.
@@ -41,25 +41,25 @@ pub struct Api {
 }
 
 impl Way {
-    /// Finds the owner of the folder, else becomes it.
+    /// Finds the owner of the run, else becomes it. Nobody owns a run on Kafka.
     ///
     /// # Errors
     /// When there is an owner that does not say where it answers, or the data
     /// cannot be opened.
-    pub async fn to(mut folder: DataFolder) -> anyhow::Result<Way> {
+    pub async fn to(mut run: Run) -> anyhow::Result<Way> {
+        let Some(folder) = &mut run.folder else { return Ok(Way::Direct { log: run.log_to_read()?, run }) };
         let until = tokio::time::Instant::now() + STARTS_WITHIN;
         loop {
             if folder.own_if_free()? {
-                let log: Arc<EmbeddedLog> = folder.log()?;
-                return Ok(Way::Direct { log, folder });
+                return Ok(Way::Direct { log: folder.log()?, run });
             }
             if let Some(url) = folder.owner_address() {
-                return Ok(Way::Owner(Api { url, token: folder.owner_token()?, client: client()? }));
+                return Ok(Way::Owner(Api { url, token: folder.owner_token()?, client: local_client()? }));
             }
             if tokio::time::Instant::now() > until {
                 bail!(
                     "a tickwire runs on the data of `{}` and does not say where it answers: wait until it has started, or stop it and try again",
-                    folder.run
+                    run.name
                 );
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -133,8 +133,9 @@ impl Way {
             rows: u64,
         }
         match self {
-            Way::Direct { folder, .. } => {
-                let store: SharedStore = folder.store()?;
+            Way::Direct { log, run } => {
+                let _alone = run.alone(log, SINK).await?;
+                let (store, _folder) = run.store_to_write()?;
                 Ok(sink::recompute(&store, &Job::all()?, from, to).await?)
             }
             Way::Owner(api) => {
@@ -147,8 +148,8 @@ impl Way {
     }
 }
 
-/// Asks this machine only, whatever proxy the environment names.
-fn client() -> anyhow::Result<reqwest::Client> {
+/// Asks addresses that are given as they are, whatever proxy the environment names.
+pub fn local_client() -> anyhow::Result<reqwest::Client> {
     let client = reqwest::Client::builder()
         .user_agent(concat!("tickwire/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured((*outbound::tls()).clone())

@@ -2,6 +2,7 @@
 
 mod changes;
 mod rules;
+mod services;
 mod study;
 mod web;
 
@@ -16,6 +17,7 @@ pub use changes::{
     BackfillArgs, DeadLettersCommand, DoctorArgs, Place, RecomputeArgs, WatchCommand, WatchedArgs,
 };
 pub use rules::RulesCommand;
+pub use services::{DeployArgs, HealthArgs, WebArgs};
 pub use study::{AggregateArgs, BacktestArgs};
 pub use web::{FolderArgs, TokenCommand, WebCommand};
 
@@ -67,6 +69,22 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the whole pipeline in this process, with its live page
     Up(UpArgs),
+    /// Run one service over Kafka: prices to the log
+    Producer,
+    /// Run one service over Kafka: news to the log
+    NewsWatcher,
+    /// Run one service over Kafka: the jobs of sql/, by the local engine
+    Engine,
+    /// Run one service over Kafka: what the log holds to the store
+    Sink,
+    /// Run one service over Kafka: rules to alerts
+    Alerts,
+    /// Run one service over Kafka: the page and its API; or say who may reach it
+    Web(WebArgs),
+    /// Bring an Arroyo cluster to what sql/ and udfs/ say
+    Deploy(DeployArgs),
+    /// Ask a service whether it is well, for health checks
+    Health(HealthArgs),
     /// Run a SQL job over files and write its rows
     Compute(ComputeArgs),
     /// Study what prices did around news, over files or the store's own history
@@ -95,9 +113,6 @@ pub enum Command {
     /// Show or change the rules that alerts follow
     #[command(subcommand)]
     Rules(RulesCommand),
-    /// Say who may reach the page: its password, and tokens for programs
-    #[command(subcommand)]
-    Web(WebCommand),
     /// Show or change what is watched: symbols and search terms
     #[command(subcommand)]
     Watch(WatchCommand),

@@ -1,14 +1,13 @@
 //! `tickwire aggregate`: days, weeks and months of stored bars, written again.
 
-use std::sync::Arc;
-
 use anyhow::{Context, bail};
-use store::SharedStore;
 use wire::time;
 
+use super::services::SINK;
 use crate::cli::AggregateArgs;
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::owner::Way;
+use crate::run::Run;
 
 /// Writes them, while no `up` runs on the data.
 pub async fn run(config: &Config, args: AggregateArgs) -> anyhow::Result<()> {
@@ -16,15 +15,13 @@ pub async fn run(config: &Config, args: AggregateArgs) -> anyhow::Result<()> {
     if from >= to {
         bail!("--from must come before --to, the first moment that is left out");
     }
-    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let mut folder = DataFolder::find(root, args.data.data.as_deref())?;
-    if !folder.own_if_free()? {
+    let Way::Direct { log, run } = Way::to(Run::find(config, &args.data)?).await? else {
         bail!(
-            "a tickwire runs on the run `{}` and writes days by itself after each close: stop it to write them on demand",
-            folder.run
+            "a tickwire runs on this data and writes days by itself after each close: stop it to write them on demand"
         );
-    }
-    let store: SharedStore = Arc::clone(&folder.store()?) as SharedStore;
+    };
+    let _alone = run.alone(&log, SINK).await?;
+    let (store, _folder) = run.store_to_write()?;
     let written = sink::aggregate(&store, from, to).await?;
     println!("{written} rows written: `tickwire export bars_daily`, bars_weekly and bars_monthly show them.");
     Ok(())

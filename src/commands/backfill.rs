@@ -6,10 +6,11 @@ use wire::time::{self, Millis};
 use wire::watchlist::{self, EVERY_SYMBOL};
 
 use super::progress;
-use crate::cli::BackfillArgs;
+use super::services::PRODUCER;
+use crate::cli::{BackfillArgs, DataArgs};
 use crate::config::Config;
-use crate::data_folder::{DataFolder, LIVE};
 use crate::owner::Way;
+use crate::run::Run;
 
 /// Brings the bars, stretch by stretch; after an interruption the same command goes on.
 pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
@@ -18,16 +19,16 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
     for symbol in &args.symbols {
         wire::symbol::check(symbol).context("--symbol")?;
     }
-    let root = args.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let way = Way::to(DataFolder::make(root, LIVE.to_owned())?).await?;
-    let Way::Direct { log, .. } = &way else {
+    let live = DataArgs { data_dir: args.data_dir, data: None };
+    let Way::Direct { log, run } = Way::to(Run::live(config, &live)?).await? else {
         bail!(
             "a tickwire runs on the live data: stop it, bring the history in, and start it again; the hole in between it fills by itself"
         );
     };
+    let _alone = run.alone(&log, PRODUCER).await?;
     let symbols = match args.symbols.is_empty() {
         false => args.symbols,
-        true => listed(&watchlist::read(&**log).await?)?,
+        true => listed(&watchlist::read(&*log).await?)?,
     };
     let bar = progress::bar("Bringing history", Some(0));
     let outcome = history::backfill(log.clone(), polygon, &symbols, from, to, |come| {

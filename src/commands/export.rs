@@ -8,23 +8,22 @@ use super::progress;
 use super::sessions::Sessions;
 use crate::cli::{ExportArgs, OutputArgs};
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::run::Run;
 
 /// So many rows are read at once.
 const PAGE: usize = 10_000;
 
 /// Writes the measurement's rows, ordered by symbol and time.
 pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
-    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let folder = DataFolder::find(root, args.data.data.as_deref())?;
-    let store = config.store_to_read(&folder)?;
+    let run = Run::find(config, &args.data)?;
+    let store = run.store_to_read()?;
     let measurements = store.measurements().await?;
     let Some(measurement) = measurements.iter().find(|known| known.name == args.measurement) else {
         let known: Vec<_> = measurements.iter().map(|known| known.name.as_str()).collect();
         bail!(
             "there is no measurement `{}` in the run `{}`; there are: {}",
             args.measurement,
-            folder.run,
+            run.name,
             known.join(", ")
         );
     };

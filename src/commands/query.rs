@@ -3,7 +3,6 @@
 mod screen;
 
 use std::io::{IsTerminal, Read};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +12,7 @@ use files::TableWriter;
 use super::progress;
 use crate::cli::{OutputArgs, QueryArgs};
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::run::Run;
 
 /// More than the page allows: whoever runs a command waits for nobody else.
 const LIMITS: Limits = Limits { time: Duration::from_secs(600), rows: None, memory: 1 << 30, at_once: 1 };
@@ -21,9 +20,7 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(600), rows: None, memo
 /// Runs one statement and writes its rows: as a table where a person reads, else as a file.
 pub async fn run(config: &Config, args: QueryArgs) -> anyhow::Result<()> {
     let sql = if args.sql == "-" { typed()? } else { args.sql };
-    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let folder = DataFolder::find(root, args.data.data.as_deref())?;
-    let explorer = Explorer::new(Arc::new(folder.store_to_read()?), LIMITS);
+    let explorer = Explorer::new(Run::find(config, &args.data)?.store_to_read()?, LIMITS);
     let mut answer = explorer.query(&sql).await?;
     let OutputArgs { format, out } = args.output;
     if format.is_none() && out.is_none() && std::io::stdout().is_terminal() {

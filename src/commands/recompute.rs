@@ -5,8 +5,8 @@ use wire::time;
 
 use crate::cli::RecomputeArgs;
 use crate::config::Config;
-use crate::data_folder::DataFolder;
 use crate::owner::Way;
+use crate::run::Run;
 
 /// Computes again every job's rows whose points lie in the span.
 pub async fn run(config: &Config, args: RecomputeArgs) -> anyhow::Result<()> {
@@ -19,8 +19,7 @@ pub async fn run(config: &Config, args: RecomputeArgs) -> anyhow::Result<()> {
             time::rfc3339(to)
         );
     }
-    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let way = Way::to(DataFolder::find(root, args.data.data.as_deref())?).await?;
+    let way = Way::to(Run::find(config, &args.data)?).await?;
     let rows = way.recompute(from, to).await?;
     println!("{rows} rows computed again.");
     Ok(())

@@ -11,8 +11,8 @@ use super::typed_list::TypedList;
 use super::watch;
 use crate::cli::{DataArgs, RulesCommand};
 use crate::config::Config;
-use crate::data_folder::DataFolder;
 use crate::owner::Way;
+use crate::run::Run;
 
 /// Shows or changes the rules.
 pub async fn run(config: &Config, command: RulesCommand) -> anyhow::Result<()> {
@@ -21,25 +21,25 @@ pub async fn run(config: &Config, command: RulesCommand) -> anyhow::Result<()> {
         RulesCommand::Add { rule, data } => {
             let rule = rule.rule();
             rules::check_signals(std::slice::from_ref(&rule), &signals()?)?;
-            change(watch::folder(config, &data)?, Change::Add(rule)).await
+            change(watch::run_to_change(config, &data)?, Change::Add(rule)).await
         }
         RulesCommand::Adjust { name, threshold, hysteresis, data } => {
             let adjust = Change::Adjust { name, threshold, hysteresis };
-            change(watch::folder(config, &data)?, adjust).await
+            change(watch::run_to_change(config, &data)?, adjust).await
         }
         RulesCommand::Enable { name, data } => {
-            change(watch::folder(config, &data)?, Change::Enable(name, true)).await
+            change(watch::run_to_change(config, &data)?, Change::Enable(name, true)).await
         }
         RulesCommand::Disable { name, data } => {
-            change(watch::folder(config, &data)?, Change::Enable(name, false)).await
+            change(watch::run_to_change(config, &data)?, Change::Enable(name, false)).await
         }
         RulesCommand::Remove { name, data } => {
-            change(watch::folder(config, &data)?, Change::Remove(name)).await
+            change(watch::run_to_change(config, &data)?, Change::Remove(name)).await
         }
         RulesCommand::Set { file, data } => {
             let typed = TypedList::read(&file)?;
             rules::check_signals(&typed.entries, &signals()?)?;
-            set(watch::folder(config, &data)?, typed).await
+            set(watch::run_to_change(config, &data)?, typed).await
         }
     }
 }
@@ -56,8 +56,7 @@ fn signals() -> anyhow::Result<Vec<String>> {
 }
 
 async fn list(config: &Config, data: &DataArgs, json: bool) -> anyhow::Result<()> {
-    let root = data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let rules = rules::read(&DataFolder::find(root, data.data.as_deref())?.log_to_read()?).await?;
+    let rules = rules::read(&*Run::find(config, data)?.log_to_read()?).await?;
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, &rules).map_err(std::io::Error::from)?;
@@ -103,14 +102,14 @@ fn counted(rules: &Rules) -> String {
     }
 }
 
-async fn change(folder: DataFolder, change: Change) -> anyhow::Result<()> {
+async fn change(run: Run, change: Change) -> anyhow::Result<()> {
     let make = |rules: &Rules| Ok(rules.apply(change.clone())?);
-    let (before, after) = Way::to(folder).await?.change(make).await?;
+    let (before, after) = Way::to(run).await?.change(make).await?;
     report(&before, &after)
 }
 
-async fn set(folder: DataFolder, typed: TypedList<Rule>) -> anyhow::Result<()> {
-    let way = Way::to(folder).await?;
+async fn set(run: Run, typed: TypedList<Rule>) -> anyhow::Result<()> {
+    let way = Way::to(run).await?;
     let before = way.list().await?;
     match way.put(typed.version.unwrap_or(before.version), typed.entries).await? {
         Ok(rules) => report(&before, &rules),

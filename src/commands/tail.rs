@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use wire::log::{Log, Record};
+use wire::log::Record;
 use wire::topic::Topic;
 
 use crate::cli::TailArgs;
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::run::Run;
 
 /// So many records are read at once.
 const PAGE: usize = 1_000;
@@ -29,8 +29,7 @@ struct Line<'a> {
 
 /// Prints records from where `--from` says; with `--follow`, and from the end, goes on.
 pub async fn run(config: &Config, args: TailArgs) -> anyhow::Result<()> {
-    let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let log = DataFolder::find(root, args.data.data.as_deref())?.log_to_read()?;
+    let log = Run::find(config, &args.data)?.log_to_read()?;
     let topics = log.topics().await?;
     let Some(topic) = topics.iter().find(|topic| topic.name() == args.topic) else {
         let known: Vec<_> = topics.iter().map(Topic::name).collect();

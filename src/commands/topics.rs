@@ -3,16 +3,14 @@
 use std::io::Write;
 
 use serde_json::json;
-use wire::log::Log;
 
 use crate::cli::DataArgs;
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::run::Run;
 
 /// Prints one JSON line a topic.
 pub async fn run(config: &Config, args: DataArgs) -> anyhow::Result<()> {
-    let root = args.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let log = DataFolder::find(root, args.data.as_deref())?.log_to_read()?;
+    let log = Run::find(config, &args)?.log_to_read()?;
     let mut out = std::io::stdout().lock();
     for topic in log.topics().await? {
         let partitions: Vec<_> = log

@@ -7,9 +7,10 @@ use wire::watchlist::{self, Change, Entry, Watchlist};
 
 use super::typed_list::TypedList;
 use crate::cli::{DataArgs, WatchCommand, WatchedArgs};
-use crate::config::Config;
-use crate::data_folder::{self, DataFolder, LIVE};
+use crate::config::{Config, LogKind};
+use crate::data_folder::{self, LIVE};
 use crate::owner::Way;
+use crate::run::Run;
 
 /// Shows or changes the watchlist.
 pub async fn run(config: &Config, command: WatchCommand) -> anyhow::Result<()> {
@@ -17,15 +18,15 @@ pub async fn run(config: &Config, command: WatchCommand) -> anyhow::Result<()> {
         WatchCommand::List { json, data } => list(config, &data, json).await,
         WatchCommand::Add { entries, sections, data } => {
             let changes = additions(entries, &sections)?;
-            change(folder(config, &data)?, changes).await
+            change(run_to_change(config, &data)?, changes).await
         }
         WatchCommand::Remove { entries, data } => {
             let changes = removals(entries)?;
-            change(folder(config, &data)?, changes).await
+            change(run_to_change(config, &data)?, changes).await
         }
         WatchCommand::Set { file, data } => {
             let typed = TypedList::read(&file)?;
-            set(folder(config, &data)?, typed).await
+            set(run_to_change(config, &data)?, typed).await
         }
     }
 }
@@ -40,25 +41,17 @@ pub fn is_live(config: &Config, data: &DataArgs) -> bool {
 
 /// The run whose list is to be changed: the live one, made, if need be, so that
 /// a list is there before the first start, or else the one named or run last.
-pub fn folder(config: &Config, data: &DataArgs) -> anyhow::Result<DataFolder> {
-    let root = data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    if is_live(config, data) {
-        DataFolder::make(root, LIVE.to_owned())
-    } else {
-        DataFolder::find(root, data.data.as_deref())
-    }
+pub fn run_to_change(config: &Config, data: &DataArgs) -> anyhow::Result<Run> {
+    if is_live(config, data) { Run::live(config, data) } else { Run::find(config, data) }
 }
 
 async fn list(config: &Config, data: &DataArgs, json: bool) -> anyhow::Result<()> {
-    let root = data.data_dir.as_deref().unwrap_or(&config.data_dir);
-    let live = is_live(config, data);
-    let (run, list) = if live && !data_folder::runs(root).iter().any(|run| run == LIVE) {
+    let (run, list) = if is_live(config, data) && !is_there(config, data) {
         (LIVE.to_owned(), Watchlist::default())
     } else {
-        let run = if live { Some(LIVE) } else { data.data.as_deref() };
-        let folder = DataFolder::find(root, run)?;
-        let list = watchlist::read(&folder.log_to_read()?).await?;
-        (folder.run, list)
+        let run = run_to_change(config, data)?;
+        let list = watchlist::read(&*run.log_to_read()?).await?;
+        (run.name, list)
     };
     let mut out = std::io::stdout().lock();
     if json {
@@ -74,6 +67,12 @@ async fn list(config: &Config, data: &DataArgs, json: bool) -> anyhow::Result<()
     }
     say_where_ignored(&run);
     Ok(())
+}
+
+/// Whether the live run has begun; Kafka makes topics when they are asked for.
+fn is_there(config: &Config, data: &DataArgs) -> bool {
+    let root = data.data_dir.as_deref().unwrap_or(&config.data_dir);
+    config.log == LogKind::Kafka || data_folder::runs(root).iter().any(|run| run == LIVE)
 }
 
 fn write_table(out: &mut impl Write, list: &Watchlist) -> std::io::Result<()> {
@@ -140,8 +139,8 @@ fn removals(args: WatchedArgs) -> anyhow::Result<Vec<Change>> {
 
 /// Makes all changes together. They say what is to be different, so that they
 /// can be made again from a list that somebody else has changed.
-async fn change(folder: DataFolder, changes: Vec<Change>) -> anyhow::Result<()> {
-    say_where_ignored(&folder.run);
+async fn change(run: Run, changes: Vec<Change>) -> anyhow::Result<()> {
+    say_where_ignored(&run.name);
     let make = |list: &Watchlist| {
         let mut after = list.clone();
         for change in &changes {
@@ -149,13 +148,13 @@ async fn change(folder: DataFolder, changes: Vec<Change>) -> anyhow::Result<()> 
         }
         Ok(after)
     };
-    let (before, after) = Way::to(folder).await?.change(make).await?;
+    let (before, after) = Way::to(run).await?.change(make).await?;
     report(&before, &after)
 }
 
-async fn set(folder: DataFolder, typed: TypedList<Entry>) -> anyhow::Result<()> {
-    say_where_ignored(&folder.run);
-    let way = Way::to(folder).await?;
+async fn set(run: Run, typed: TypedList<Entry>) -> anyhow::Result<()> {
+    say_where_ignored(&run.name);
+    let way = Way::to(run).await?;
     let before = way.list().await?;
     match way.put(typed.version.unwrap_or(before.version), typed.entries).await? {
         Ok(list) => report(&before, &list),

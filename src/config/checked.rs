@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use producer::Speed;
+use wire::log::KafkaConfig;
 use wire::time::{DAY, Millis};
 
 use super::Raw;
 use super::alerts::Webhook;
+use super::arroyo::Arroyo;
+use super::kafka::{self, LogKind};
 use super::live::{Guardian, Polygon};
+use super::raw;
 use super::secret::Environment;
 use super::stores::{self, Influxdb, StoreKind};
 use super::web::Web;
@@ -26,6 +30,13 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who may reach the page.
     pub web: Web,
+    /// Where records are kept.
+    pub log: LogKind,
+    pub kafka: KafkaConfig,
+    /// The distributed engine, for `tickwire deploy`.
+    pub arroyo: Arroyo,
+    /// The address at which health and metrics are told, if anywhere.
+    pub metrics: Option<SocketAddr>,
     pub prices: Option<String>,
     pub news: Option<String>,
     pub speed: Speed,
@@ -41,6 +52,20 @@ pub struct Config {
     pub influxdb: Influxdb,
     /// Where alerts are posted, if anywhere.
     pub webhook: Option<Webhook>,
+}
+
+impl raw::Metrics {
+    /// The address at which health and metrics are told, if anywhere.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn listening(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let Some(typed) = self.listen.as_deref().filter(|typed| !typed.is_empty()) else { return Ok(None) };
+        let address = typed.parse().with_context(|| {
+            format!("metrics.listen is `{typed}`: it takes an address with a port, as 127.0.0.1:9100")
+        })?;
+        Ok(Some(address))
+    }
 }
 
 impl Raw {
@@ -59,6 +84,7 @@ impl Raw {
                 .context("this platform names no data folder: name one with --data-dir or data_dir")?
                 .join("tickwire"),
         };
+        let arroyo = self.arroyo.check(environment)?;
         let days = |days: Option<u32>, default| Millis::from(days.unwrap_or(default)) * DAY;
         Ok(Config {
             data_dir,
@@ -66,6 +92,10 @@ impl Raw {
                 format!("web.listen is `{listen}`: it takes an address with a port, as {LISTEN}")
             })?,
             web: self.web.check(environment)?,
+            log: kafka::kind(self.log.as_deref())?,
+            kafka: self.kafka.check(arroyo.parallelism, environment)?,
+            arroyo,
+            metrics: self.metrics.listening()?,
             prices: self.prices,
             news: self.news,
             speed: match self.speed {
@@ -90,11 +120,12 @@ mod tests {
 
     #[test]
     fn a_value_that_makes_no_sense_is_named_with_its_key() {
-        let raw = Raw {
-            web: super::super::raw::Web { listen: Some("8080".into()), ..Default::default() },
-            ..Raw::default()
-        };
+        let raw =
+            Raw { web: raw::Web { listen: Some("8080".into()), ..Default::default() }, ..Raw::default() };
         let error = format!("{:#}", raw.check(&|_| None).unwrap_err());
         assert!(error.contains("web.listen is `8080`"), "{error}");
+        let metrics = raw::Metrics { listen: Some("9100".into()) };
+        let error = format!("{:#}", Raw { metrics, ..Raw::default() }.check(&|_| None).unwrap_err());
+        assert!(error.contains("metrics.listen is `9100`"), "{error}");
     }
 }

@@ -1,7 +1,9 @@
 //! Settings: raw as the user typed them, and checked.
 
 mod alerts;
+mod arroyo;
 mod checked;
+mod kafka;
 mod live;
 mod raw;
 mod secret;
@@ -9,13 +11,15 @@ mod sources;
 mod stores;
 mod web;
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 
 pub use checked::Config;
+pub use kafka::{LogKind, suffix as topic_suffix};
 pub use raw::Raw;
 pub use sources::Sources;
 pub use stores::{Influxdb, StoreKind};
@@ -32,14 +36,33 @@ const PREFIX: &str = "TICKWIRE_";
 /// # Errors
 /// Names the file or variable, the key, and what is wrong with it.
 pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    typed(&settings(file))?.check(&|name| std::env::var_os(name))
+}
+
+/// The address at which health and metrics are told, whatever else is wrong with
+/// the settings: it is where that is to be seen.
+///
+/// # Errors
+/// When the settings cannot be read at all.
+pub fn metrics_address(file: Option<&Path>) -> anyhow::Result<Option<SocketAddr>> {
+    typed(&settings(file))?.metrics.listening()
+}
+
+fn settings(file: Option<&Path>) -> Figment {
     let settings = match file {
         Some(file) => Figment::from(Toml::file_exact(file)),
         None => Figment::from(Toml::file(FILE)),
     };
     let empty = empty_variables();
     let not_here: Vec<_> = NOT_HERE.into_iter().chain(empty.iter().map(String::as_str)).collect();
-    let settings = settings.merge(Env::prefixed(PREFIX).ignore(&not_here).split("__"));
-    typed(&settings)?.check(&|name| std::env::var_os(name))
+    settings.merge(Env::prefixed(PREFIX).ignore(&not_here).split("__"))
+}
+
+fn above_zero(key: &str, typed: Option<u32>, default: u32) -> anyhow::Result<u32> {
+    match typed {
+        Some(0) => bail!("{key} is 0: it takes a whole number above"),
+        typed => Ok(typed.unwrap_or(default)),
+    }
 }
 
 /// The variables that are set to nothing, which is as good as not set.
@@ -57,7 +80,7 @@ fn typed(settings: &Figment) -> anyhow::Result<Raw> {
 }
 
 /// Variables that are read elsewhere: secrets, which must not show in an error, and the file's name.
-const NOT_HERE: [&str; 11] = [
+const NOT_HERE: [&str; 15] = [
     "config",
     "polygon__api_key",
     "polygon__api_key_file",
@@ -69,6 +92,10 @@ const NOT_HERE: [&str; 11] = [
     "influxdb__token_file",
     "alerts__webhook_secret",
     "alerts__webhook_secret_file",
+    "kafka__password",
+    "kafka__password_file",
+    "arroyo__api_key",
+    "arroyo__api_key_file",
 ];
 
 /// The error without the lines of the file that it quotes, which may hold a key.
@@ -112,7 +139,18 @@ mod tests {
     #[test]
     fn every_key_is_documented_with_its_variable() {
         let documented = include_str!("../../docs/configuration.md");
-        let sections = ["simulation", "retention", "web", "polygon", "guardian", "influxdb", "alerts"];
+        let sections = [
+            "simulation",
+            "retention",
+            "kafka",
+            "arroyo",
+            "metrics",
+            "web",
+            "polygon",
+            "guardian",
+            "influxdb",
+            "alerts",
+        ];
         let mut keys: Vec<_> =
             known_keys("").into_iter().filter(|key| !sections.contains(&key.as_str())).collect();
         for section in sections {

@@ -1,5 +1,6 @@
 //! Settings as they are typed: every key optional, nothing checked but its type.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use figment::value::Value;
@@ -14,6 +15,8 @@ pub struct Raw {
     pub data_dir: Option<PathBuf>,
     /// Where points are kept.
     pub store: Option<String>,
+    /// Where records are kept.
+    pub log: Option<String>,
     /// Where prices come from.
     pub prices: Option<String>,
     /// Where news comes from.
@@ -24,6 +27,12 @@ pub struct Raw {
     pub simulation: Simulation,
     /// How long data is kept.
     pub retention: Retention,
+    /// The log on Kafka.
+    pub kafka: Kafka,
+    /// The distributed engine.
+    pub arroyo: Arroyo,
+    /// Health and metrics.
+    pub metrics: Metrics,
     /// The web app.
     pub web: Web,
     /// Live prices.
@@ -36,10 +45,12 @@ pub struct Raw {
     pub alerts: Alerts,
 }
 
-/// A word or a number, as text.
+/// A word, a number or a truth, as text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Text {
+    /// Typed as `true` or `false`.
+    Truth(bool),
     /// Typed as a number.
     Number(f64),
     /// Typed as text.
@@ -49,6 +60,7 @@ pub enum Text {
 impl std::fmt::Display for Text {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Text::Truth(truth) => truth.fmt(f),
             Text::Number(number) => number.fmt(f),
             Text::Text(text) => text.fmt(f),
         }
@@ -69,6 +81,55 @@ pub struct Retention {
     pub log: Option<u32>,
     /// Days that bars stay in the embedded store; results are kept.
     pub bars: Option<u32>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Hosts with their ports.
+    pub bootstrap_servers: Option<String>,
+    /// Partitions of each data topic.
+    pub partitions: Option<u32>,
+    /// Copies of each topic's records.
+    pub replication: Option<u16>,
+    /// Days that records stay in data topics.
+    pub retention: Option<u32>,
+    /// The password of a user that `client` names.
+    pub password: Option<TypedSecret>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Settings of the client library, by its names; some are secrets.
+    pub client: BTreeMap<String, Text>,
+}
+
+impl std::fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let client: Vec<_> = self.client.keys().collect();
+        f.debug_struct("Kafka")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("client", &client)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Arroyo {
+    /// Where its API is.
+    pub url: Option<String>,
+    /// The key of its API.
+    pub api_key: Option<TypedSecret>,
+    /// A file that holds the key.
+    pub api_key_file: Option<PathBuf>,
+    /// Tasks of each operator.
+    pub parallelism: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// The address at which health and metrics are told.
+    pub listen: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,12 +5,24 @@ use news_watcher::{GuardianConfig, NewsSource};
 use producer::{PolygonConfig, PriceSource};
 
 use super::Config;
+use crate::data_folder::{LIVE, run_name};
 
 /// What a run works from.
 #[derive(Clone, Debug)]
 pub struct Sources {
     pub prices: PriceSource,
     pub news: NewsSource,
+}
+
+/// What begins the name of a replay.
+const REPLAY: &str = "replay:";
+
+/// What kind of data a run is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Live,
+    Replayed,
+    Simulated,
 }
 
 impl Sources {
@@ -34,9 +46,19 @@ impl Config {
     /// # Errors
     /// For a source that there is none of, a live one without its key, and a mixture.
     pub fn sources(&self) -> anyhow::Result<Sources> {
-        let prices = self.price_source()?;
-        let news = self.news_source(&prices)?;
-        Ok(Sources { prices, news })
+        Ok(Sources { prices: self.price_source()?, news: self.news_source()? })
+    }
+
+    /// The run that the settings name: `live`, `simulated` or `replayed/HASH`. No key
+    /// is needed to know it.
+    ///
+    /// # Errors
+    /// For a source that there is none of, and when a replayed file cannot be read.
+    pub fn run_name(&self) -> anyhow::Result<String> {
+        match self.kind()? {
+            Kind::Live => Ok(LIVE.to_owned()),
+            Kind::Simulated | Kind::Replayed => run_name(&self.sources()?),
+        }
     }
 
     /// How Polygon is asked.
@@ -79,36 +101,56 @@ impl Config {
         })
     }
 
-    fn price_source(&self) -> anyhow::Result<PriceSource> {
-        let default = if self.is_live() { "polygon" } else { "simulate" };
-        match self.prices.as_deref().unwrap_or(default) {
-            "polygon" => {
-                Ok(PriceSource::Polygon(self.polygon_config().context("prices are to come from `polygon`")?))
+    fn kind(&self) -> anyhow::Result<Kind> {
+        match self.prices_named() {
+            "polygon" => Ok(Kind::Live),
+            "simulate" => Ok(Kind::Simulated),
+            other if other.starts_with(REPLAY) => Ok(Kind::Replayed),
+            other => {
+                bail!("prices are to come from `{other}`: it takes `polygon`, `simulate` or `replay:FILE`")
             }
-            "simulate" => Ok(PriceSource::Simulate {
-                seed: self.seed,
-                speed: self.speed,
-                today: wire::calendar::date_of(wire::time::now()),
-            }),
-            other => match other.strip_prefix("replay:") {
-                Some(file) => Ok(PriceSource::Replay { file: file.into(), speed: self.speed }),
-                None => bail!(
-                    "prices are to come from `{other}`: it takes `polygon`, `simulate` or `replay:FILE`"
-                ),
-            },
         }
     }
 
-    /// News of the same kind as the prices, or none.
-    fn news_source(&self, prices: &PriceSource) -> anyhow::Result<NewsSource> {
-        let (kind, own, default) = match prices {
-            PriceSource::Polygon(_) if self.guardian.api_key.is_some() => ("live", "guardian", "guardian"),
-            PriceSource::Polygon(_) => ("live", "guardian", "none"),
-            PriceSource::Replay { .. } => ("replayed", "replay:FILE", "none"),
-            PriceSource::Simulate { .. } => ("simulated", "simulate", "simulate"),
+    fn prices_named(&self) -> &str {
+        let default = if self.is_live() { "polygon" } else { "simulate" };
+        self.prices.as_deref().unwrap_or(default)
+    }
+
+    /// Where prices come from.
+    ///
+    /// # Errors
+    /// As [`Config::sources`]; the key for news is not needed.
+    pub fn price_source(&self) -> anyhow::Result<PriceSource> {
+        Ok(match self.kind()? {
+            Kind::Live => {
+                PriceSource::Polygon(self.polygon_config().context("prices are to come from `polygon`")?)
+            }
+            Kind::Simulated => PriceSource::Simulate {
+                seed: self.seed,
+                speed: self.speed,
+                today: wire::calendar::date_of(wire::time::now()),
+            },
+            Kind::Replayed => {
+                let file = self.prices_named().trim_start_matches(REPLAY);
+                PriceSource::Replay { file: file.into(), speed: self.speed }
+            }
+        })
+    }
+
+    /// Where news comes from: of the same kind as the prices, or none.
+    ///
+    /// # Errors
+    /// As [`Config::sources`]; the key for prices is not needed.
+    pub fn news_source(&self) -> anyhow::Result<NewsSource> {
+        let (kind, own, default) = match self.kind()? {
+            Kind::Live if self.guardian.api_key.is_some() => ("live", "guardian", "guardian"),
+            Kind::Live => ("live", "guardian", "none"),
+            Kind::Replayed => ("replayed", "replay:FILE", "none"),
+            Kind::Simulated => ("simulated", "simulate", "simulate"),
         };
         let news = self.news.as_deref().unwrap_or(default);
-        match (news, news.strip_prefix("replay:")) {
+        match (news, news.strip_prefix(REPLAY)) {
             ("none", _) => Ok(NewsSource::None),
             ("guardian", _) if kind == "live" => {
                 Ok(NewsSource::Guardian(self.guardian_config().context("news is to come from `guardian`")?))
@@ -174,6 +216,17 @@ mod tests {
             let error = sources(&[POLYGON, GUARDIAN], Some(prices), Some(news)).unwrap_err();
             assert!(error.contains("beside") && error.contains("never mixed"), "{error}");
         }
+    }
+
+    #[test]
+    fn each_service_needs_its_own_key_only_and_none_needs_one_to_know_the_run() {
+        let config = |keys: &[&str]| {
+            let raw = Raw { prices: Some("polygon".into()), news: Some("guardian".into()), ..Raw::default() };
+            raw.check(&|name| keys.contains(&name).then(|| OsString::from("key-4711"))).unwrap()
+        };
+        assert_eq!(config(&[]).run_name().unwrap(), "live");
+        assert!(config(&[POLYGON]).price_source().is_ok() && config(&[POLYGON]).news_source().is_err());
+        assert!(config(&[GUARDIAN]).news_source().is_ok() && config(&[GUARDIAN]).price_source().is_err());
     }
 
     #[test]

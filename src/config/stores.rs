@@ -114,11 +114,33 @@ impl Config {
     ///
     /// # Errors
     /// When there is none yet, or no token for it.
-    pub fn store_to_read(&self, folder: &DataFolder) -> anyhow::Result<SharedStore> {
+    pub fn store_to_read(&self, run: &str) -> anyhow::Result<SharedStore> {
         match self.store {
-            StoreKind::Embedded => Ok(Arc::new(folder.store_to_read()?)),
-            StoreKind::Influxdb => Ok(self.influx_store(&folder.run)?),
+            StoreKind::Influxdb => Ok(self.influx_store(run)?),
+            StoreKind::Embedded => {
+                let folder = DataFolder::with_store(&self.data_dir, run)?;
+                Ok(Arc::new(folder.store_to_read()?))
+            }
         }
+    }
+
+    /// The store of a run, to write, with its folder where it is to be owned: that
+    /// is kept for as long as there is something to write.
+    ///
+    /// # Errors
+    /// When another process owns it, it cannot be opened, or there is no token for it.
+    pub fn store_to_write(&self, run: &str) -> anyhow::Result<(SharedStore, Option<DataFolder>)> {
+        if self.store == StoreKind::Influxdb {
+            return Ok((self.influx_store(run)?, None));
+        }
+        let mut folder = DataFolder::make(&self.data_dir, run.to_owned())?;
+        if !folder.own_if_free()? {
+            bail!(
+                "another tickwire owns the store of `{run}` under {}: stop it, name another folder with data_dir, or set store = \"influxdb\"",
+                self.data_dir.display()
+            );
+        }
+        Ok((folder.store()?, Some(folder)))
     }
 }
 

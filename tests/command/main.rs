@@ -18,6 +18,7 @@ mod query;
 mod recompute;
 mod replay;
 mod rules;
+mod services;
 mod sessions;
 mod stopping;
 mod volatility_reference;

@@ -11,7 +11,7 @@ use super::windows;
 use crate::cli::BacktestArgs;
 use crate::commands::rows;
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::run::Run;
 
 /// Everything that a study is made of.
 pub struct History {
@@ -31,15 +31,14 @@ impl History {
                 Ok(History { bars, articles, windows })
             }
             _ => {
-                let root = args.data.data_dir.as_deref().unwrap_or(&config.data_dir);
-                let folder = DataFolder::find(root, args.data.data.as_deref())?;
-                stored(&folder.store_to_read()?).await.with_context(|| format!("the run `{}`", folder.run))
+                let run = Run::find(config, &args.data)?;
+                stored(&*run.store_to_read()?).await.with_context(|| format!("the run `{}`", run.name))
             }
         }
     }
 }
 
-async fn stored(store: &impl Store) -> anyhow::Result<History> {
+async fn stored(store: &dyn Store) -> anyhow::Result<History> {
     let whole = |measurement: &str| Query { measurement: measurement.to_owned(), ..Query::default() };
     let there = store.measurements().await?;
     let is_there = |measurement: &Measurement| there.iter().any(|known| known.name == measurement.name);

@@ -15,8 +15,8 @@ use wire::watchlist;
 
 use crate::cli::{DataArgs, DeadLettersCommand, Place};
 use crate::config::Config;
-use crate::data_folder::DataFolder;
 use crate::owner::Way;
+use crate::run::Run;
 use read_again::Reader;
 
 /// So many records are read at once.
@@ -28,17 +28,13 @@ const WIDTH: usize = 160;
 
 /// Lists, shows or replays dead letters.
 pub async fn run(config: &Config, command: DeadLettersCommand) -> anyhow::Result<()> {
-    let folder = |data: &DataArgs| {
-        DataFolder::find(data.data_dir.as_deref().unwrap_or(&config.data_dir), data.data.as_deref())
-    };
+    let run = |data: &DataArgs| Run::find(config, data);
     match command {
-        DeadLettersCommand::List { source, json, data } => {
-            list(&folder(&data)?, source.as_deref(), json).await
-        }
-        DeadLettersCommand::Show { offset, data } => show(&folder(&data)?, offset).await,
+        DeadLettersCommand::List { source, json, data } => list(&run(&data)?, source.as_deref(), json).await,
+        DeadLettersCommand::Show { offset, data } => show(&run(&data)?, offset).await,
         DeadLettersCommand::Replay { offsets, all, header_of, data } => {
             let wanted = if all { None } else { Some(offsets.as_slice()) };
-            replay(folder(&data)?, wanted, header_of.as_deref()).await
+            replay(run(&data)?, wanted, header_of.as_deref()).await
         }
     }
 }
@@ -76,11 +72,11 @@ async fn letters(log: &dyn Log, mut each: impl FnMut(Placed) -> anyhow::Result<(
     Ok(())
 }
 
-async fn list(folder: &DataFolder, source: Option<&str>, json: bool) -> anyhow::Result<()> {
-    let log = folder.log_to_read()?;
+async fn list(run: &Run, source: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let log = run.log_to_read()?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut count = 0_u64;
-    letters(&log, |placed| {
+    letters(&*log, |placed| {
         if source.is_some_and(|source| !placed.letter.source.starts_with(source)) {
             return Ok(());
         }
@@ -102,7 +98,7 @@ async fn list(folder: &DataFolder, source: Option<&str>, json: bool) -> anyhow::
         eprintln!(
             "No dead letters{} in the run `{}`.",
             source.map_or(String::new(), |s| format!(" of {s}")),
-            folder.run
+            run.name
         );
     }
     Ok(())
@@ -117,8 +113,8 @@ fn one_line(text: &str, width: usize) -> String {
     line
 }
 
-async fn show(folder: &DataFolder, place: Place) -> anyhow::Result<()> {
-    let placed = letter_at(&folder.log_to_read()?, place).await?.with_context(|| missing(place))?;
+async fn show(run: &Run, place: Place) -> anyhow::Result<()> {
+    let placed = letter_at(&*run.log_to_read()?, place).await?.with_context(|| missing(place))?;
     let mut out = std::io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, &placed).map_err(std::io::Error::from)?;
     Ok(writeln!(out)?)
@@ -138,13 +134,9 @@ fn missing(place: Place) -> String {
 }
 
 /// Reads letters again, says of each that still does not validate why, and puts the others back.
-async fn replay(
-    folder: DataFolder,
-    wanted: Option<&[Place]>,
-    header_of: Option<&Path>,
-) -> anyhow::Result<()> {
-    let log = folder.log_to_read()?;
-    let reader = Reader::new(header_of, watchlist::read(&log).await?)?;
+async fn replay(run: Run, wanted: Option<&[Place]>, header_of: Option<&Path>) -> anyhow::Result<()> {
+    let log = run.log_to_read()?;
+    let reader = Reader::new(header_of, watchlist::read(&*log).await?)?;
     let (mut good, mut bad) = (Vec::new(), 0_usize);
     let mut read = |placed: Placed| {
         let (partition, offset) = (placed.partition, placed.offset);
@@ -159,16 +151,16 @@ async fn replay(
         Ok(())
     };
     match wanted {
-        None => letters(&log, &mut read).await?,
+        None => letters(&*log, &mut read).await?,
         Some(places) => {
             for &place in places {
-                read(letter_at(&log, place).await?.with_context(|| missing(place))?)?;
+                read(letter_at(&*log, place).await?.with_context(|| missing(place))?)?;
             }
         }
     }
     let (mut letters, mut events) = (0, 0);
     if !good.is_empty() {
-        let way = Way::to(folder).await?;
+        let way = Way::to(run).await?;
         for batch in good.chunks(BATCH) {
             match way.replay(batch.to_vec()).await {
                 Ok(put_back) => (letters, events) = (letters + batch.len(), events + put_back),

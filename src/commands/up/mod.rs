@@ -1,28 +1,25 @@
 //! `tickwire up`: the whole pipeline in this process.
 
 mod announce;
-mod interrupt;
-mod refused;
-mod service;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use engine::Job;
 use store::{EmbeddedStore, SharedStore};
-use tokio::net::TcpListener;
+use vitals::Vitals;
 use web::Access;
 use wire::log::{EmbeddedLog, SharedLog};
 use wire::stop::Wish;
 use wire::time::{self, Millis};
 
+use super::interrupt::Interrupt;
+use super::refused;
+use super::service::Service;
+use super::services::{self, Page, Services};
 use crate::cli::UpArgs;
 use crate::commands::web::access;
-use crate::config::{Config, Sources, StoreKind};
+use crate::config::{Config, LogKind, Sources, StoreKind};
 use crate::data_folder::DataFolder;
-use interrupt::Interrupt;
-use service::Service;
 
 /// How long an interrupted pipeline may go on to write out what is under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(4);
@@ -32,6 +29,11 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen();
     let exit_when_done = args.exit_when_done;
     let config = with_flags(config, args);
+    if config.log == LogKind::Kafka {
+        anyhow::bail!(
+            "`tickwire up` keeps its log in the data folder: leave log = \"kafka\" (TICKWIRE_LOG) out, or run `tickwire producer`, `news-watcher`, `engine`, `sink`, `alerts` and `web`, each by itself"
+        );
+    }
     let sources = config.sources()?;
     if exit_when_done && !is_replay(&sources) {
         anyhow::bail!("--exit-when-done goes with a replay (--prices replay:FILE): anything else never ends");
@@ -43,9 +45,9 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let token = web::command_token()?;
     let access = Access { command_token: Some(token.clone()), ..access(&config)? };
     access.check(config.listen)?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!("{} cannot be listened at: is it in use? Choose another with --listen", config.listen)
-    })?;
+    let listener = services::listen(config.listen).await?;
+    let vitals = Vitals::default();
+    let _answering = services::tell(&vitals, config.metrics).await?;
     let folder = DataFolder::own(&config.data_dir, &sources)?;
     let log = folder.log()?;
     let (store, embedded) = store_of(&config, &folder)?;
@@ -53,11 +55,21 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
     let keeping = tokio::spawn(forget_old(log.clone(), embedded, config.clone(), is_replay(&sources)));
     let live = sources.are_live();
-    let webhook = config.webhook.clone().map(|webhook| {
-        let source = folder.run.split('/').next().unwrap_or_default();
-        alerts::webhook::Webhook::new(webhook.url, webhook.secret, source)
-    });
-    let mut pipeline = Pipeline::start(log, store, sources, webhook, listener, access)?;
+    let webhook = services::webhook_of(&config, &folder.run);
+    let services = Services::new(log.clone(), &vitals)?;
+    let (again, asked) = wire::again::channel();
+    let page = Page { listener, store: store.clone(), access, again };
+    let mut pipeline = Pipeline {
+        log,
+        // Whoever is followed starts after those who follow it.
+        web: services.web(page),
+        followers: [services.engine(), services.alerts(), services.sink(store, asked)]
+            .into_iter()
+            .chain(webhook.map(|webhook| services.webhook(webhook)))
+            .collect(),
+        news: services.news_watcher(sources.news),
+        prices: services.producer(sources.prices),
+    };
     let outcome = pipeline.watch(&interrupt, live, exit_when_done).await;
     keeping.abort();
     outcome
@@ -103,35 +115,6 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn start(
-        log: Arc<EmbeddedLog>,
-        store: SharedStore,
-        sources: Sources,
-        webhook: Option<alerts::webhook::Webhook>,
-        listener: TcpListener,
-        access: Access,
-    ) -> anyhow::Result<Pipeline> {
-        let log: SharedLog = log;
-        let jobs = Job::all()?;
-        let (prices, news) = (sources.prices, sources.news);
-        let webhook = webhook.map(|webhook| {
-            Service::start("webhook", |stop| alerts::webhook::run(log.clone(), webhook, stop))
-        });
-        let (again, asked) = wire::again::channel();
-        let web = Service::start("web", |stop| {
-            web::serve_asking(listener, log.clone(), store.clone(), access, again, stop)
-        });
-        let sink = Service::start("sink", |stop| {
-            sink::run_answering(asked, log.clone(), store.clone(), jobs.clone(), stop)
-        });
-        let alerts = Service::start("alerts", |stop| alerts::run(log.clone(), stop));
-        let engine = Service::start("engine", |stop| engine::run(log.clone(), jobs, stop));
-        let news = Service::start("news-watcher", |stop| news_watcher::run(log.clone(), news, stop));
-        let prices = Service::start("producer", |stop| producer::run(log.clone(), prices, stop));
-        let followers = [engine, alerts, sink].into_iter().chain(webhook).collect();
-        Ok(Pipeline { log, prices, news, followers, web })
-    }
-
     async fn watch(&mut self, interrupt: &Interrupt, live: bool, exit_when_done: bool) -> anyhow::Result<()> {
         let failed = loop {
             tokio::select! {

@@ -1,0 +1,155 @@
+//! What a service works with, and how it works: whenever it holds the lease of
+//! its name, so that a second instance stands by.
+
+use std::sync::Arc;
+
+use engine::Job;
+use vitals::{State, Vitals};
+use wire::again;
+use wire::log::{KafkaLog, Lease, Log, SharedLog};
+use wire::stop::Wish;
+
+use super::{ENDS_WITHIN, Role};
+use crate::commands::interrupt::Interrupt;
+use crate::commands::refused;
+use crate::commands::service::Service;
+use crate::commands::services::{self, Page, Services};
+use crate::commands::web::access;
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+
+/// What a service works with.
+pub struct Bench {
+    config: Config,
+    run: String,
+    log: Arc<KafkaLog>,
+    vitals: Vitals,
+}
+
+/// A service with what goes along with it, and what it alone may have.
+struct Work {
+    services: Vec<Service>,
+    /// Owned as long as the work goes on.
+    _folder: Option<DataFolder>,
+}
+
+impl Bench {
+    pub fn of(config: Config, vitals: Vitals) -> anyhow::Result<Bench> {
+        let run = config.run_name()?;
+        let log = config.kafka_log(&run)?;
+        Ok(Bench { config, run, log, vitals })
+    }
+
+    /// Works whenever it holds the lease, until it has ended or is interrupted.
+    pub async fn work(&self, role: Role, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let service = role.name();
+        tracing::info!(service, run = self.run, kafka = self.config.kafka.bootstrap_servers, "Starting.");
+        self.vitals.set(service, State::Starting);
+        self.vitals.need_log(self.log.clone());
+        let topics = services::topics(&Job::all()?);
+        tokio::select! {
+            made = self.log.make(&topics) => made?,
+            () = interrupt.asked() => return Ok(()),
+        }
+        if !role.is_one_of_a_kind() {
+            let mut work = self.start(role).await?;
+            return work.ended(role, interrupt).await;
+        }
+        loop {
+            self.vitals.set(service, State::StandingBy);
+            let lease = tokio::select! {
+                lease = self.log.lease(service) => lease?,
+                () = interrupt.asked() => return Ok(()),
+            };
+            let outcome = self.work_under_lease(role, &*lease, interrupt).await;
+            // Giving it back waits for a thread.
+            let _ = tokio::task::spawn_blocking(move || drop(lease)).await;
+            match outcome? {
+                Some(Taken) => tracing::warn!(service, "Another instance takes over; this one stands by."),
+                None if role == Role::Producer => return refused::tell(&*self.log, service, "bars").await,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Works until the service has ended, or another instance takes over.
+    async fn work_under_lease(
+        &self,
+        role: Role,
+        lease: &dyn Lease,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Option<Taken>> {
+        let mut work = self.start(role).await?;
+        tracing::info!(service = role.name(), "Working.");
+        tokio::select! {
+            outcome = work.ended(role, interrupt) => return outcome.map(|()| None),
+            () = lease.lost() => {}
+        }
+        work.end(Wish::Stop).await?;
+        Ok(Some(Taken))
+    }
+
+    async fn start(&self, role: Role) -> anyhow::Result<Work> {
+        let services = Services::new(self.log.clone(), &self.vitals)?;
+        let one = |service| Ok(Work { services: vec![service], _folder: None });
+        match role {
+            Role::Producer => one(services.producer(self.config.price_source()?)),
+            Role::NewsWatcher => one(services.news_watcher(self.config.news_source()?)),
+            Role::Engine => one(services.engine()),
+            Role::Alerts => {
+                let webhook = services::webhook_of(&self.config, &self.run);
+                let webhook = webhook.map(|webhook| services.webhook(webhook));
+                Ok(Work { services: [services.alerts()].into_iter().chain(webhook).collect(), _folder: None })
+            }
+            Role::Sink => {
+                let (store, folder) = self.config.store_to_write(&self.run)?;
+                Ok(Work { services: vec![services.sink(store, again::channel().1)], _folder: folder })
+            }
+            Role::Web => one(self.page().await?),
+        }
+    }
+
+    /// The page gives up soon where Kafka does not answer: somebody waits for it.
+    async fn page(&self) -> anyhow::Result<Service> {
+        let access = access(&self.config)?;
+        access.check(self.config.listen)?;
+        let log: SharedLog = self.config.kafka_log_to_ask(&self.run)?;
+        let store = self.config.store_to_read(&self.run)?;
+        let listener = services::listen(self.config.listen).await?;
+        let page = Page { listener, store, access, again: again::channel().0 };
+        Ok(Services::new(log, &self.vitals)?.web(page))
+    }
+}
+
+/// Another instance has the lease.
+struct Taken;
+
+impl Work {
+    /// Waits for the end: by itself, or in order after an interrupt.
+    async fn ended(&mut self, role: Role, interrupt: &Interrupt) -> anyhow::Result<()> {
+        tokio::select! {
+            outcome = self.any_ended() => return outcome,
+            () = interrupt.asked() => {}
+        }
+        self.end(role.farewell()).await
+    }
+
+    async fn any_ended(&mut self) -> anyhow::Result<()> {
+        let ends = self.services.iter_mut().map(|service| Box::pin(service.ended()));
+        futures::future::select_all(ends).await.0
+    }
+
+    /// Asks for an end, and for a quicker one when that takes long.
+    async fn end(&mut self, wish: Wish) -> anyhow::Result<()> {
+        for service in &mut self.services {
+            for wish in [wish, Wish::Stop] {
+                service.ask(wish);
+                if let Ok(outcome) = tokio::time::timeout(ENDS_WITHIN, service.ended()).await {
+                    outcome?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! One service of a distributed pipeline: `tickwire producer`, `engine`, `sink` …
+//!
+//! What keeps it from working is told, in the log and at `/readyz`, and tried
+//! again: somebody may start a Kafka, correct a token or mount a secret meanwhile.
+
+mod bench;
+mod role;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::bail;
+use outbound::Backoff;
+use tokio::time::Instant;
+use vitals::{State, Vitals};
+
+use super::interrupt::Interrupt;
+use super::services;
+use crate::config::{self, LogKind};
+use bench::Bench;
+pub use role::Role;
+
+/// How long a service that is asked to end may go on with what is under way.
+const ENDS_WITHIN: Duration = Duration::from_secs(4);
+/// How long there is between two attempts, at first and at last.
+const TRY_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// Who worked for so long has got over what went wrong before.
+const SETTLED: Duration = Duration::from_secs(120);
+/// How often the same trouble is told again.
+const TELL_AGAIN: Duration = Duration::from_secs(300);
+
+/// Runs the service until it is interrupted, or until a replay has ended.
+pub async fn run(settings: Option<&Path>, role: Role) -> anyhow::Result<()> {
+    let interrupt = Interrupt::listen();
+    let vitals = Vitals::default();
+    let answering = services::tell(&vitals, config::metrics_address(settings)?).await?;
+    let work = async {
+        match answering {
+            // Nobody could ask what is wrong: whoever started it sees it end.
+            None => attempt(settings, role, &vitals, &interrupt).await,
+            Some(_) => attempts(settings, role, &vitals, &interrupt).await,
+        }
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        // Whatever waits for a Kafka that is away is not waited for.
+        () = overdue(&interrupt) => {
+            tracing::warn!(service = role.name(), "Ends with work under way; the next start goes on from what was committed.");
+            Ok(())
+        }
+    }
+}
+
+/// Well after an interrupt.
+async fn overdue(interrupt: &Interrupt) {
+    interrupt.asked().await;
+    tokio::time::sleep(ENDS_WITHIN * 2 + ENDS_WITHIN / 4).await;
+}
+
+/// Tries until the service has ended in order.
+async fn attempts(
+    settings: Option<&Path>,
+    role: Role,
+    vitals: &Vitals,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let [first, last] = TRY_AGAIN;
+    let mut backoff = Backoff::new(first, last);
+    let mut told: Option<(String, Instant)> = None;
+    loop {
+        let begun = Instant::now();
+        let Err(error) = attempt(settings, role, vitals, interrupt).await else { return Ok(()) };
+        let trouble = crate::in_words(&error);
+        let known = told.as_ref().is_some_and(|(known, at)| *known == trouble && at.elapsed() < TELL_AGAIN);
+        if !known {
+            tracing::error!(service = role.name(), "{trouble}. It is tried again.");
+            told = Some((trouble.clone(), Instant::now()));
+        }
+        vitals.set(role.name(), State::Failed(trouble));
+        if begun.elapsed() > SETTLED {
+            backoff.reset();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.wait().max(first)) => {}
+            () = interrupt.asked() => return Ok(()),
+        }
+    }
+}
+
+/// Works once, with the settings and secrets as they are now.
+async fn attempt(
+    settings: Option<&Path>,
+    role: Role,
+    vitals: &Vitals,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let config = config::load(settings)?;
+    if config.log != LogKind::Kafka {
+        bail!(
+            "`tickwire {}` runs one service of several that meet on Kafka: set log = \"kafka\" (TICKWIRE_LOG=kafka) and kafka.bootstrap_servers. With the log in the data folder `tickwire up` runs them all",
+            role.name()
+        );
+    }
+    Bench::of(config, vitals.clone())?.work(role, interrupt).await
+}
