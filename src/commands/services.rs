@@ -11,11 +11,12 @@ use store::SharedStore;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
 use vitals::{Answering, State, Vitals};
-use web::Access;
-use wire::again::{Again, Ask};
+use web::{Access, Process};
+use wire::again::Ask;
 use wire::log::SharedLog;
 use wire::topic::{self, Topic};
 
+use super::dead_letters;
 use super::service::Service;
 use crate::config::Config;
 
@@ -39,7 +40,7 @@ pub struct Page {
     pub listener: TcpListener,
     pub store: SharedStore,
     pub access: Access,
-    pub again: Again,
+    pub process: Process,
 }
 
 impl Services {
@@ -85,10 +86,10 @@ impl Services {
     }
 
     pub fn web(&self, page: Page) -> Service {
-        let Page { listener, store, access, again } = page;
+        let Page { listener, store, access, process } = page;
         self.vitals.need_store(store.clone());
         let log = self.log_of(WEB);
-        Service::start(WEB, |stop| web::serve_asking(listener, log, store, access, again, stop))
+        Service::start(WEB, |stop| web::serve_in(listener, log, store, access, process, stop))
     }
 
     /// The log of a service that begins to work.
@@ -102,6 +103,12 @@ impl Services {
 pub fn webhook_of(config: &Config, run: &str) -> Option<Webhook> {
     let webhook = config.webhook.clone()?;
     Some(Webhook::new(webhook.url, webhook.secret, run.split('/').next().unwrap_or_default()))
+}
+
+/// What the page may say and do beside reading: which keys there are, and how
+/// dead letters are read again.
+pub fn process_of(config: &Config) -> Process {
+    Process { keys: config.keys(), read_again: Some(dead_letters::read_again()), ..Process::default() }
 }
 
 /// The page's address, listened at.

@@ -4,6 +4,7 @@ mod alerts;
 mod arroyo;
 mod checked;
 mod kafka;
+mod keys;
 mod live;
 mod raw;
 mod secret;

@@ -1,16 +1,11 @@
 // Keeps the episodes of the alerts page up to date: when the service says that
 // one has opened or closed, they are taken from the page as it is now.
 
+import { turns } from "./episodes.js";
 import { dateAndClock } from "./format.js";
 import { Stream } from "./stream.js";
 
 const shown = () => document.getElementById("episodes");
-
-// How many episodes have opened and closed, as the service counts them.
-function turns(status) {
-  const counts = status?.services.find((one) => one.service === "alerts")?.counts ?? {};
-  return (counts.opened ?? 0) + (counts.closed ?? 0);
-}
 
 let known;
 let fetching = false;

@@ -4,6 +4,8 @@ import { Chart } from "./chart.js";
 import { fromZone, price, percent, toZone } from "./format.js";
 import { Legend } from "./legend.js";
 import * as news from "./news.js";
+import { save } from "./picture.js";
+import * as recent from "./recent.js";
 import { Series } from "./series.js";
 import * as status from "./status.js";
 import { Stream } from "./stream.js";
@@ -119,6 +121,7 @@ function take(update) {
   }
   if (update.status) {
     status.show(update.status);
+    recent.heard(update.status);
     corrected(update.status);
   }
 }
@@ -195,11 +198,20 @@ function heading() {
   at("quote").textContent = held ? quote(held) : "";
   status.source(held?.bar?.source);
   table.selected(symbol);
-  const link = at("series-link");
-  if (link && symbol) {
-    link.href = `/api/v1/series?symbol=${encodeURIComponent(symbol)}`;
-    link.textContent = `series of ${symbol}`;
+  if (symbol) files(symbol);
+}
+
+// What can be downloaded is of the symbol that is shown.
+function files(symbol) {
+  if (at("files") === null || at("files").dataset.symbol === symbol) return;
+  at("files").dataset.symbol = symbol;
+  at("files-symbol").textContent = symbol;
+  for (const link of at("files").querySelectorAll("a")) {
+    const asked = new URLSearchParams({ symbol, format: link.dataset.format });
+    link.href = `/api/v1/export/${link.dataset.measurement}?${asked}`;
   }
+  at("series-link").href = `/api/v1/series?symbol=${encodeURIComponent(symbol)}`;
+  at("series-link").textContent = `series of ${symbol}`;
 }
 
 function quote({ bar, volatility }) {
@@ -229,8 +241,11 @@ at("own").addEventListener("toggle", () => {
   [at("own-from").value, at("own-to").value] = [local(view.from), local(view.to)];
 });
 
+at("picture").addEventListener("click", () => save(at("chart"), `${series.symbol}-${new Date().toISOString().slice(0, 10)}`));
+
 function zoneChanged() {
   status.times();
+  recent.times();
   table.drawSoon();
   changed();
 }

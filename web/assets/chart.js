@@ -1,5 +1,6 @@
 // The chart on the page: which time it shows, and when it is drawn.
 
+import { colours } from "./colours.js";
 import { figure } from "./figure.js";
 import { fromZone, isWebAddress } from "./format.js";
 
@@ -9,6 +10,12 @@ const NARROW = 640;
 // A drawing that took long is given this many times as long before the next.
 const REST = 4;
 const SHORTEST_REST = 200;
+
+// The colours of the style sheet that the figure is drawn in.
+const USED = [
+  "up", "down", "volume", "news", "share", "grid", "ink", "quiet", "paper", "shade", "missing",
+  ...[1, 2, 3, 4, 5, 6, 7, 8].map((number) => `line-${number}`),
+];
 
 const CONFIG = {
   displaylogo: false, scrollZoom: false, doubleClick: false, showTips: false,
@@ -197,20 +204,11 @@ export class Chart {
   look() {
     if (this.looks === null) {
       const root = getComputedStyle(document.documentElement);
-      const probe = document.createElement("span");
-      document.body.append(probe);
-      // A colour that depends on the theme is only resolved where it is used.
-      const of = (name) => {
-        probe.style.color = `var(--${name})`;
-        return getComputedStyle(probe).color;
-      };
       this.looks = {
-        up: of("up"), down: of("down"), volume: of("volume"), news: of("news"), share: of("share"), grid: of("grid"),
-        ink: of("ink"), quiet: of("quiet"), paper: of("paper"), shade: of("shade"), missing: of("missing"), font: root.getPropertyValue("--font").trim(),
-        ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((number) => [`line-${number}`, of(`line-${number}`)])),
+        ...Object.fromEntries(colours(...USED).map((colour, index) => [USED[index], colour])),
+        font: root.getPropertyValue("--font").trim(),
         narrow: this.element.clientWidth < NARROW, width: this.element.clientWidth, height: this.element.clientHeight, small: 11,
       };
-      probe.remove();
     }
     return this.looks;
   }

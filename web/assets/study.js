@@ -1,21 +1,12 @@
 // The mean path of an event study: the price with its band over the minutes
 // around publication, and the volume below.
 
+import { colours } from "./colours.js";
+import { save } from "./picture.js";
+
 const element = document.getElementById("study-chart");
 const percent = (value) => (value === null || value === undefined ? null : value * 100);
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [["toImage"]] };
-
-// The page's own colours; one that depends on the theme is only resolved where it is used.
-function colours(...names) {
-  const probe = document.createElement("span");
-  document.body.append(probe);
-  const found = names.map((name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  });
-  probe.remove();
-  return found;
-}
+const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true };
 
 function figure({ minutes, symbol, confidence }) {
   const [line, band, grid, ink, quiet, paper, shade, news] = colours("line-1", "share", "grid", "ink", "quiet", "paper", "shade", "news");
@@ -82,6 +73,8 @@ async function show() {
 }
 
 if (element !== null) {
+  const picture = document.getElementById("picture");
+  picture.addEventListener("click", () => save(element, `event-study-${element.dataset.symbol}`));
   show().catch((error) => {
     console.error(error);
     note("The chart could not be drawn. Reload the page; the table below is complete without it.");

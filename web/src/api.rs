@@ -21,7 +21,6 @@ use crate::overview::{self, Latest};
 use crate::request;
 use crate::series::{self, Wanted};
 use crate::sparks;
-use crate::status::Board;
 
 /// Two full trading days, from the opening before to the close after the session.
 const DEFAULT_BARS: usize = 2 * 16 * 60;
@@ -116,7 +115,7 @@ pub(crate) async fn gaps(
 
 /// `GET /api/v1/status`
 pub(crate) async fn status(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
-    json(Board::read(site.log.as_ref()).await?.report(), &headers).await
+    json(site.report().await?, &headers).await
 }
 
 /// An answer as JSON, compressed where that is taken and worth it: off the

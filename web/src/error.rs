@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use explore::ExploreError;
 use serde_json::json;
 use store::{NoSuchRecord, StoreError};
 use wire::log::LogError;
@@ -49,6 +50,24 @@ pub(crate) enum Failure {
     /// The query string as a whole cannot be read.
     #[error("the query cannot be read: {0}")]
     Query(String),
+    /// The form cannot be read.
+    #[error("the form cannot be read: {0}")]
+    Form(axum::extract::rejection::FormRejection),
+    /// A measurement that is not stored.
+    #[error(
+        "there is no measurement `{name}`; {}",
+        if known.is_empty() { "nothing is stored yet".to_owned() } else { format!("there are: {}", known.join(", ")) }
+    )]
+    NoMeasurement { name: String, known: Vec<String> },
+    /// A dead letter that is not there.
+    #[error("there is no dead letter at {0}: /status lists those that there are")]
+    NoLetter(String),
+    /// Too many downloads at once.
+    #[error("{0} files are being downloaded already: try again once one of them has ended")]
+    Busy(usize),
+    /// A query that gave no answer.
+    #[error(transparent)]
+    Question(#[from] ExploreError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,8 +101,16 @@ impl Failure {
             Failure::Parameter { .. } | Failure::Query(_) => {
                 Told { status: StatusCode::BAD_REQUEST, message: self.to_string() }
             }
-            Failure::Unknown(_) => Told { status: StatusCode::NOT_FOUND, message: self.to_string() },
-            Failure::Store(_)
+            Failure::Unknown(_) | Failure::NoMeasurement { .. } | Failure::NoLetter(_) => {
+                Told { status: StatusCode::NOT_FOUND, message: self.to_string() }
+            }
+            Failure::Form(error) => Told { status: error.status(), message: self.to_string() },
+            Failure::Busy(_) => Told { status: StatusCode::SERVICE_UNAVAILABLE, message: self.to_string() },
+            Failure::Question(error) if !is_ours(error) => {
+                Told { status: status_of(error), message: self.to_string() }
+            }
+            Failure::Question(_)
+            | Failure::Store(_)
             | Failure::Record(_)
             | Failure::Log(_)
             | Failure::Headlines(_)
@@ -101,6 +128,19 @@ impl Failure {
     }
 }
 
+/// Whether a query failed by no fault of whoever asked it.
+fn is_ours(error: &ExploreError) -> bool {
+    matches!(error, ExploreError::Store(_) | ExploreError::Crashed)
+}
+
+fn status_of(error: &ExploreError) -> StatusCode {
+    match error {
+        ExploreError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        ExploreError::TooSlow { .. } | ExploreError::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
 /// An answer that says why not, as JSON.
 pub(crate) fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "error": { "message": message } }))).into_response()
@@ -112,6 +152,7 @@ impl IntoResponse for Failure {
         let parameter = match self {
             Failure::Parameter { name, .. } => Some(name),
             Failure::Unknown(_) => Some("symbol"),
+            Failure::Question(_) => Some("sql"),
             _ => None,
         };
         (told.status, Json(json!({ "error": { "message": told.message, "parameter": parameter } })))

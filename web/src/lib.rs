@@ -16,9 +16,13 @@ mod item;
 mod kept;
 mod known;
 mod measures;
+mod openapi;
 mod overview;
 mod pages;
 mod previews;
+mod process;
+mod queries;
+mod rate;
 mod reactions;
 mod recompute;
 mod request;
@@ -29,6 +33,7 @@ mod sparks;
 mod stalled;
 mod status;
 mod studies;
+mod tables;
 mod watchlist;
 mod windows;
 
@@ -41,27 +46,32 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::serve::ListenerExt;
 use store::SharedStore;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tower_http::timeout::TimeoutLayer;
-use wire::again::{self, Again};
-use wire::log::SharedLog;
+use wire::again::Again;
+use wire::log::{LogError, SharedLog};
 use wire::stop::{Stop, Wish};
 
 pub use access::{
     Access, ApiTokens, BadPassword, BadTokens, KnownToken, Pace, PasswordHash, SignIn, command_token,
 };
 pub use error::WebError;
+pub use process::{Key, Process, ReadAgain};
 
 use access::{Rates, Sessions, Tokens};
 use assets::Assets;
+use explore::Explorer;
 use headlines::Headlines;
 use hub::Hub;
 use previews::Previews;
 use security::Hosts;
+use status::{Board, Report};
 use studies::Studies;
+use tables::Downloads;
 use windows::Windows;
 
 /// How long open requests get to end after the wish to stop.
@@ -80,13 +90,26 @@ struct Site {
     headlines: Headlines,
     previews: Previews,
     studies: Studies,
+    board: Mutex<Board>,
+    explorer: Explorer,
+    downloads: Downloads,
     hosts: Hosts,
+    process: Process,
     again: Again,
     access: Access,
     sessions: Sessions,
     rates: Rates,
     tokens: Tokens,
     stop: Stop,
+}
+
+impl Site {
+    /// What the services say now.
+    async fn report(&self) -> Result<Report, LogError> {
+        let mut board = self.board.lock().await;
+        board.refresh(self.log.as_ref()).await?;
+        Ok(board.report())
+    }
 }
 
 /// Serves the page and its API on `listener` until draining or stopping is
@@ -102,19 +125,19 @@ pub async fn serve(
     access: Access,
     stop: Stop,
 ) -> Result<(), WebError> {
-    serve_asking(listener, log, store, access, again::channel().0, stop).await
+    serve_in(listener, log, store, access, Process::default(), stop).await
 }
 
-/// [`serve`] in the process of a sink, which `again` asks to compute results again.
+/// [`serve`] in a process that knows and does more than the pages alone.
 ///
 /// # Errors
 /// As [`serve`].
-pub async fn serve_asking(
+pub async fn serve_in(
     listener: TcpListener,
     log: SharedLog,
     store: SharedStore,
     access: Access,
-    again: Again,
+    process: Process,
     stop: Stop,
 ) -> Result<(), WebError> {
     let address = listener.local_addr().map_err(WebError::Listener)?;
@@ -128,6 +151,8 @@ pub async fn serve_asking(
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
     let site = Arc::new(Site {
+        explorer: Explorer::new(Arc::clone(&store), queries::LIMITS),
+        downloads: Downloads::default(),
         log,
         store,
         hub,
@@ -136,8 +161,10 @@ pub async fn serve_asking(
         headlines,
         previews: Previews::default(),
         studies: Studies::default(),
+        board: Mutex::default(),
         hosts: Hosts::of(address.ip(), access.public_url.as_ref()),
-        again,
+        again: process.again(),
+        process,
         sessions: Sessions::new(access.sign_in),
         rates: Rates::new(access.pace),
         tokens: Tokens::of(&access),
@@ -171,22 +198,10 @@ pub async fn serve_asking(
 }
 
 fn router(site: Arc<Site>) -> Router {
-    Router::new()
+    let api = api_routes().into_iter();
+    api.fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .merge(pages::routes())
         .merge(access::routes())
-        .route("/api/v1/symbols", get(api::symbols))
-        .route("/api/v1/series", get(api::series))
-        .route("/api/v1/sparks", get(api::sparks))
-        .route("/api/v1/gaps", get(api::gaps))
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/alerts", get(episodes::api))
-        .route("/api/v1/rules", rules::routes())
-        .route("/api/v1/study", get(studies::api::study))
-        .route("/api/v1/study.csv", get(studies::api::csv))
-        .route("/api/v1/study/article", get(studies::api::article))
-        .route("/api/v1/watchlist", watchlist::routes())
-        .route("/api/v1/dead-letters/replay", dead_letters::routes())
-        .route("/api/v1/recompute", recompute::routes())
         .route("/events", get(events::stream))
         .route("/assets/{*path}", get(assets::serve))
         .route("/healthz", get(alive))
@@ -202,6 +217,32 @@ fn router(site: Arc<Site>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::log_refusals))
         .layer(middleware::from_fn(security::add_headers))
         .with_state(site)
+}
+
+/// The API; each path stands in `api/openapi.json`, which a test holds.
+fn api_routes() -> Vec<(&'static str, MethodRouter<Arc<Site>>)> {
+    vec![
+        ("/api/v1/symbols", get(api::symbols)),
+        ("/api/v1/series", get(api::series)),
+        ("/api/v1/sparks", get(api::sparks)),
+        ("/api/v1/gaps", get(api::gaps)),
+        ("/api/v1/status", get(api::status)),
+        ("/api/v1/alerts", get(episodes::api)),
+        ("/api/v1/rules", rules::routes()),
+        ("/api/v1/study", get(studies::api::study)),
+        ("/api/v1/study.csv", get(studies::api::csv)),
+        ("/api/v1/study/article", get(studies::api::article)),
+        ("/api/v1/watchlist", watchlist::routes()),
+        ("/api/v1/measurements", get(tables::known::api)),
+        ("/api/v1/export/{measurement}", get(tables::export::export)),
+        ("/api/v1/query", queries::routes()),
+        ("/api/v1/dead-letters", get(dead_letters::api::list)),
+        ("/api/v1/dead-letters.jsonl", get(dead_letters::api::lines)),
+        ("/api/v1/dead-letters/{partition}/{offset}", get(dead_letters::api::one)),
+        ("/api/v1/dead-letters/replay", dead_letters::replay::routes()),
+        ("/api/v1/recompute", recompute::routes()),
+        ("/api/v1/openapi.json", get(openapi::serve)),
+    ]
 }
 
 async fn alive() -> &'static str {

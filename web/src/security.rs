@@ -68,6 +68,12 @@ fn is_ours(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether another site led the browser here: then nothing is done that costs
+/// more than a page, until somebody asks for it on the page itself.
+pub(crate) fn is_led_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
 /// Whether `origin` is the host that was asked; the name itself has been checked.
 fn is_origin(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);

@@ -8,6 +8,7 @@ use wire::status::ServiceStatus;
 use wire::time::{self, Millis};
 use wire::topic::SERVICE_STATUS;
 
+use crate::rate::{Counted, Rate};
 use crate::stalled::{self, PRODUCER, Stalled};
 
 /// Records read at once.
@@ -20,16 +21,10 @@ pub(crate) struct Board {
     next: BTreeMap<u32, u64>,
     /// How long the producer was silent before its last word, and before the one before it.
     pauses: [Option<Millis>; 2],
+    counted: Counted,
 }
 
 impl Board {
-    /// Everything that is known now.
-    pub(crate) async fn read(log: &dyn Log) -> Result<Board, LogError> {
-        let mut board = Board::default();
-        board.refresh(log).await?;
-        Ok(board)
-    }
-
     /// Reads what has come since; returns whether anything has.
     pub(crate) async fn refresh(&mut self, log: &dyn Log) -> Result<bool, LogError> {
         let mut changed = false;
@@ -55,6 +50,7 @@ impl Board {
         if let (PRODUCER, Some(before)) = (status.service.as_str(), before) {
             self.pauses = [Some(status.at - before), self.pauses[0]];
         }
+        self.counted.take(&status);
         self.services.insert(status.service.clone(), status);
     }
 
@@ -81,6 +77,7 @@ impl Board {
             late: late("sink").or(late("engine")).unwrap_or(0),
             rejected: self.services.values().filter_map(|status| status.counts.get("rejected")).sum(),
             stalled: self.stalled(),
+            rates: self.counted.per_minute(time::now()),
             services: self.services.values().cloned().collect(),
         }
     }
@@ -107,6 +104,8 @@ pub(crate) struct Report {
     pub(crate) rejected: u64,
     /// The services that stand still although there is work.
     pub(crate) stalled: Vec<Stalled>,
+    /// What each service does in a minute, by name: bars, articles, rows or points.
+    pub(crate) rates: BTreeMap<String, Rate>,
     /// The last word of every service, by name.
     pub(crate) services: Vec<ServiceStatus>,
 }

@@ -4,6 +4,7 @@ mod read_again;
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -25,6 +26,14 @@ const PAGE: usize = 500;
 const BATCH: usize = 200;
 /// A line of the list is cut here.
 const WIDTH: usize = 160;
+
+/// How the page reads letters again, when it is asked to replay them.
+pub fn read_again() -> ::web::ReadAgain {
+    Arc::new(|letter, watchlist| {
+        let reader = Reader::new(None, watchlist.clone()).map_err(|error| format!("{error:#}"))?;
+        reader.events(letter)
+    })
+}
 
 /// Lists, shows or replays dead letters.
 pub async fn run(config: &Config, command: DeadLettersCommand) -> anyhow::Result<()> {

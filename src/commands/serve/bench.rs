@@ -116,7 +116,8 @@ impl Bench {
         let log: SharedLog = self.config.kafka_log_to_ask(&self.run)?;
         let store = self.config.store_to_read(&self.run)?;
         let listener = services::listen(self.config.listen).await?;
-        let page = Page { listener, store, access, again: again::channel().0 };
+        let process = services::process_of(&self.config);
+        let page = Page { listener, store, access, process };
         Ok(Services::new(log, &self.vitals)?.web(page))
     }
 }

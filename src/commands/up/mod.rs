@@ -58,7 +58,8 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let webhook = services::webhook_of(&config, &folder.run);
     let services = Services::new(log.clone(), &vitals)?;
     let (again, asked) = wire::again::channel();
-    let page = Page { listener, store: store.clone(), access, again };
+    let process = web::Process { again: Some(again), ..services::process_of(&config) };
+    let page = Page { listener, store: store.clone(), access, process };
     let mut pipeline = Pipeline {
         log,
         // Whoever is followed starts after those who follow it.

@@ -15,7 +15,9 @@ const PAGES: &[(&str, &str)] = &[
     ("/news", "News"),
     ("/study", "Event study"),
     ("/alerts", "Alerts"),
+    ("/explore", "Explore"),
     ("/watchlist", "Watchlist"),
+    ("/status", "Status"),
 ];
 
 /// What `base.html` needs, under the name `frame` in every page's template.
@@ -32,7 +34,7 @@ pub(crate) struct Frame {
 impl Frame {
     /// The frame of the page at an address of the navigation, or of none.
     pub(crate) async fn around(site: &Site, at: &'static str) -> Result<Frame, LogError> {
-        let report = Board::read(site.log.as_ref()).await?.report();
+        let report = site.report().await?;
         Ok(Frame { assets: site.assets.folder(), report, signs_in: site.access.password.is_some(), at })
     }
 

@@ -10,12 +10,13 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use wire::time;
+use wire::{Alert, time};
 
 use super::frame::Frame;
-use super::moment::clock;
+use super::moment::{Moment, clock};
 use super::shown;
 use crate::Site;
+use crate::episodes::{self, Wanted};
 use crate::error::Failure;
 use crate::known;
 use crate::measures::{self, Measure};
@@ -26,6 +27,9 @@ use crate::windows::ENOUGH_BARS;
 
 /// The most symbols named to whoever asked for one that is not known.
 const NAMED: usize = 60;
+
+/// Episodes of alerts beside the table.
+const RECENT: usize = 8;
 
 /// The column that the table is sorted by unless another is asked for.
 const DEFAULT_SORT: &str = "realized";
@@ -42,6 +46,8 @@ struct Live {
     rows: Vec<Row>,
     /// Whether nothing is known of the symbol that was asked for.
     unknown: bool,
+    /// The newest episodes of alerts.
+    alerts: Vec<Alert>,
 }
 
 /// One line of the table, as text.
@@ -59,6 +65,10 @@ impl Live {
         names.sort_unstable();
         names.truncate(NAMED);
         names
+    }
+
+    fn formats(&self) -> [(&'static str, &'static str); 3] {
+        [("csv", "CSV"), ("json", "JSON"), ("parquet", "Parquet")]
     }
 
     fn enough_bars(&self) -> i64 {
@@ -120,6 +130,9 @@ async fn render(
         rows: symbols.iter().map(|latest| Row::of(latest, &measures)).collect(),
         measures,
         unknown,
+        alerts: episodes::read(&site.store, &Wanted { limit: RECENT.to_string(), ..Wanted::default() })
+            .await?
+            .alerts,
     };
     // The page goes on listening: the symbol may still appear.
     let status = if unknown { StatusCode::NOT_FOUND } else { StatusCode::OK };

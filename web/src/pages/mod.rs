@@ -2,11 +2,13 @@
 //! one in the navigation ([`frame`]).
 
 mod alerts;
+mod explore;
 pub(crate) mod frame;
 mod live;
 pub(crate) mod message;
 pub(crate) mod moment;
 mod news;
+mod status;
 mod study;
 mod watchlist;
 
@@ -27,7 +29,9 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/news", get(news::page))
         .route("/watchlist", watchlist::routes())
         .route("/study", get(study::page))
+        .route("/explore", get(explore::page))
         .merge(alerts::routes())
+        .merge(status::routes())
 }
 
 /// A page as rendered, which is never kept, or the page that says why not.

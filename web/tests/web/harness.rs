@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value as Json, json};
 use store::{Batch, EmbeddedStore, Measurement, Point, SharedStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use web::{Access, WebError};
+use web::{Access, Process, WebError};
 use wire::log::{Append, EmbeddedLog, Log, Position, SharedLog};
 use wire::schema::{self, Column, ColumnType, Value};
 use wire::status::ServiceStatus;
@@ -40,6 +40,10 @@ impl Site {
     }
 
     pub async fn with(access: Access) -> Site {
+        Site::within(access, Process::default()).await
+    }
+
+    pub async fn within(access: Access, process: Process) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
         let store: SharedStore = Arc::new(EmbeddedStore::open(&folder.path().join("store.db")).unwrap());
@@ -47,7 +51,8 @@ impl Site {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stopper, stop) = stop::channel();
         let shared: SharedLog = log.clone();
-        let serving = tokio::spawn(web::serve(listener, shared, Arc::clone(&store), access, stop));
+        let serving =
+            tokio::spawn(web::serve_in(listener, shared, Arc::clone(&store), access, process, stop));
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .tls_backend_preconfigured((*outbound::tls()).clone())
@@ -58,6 +63,13 @@ impl Site {
 
     pub async fn get(&self, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// A form, as a page sends it.
+    pub fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.client.post(format!("{}{path}", self.url));
+        request.header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
     pub async fn text(&self, path: &str) -> String {

@@ -24,6 +24,9 @@ use crate::episodes::{self, Episodes, Wanted};
 use crate::error::Failure;
 use typed::{Refused, TypedRule};
 
+/// The newest episodes are listed; the file has all.
+const SHOWN: usize = 60;
+
 /// The page, and the form on it.
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
@@ -62,6 +65,7 @@ async fn render(
     wanted: Wanted,
     refused: Option<Refused>,
 ) -> Result<(StatusCode, String), Failure> {
+    let wanted = Wanted { limit: SHOWN.to_string(), ..wanted };
     let Episodes { alerts, more } = episodes::read(&site.store, &wanted).await?;
     let (open, past) = alerts.into_iter().partition(|alert| alert.closed.is_none());
     let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);

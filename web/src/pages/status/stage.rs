@@ -1,0 +1,98 @@
+//! A stage of the pipeline as the status page shows it.
+
+use wire::status::{FINISHED, ServiceStatus};
+use wire::time::{Millis, SECOND};
+
+use crate::status::Report;
+
+/// The order in which data flows through the stages; others come after them.
+const ORDER: [&str; 6] = ["producer", "news-watcher", "engine", "alerts", "sink", "webhook"];
+
+/// Counts of what went wrong.
+const ERRORS: [&str; 5] = ["rejected", "refused", "failed_tries", "given_up", "unknown"];
+
+/// One service, in words.
+pub(super) struct Stage {
+    pub(super) name: String,
+    pub(super) state: String,
+    /// `ok`, `wait` or `bad`, for its mark.
+    pub(super) mark: &'static str,
+    pub(super) source: String,
+    pub(super) reached: Option<Millis>,
+    pub(super) lag: String,
+    pub(super) rate: String,
+    pub(super) errors: u64,
+    /// The other counts.
+    pub(super) counts: Vec<(String, String)>,
+    pub(super) said: Millis,
+}
+
+impl Stage {
+    /// Every stage that has said anything.
+    pub(super) fn all(report: &Report) -> Vec<Stage> {
+        let mut stages: Vec<_> = report.services.iter().map(|service| Stage::of(service, report)).collect();
+        let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+        stages.sort_by(|one, other| (place(&one.name), &one.name).cmp(&(place(&other.name), &other.name)));
+        stages
+    }
+
+    fn of(service: &ServiceStatus, report: &Report) -> Stage {
+        let stalled = report.stalled.iter().any(|one| one.service == service.service);
+        let mark = match service.state.as_str() {
+            _ if stalled => "bad",
+            "running" | FINISHED => "ok",
+            _ => "wait",
+        };
+        let is_error = |name: &str| ERRORS.contains(&name);
+        let counts = service.counts.iter().filter(|(name, _)| !is_error(name));
+        let behind = |reached: Millis| report.prices_watermark.map(|prices| (prices - reached).max(0));
+        Stage {
+            name: service.service.clone(),
+            state: service.state.clone(),
+            mark,
+            source: service.source.clone().unwrap_or_default(),
+            reached: service.watermark,
+            lag: service.watermark.and_then(behind).map(span).unwrap_or_else(|| "–".into()),
+            rate: match report.rates.get(&service.service) {
+                Some(rate) => format!("{} {}", grouped(rate.per_minute.round() as u64), rate.of),
+                None => "–".into(),
+            },
+            errors: service.counts.iter().filter(|(name, _)| is_error(name)).map(|(_, count)| count).sum(),
+            counts: counts.map(|(name, count)| (name.replace('_', " "), grouped(*count))).collect(),
+            said: service.at,
+        }
+    }
+}
+
+/// A length of time, as short as it can be said.
+fn span(length: Millis) -> String {
+    match length / SECOND {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_spans_are_short_to_read() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 119_999, 120_000, 7_200_000].map(span), ["0 s", "119 s", "2 min", "2 h"]);
+    }
+}

@@ -1,0 +1,40 @@
+//! What the process around the pages knows and does for them.
+
+use std::sync::Arc;
+
+use wire::DeadLetter;
+use wire::again::{self, Again};
+use wire::dead_letter::Event;
+use wire::watchlist::Watchlist;
+
+/// Reads a dead letter by the rules of today: the events that it holds, or why it holds none.
+pub type ReadAgain = Arc<dyn Fn(&DeadLetter, &Watchlist) -> Result<Vec<Event>, String> + Send + Sync>;
+
+/// What the process around the pages knows and does for them; by default nothing.
+#[derive(Clone, Default)]
+pub struct Process {
+    /// Where results are computed again, if a sink works in this process.
+    pub again: Option<Again>,
+    /// Which keys the settings hold.
+    pub keys: Vec<Key>,
+    /// How dead letters are read again, where this process can.
+    pub read_again: Option<ReadAgain>,
+}
+
+/// A secret of the settings: whether it is there, and never what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Key {
+    /// What it opens, as `Polygon (prices)`.
+    pub name: &'static str,
+    /// The variable that sets it.
+    pub variable: &'static str,
+    /// Whether the settings hold one.
+    pub present: bool,
+}
+
+impl Process {
+    /// Where to ask for results to be computed again; nobody answers there without a sink.
+    pub(crate) fn again(&self) -> Again {
+        self.again.clone().unwrap_or_else(|| again::channel().0)
+    }
+}

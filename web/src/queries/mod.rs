@@ -1,0 +1,38 @@
+//! Questions in SQL over what is stored, for the Explore page and for programs.
+
+mod api;
+
+pub(crate) use api::routes;
+
+use std::time::Duration;
+
+use explore::{ExploreError, Limits};
+use wire::schema::{Column, Value};
+
+use crate::Site;
+
+/// What a query of the page or of a program may take.
+pub(crate) const LIMITS: Limits =
+    Limits { time: Duration::from_secs(15), rows: Some(50_000), memory: 256 << 20, at_once: 2 };
+
+/// The first rows of an answer.
+pub(crate) struct First {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Vec<Value>>,
+    /// Whether there would be more.
+    pub(crate) cut: bool,
+}
+
+/// The first `most` rows of the answer to `sql`; the query is ended with them.
+pub(crate) async fn first(site: &Site, sql: &str, most: usize) -> Result<First, ExploreError> {
+    let mut answer = site.explorer.query(sql).await?;
+    let mut rows = Vec::new();
+    while let Some(part) = answer.next().await? {
+        rows.extend(part);
+        if rows.len() > most {
+            rows.truncate(most);
+            return Ok(First { columns: answer.columns().to_vec(), rows, cut: true });
+        }
+    }
+    Ok(First { columns: answer.columns().to_vec(), rows, cut: answer.is_cut() })
+}

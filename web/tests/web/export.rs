@@ -1,0 +1,80 @@
+//! Measurements as files, of any length.
+
+use crate::harness::{Feed, OPEN, PATIENCE, Site};
+
+#[tokio::test]
+async fn a_measurement_comes_whole_as_csv_json_and_parquet() {
+    let site = Site::start().await;
+    // More than is read at once.
+    site.deliver(&Feed::of("AAPL", 0..6_000)).await;
+    site.deliver(&Feed::of("BRK.B", 0..3)).await;
+    let csv = site.get("/api/v1/export/stock_prices?symbol=AAPL").await;
+    assert_eq!(csv.headers()["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(csv.headers()["content-disposition"], "attachment; filename=\"stock_prices-AAPL.csv\"");
+    let csv = csv.text().await.unwrap();
+    assert_eq!(csv.lines().count(), 6_001);
+    assert!(csv.starts_with("symbol,start_timestamp,end_timestamp,open"), "{}", &csv[..80]);
+    assert!(!csv.contains('~'), "no clock record");
+
+    let all = site.text("/api/v1/export/stock_prices?format=json").await;
+    assert_eq!(all.lines().count(), 6_003);
+    let last: serde_json::Value = serde_json::from_str(all.lines().last().unwrap()).unwrap();
+    assert_eq!((last["symbol"].as_str(), last["close"].as_f64()), (Some("BRK.B"), Some(101.0)));
+
+    let parquet = site.get("/api/v1/export/stock_prices?format=parquet&symbol=BRK.B").await;
+    assert_eq!(parquet.headers()["content-type"], "application/vnd.apache.parquet");
+    let parquet = parquet.bytes().await.unwrap();
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+}
+
+#[tokio::test]
+async fn a_span_of_time_is_cut_out() {
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..30)).await;
+    let span = format!("from={}&to={}", OPEN + 60_000, OPEN + 180_000);
+    let csv = site.text(&format!("/api/v1/export/stock_prices?{span}&symbol=&format=")).await;
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_exported_is_refused_with_what_can() {
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..1)).await;
+    for (path, status, said) in [
+        ("/api/v1/export/nothing", 404, "there are: gaps, news_articles, stock_prices, volatility"),
+        ("/api/v1/export/stock_prices?format=xlsx", 400, "`format` must be `csv`"),
+        ("/api/v1/export/stock_prices?symbol=~clock0", 400, "clock records"),
+        ("/api/v1/export/stock_prices?from=soon", 400, "`from` is no time"),
+        ("/api/v1/export/..%2F..%2Fpassword", 404, "there is no measurement"),
+    ] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status(), status, "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(said), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn downloads_that_nobody_reads_take_no_more_than_their_places() {
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..20_000)).await;
+    let mut held = Vec::new();
+    let refused = loop {
+        let answer = site.get("/api/v1/export/stock_prices?format=json").await;
+        match answer.status().as_u16() {
+            200 => held.push(answer),
+            status => break (status, answer.text().await.unwrap()),
+        }
+        assert!(held.len() <= 8);
+    };
+    assert_eq!(refused.0, 503);
+    assert!(refused.1.contains("8 files are being downloaded already"), "{}", refused.1);
+    // Who goes away gives the place back.
+    drop(held);
+    let again = async {
+        while site.get("/api/v1/export/stock_prices?to=1000").await.status() != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("the places are never given back");
+}

@@ -1,0 +1,129 @@
+//! The status page: stages, keys, gaps, and dead letters with the way back.
+
+use std::sync::Arc;
+
+use reqwest::Response;
+use web::{Access, Key, Process};
+use wire::dead_letter::Event;
+use wire::log::Log;
+use wire::status::{EntryState, QuotaState, ServiceStatus};
+use wire::time::MINUTE;
+use wire::topic::STOCK_PRICES;
+use wire::{DeadLetter, Gap};
+
+use crate::harness::{Feed, OPEN, Site, bar, status};
+
+/// A site whose process reads a letter again if it is a bar written as JSON.
+async fn reading() -> Site {
+    let keys = vec![
+        Key { name: "Polygon, for prices", variable: "POLYGON_API_KEY", present: true },
+        Key { name: "The Guardian", variable: "GUARDIAN_API_KEY", present: false },
+    ];
+    let read_again = |letter: &DeadLetter, _: &wire::watchlist::Watchlist| {
+        let bar = serde_json::from_str(&letter.event).map_err(|error| format!("it is no bar: {error}"))?;
+        Ok(vec![Event::Bar(Box::new(bar))])
+    };
+    let process = Process { keys, read_again: Some(Arc::new(read_again)), ..Process::default() };
+    Site::within(Access::default(), process).await
+}
+
+async fn letter(site: &Site, event: &str, reason: &str) {
+    let letter = DeadLetter::new("replay:bars.csv:7", reason, event.as_bytes(), OPEN);
+    site.log.append(vec![letter.to_append()]).await.unwrap();
+}
+
+async fn replay(site: &Site, place: &str) -> Response {
+    site.post_form("/status/replay", &[("place", place)]).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_stage_is_shown_in_the_order_of_the_data_with_lag_and_errors() {
+    let site = Site::start().await;
+    let counts = [("points".to_owned(), 12_345), ("rejected".to_owned(), 3)].into();
+    site.say(&ServiceStatus { counts, ..status("sink", OPEN) }).await;
+    site.say(&status("producer", OPEN + 5 * MINUTE)).await;
+    let page = site.text("/status").await;
+    let (producer, sink) = (page.find(">producer</th>").unwrap(), page.find(">sink</th>").unwrap());
+    assert!(producer < sink);
+    let sink = &page[sink..];
+    assert!(sink.contains("<td>5 min</td>") && sink.contains("<td class=\"warn\">3</td>"), "{sink}");
+    assert!(sink.contains("points <b>12,345</b>"), "{sink}");
+}
+
+#[tokio::test]
+async fn keys_are_said_to_be_there_or_not_and_quota_and_next_poll_stand_beside_each_term() {
+    let site = reading().await;
+    let entry = EntryState {
+        search_term: Some("<apple>".into()),
+        state: "answered".into(),
+        next_asked: Some(OPEN),
+        ..EntryState::default()
+    };
+    let quota = Some(QuotaState { per_day: 500, used_today: 17, at_hand: 2.7, at: OPEN });
+    site.say(&ServiceStatus { quota, entries: vec![entry], ..status("news-watcher", OPEN) }).await;
+    let page = site.text("/status").await;
+    assert!(page.contains("17 of 500 calls used since midnight UTC, 2 at hand now"), "{page}");
+    assert!(page.contains("“&#60;apple&#62;”") && page.contains("2013-10-04 13:30 UTC"), "{page}");
+    assert!(page.contains("present</span>") && page.contains("missing</span>"), "{page}");
+}
+
+#[tokio::test]
+async fn gaps_are_listed_with_their_reason() {
+    let site = Site::start().await;
+    let mut feed = Feed::of("AAPL", 0..1);
+    feed.gaps.push(Gap {
+        symbol: "*".into(),
+        from: OPEN,
+        to: OPEN + 7 * MINUTE,
+        reason: "the feed was down".into(),
+    });
+    site.deliver(&feed).await;
+    let page = site.text("/status").await;
+    assert!(page.contains("<th scope=\"row\">all</th>") && page.contains("<td>7</td>"), "{page}");
+    assert!(page.contains("the feed was down"));
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_viewed_downloaded_and_replayed() {
+    let site = reading().await;
+    letter(&site, &serde_json::to_string(&bar("AAPL", OPEN)).unwrap(), "the close is <b>too high</b>").await;
+    letter(&site, "nonsense", "it is no bar").await;
+    let page = site.text("/status").await;
+    assert!(page.contains("the close is &#60;b&#62;too high") && page.contains("2 in all."), "{page}");
+    let one = site.text("/status/dead-letters/0/0").await;
+    assert!(one.contains("&#34;AAPL&#34;") && one.contains("replay:bars.csv:7"), "{one}");
+    let file = site.text("/api/v1/dead-letters.jsonl").await;
+    assert_eq!(file.lines().count(), 2);
+    assert_eq!(site.json("/api/v1/dead-letters/0/1").await["event"], "nonsense");
+    assert_eq!(site.json("/api/v1/dead-letters?limit=1").await["letters"][0]["offset"], 1);
+
+    let said = replay(&site, "listed").await.text().await.unwrap();
+    assert!(said.contains("1 dead letter replayed as 1 record; 1 left as they are:"), "{said}");
+    assert!(said.contains("0/1</a>: it is no bar"), "{said}");
+    let records = site.log.read(&STOCK_PRICES, 0, 0, 10).await.unwrap();
+    assert_eq!(records.iter().filter(|record| record.key == "AAPL").count(), 1);
+}
+
+#[tokio::test]
+async fn letters_that_are_not_there_and_replays_for_another_site_are_refused() {
+    let site = reading().await;
+    for (place, status) in [("0/99", 404), ("7/0", 404), ("x", 400), ("", 400)] {
+        assert_eq!(replay(&site, place).await.status(), status, "{place}");
+    }
+    for path in ["/status/dead-letters/0/0", "/status/dead-letters/a/b", "/api/v1/dead-letters/0/0"] {
+        assert_eq!(site.get(path).await.status(), 404, "{path}");
+    }
+    let request = site.post_form("/status/replay", &[("place", "listed")]);
+    let answer = request.header("sec-fetch-site", "cross-site").send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+}
+
+#[tokio::test]
+async fn where_letters_cannot_be_read_again_the_page_names_the_command() {
+    let site = Site::start().await;
+    letter(&site, "nonsense", "it is no bar").await;
+    let page = site.text("/status").await;
+    assert!(page.contains("<code>tickwire dead-letters replay</code>") && !page.contains("value=\"listed\""));
+    let said = replay(&site, "0/0").await.text().await.unwrap();
+    assert!(said.contains("use `tickwire dead-letters replay 0/0`"), "{said}");
+}
