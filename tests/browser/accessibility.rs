@@ -55,7 +55,8 @@ fn the_keyboard_alone_reaches_the_content_first_and_then_the_pages() {
     let Some(browser) = Browser::open(LIGHT) else { return };
     let desk = Desk::new();
     let running = desk.start("up --listen 127.0.0.1:0");
-    browser.go(&format!("http://{}/watchlist", running.address()));
+    let address = running.address();
+    browser.go(&format!("http://{address}/watchlist"));
     let focused = || browser.script("return document.activeElement.textContent").as_str().unwrap().to_owned();
     browser.press(TAB);
     assert_eq!(focused(), "Skip to the content");
@@ -64,7 +65,7 @@ fn the_keyboard_alone_reaches_the_content_first_and_then_the_pages() {
     browser.press(ENTER);
     browser.until("the focus in the content", "document.activeElement.id === 'content'");
 
-    browser.go(&format!("http://{}/news", running.address()));
+    browser.go(&format!("http://{address}/news"));
     for name in ["Skip to the content", "Tickwire", "Live", "News"] {
         browser.press(TAB);
         assert_eq!(focused(), name);

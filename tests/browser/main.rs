@@ -5,11 +5,13 @@
 //! they were skipped; CI installs both.
 
 mod accessibility;
+mod explore_page;
 #[path = "../command/harness.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command, which use more of it")]
 mod harness;
 mod live_page;
 mod pictures;
+mod status_page;
 mod story;
 mod watchlist_page;
 mod webdriver;

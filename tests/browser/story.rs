@@ -1,5 +1,5 @@
-//! The main story: from an empty list to bars and headlines, against servers
-//! that play the live sources.
+//! The main story: from an empty list to bars, headlines, an alert and a file,
+//! against servers that play the live sources.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,7 +18,7 @@ fn now() -> i64 {
 }
 
 #[test]
-fn a_symbol_and_a_term_added_on_the_page_bring_their_bars_and_headlines() {
+fn a_symbol_and_a_term_added_on_the_page_bring_bars_headlines_an_alert_and_a_file() {
     let Some(browser) = Browser::open(LIGHT) else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (feed, history, guardian) = runtime.block_on(async {
@@ -33,6 +33,8 @@ fn a_symbol_and_a_term_added_on_the_page_bring_their_bars_and_headlines() {
         .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
         .with("TICKWIRE_POLYGON__CALLS_PER_MINUTE", "1000")
         .with("TICKWIRE_GUARDIAN__URL", guardian.url())
+        // Results with news are as late as the slowest term.
+        .with("TICKWIRE_GUARDIAN__CALLS_PER_DAY", "86400")
         .with("POLYGON_API_KEY", POLYGON_KEY)
         .with("GUARDIAN_API_KEY", GUARDIAN_KEY);
     let running = desk.start("up --listen 127.0.0.1:0");
@@ -51,9 +53,26 @@ fn a_symbol_and_a_term_added_on_the_page_bring_their_bars_and_headlines() {
     let start = now().div_euclid(MINUTE) * MINUTE - MINUTE;
     feed.bars(&[MinuteBar::new("AAPL", start, 200.0, 10.0)]);
     browser.go(&format!("http://{address}/?symbol=AAPL"));
-    browser.until("the bar", "document.querySelector('#quote').textContent.includes('200.00')");
+    // A bar closes a quarter above its open.
+    browser.until("the bar", "document.querySelector('#quote').textContent.includes('200.25')");
     browser.until("the headline", "document.querySelector('#news').textContent.includes('Apple rises')");
     assert_eq!(browser.script("return document.querySelector('#simulation').hidden"), true);
+
+    // A bar of the minute that is not over yet closes a window once it is.
+    desk.out("rules add above-hundred --signal close --above 100");
+    feed.bars(&[MinuteBar::new("AAPL", now().div_euclid(MINUTE) * MINUTE, 210.0, 10.0)]);
+    browser.until("the alert", "document.querySelector('#recent').textContent.includes('above-hundred')");
+    browser.go(&format!("http://{address}/alerts"));
+    assert!(browser.text("#episodes").contains("above-hundred"));
+
+    browser.go(&format!("http://{address}/?symbol=AAPL"));
+    let file = browser.script_later(
+        "const done = arguments[arguments.length - 1];
+         const link = document.querySelector('#files a[data-measurement=stock_prices][data-format=csv]');
+         fetch(link.href).then((answer) => answer.text()).then(done);",
+    );
+    let file = file.as_str().unwrap();
+    assert!(file.starts_with("symbol,") && file.contains("AAPL,") && file.contains("200.25"), "{file}");
 
     browser.go(&format!("http://{address}/news?q=rises"));
     assert!(browser.text(".articles").contains("Apple rises"));

@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::wait_for;
+use crate::harness::{PATIENCE, wait_for};
 
 /// A browser with one window; closed when dropped.
 pub struct Browser {
@@ -95,7 +96,12 @@ impl Browser {
     /// Waits until an expression is true in the page.
     pub fn until(&self, what: &str, expression: &str) {
         let body = format!("try {{ return !!({expression}); }} catch (error) {{ return false; }}");
-        wait_for(what, || (self.script(&body) == Value::Bool(true)).then_some(()));
+        let until = Instant::now() + PATIENCE;
+        while self.script(&body) != Value::Bool(true) {
+            let seen = || self.script("return document.body.innerText");
+            assert!(Instant::now() < until, "waited in vain for {what}; the page shows {}", seen());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Types into the one field that a selector finds, in place of what it holds.

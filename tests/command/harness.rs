@@ -11,7 +11,7 @@ use wire::DeadLetter;
 use wire::log::{Append, EmbeddedLog, Log};
 
 /// How long anything may take before a test gives up; no test measures time.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What every key of the tests holds.
 const MARK_OF_KEYS: &str = "key-4711";

@@ -14,7 +14,7 @@ use super::connection::{self, Order};
 use super::{MinuteBar, Script};
 
 /// How long a test waits for something to happen before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
