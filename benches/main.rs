@@ -2,6 +2,7 @@
 
 mod market_minute;
 mod usage;
+mod viewers;
 mod watchlist_changes;
 
 use clap::Parser;
@@ -11,6 +12,8 @@ use clap::Parser;
 enum Question {
     /// A minute of the whole market, from the feed's socket into the log.
     MarketMinute(market_minute::Wanted),
+    /// Many who watch the live page at once.
+    Viewers(viewers::Wanted),
     /// Changes of the watchlist in a row, and what they leave behind.
     WatchlistChanges(watchlist_changes::Wanted),
 }
@@ -18,6 +21,7 @@ enum Question {
 fn main() -> anyhow::Result<()> {
     match Question::parse() {
         Question::MarketMinute(wanted) => market_minute::run(&wanted).map(|answer| println!("{answer}")),
+        Question::Viewers(wanted) => viewers::run(&wanted).map(|answer| println!("{answer}")),
         Question::WatchlistChanges(wanted) => {
             watchlist_changes::run(&wanted).map(|answer| println!("{answer}"))
         }
