@@ -11,7 +11,8 @@ const LOOKS: [(&str, Look); 3] = [("light", LIGHT), ("dark", DARK), ("phone", PH
 #[test]
 fn the_pictures_of_the_documents_are_drawn() {
     let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    // Fast, because an event study needs some sessions before the news.
+    let running = desk.start("up --listen 127.0.0.1:0 --speed 6000");
     let address = running.address();
     desk.out("watch add --symbol AAPL --term Apple --section technology");
     desk.out("watch add --symbol TSLA");
@@ -24,8 +25,9 @@ fn the_pictures_of_the_documents_are_drawn() {
         browser.until("a market that has gone on for a while", "performance.now() > 8000");
         draw(&browser, &format!("live-{name}"));
         for (page, path) in pages(&browser) {
-            browser.go(&format!("http://{address}{path}"));
-            browser.until("the page", "document.readyState === 'complete'");
+            let (asked, drawn) = shown(&page);
+            browser.go(&format!("http://{address}{path}{asked}"));
+            browser.until(&page, drawn);
             draw(&browser, &format!("{page}-{name}"));
         }
     }
@@ -43,8 +45,23 @@ fn pages(browser: &Browser) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What a page is asked for its picture, and when there is something to be seen of it.
+fn shown(page: &str) -> (&'static str, &'static str) {
+    match page {
+        "study" => (
+            "?symbol=AAPL",
+            "document.querySelector('#study-chart') ? document.querySelector('#study-chart').dataset.drawn : location.reload()",
+        ),
+        "explore" => (
+            "?sql=SELECT+date_bin(INTERVAL+'5+minutes',+start_timestamp)+AS+at,+last_value(close+ORDER+BY+start_timestamp)+AS+close%0AFROM+stock_prices%0AWHERE+symbol+=+'AAPL'%0AGROUP+BY+at%0AORDER+BY+at+DESC%0ALIMIT+400",
+            "document.querySelector('#answer-chart').dataset.drawn",
+        ),
+        _ => ("", "document.readyState === 'complete'"),
+    }
+}
+
 fn draw(browser: &Browser, name: &str) {
-    let file = folder().join(format!("{name}.png"));
+    let file = folder().join(format!("{name}.webp"));
     browser.picture(&file);
     assert!(std::fs::metadata(&file).unwrap().len() > 10_000, "{} is empty", file.display());
 }

@@ -139,10 +139,11 @@ impl Browser {
         self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": keys}]}));
     }
 
-    /// Writes a picture of the window.
+    /// Writes a picture of the window, small enough for a repository.
     pub fn picture(&self, file: &Path) {
-        let picture = self.get("/screenshot");
-        let bytes = base64(picture.as_str().expect("a picture as text"));
+        let wanted = json!({"cmd": "Page.captureScreenshot", "params": {"format": "webp", "quality": 65}});
+        let taken = self.post("/goog/cdp/execute", &wanted);
+        let bytes = base64(taken["data"].as_str().expect("a picture as text"));
         std::fs::write(file, bytes).unwrap();
     }
 

@@ -3,9 +3,11 @@
 //! behind the ring reads from the log.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use wire::log::{LogError, SharedLog};
 
@@ -124,6 +126,9 @@ impl Hub {
         self.publish(board);
         self.news.send_modify(|version| *version += 1);
         while self.news.receiver_count() > 0 {
+            // Listened for before the lanes are read: what is appended meanwhile does not wait for the next look.
+            let mut appended = pin!(self.log.appended(LOOK_AGAIN));
+            let is_there = appended.as_mut().now_or_never().is_some();
             let mut taken = 0;
             for lane in 0..self.lanes.len() {
                 taken += self.fill(lane).await?;
@@ -138,7 +143,9 @@ impl Hub {
                 self.news.send_modify(|version| *version += 1);
             }
             if taken < PAGE {
-                self.log.appended(LOOK_AGAIN).await;
+                if !is_there {
+                    appended.await;
+                }
                 tokio::time::sleep(PACE).await;
             }
         }

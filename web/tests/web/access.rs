@@ -134,6 +134,31 @@ async fn a_token_reads_and_the_token_of_the_commands_changes_too() {
 }
 
 #[tokio::test]
+async fn questions_and_files_are_for_those_who_signed_in_and_a_token_replays_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens");
+    let site = guarded(Access { api_tokens: Some(file.clone()), ..Access::default() }).await;
+    let (text, token) = ApiTokens::of(&file).with("notebook").unwrap();
+    std::fs::write(&file, text).unwrap();
+    let program = format!("Bearer {token}");
+    for page in ["/explore?sql=SELECT+1", "/status", "/status/dead-letters/0/0"] {
+        assert_eq!(site.get(page).await.status(), StatusCode::SEE_OTHER, "{page}");
+    }
+    for (path, status) in [("query?sql=SELECT+1", 200), ("measurements", 200), ("export/nothing", 404)] {
+        let path = format!("/api/v1/{path}");
+        assert_eq!(site.get(&path).await.status(), 401, "{path}");
+        assert_eq!(site.get_with(&path, ("authorization", &program)).await.status(), status, "{path}");
+    }
+    let post = async |path: &str, fields: &[(&str, &str)]| {
+        site.post_form(path, fields).header("authorization", &program).send().await.unwrap().status()
+    };
+    assert_eq!(post("/api/v1/query", &[("sql", "SELECT 1")]).await, 200);
+    assert_eq!(post("/api/v1/query", &[("sql", &"x ".repeat(3_000))]).await, 400);
+    assert_eq!(post("/api/v1/query", &[("sql", &"x".repeat(200 << 10))]).await, 413);
+    assert_eq!(post("/status/replay", &[("place", "listed")]).await, 403);
+}
+
+#[tokio::test]
 async fn an_empty_command_token_is_none() {
     let site = guarded(Access { command_token: Some(Secret::default()), ..Access::default() }).await;
     for bearer in ["Bearer ", "Bearer", "Bearer  ", "Basic Og=="] {

@@ -97,6 +97,21 @@ async fn episodes_are_shown_open_ones_first_and_their_words_are_text() {
 }
 
 #[tokio::test]
+async fn the_newest_episodes_stand_on_the_live_page() {
+    let site = Site::start().await;
+    assert!(site.text("/").await.contains("No alerts lately."));
+    let many: Vec<_> = (0..20).map(|minute| ("AAPL", "jump", minute, Some(minute + 1))).collect();
+    site.store_episodes(&many).await;
+    site.store_episodes(&[("MSFT", "spike", 30, None)]).await;
+    let page = site.text("/").await;
+    let recent = page.split("id=\"recent\"").nth(1).unwrap().split("</ol>").next().unwrap();
+    assert_eq!(recent.matches("<li").count(), 8);
+    let first = recent.split("</li>").next().unwrap();
+    assert!(first.contains("<b>MSFT</b></a> spike") && first.contains("class=\"open\""), "{first}");
+    assert!(!recent.contains("<b>moved"), "{recent}");
+}
+
+#[tokio::test]
 async fn episodes_are_asked_for_by_symbol_rule_state_and_time() {
     let site = Site::start().await;
     let day = 24 * 60;
