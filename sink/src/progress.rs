@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use store::SharedStore;
-use wire::log::SharedLog;
+use wire::log::{LogError, Position, Reader, SharedLog};
 use wire::time::Millis;
 use wire::topic::Topic;
 
@@ -85,6 +85,33 @@ impl Progress {
             }
         }
         Ok(progress)
+    }
+
+    /// A reader that begins no later than what was noted. Notes are written before
+    /// positions are committed: where a position is ahead, the store was lost or put
+    /// back from a copy, and the log fills it again.
+    pub(crate) async fn reader(
+        &self,
+        name: &str,
+        topics: &[Topic],
+        log: &SharedLog,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        let mut reader = log.reader(name, topics).await?;
+        let noted = |at: &Position| {
+            let offset = self.place(&at.topic, at.partition).next;
+            (offset < at.offset).then(|| Position { offset, ..at.clone() })
+        };
+        let ahead: Vec<Position> = reader.resumed_from().iter().filter_map(noted).collect();
+        if ahead.is_empty() {
+            return Ok(reader);
+        }
+        tracing::warn!(
+            partitions = ahead.len(),
+            "The store holds less than was read for it: it was lost or put back. What is missing is read again, as far as the log still holds it."
+        );
+        reader.commit(ahead).await?;
+        drop(reader);
+        log.reader(name, topics).await
     }
 
     pub(crate) fn place(&self, topic: &Topic, partition: u32) -> Place {

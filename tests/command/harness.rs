@@ -60,7 +60,13 @@ impl Desk {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
-        command.args(line.split_whitespace()).current_dir(self.folder.path());
+        command.args(line.split_whitespace());
+        self.furnished(command)
+    }
+
+    /// A command in this desk's folder, with its variables and nothing of the machine's.
+    fn furnished(&self, mut command: Command) -> Command {
+        command.current_dir(self.folder.path());
         // Nothing of the machine that the tests run on may reach them.
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("TICKWIRE_") || name.contains("_API_KEY"))
@@ -70,6 +76,17 @@ impl Desk {
         command.env("TICKWIRE_DATA_DIR", self.path("data")).env_remove("RUST_LOG");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Runs `tickwire LINE` to its end, with no file of more than `kilobytes`: a disk that is full.
+    pub fn run_within(&self, kilobytes: u32, line: &str) -> Ended {
+        // Ignored, the signal for it becomes an error of the write.
+        let limited = r#"trap "" XFSZ; ulimit -f "$0"; exec "$@""#;
+        let mut command = Command::new("sh");
+        // In blocks of 512 bytes.
+        command.args(["-c", limited, &(2 * kilobytes).to_string(), env!("CARGO_BIN_EXE_tickwire")]);
+        command.args(line.split_whitespace());
+        ended(self.furnished(command).stdin(Stdio::null()).output().unwrap())
     }
 
     /// Runs `tickwire LINE` to its end.
@@ -183,6 +200,17 @@ impl Running {
         let line = self.said("http://");
         let rest = line.split("http://").nth(1).unwrap();
         rest.split_whitespace().next().unwrap().trim_end_matches(['.', '/']).to_owned()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn has_ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|status| status.code())
     }
 
     pub fn id(&self) -> u32 {

@@ -78,9 +78,10 @@ impl Sink {
             store.define(measurement).await?;
         }
         let topics: Vec<_> = data_topics(&tables).into_iter().chain([SERVICE_STATUS]).collect();
+        let progress = Progress::resume(&store, &log).await?;
         Ok(Sink {
-            reader: log.reader(READER, &topics).await?,
-            progress: Progress::resume(&store, &log).await?,
+            reader: progress.reader(READER, &topics, &log).await?,
+            progress,
             late: LateMinutes::load(&store).await?,
             days: Days::load(&store).await?,
             pending: Pending::load(&store).await?,

@@ -79,3 +79,14 @@ async fn a_store_beside_another_log_reads_that_log_from_its_start() {
     assert_eq!(sink.progress.place(&STOCK_PRICES, 0).next, 1);
     assert_eq!(sink.progress.counts.late, 1, "the one before the change");
 }
+
+#[tokio::test]
+async fn a_store_that_was_lost_or_put_back_from_a_copy_is_filled_again_from_the_log() {
+    let mut folder = Folder::new();
+    some_records(&folder).await;
+    folder.drain().await;
+    let (bars, totals) = (folder.bars().await, folder.totals().await);
+    folder.store = Arc::new(EmbeddedStore::open(&folder.path.path().join("empty.db")).unwrap());
+    folder.drain().await;
+    assert_eq!((folder.bars().await, folder.totals().await), (bars, totals));
+}

@@ -1,0 +1,18 @@
+#![cfg(test)]
+//! Faults of every kind while the pipeline works, and an account of every event
+//! that the source issued: written, refused with a reason, or still to come.
+
+mod account;
+mod broken;
+mod clock;
+mod draws;
+mod embedded;
+#[path = "../command/harness.rs"]
+#[allow(dead_code, reason = "shared with the tests of the command, which use more of it")]
+mod harness;
+mod in_process;
+mod market;
+mod promises;
+mod scene;
+mod schedule;
+mod tampered;

@@ -1,0 +1,216 @@
+//! One market, played through whole processes under a schedule of faults.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use wire::Topic;
+use wire::log::{EmbeddedLog, Log};
+
+use crate::account::{Account, Undisturbed};
+use crate::clock::Clock;
+use crate::harness::{Desk, Running, wait_for};
+use crate::market::Market;
+use crate::schedule::{Fault, Progress, Stage, Step};
+
+const UP: &str =
+    "up --listen 127.0.0.1:0 --prices replay:bars.csv --news replay:news.csv --speed max --exit-when-done";
+
+/// A market with what an undisturbed computation makes of it, and how many
+/// records an undisturbed run writes to each topic.
+pub struct Play {
+    pub market: Market,
+    pub undisturbed: Undisturbed,
+    lengths: BTreeMap<String, u64>,
+}
+
+/// How a schedule ended.
+pub struct Outcome {
+    pub account: Account,
+    /// The faults that came before the pipeline was done.
+    pub struck: Vec<Fault>,
+}
+
+impl Play {
+    /// The market of a seed, computed and run once without any fault.
+    pub fn of(seed: u64) -> Play {
+        let market = Market::new(seed);
+        let desk = desk_of(&market);
+        let undisturbed = Undisturbed::of(&desk);
+        desk.out(UP);
+        let account = Account::at_the_end(&desk, &market, &undisturbed, true);
+        assert!(account.is_right(), "without any fault:\n{account}");
+        let lengths = Look::at(&folder_of(&desk).unwrap()).unwrap().lengths();
+        Play { market, undisturbed, lengths }
+    }
+
+    /// Plays the market under `steps`, then once more to the end.
+    pub fn under(&self, steps: &[Step]) -> Outcome {
+        let (desk, clock) = Clock::over(desk_of(&self.market));
+        let mut scene = Scene { play: self, desk, clock, struck: Vec::new() };
+        for step in steps {
+            scene.play(*step);
+            let account = Account::between(&scene.desk, &self.market);
+            assert!(account.is_right(), "after {step:?}:\n{account}");
+        }
+        let ended = scene.desk.run(UP);
+        assert_eq!(ended.code, Some(0), "after {steps:?}: {}", ended.errors);
+        // A log that lost its end is another log to the sink, which counts from its start.
+        let counts_hold = !scene.struck.iter().any(|fault| matches!(fault, Fault::KillAndTearLog(_)));
+        let account = Account::at_the_end(&scene.desk, &self.market, &self.undisturbed, counts_hold);
+        Outcome { account, struck: scene.struck }
+    }
+}
+
+fn desk_of(market: &Market) -> Desk {
+    let desk = Desk::new();
+    desk.file("bars.csv", &market.prices);
+    desk.file("news.csv", &market.news);
+    desk
+}
+
+/// The folder of the last run, once there is one.
+fn folder_of(desk: &Desk) -> Option<PathBuf> {
+    let run = std::fs::read_to_string(desk.path("data/last-run")).ok()?;
+    Some(desk.path("data").join(run.trim()))
+}
+
+struct Scene<'a> {
+    play: &'a Play,
+    desk: Desk,
+    clock: Option<Clock>,
+    struck: Vec<Fault>,
+}
+
+impl Scene<'_> {
+    fn play(&mut self, Step { stage, fault }: Step) {
+        if let Fault::FullDisk(kilobytes) = fault {
+            return self.fill_the_disk(kilobytes, fault);
+        }
+        let mut running = self.desk.start(UP);
+        if matches!(fault, Fault::Terminate | Fault::Second | Fault::Freeze) {
+            // It owns its folder and listens to signals.
+            running.address();
+        }
+        if !self.reach(&mut running, stage) {
+            return;
+        }
+        match fault {
+            Fault::Kill | Fault::KillAndTearLog(_) | Fault::KillAndTearStore(_) => {}
+            Fault::Terminate => running.signal("TERM"),
+            Fault::Second => self.start_a_second(&mut running),
+            Fault::Freeze => self.freeze(&running),
+            Fault::StepClock(seconds) => {
+                let Some(clock) = &self.clock else { return };
+                clock.step(seconds);
+                self.reach(&mut running, Stage { share: 1.0, ..stage });
+            }
+            Fault::HoldStore => self.hold_the_store(&mut running),
+            Fault::FullDisk(_) => {}
+        }
+        match fault {
+            Fault::Terminate => assert_eq!(running.ended(), Some(0)),
+            _ => running.kill(),
+        }
+        self.struck.push(fault);
+        let folder = folder_of(&self.desk).unwrap();
+        match fault {
+            Fault::KillAndTearLog(share) => tear(&folder.join("log.db-wal"), share),
+            Fault::KillAndTearStore(share) => tear(&folder.join("store.db-wal"), share),
+            _ => {}
+        }
+    }
+
+    /// Waits until the pipeline is so far; not once it is done before.
+    fn reach(&self, running: &mut Running, stage: Stage) -> bool {
+        let wanted = self.play.lengths.get(stage.topic).copied().unwrap_or_default() as f64 * stage.share;
+        let mut look = None;
+        wait_for("the stage of the fault", || {
+            if running.has_ended().is_some() {
+                return Some(false);
+            }
+            look = look.take().or_else(|| Look::at(&folder_of(&self.desk)?));
+            (look.as_ref()?.reached(stage)? as f64 >= wanted).then_some(true)
+        })
+    }
+
+    fn fill_the_disk(&mut self, kilobytes: u32, fault: Fault) {
+        let ended = self.desk.run_within(kilobytes, UP);
+        if ended.code != Some(0) {
+            assert_eq!(ended.code, Some(1), "{}", ended.errors);
+            assert!(ended.errors.contains("room"), "the remedy is not named: {}", ended.errors);
+            self.struck.push(fault);
+        }
+    }
+
+    /// The first stands still meanwhile, so that it cannot be done before.
+    fn start_a_second(&self, running: &mut Running) {
+        running.signal("STOP");
+        if running.has_ended().is_none() {
+            let said = self.desk.refused(UP);
+            assert!(said.contains(&running.id().to_string()), "{said}");
+        }
+        running.signal("CONT");
+    }
+
+    fn freeze(&self, running: &Running) {
+        running.signal("STOP");
+        let account = Account::between(&self.desk, &self.play.market);
+        assert!(account.is_right(), "beside a frozen pipeline:\n{account}");
+        running.signal("CONT");
+    }
+
+    fn hold_the_store(&self, running: &mut Running) {
+        let path = folder_of(&self.desk).unwrap().join("store.db");
+        let held = rusqlite::Connection::open(path).unwrap();
+        held.busy_timeout(crate::harness::PATIENCE).unwrap();
+        held.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let all = Stage { of: Progress::Appended, topic: "stock-prices", share: 1.0 };
+        self.reach(running, all);
+        held.execute_batch("ROLLBACK").unwrap();
+    }
+}
+
+/// What was written last never reached the disk.
+fn tear(file: &Path, share: f64) {
+    if let Ok(file) = OpenOptions::new().write(true).open(file) {
+        let length = file.metadata().unwrap().len();
+        file.set_len((length as f64 * share) as u64).unwrap();
+    }
+}
+
+/// A look into the log of a run, beside its owner.
+struct Look {
+    log: EmbeddedLog,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Look {
+    fn at(folder: &Path) -> Option<Look> {
+        let log = EmbeddedLog::open_to_read(&folder.join("log.db")).ok()?;
+        Some(Look { log, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() })
+    }
+
+    fn reached(&self, stage: Stage) -> Option<u64> {
+        let topic = Topic::new(stage.topic);
+        match stage.of {
+            Progress::Appended => {
+                let extents = self.runtime.block_on(self.log.extents(&topic)).ok()?;
+                Some(extents.iter().map(|extent| extent.next).sum())
+            }
+            Progress::Committed => {
+                let committed = self.runtime.block_on(self.log.committed("sink")).ok()?;
+                Some(committed.iter().filter(|at| at.topic == topic).map(|at| at.offset).sum())
+            }
+        }
+    }
+
+    fn lengths(&self) -> BTreeMap<String, u64> {
+        let topics = self.runtime.block_on(self.log.topics()).unwrap();
+        let length = |topic: Topic| {
+            let extents = self.runtime.block_on(self.log.extents(&topic)).unwrap();
+            (topic.name().to_owned(), extents.iter().map(|extent| extent.next).sum())
+        };
+        topics.into_iter().map(length).collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! Seeded schedules: which fault comes when.
+
+use crate::draws::Draws;
+
+/// How far the pipeline has come when the fault comes: a share of what a topic
+/// holds at the end of an undisturbed run, or of what the sink commits of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage {
+    pub of: Progress,
+    pub topic: &'static str,
+    pub share: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Appended,
+    Committed,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// `kill -9`.
+    Kill,
+    /// `kill -9`, and the last writes to the log never reached the disk.
+    KillAndTearLog(f64),
+    /// `kill -9`, and the last writes to the store never reached the disk.
+    KillAndTearStore(f64),
+    /// SIGTERM under load.
+    Terminate,
+    /// A second instance is started by mistake, then the first is killed.
+    Second,
+    /// The process is frozen, looked at, thawed, and killed.
+    Freeze,
+    /// No file may grow beyond so many kilobytes.
+    FullDisk(u32),
+    /// The wall clock is put on or back by so many seconds.
+    StepClock(i64),
+    /// Somebody else holds the store's file until the log has everything.
+    HoldStore,
+}
+
+/// One start of the pipeline and what happens to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub stage: Stage,
+    pub fault: Fault,
+}
+
+const TOPICS: [&str; 6] = ["stock-prices", "news-articles", "volatility", "news-impact", "movers", "signals"];
+
+/// Three to six steps.
+pub fn schedule(seed: u64) -> Vec<Step> {
+    // Apart from the seeds of markets.
+    let mut draws = Draws::new(seed ^ 0x5c4e_d01e);
+    (0..3 + draws.below(4)).map(|_| step(&mut draws)).collect()
+}
+
+fn step(draws: &mut Draws) -> Step {
+    let of = if draws.chance(0.5) { Progress::Appended } else { Progress::Committed };
+    let stage = Stage { of, topic: draws.one_of(&TOPICS), share: draws.uniform() };
+    let fault = match draws.below(12) {
+        0..4 => Fault::Kill,
+        4 => Fault::KillAndTearLog(draws.uniform()),
+        5 => Fault::KillAndTearStore(draws.uniform()),
+        6 => Fault::Terminate,
+        7 => Fault::Second,
+        8 => Fault::Freeze,
+        9 => Fault::FullDisk(100 + draws.below(2_000) as u32),
+        10 => Fault::StepClock(draws.one_of(&[-86_400, -3_600, -61, 61, 3_600, 86_400])),
+        _ => Fault::HoldStore,
+    };
+    Step { stage, fault }
+}
