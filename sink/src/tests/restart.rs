@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::EmbeddedStore;
 use wire::log::EmbeddedLog;
 use wire::stop::{self, Wish};
 use wire::topic::STOCK_PRICES;
