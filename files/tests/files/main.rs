@@ -4,6 +4,7 @@
 
 mod articles;
 mod csv;
+mod garbage;
 mod json;
 mod parquet;
 mod tables;

@@ -30,7 +30,7 @@ fn floats(values: [f64; 3]) -> ArrayRef {
 }
 
 /// Three bars; the columns given replace those of the same name or are added.
-fn three(path: &Path, other: Vec<(&'static str, ArrayRef)>) {
+pub fn three(path: &Path, other: Vec<(&'static str, ArrayRef)>) {
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("symbol", Arc::new(StringArray::from(vec!["A", "B", "C"]))),
         ("open", floats([2.0; 3])),

@@ -213,4 +213,26 @@ mod tests {
         let item = page.items.into_iter().last().unwrap().unwrap();
         assert_eq!((item.headline.as_str(), item.published), ("A B", 1_410_365_421_000));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_does_any_harm(body: Vec<u8>, status in 100..600_u16, text in "[-\\[\\]{}\",:.0-9a-z]{0,80}") {
+            let _ = page(&body, None);
+            let _ = page(text.as_bytes(), None);
+            let _ = item(&text);
+            refusal(status, &body);
+        }
+
+        #[test]
+        fn whatever_stands_beside_them_good_results_are_read(text in ".{0,30}", number: i64, at in 0..3_usize) {
+            let good = r#"{"id":"a/b","webTitle":"A","webUrl":"https://e.org","webPublicationDate":"2014-09-10T16:10:21Z"}"#;
+            let text = serde_json::to_string(&text).unwrap();
+            let other = format!(r#"{{"id":{number},"webTitle":{text},"webUrl":{text},"webPublicationDate":{text}}}"#);
+            let mut results = vec![good; 2];
+            results.insert(at, &other);
+            let results = results.join(",");
+            let body = format!(r#"{{"response":{{"status":"ok","total":3,"pages":1,"results":[{results}]}}}}"#);
+            assert_eq!(page(body.as_bytes(), None).unwrap().items.iter().flatten().count(), 2);
+        }
+    }
 }

@@ -196,4 +196,29 @@ mod tests {
         assert!(split("[{\"ev\":").unwrap_err().contains("no JSON array"));
         assert!(split("hello").is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_of_a_frame_does_any_harm(text in "\\PC*|[-\\[\\]{}\",:.0-9evAMsymT null]{0,80}") {
+            for event in split(&text).into_iter().flatten() {
+                read(event.get(), 7);
+            }
+        }
+
+        #[test]
+        fn whatever_is_said_beside_them_good_events_of_a_frame_are_read(
+            number in proptest::num::f64::ANY, text in ".{0,30}", at in 0..3_usize,
+        ) {
+            let number = serde_json::to_string(&number).unwrap_or_default();
+            let text = serde_json::to_string(&text).unwrap_or_default();
+            let other = format!(r#"{{"ev":"AM","sym":{text},"v":{number},"o":{number},"c":1,"h":1,"l":1,"s":{number}}}"#);
+            let mut events = vec![GOOD; 2];
+            events.insert(at, &other);
+            let frame = format!("[{}]", events.join(","));
+            let read_again = split(&frame).unwrap().into_iter().filter(|event| {
+                matches!(read(event.get(), 7), Event::Bar(bar) if bar.symbol == "AAPL" && bar.volume == 12.5)
+            });
+            assert_eq!(read_again.count(), 2);
+        }
+    }
 }

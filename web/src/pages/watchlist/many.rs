@@ -115,4 +115,14 @@ mod tests {
         assert_eq!(added(" \n", &list()).unwrap_err().many.len(), 1);
         assert_eq!(added(&"A_B ".repeat(50), &list()).unwrap_err().many.len(), NAMED + 1);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_pasted_is_taken_or_refused_by_its_lines(text in "\\PC{0,80}|[-A-Z,;|\"()\\t\\n ]{0,80}") {
+            let _ = added(&text, &list());
+            let with_a_good_line = read(&format!("{text}\nMSFT"));
+            assert_eq!(read(&text).is_err(), with_a_good_line.is_err());
+            assert!(with_a_good_line.is_err() || with_a_good_line.unwrap().iter().any(|entry| entry.symbol.as_deref() == Some("MSFT")));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::EmbeddedLog;
@@ -117,5 +118,52 @@ async fn a_reader_that_is_gone_holds_nothing_up() {
     drop(log.reader("gone", &[prices()]).await.unwrap());
     for chunk in 0..80 {
         log.append(numbered(chunk * 1_000..(chunk + 1) * 1_000)).await.unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn of_a_log_with_a_torn_end_whole_appends_from_the_first_on_are_kept(cut in any::<prop::sample::Index>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (path, torn) = (folder.path().join("log.db"), folder.path().join("torn.db"));
+        let log = EmbeddedLog::open(&path, 1).unwrap();
+        for n in 0..20 {
+            runtime.block_on(log.append(numbered(3 * n..3 * (n + 1)))).unwrap();
+        }
+        // As a power cut leaves it: the file, and a part of what was written beside it.
+        let beside = std::fs::read(folder.path().join("log.db-wal")).unwrap();
+        std::fs::copy(&path, &torn).unwrap();
+        std::fs::write(folder.path().join("torn.db-wal"), &beside[..cut.index(beside.len() + 1)]).unwrap();
+        let log = EmbeddedLog::open(&torn, 1).unwrap();
+        let kept = values(&runtime.block_on(log.read(&prices(), 0, 0, 1_000)).unwrap());
+        assert_eq!(kept, (0..kept.len() as u32).collect::<Vec<_>>());
+        assert_eq!(kept.len() % 3, 0, "of an append all or nothing");
+        runtime.block_on(log.append(numbered(100..103))).unwrap();
+        assert_eq!(runtime.block_on(log.read(&prices(), 0, kept.len() as u64, 9)).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_log_with_bytes_overwritten_is_read_or_refused_with_its_name(
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let log = EmbeddedLog::open(&path, 1).unwrap();
+        runtime.block_on(log.append(numbered(0..500))).unwrap();
+        drop(log);
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (place, byte) in places {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let read = EmbeddedLog::open(&path, 1).and_then(|log| runtime.block_on(log.read(&prices(), 0, 0, 1_000)));
+        if let Err(error) = read {
+            assert!(error.to_string().contains("log.db"), "{error}");
+        }
     }
 }
