@@ -58,6 +58,8 @@ async fn obey(cli: Cli) -> anyhow::Result<()> {
         Command::Query(args) => commands::query::run(&config()?, args).await,
         Command::Topics(args) => commands::topics::run(&config()?, args).await,
         Command::Tail(args) => commands::tail::run(&config()?, args).await,
+        Command::Backup(args) => commands::backup::backup(&config()?, args),
+        Command::Restore(args) => commands::backup::restore(&config()?, args),
         Command::Doctor(args) => commands::doctor::run(&config()?, args).await,
         Command::Backfill(args) => commands::backfill::run(&config()?, args).await,
         Command::Recompute(args) => commands::recompute::run(&config()?, args).await,

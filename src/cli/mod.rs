@@ -1,5 +1,6 @@
 //! What can be typed: commands, flags and their help.
 
+mod backup;
 mod changes;
 mod rules;
 mod services;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use producer::Speed;
 
+pub use backup::{BackupArgs, RestoreArgs};
 pub use changes::{
     BackfillArgs, DeadLettersCommand, DoctorArgs, Place, RecomputeArgs, WatchCommand, WatchedArgs,
 };
@@ -101,6 +103,10 @@ pub enum Command {
     Tail(TailArgs),
     /// Check keys, hosts, clock, disk, log and store, and say what to do about each
     Doctor(DoctorArgs),
+    /// Copy all data into a new folder, beside a running `up` too
+    Backup(BackupArgs),
+    /// Put the data of a backup into a folder that has none of it
+    Restore(RestoreArgs),
     /// Bring history of minute bars from Polygon into the live data, while no `up` runs on it
     Backfill(BackfillArgs),
     /// Compute results again from stored bars and articles, beside a running `up` too

@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod backfill;
 pub mod backtest;
+pub mod backup;
 pub mod compute;
 pub mod dead_letters;
 pub mod deploy;

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod backtest;
+mod backup;
 mod bad_input;
 mod beside;
 mod compute;

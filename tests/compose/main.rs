@@ -192,3 +192,17 @@ fn every_setting_of_the_files_is_explained_in_the_example() {
         assert!(example.contains(&format!("#{name}=")), "{name} is not in .env.example");
     }
 }
+
+#[test]
+fn what_cannot_be_made_again_is_backed_up_as_the_document_says() {
+    let (stack, document) = (Setup::text("compose.yaml"), Setup::text("docs/operations.md"));
+    let (_, volumes) = stack.split_once("\nvolumes:\n").unwrap();
+    let volumes = volumes.lines().map_while(|line| line.strip_prefix("  ")?.split_once(':'));
+    let volumes: BTreeSet<&str> = volumes.map(|(name, _)| name).collect();
+    let (_, line) = document.split_once("for volume in ").unwrap();
+    let named: BTreeSet<&str> = line.split(';').next().unwrap().split_whitespace().collect();
+    // The client's settings, jobs, dashboards and graphs come out of the files again.
+    let made_again = ["influxdb-config", "arroyo", "grafana", "prometheus", "loki"];
+    let kept: BTreeSet<&str> = volumes.into_iter().filter(|name| !made_again.contains(name)).collect();
+    assert_eq!(named, kept);
+}

@@ -1,7 +1,9 @@
-//! Opening SQLite files of the data folder for reading only.
+//! SQLite files of the data folder beside whoever writes them: read, checked, copied.
 
 use std::path::Path;
+use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 /// Opens the file at `path` beside whoever writes it. Where its folder may not
@@ -24,6 +26,28 @@ pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
         }
         outcome => outcome.map(|()| connection),
     }
+}
+
+/// Copies the file at `from` to the new file `to`, as it stands at one moment.
+///
+/// # Errors
+/// SQLite's.
+pub fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
+    let source = open_to_read(from)?;
+    let mut target = Connection::open(to)?;
+    // All in one step: what is written meanwhile does not make it begin again.
+    Backup::new(&source, &mut target)?.run_to_completion(i32::MAX, Duration::from_millis(50), None)
+}
+
+/// What is not whole in the file at `path`, in SQLite's words; nothing where all is.
+///
+/// # Errors
+/// SQLite's, where the file cannot even be opened.
+pub fn faults(path: &Path) -> rusqlite::Result<Vec<String>> {
+    let connection = open_to_read(path)?;
+    let mut check = connection.prepare("PRAGMA quick_check(10)")?;
+    let said = check.query_map([], |row| row.get::<_, String>(0))?;
+    said.filter(|said| said.as_deref() != Ok("ok")).collect()
 }
 
 fn has_changes_beside(path: &Path) -> bool {

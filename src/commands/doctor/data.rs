@@ -5,7 +5,7 @@ use std::path::Path;
 
 use store::Store;
 use wire::log::Log;
-use wire::watchlist;
+use wire::{sqlite, watchlist};
 
 use super::Finding;
 use crate::config::Config;
@@ -79,6 +79,9 @@ fn room(_root: &Path) -> Option<Finding> {
 async fn open(root: &Path, run: &str) -> Result<String, String> {
     let told = |error: &dyn std::fmt::Display| format!("`{run}`: {error}");
     let folder = DataFolder::find(root, Some(run)).map_err(|error| told(&format!("{error:#}")))?;
+    for file in ["log.db", "store.db"].map(|name| root.join(run).join(name)) {
+        whole(&file).map_err(|error| told(&error))?;
+    }
     let log = folder.log_to_read().map_err(|error| told(&format!("{error:#}")))?;
     let topics = log.topics().await.map_err(|error| told(&error))?.len();
     // The store is made after the log: where it is missing, nothing was stored yet.
@@ -88,6 +91,19 @@ async fn open(root: &Path, run: &str) -> Result<String, String> {
     let store = folder.store_to_read().map_err(|error| told(&format!("{error:#}")))?;
     let measurements = store.measurements().await.map_err(|error| told(&error))?.len();
     Ok(format!("`{run}`: log ({topics} topics) and store ({measurements} measurements) open"))
+}
+
+/// Whether nothing in a file was torn or overwritten.
+fn whole(file: &Path) -> Result<(), String> {
+    // One that cannot even be opened is told about where it is opened next.
+    let faults = file.is_file().then(|| sqlite::faults(file).ok()).flatten().unwrap_or_default();
+    match faults.first() {
+        Some(fault) => Err(format!(
+            "{} is not whole ({fault}): stop tickwire, move it away, and put back a backup; of a store.db the log makes what it still holds again",
+            file.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether a live run has anything to watch.

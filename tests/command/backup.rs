@@ -1,0 +1,74 @@
+//! Backups: made beside a running pipeline, read in place, and put back.
+
+use std::fs;
+
+use crate::harness::{Desk, replay_line, sample_bars, wait_for};
+
+#[test]
+fn a_backup_made_beside_a_running_up_is_put_back_and_goes_on_to_the_same_end() {
+    let desk = Desk::new();
+    let slowly = format!("up --listen 127.0.0.1:0 --prices replay:{} --speed 3600", sample_bars().display());
+    let mut running = desk.start(&slowly);
+    let stored = |flags: &str| desk.run(&format!("export stock_prices {flags}")).out.lines().count();
+    wait_for("some bars", || (stored("") > 100).then_some(()));
+    assert!(desk.out("backup copy").contains("replayed/"));
+    running.kill();
+    let held = stored("--data-dir copy");
+    assert!(held > 100 && held <= stored(""), "a backup is read as any data folder");
+    desk.out("restore copy --data-dir elsewhere");
+    assert_eq!(stored("--data-dir elsewhere"), held);
+    desk.out(&format!("{} --data-dir elsewhere", replay_line(&sample_bars())));
+    let exported = desk.out("export volatility --data-dir elsewhere");
+    assert_eq!(exported, desk.out(&format!("compute volatility --bars {}", sample_bars().display())));
+}
+
+#[test]
+fn nothing_is_overwritten_by_a_backup_or_by_putting_one_back() {
+    let desk = Desk::new();
+    assert!(desk.refused("backup copy").contains("no data"));
+    desk.replay(&sample_bars());
+    desk.out("backup copy");
+    assert!(desk.refused("backup copy").contains("there already"));
+    let said = desk.refused("restore copy");
+    assert!(said.contains("already") && said.contains("--data-dir"), "{said}");
+    assert!(desk.refused("restore nowhere").contains("no backup"));
+}
+
+#[test]
+fn what_lets_people_in_goes_with_a_backup_and_stays_its_users_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    desk.out_of("web set-password", "a long enough password");
+    desk.out("backup copy");
+    desk.out("restore copy --data-dir elsewhere");
+    for folder in ["copy", "elsewhere"] {
+        let kept = fs::metadata(desk.path(folder).join("password")).unwrap();
+        assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+    }
+    assert!(!desk.path("copy/owner-token").exists());
+}
+
+#[test]
+fn a_file_that_is_damaged_is_named_by_the_doctor_and_by_a_backup() {
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    let run = fs::read_to_string(desk.path("data/last-run")).unwrap();
+    let store = desk.path("data").join(run.trim()).join("store.db");
+    let mut bytes = fs::read(&store).unwrap();
+    let middle = bytes.len() / 2;
+    // Some pages in the middle never reached the disk.
+    bytes[middle..middle + 3 * 4_096].fill(0);
+    fs::write(&store, bytes).unwrap();
+    let ended = desk.run("doctor");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("store.db is not whole"), "{}", ended.out);
+    let said = desk.refused("backup copy");
+    assert!(said.contains("store.db is not whole") && said.contains("earlier backup"), "{said}");
+    assert!(!desk.path("copy").exists());
+    // The log is whole: without the damaged file it makes everything again.
+    fs::remove_file(&store).unwrap();
+    desk.replay(&sample_bars());
+    let computed = desk.out(&format!("compute volatility --bars {}", sample_bars().display()));
+    assert_eq!(desk.out("export volatility"), computed);
+}
