@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 
 use wire::schema::Value;
 use wire::time::{Millis, minute_of};
-use wire::{Article, Bar};
+use wire::{Article, Bar, Candle, Candles};
 
 use crate::error::EngineError;
 use crate::job::Job;
 use crate::plan::{Knowing, Plan, Row};
+use crate::rolling::{Rolling, in_any_order};
 use crate::table::Rows;
 
 /// So many bars are taken in between two closings of windows: what is held in
@@ -48,11 +49,39 @@ pub async fn compute_as_of_arrival(
 
 async fn compute_knowing(
     job: &Job,
+    bars: Vec<Bar>,
+    articles: Vec<Article>,
+    knowing: Knowing,
+) -> Result<Vec<Row>, EngineError> {
+    if let Some(rolling) = Rolling::of(job).filter(|_| knowing == Knowing::All) {
+        return Ok(rolled(&rolling, &bars));
+    }
+    compute_planned(Plan::of(job, knowing).await?, job, bars, articles, knowing).await
+}
+
+/// Runs a job that is made of measures, for which no plan is needed.
+fn rolled(rolling: &Rolling, bars: &[Bar]) -> Vec<Row> {
+    let mut candles = Candles::default();
+    for bar in bars {
+        let place = candles.place_of(&bar.symbol);
+        candles.push(place, Candle::from(bar));
+    }
+    let by_symbol = in_any_order(
+        rolling,
+        std::iter::once(vec![candles]),
+        |_| Vec::new(),
+        |rows, windows| rows.extend(windows.rows()),
+    );
+    by_symbol.into_values().flatten().collect()
+}
+
+pub(crate) async fn compute_planned(
+    mut plan: Plan,
+    job: &Job,
     mut bars: Vec<Bar>,
     mut articles: Vec<Article>,
     knowing: Knowing,
 ) -> Result<Vec<Row>, EngineError> {
-    let mut plan = Plan::of(job, knowing).await?;
     if job.window.is_none() {
         // Windows settle versions themselves, a join gives a row for each.
         let bar = |bar: &Bar| (bar.symbol.clone(), bar.start_timestamp);

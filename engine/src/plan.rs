@@ -19,6 +19,7 @@ use wire::time::Millis;
 
 use crate::error::EngineError;
 use crate::job::Job;
+use crate::rolling::{Rolling, Tracks};
 use crate::table::{Rows, SourceReader};
 use crate::udaf;
 use joined::Joined;
@@ -44,8 +45,10 @@ pub(crate) struct Plan {
     shape: Shape,
 }
 
-/// The two kinds of jobs that there are.
+/// The kinds of jobs that there are.
 enum Shape {
+    /// Columns of one hop window of measures that are known here: as `Windowed`, and faster.
+    Rolling(Tracks),
     /// Aggregations under hop windows: rows go out when windows close.
     Windowed(Windowed),
     /// A join without windows: rows go out as they meet.
@@ -55,10 +58,18 @@ enum Shape {
 impl Plan {
     /// Plans `job`.
     pub(crate) async fn of(job: &Job, knowing: Knowing) -> Result<Plan, EngineError> {
-        Plan::build(job, knowing).await.map_err(EngineError::plan(&job.name))
+        // Of the versions of a bar a track keeps one, which is not enough for what was known when.
+        let rolling = Rolling::of(job).filter(|_| knowing == Knowing::All);
+        Plan::build(job, rolling, knowing).await.map_err(EngineError::plan(&job.name))
     }
 
-    async fn build(job: &Job, knowing: Knowing) -> Result<Plan> {
+    /// Plans `job` as if it were of no particular form.
+    #[cfg(test)]
+    pub(crate) async fn general(job: &Job) -> Result<Plan, EngineError> {
+        Plan::build(job, None, Knowing::All).await.map_err(EngineError::plan(&job.name))
+    }
+
+    async fn build(job: &Job, rolling: Option<Rolling>, knowing: Knowing) -> Result<Plan> {
         // One partition: the work is small, and its order stays the same.
         let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
@@ -71,23 +82,27 @@ impl Plan {
                 .register_table(&table.name, Arc::new(MemTable::try_new(reader.schema(), vec![vec![]])?))?;
             sources.push(reader);
         }
-        let shape = match job.reach {
-            Some(reach) => Shape::Joined(Box::new(Joined::plan(&context.state(), job, reach).await?)),
-            None => Shape::Windowed(Windowed::plan(&context, job, knowing).await?),
+        let shape = match (job.reach, rolling) {
+            (_, Some(rolling)) => Shape::Rolling(Tracks::new(rolling)),
+            (Some(reach), None) => Shape::Joined(Box::new(Joined::plan(&context.state(), job, reach).await?)),
+            (None, None) => Shape::Windowed(Windowed::plan(&context, job, knowing).await?),
         };
         Ok(Plan { sources, job: job.name.clone(), shape })
     }
 
     /// From here on, windows that end at or before `closed` are taken as emitted.
     pub(crate) fn skip_until(&mut self, closed: Millis) {
-        if let Shape::Windowed(windowed) = &mut self.shape {
-            windowed.skip_until(closed);
+        match &mut self.shape {
+            Shape::Rolling(tracks) => tracks.skip_until(closed),
+            Shape::Windowed(windowed) => windowed.skip_until(closed),
+            Shape::Joined(_) => {}
         }
     }
 
     /// The earliest event time that is still needed.
     pub(crate) fn needed_from(&self) -> Millis {
         match &self.shape {
+            Shape::Rolling(tracks) => tracks.needed_from(),
             Shape::Windowed(windowed) => windowed.needed_from(),
             Shape::Joined(joined) => joined.needed_from(),
         }
@@ -108,6 +123,7 @@ impl Plan {
         again: &[bool],
     ) -> Result<Vec<Row>, EngineError> {
         match &mut self.shape {
+            Shape::Rolling(tracks) => tracks.push(rows).map(|()| Vec::new()),
             Shape::Windowed(windowed) => windowed.push(source, rows).map(|()| Vec::new()),
             Shape::Joined(joined) => joined.push(source, rows, again),
         }
@@ -118,6 +134,7 @@ impl Plan {
     /// end by then, and forgets what nothing can need any more.
     pub(crate) async fn close(&mut self, watermark: Millis) -> Result<Vec<Row>, EngineError> {
         match &mut self.shape {
+            Shape::Rolling(tracks) => Ok(tracks.close(watermark)),
             Shape::Windowed(windowed) => {
                 windowed.close(watermark).await.map_err(EngineError::plan(&self.job))
             }

@@ -7,20 +7,20 @@ use wire::{Bar, Source};
 use crate::cell::Row;
 use crate::columns::{FromRow, Known};
 
-const START: usize = 0;
-const SYMBOL: usize = 1;
-const OPEN: usize = 2;
-const HIGH: usize = 3;
-const LOW: usize = 4;
-const CLOSE: usize = 5;
-const VOLUME: usize = 6;
-const END: usize = 7;
-const RECEIVED: usize = 8;
-const VWAP: usize = 9;
-const ACCUMULATED_VOLUME: usize = 10;
-const OFFICIAL_OPEN_PRICE: usize = 11;
-const AGGREGATE_VWAP: usize = 12;
-const AVERAGE_SIZE: usize = 13;
+pub(crate) const START: usize = 0;
+pub(crate) const SYMBOL: usize = 1;
+pub(crate) const OPEN: usize = 2;
+pub(crate) const HIGH: usize = 3;
+pub(crate) const LOW: usize = 4;
+pub(crate) const CLOSE: usize = 5;
+pub(crate) const VOLUME: usize = 6;
+pub(crate) const END: usize = 7;
+pub(crate) const RECEIVED: usize = 8;
+pub(crate) const VWAP: usize = 9;
+pub(crate) const ACCUMULATED_VOLUME: usize = 10;
+pub(crate) const OFFICIAL_OPEN_PRICE: usize = 11;
+pub(crate) const AGGREGATE_VWAP: usize = 12;
+pub(crate) const AVERAGE_SIZE: usize = 13;
 const OTC: usize = 14;
 
 impl FromRow for Bar {

@@ -6,6 +6,7 @@
 
 mod article;
 mod bar;
+mod candles;
 mod cell;
 mod columns;
 mod csv_rows;
@@ -14,6 +15,7 @@ mod format;
 mod json_rows;
 mod lines;
 mod one_row;
+mod parquet_candles;
 mod parquet_rows;
 mod parquet_table;
 mod table;
@@ -27,6 +29,7 @@ use wire::{Article, Bar};
 
 use columns::FromRow;
 
+pub use candles::{CandlePieces, Piece, candles};
 pub use error::{BadRow, FileError};
 pub use format::{Format, UnknownFormat};
 pub use one_row::RowReader;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit};
+use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::schema::types::SchemaDescriptor;
 use wire::schema::ColumnType;
 
 use crate::cell::{Cell, Row};
@@ -20,8 +22,7 @@ const ROWS_A_BATCH: usize = 1_024;
 
 pub(crate) struct ParquetRows<T> {
     batches: ParquetRecordBatchReader,
-    /// For each known column the type that its cells are cast to, and its name in the file.
-    casts: Vec<Option<(String, Vec<DataType>)>>,
+    columns: Columns,
     batch: Vec<Option<ArrayRef>>,
     rows_in_batch: usize,
     next_in_batch: usize,
@@ -32,29 +33,14 @@ pub(crate) struct ParquetRows<T> {
 
 impl<T: FromRow> ParquetRows<T> {
     pub(crate) fn open(path: &Path, file: File) -> Result<ParquetRows<T>, FileError> {
-        let length = file.metadata().map(|metadata| metadata.len());
-        if length.is_ok_and(|length| length == 0) {
-            return Err(columns::empty::<T>(path));
-        }
+        let builder = open::<T>(path, file)?;
         let broken = |source| FileError::Parquet { path: path.to_owned(), source };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(broken)?;
-        let schema = builder.schema().clone();
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let places = columns::find::<T>(path, &names)?;
-        let casts = T::COLUMNS
-            .iter()
-            .zip(&places)
-            .map(|(known, place)| {
-                place
-                    .map(|place| Ok((names[place].clone(), casts(path, known, schema.field(place))?)))
-                    .transpose()
-            })
-            .collect::<Result<_, _>>()?;
-        let mask = ProjectionMask::roots(builder.parquet_schema(), places.into_iter().flatten());
-        let batches = builder.with_projection(mask).with_batch_size(ROWS_A_BATCH).build().map_err(broken)?;
+        let columns = Columns::find::<T>(path, builder.schema(), builder.parquet_schema())?;
+        let builder = builder.with_projection(columns.mask.clone()).with_batch_size(ROWS_A_BATCH);
+        let batches = builder.build().map_err(broken)?;
         Ok(ParquetRows {
             batches,
-            casts,
+            columns,
             batch: Vec::new(),
             rows_in_batch: 0,
             next_in_batch: 0,
@@ -65,27 +51,16 @@ impl<T: FromRow> ParquetRows<T> {
     }
 
     /// Loads the next batch that has rows; `None` at the end.
-    fn load(&mut self) -> Option<Result<(), arrow::error::ArrowError>> {
+    fn load(&mut self) -> Option<Result<(), ArrowError>> {
         while self.next_in_batch == self.rows_in_batch {
-            let batch = match self.batches.next()?.and_then(|batch| self.take(&batch)) {
-                Ok(batch) => batch,
+            let batch = self.batches.next()?;
+            match batch.and_then(|batch| Ok((batch.num_rows(), self.columns.arrays(&batch)?))) {
+                Ok((rows, arrays)) => (self.rows_in_batch, self.batch) = (rows, arrays),
                 Err(error) => return Some(Err(error)),
-            };
-            self.batch = batch;
+            }
             self.next_in_batch = 0;
         }
         Some(Ok(()))
-    }
-
-    fn take(&mut self, batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>, arrow::error::ArrowError> {
-        let arrays = self.casts.iter().map(|known| {
-            let Some((name, steps)) = known else { return Ok(None) };
-            let Some(array) = batch.column_by_name(name) else { return Ok(None) };
-            steps.iter().try_fold(array.clone(), |array, step| cast(&array, step)).map(Some)
-        });
-        let arrays = arrays.collect::<Result<_, _>>()?;
-        self.rows_in_batch = batch.num_rows();
-        Ok(arrays)
     }
 }
 
@@ -105,15 +80,81 @@ impl<T: FromRow> Iterator for ParquetRows<T> {
             }
             None => return None,
         }
-        let cells = self
-            .batch
-            .iter()
-            .map(|array| array.as_ref().map_or(Cell::Missing, |a| cell(a, self.next_in_batch)));
-        let row = Row { columns: T::COLUMNS, cells: cells.collect() };
-        let read = T::from_row(&row).map_err(|reason| BadRow { line, reason, text: as_json(&row) });
+        let read = read(line, &self.batch, self.next_in_batch);
         self.read = line;
         self.next_in_batch += 1;
         Some(read.map(|value| Placed { line, value }))
+    }
+}
+
+/// Reads one row of arrays, one for each known column.
+pub(crate) fn read<T: FromRow>(line: u64, arrays: &[Option<ArrayRef>], at: usize) -> Result<T, BadRow> {
+    let cells = arrays.iter().map(|array| array.as_ref().map_or(Cell::Missing, |array| cell(array, at)));
+    let row = Row { columns: T::COLUMNS, cells: cells.collect() };
+    T::from_row(&row).map_err(|reason| BadRow { line, reason, text: as_json(&row) })
+}
+
+/// The file, ready to be read.
+pub(crate) fn open<T: FromRow>(
+    path: &Path,
+    file: File,
+) -> Result<ParquetRecordBatchReaderBuilder<File>, FileError> {
+    let length = file.metadata().map(|metadata| metadata.len());
+    if length.is_ok_and(|length| length == 0) {
+        return Err(columns::empty::<T>(path));
+    }
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|source| FileError::Parquet { path: path.to_owned(), source })
+}
+
+/// The known columns in a file.
+pub(crate) struct Columns {
+    /// For each known column the types that its cells are cast to, and its name in the file.
+    casts: Vec<Option<(String, Vec<DataType>)>>,
+    /// What has to be read.
+    pub(crate) mask: ProjectionMask,
+}
+
+impl Columns {
+    pub(crate) fn find<T: FromRow>(
+        path: &Path,
+        schema: &Schema,
+        parquet: &SchemaDescriptor,
+    ) -> Result<Columns, FileError> {
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let places = columns::find::<T>(path, &names)?;
+        let casts = T::COLUMNS
+            .iter()
+            .zip(&places)
+            .map(|(known, place)| {
+                place
+                    .map(|place| Ok((names[place].clone(), casts(path, known, schema.field(place))?)))
+                    .transpose()
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Columns { casts, mask: ProjectionMask::roots(parquet, places.into_iter().flatten()) })
+    }
+
+    /// The name that a known column has in the file.
+    pub(crate) fn name(&self, known: usize) -> Option<&str> {
+        self.casts[known].as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// A known column as it stands in the file.
+    pub(crate) fn raw<'a>(&self, batch: &'a RecordBatch, known: usize) -> Option<&'a ArrayRef> {
+        batch.column_by_name(&self.casts[known].as_ref()?.0)
+    }
+
+    /// For each known column its cells, in a type that a cell can hold.
+    pub(crate) fn arrays(&self, batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>, ArrowError> {
+        (0..self.casts.len()).map(|known| self.array(batch, known)).collect()
+    }
+
+    /// The cells of one known column, likewise.
+    pub(crate) fn array(&self, batch: &RecordBatch, known: usize) -> Result<Option<ArrayRef>, ArrowError> {
+        let Some((name, steps)) = &self.casts[known] else { return Ok(None) };
+        let Some(array) = batch.column_by_name(name) else { return Ok(None) };
+        steps.iter().try_fold(array.clone(), |array, step| cast(&array, step)).map(Some)
     }
 }
 

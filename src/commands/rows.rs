@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use files::{BadRow, Placed};
+use indicatif::ProgressBar;
 use wire::{Article, Bar};
 
 use super::progress;
@@ -25,30 +26,76 @@ fn collect<T>(
     what: &'static str,
     rows: impl Iterator<Item = Result<Placed<T>, BadRow>>,
 ) -> anyhow::Result<Vec<T>> {
-    let bar = progress::bar(what, None);
-    let (mut good, mut refused) = (Vec::new(), 0);
-    for row in bar.wrap_iter(rows) {
+    let mut reading = Reading::of(file, what);
+    let mut good = Vec::new();
+    for row in rows {
         match row {
-            Ok(row) => good.push(row.value),
-            Err(bad) => {
-                refused += 1;
-                if refused <= SHOWN {
-                    bar.suspend(|| {
-                        eprintln!("tickwire: {}, line {}: {}", file.display(), bad.line, bad.reason);
-                    });
-                }
+            Ok(row) => {
+                reading.took(1);
+                good.push(row.value);
             }
+            Err(bad) => reading.refused(&bad),
         }
     }
-    bar.finish_and_clear();
-    if refused > SHOWN {
-        eprintln!("tickwire: … and {} more such lines", refused - SHOWN);
-    }
-    if refused > 0 && good.is_empty() {
-        anyhow::bail!("no row of {} could be taken, {refused} were refused", file.display());
-    }
-    if refused > 0 {
-        eprintln!("tickwire: {}: {refused} row(s) refused, {} taken", file.display(), good.len());
-    }
+    reading.finish()?;
     Ok(good)
+}
+
+/// What is told of a file while it is read, and in the end.
+pub struct Reading<'a> {
+    file: &'a Path,
+    bar: ProgressBar,
+    taken: u64,
+    refused: u64,
+    /// So many refused rows have been told of in an earlier reading.
+    told: u64,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins with `what`.
+    pub fn of(file: &'a Path, what: &'static str) -> Reading<'a> {
+        Reading { file, bar: progress::bar(what, None), taken: 0, refused: 0, told: 0 }
+    }
+
+    /// So many good rows more.
+    pub fn took(&mut self, rows: usize) {
+        self.taken += rows as u64;
+        self.bar.inc(rows as u64);
+    }
+
+    /// A refused row, named on standard error.
+    pub fn refused(&mut self, bad: &BadRow) {
+        self.refused += 1;
+        if self.refused > self.told && self.refused <= SHOWN {
+            self.bar.suspend(|| {
+                eprintln!("tickwire: {}, line {}: {}", self.file.display(), bad.line, bad.reason);
+            });
+        }
+    }
+
+    /// The file is read once more, from its beginning; what has been told is not told again.
+    pub fn again(&mut self, what: &'static str) {
+        self.bar.set_message(what);
+        self.bar.reset();
+        (self.told, self.taken, self.refused) = (self.told.max(self.refused), 0, 0);
+    }
+
+    /// Sums up.
+    ///
+    /// # Errors
+    /// When there were rows, and none of them was a good one.
+    pub fn finish(self) -> anyhow::Result<()> {
+        let (file, refused) = (self.file.display(), self.refused);
+        self.bar.finish_and_clear();
+        if refused > SHOWN {
+            eprintln!("tickwire: … and {} more such lines", refused - SHOWN);
+        }
+        if refused > 0 && self.taken == 0 {
+            anyhow::bail!("no row of {file} could be taken, {refused} were refused");
+        }
+        if refused > 0 {
+            eprintln!("tickwire: {file}: {refused} row(s) refused, {} taken", self.taken);
+        }
+        Ok(())
+    }
 }

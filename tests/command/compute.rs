@@ -66,3 +66,17 @@ fn every_format_in_and_out_carries_the_same_values() {
     desk.out("compute volatility --bars bars.jsonl --format parquet --out rows.parquet");
     assert_eq!(&std::fs::read(desk.path("rows.parquet")).unwrap()[..4], b"PAR1");
 }
+
+#[test]
+fn bars_out_of_order_after_thousands_in_order_yield_the_same_bytes_and_bad_rows_are_told_once() {
+    let desk = Desk::new();
+    let text = std::fs::read_to_string(sample_bars()).unwrap();
+    let straight = desk.out(&format!("compute volatility --bars {}", sample_bars().display()));
+    let bad = text.lines().nth(1).unwrap().replacen(',', ",~", 1);
+    // The first bar once more, behind all others: only then it shows that there is no order.
+    let file = desk.file("late.csv", format!("{text}{bad}\n{}\n", text.lines().nth(1).unwrap()));
+    let ended = desk.run(&format!("compute volatility --bars {}", file.display()));
+    assert_eq!(ended.out, straight);
+    assert_eq!(ended.errors.matches("kept for clock records").count(), 1, "{}", ended.errors);
+    assert!(ended.errors.contains("1 row(s) refused"), "{}", ended.errors);
+}

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::candle::Candle;
 use crate::source::Source;
 use crate::symbol::{self, BadSymbol};
 use crate::time::{self, DAY, Millis};
@@ -117,38 +118,45 @@ impl Bar {
     /// The first rule that it breaks.
     pub fn check(&self) -> Result<(), BadBar> {
         symbol::check(&self.symbol)?;
-        for (field, value) in
-            [("open", self.open), ("high", self.high), ("low", self.low), ("close", self.close)]
-        {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(BadBar::Price { field, value });
-            }
-        }
-        if self.high < self.low {
-            return Err(BadBar::Crossed { high: self.high, low: self.low });
-        }
-        for (field, value) in [("open", self.open), ("close", self.close)] {
-            if value < self.low || value > self.high {
-                return Err(BadBar::Outside { field, value, low: self.low, high: self.high });
-            }
-        }
-        if !(self.volume.is_finite() && self.volume >= 0.0) {
-            return Err(BadBar::Volume(self.volume));
-        }
-        let (start, end) = (self.start_timestamp, self.end_timestamp);
-        if time::reads_as_seconds(start) {
-            return Err(BadBar::Seconds(start));
-        }
-        if !(EARLIEST..LATEST).contains(&start) || end <= start || end - start > DAY {
-            return Err(BadBar::Time { start, end });
-        }
-        Ok(())
+        check_figures(&Candle::from(self), self.end_timestamp)
     }
 
     /// Whether this is a clock record and not a bar.
     pub fn is_clock(&self) -> bool {
         symbol::is_ours(&self.symbol)
     }
+}
+
+/// Checks all of a bar from outside but its symbol.
+///
+/// # Errors
+/// The first rule that it breaks.
+#[inline]
+pub fn check_figures(candle: &Candle, end: Millis) -> Result<(), BadBar> {
+    let Candle { start_timestamp: start, open, high, low, close, volume, .. } = *candle;
+    for (field, value) in [("open", open), ("high", high), ("low", low), ("close", close)] {
+        if !(value.is_finite() && value > 0.0) {
+            return Err(BadBar::Price { field, value });
+        }
+    }
+    if high < low {
+        return Err(BadBar::Crossed { high, low });
+    }
+    for (field, value) in [("open", open), ("close", close)] {
+        if value < low || value > high {
+            return Err(BadBar::Outside { field, value, low, high });
+        }
+    }
+    if !(volume.is_finite() && volume >= 0.0) {
+        return Err(BadBar::Volume(volume));
+    }
+    if time::reads_as_seconds(start) {
+        return Err(BadBar::Seconds(start));
+    }
+    if !(EARLIEST..LATEST).contains(&start) || end <= start || end - start > DAY {
+        return Err(BadBar::Time { start, end });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

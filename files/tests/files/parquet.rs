@@ -50,7 +50,61 @@ pub fn three(path: &Path, other: Vec<(&'static str, ArrayRef)>) {
 fn bars(other: Vec<(&'static str, ArrayRef)>) -> Vec<Result<files::Placed<wire::Bar>, files::BadRow>> {
     let folder = Folder::new();
     three(&folder.path("a.parquet"), other);
-    files::bars(&folder.path("a.parquet")).unwrap().collect()
+    let rows: Vec<_> = files::bars(&folder.path("a.parquet")).unwrap().collect();
+    assert_same_as_candles(&folder.path("a.parquet"), &rows);
+    rows
+}
+
+/// Figures alone are read of the same rows, and the same rows are refused.
+fn assert_same_as_candles(path: &Path, rows: &[Result<files::Placed<wire::Bar>, files::BadRow>]) {
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    for piece in files::candles(path).unwrap() {
+        for batch in &piece.candles {
+            let symbol = |place: u32| batch.symbols()[place as usize].clone();
+            found.extend(batch.rows().iter().map(|(place, candle)| (symbol(*place), *candle)));
+        }
+        refused.extend(piece.refused);
+    }
+    let wanted = rows.iter().flatten().map(|row| (row.value.symbol.clone(), wire::Candle::from(&row.value)));
+    assert_eq!(found, wanted.collect::<Vec<_>>());
+    assert_eq!(refused, rows.iter().filter_map(|row| row.clone().err()).collect::<Vec<_>>());
+}
+
+#[test]
+fn figures_of_many_row_groups_come_in_the_order_of_the_file_without_what_is_bad_in_them() {
+    let folder = Folder::new();
+    let path = folder.path("groups.parquet");
+    let rows = 5_000_i64;
+    let float = |of: fn(i64) -> f64| -> ArrayRef { Arc::new((0..rows).map(of).collect::<Float64Array>()) };
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "symbol",
+            Arc::new(StringArray::from_iter((0..rows).map(|row| match row {
+                700 => None,
+                701 => Some("no symbol"),
+                _ => Some(["A", " B ", "BRK.B"][row as usize % 3]),
+            }))),
+        ),
+        ("open", float(|row| if row == 1_300 { f64::NAN } else { 2.0 })),
+        ("high", float(|row| 3.0 + row as f64)),
+        ("low", float(|row| if row == 4_999 { 1e9 } else { 1.0 })),
+        ("close", float(|_| 2.5)),
+        ("volume", float(|row| if row == 0 { -1.0 } else { row as f64 })),
+        ("vwap", float(|row| if row == 2_500 { -1.0 } else { 2.0 })),
+        ("start_ms", Arc::new(Int64Array::from_iter_values((0..rows).map(|row| START + row * 60_000)))),
+    ];
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+    let properties = parquet::file::properties::WriterProperties::builder();
+    let properties = properties.set_max_row_group_row_count(Some(600)).build();
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let rows: Vec<_> = files::bars(&path).unwrap().collect();
+    assert_eq!(rows.iter().filter(|row| row.is_err()).count(), 6);
+    assert_same_as_candles(&path, &rows);
 }
 
 #[test]

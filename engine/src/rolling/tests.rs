@@ -1,0 +1,155 @@
+//! Every way to the rows of a rolling job, held against the general one bit for bit.
+
+use proptest::prelude::*;
+use wire::schema::Value;
+use wire::time::{MINUTE, Millis};
+use wire::{Bar, Candle, Candles, Source};
+
+use super::{Rolling, in_any_order, in_order};
+use crate::batch::compute_planned;
+use crate::job::Job;
+use crate::plan::{Knowing, Plan};
+
+/// What a bar of a test is made of: symbol, minute, milliseconds into it, receipt, and prices.
+type Drawn = (u8, i64, i64, i64, [f64; 4], u32);
+
+fn drawn() -> impl Strategy<Value = Drawn> {
+    let into = prop_oneof![8 => Just(0), 1 => 0..MINUTE];
+    let price = prop_oneof![6 => 90.0..110.0, 1 => Just(100.0), 1 => 1e-300..1e300];
+    (0..3_u8, 0..130_i64, into, 0..4_i64, [price.clone(), price.clone(), price.clone(), price], 0..5_u32)
+}
+
+fn bar((symbol, minute, into, received, mut prices, volume): Drawn) -> Bar {
+    let [open, close] = [prices[1], prices[2]];
+    prices.sort_by(f64::total_cmp);
+    // A long silence between the first hour and the rest.
+    let start = (minute + minute / 60 * 1_000) * MINUTE + into;
+    Bar {
+        symbol: char::from(b'A' + symbol).to_string(),
+        open,
+        high: prices[3],
+        low: prices[0],
+        close,
+        volume: f64::from(volume) * 12.5,
+        start_timestamp: start,
+        end_timestamp: start + MINUTE,
+        received_timestamp: start + received,
+        source: Source::Replay,
+        ..wire::clock::bar(0, 0)
+    }
+}
+
+fn job() -> (Job, Rolling) {
+    let job = Job::named("volatility").unwrap();
+    let rolling = Rolling::of(&job).unwrap();
+    (job, rolling)
+}
+
+/// The rows, with every double by its bits: -0 is not 0, and one NULL is the other.
+fn bits(rows: &[Vec<Value>]) -> Vec<Vec<String>> {
+    let bits = |value: &Value| match value {
+        Value::Float(value) => format!("{:x}", value.to_bits()),
+        other => format!("{other:?}"),
+    };
+    rows.iter().map(|row| row.iter().map(bits).collect()).collect()
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+fn generally(bars: &[Bar]) -> Vec<Vec<Value>> {
+    let (job, _) = job();
+    run(async {
+        let plan = Plan::general(&job).await.unwrap();
+        compute_planned(plan, &job, bars.to_vec(), Vec::new(), Knowing::All).await.unwrap()
+    })
+}
+
+fn candles(bars: &[Bar]) -> Candles {
+    let mut candles = Candles::default();
+    for bar in bars {
+        let place = candles.place_of(&bar.symbol);
+        candles.push(place, Candle::from(bar));
+    }
+    candles
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn history_in_any_order_with_repeats_and_corrections_is_as_planned_generally(
+        drawn in prop::collection::vec(drawn(), 0..400), cut in 1..60_usize,
+    ) {
+        let bars: Vec<Bar> = drawn.into_iter().map(bar).collect();
+        let pieces = bars.chunks(cut).map(|piece| vec![candles(piece)]);
+        let rows = in_any_order(&job().1, pieces, |_| Vec::new(), |rows, found| rows.extend(found.rows()));
+        let rows: Vec<_> = rows.into_values().flatten().collect();
+        prop_assert_eq!(bits(&rows), bits(&generally(&bars)));
+    }
+
+    #[test]
+    fn history_in_order_is_as_planned_generally_however_it_is_cut_and_symbols_are_mixed(
+        drawn in prop::collection::vec(drawn(), 0..400), cut in 1..60_usize, by_symbol: bool,
+    ) {
+        let mut bars: Vec<Bar> = drawn.into_iter().map(bar).collect();
+        bars.sort_by_key(|bar| (bar.symbol.clone(), bar.start_timestamp));
+        bars.dedup_by_key(|bar| (bar.symbol.clone(), bar.start_timestamp));
+        if !by_symbol {
+            bars.sort_by_key(|bar| bar.start_timestamp);
+        }
+        let pieces = bars.chunks(cut).map(|piece| piece.chunks(7).map(candles).collect());
+        let rows = in_order(&job().1, pieces, |_| Vec::new(), |rows, found| rows.extend(found.rows()));
+        let rows: Vec<_> = rows.unwrap().into_values().flatten().collect();
+        prop_assert_eq!(bits(&rows), bits(&generally(&bars)));
+    }
+
+    #[test]
+    fn the_log_s_way_gives_what_the_general_one_gives_late_rows_and_all(
+        drawn in prop::collection::vec((drawn(), -20..20_i64), 0..300), behind in 0..40_i64,
+    ) {
+        // Roughly in time order, so that some bars come late and many do not.
+        let mut order: Vec<(i64, Bar)> = drawn
+            .into_iter()
+            .map(|(drawn, jitter)| (drawn.1 + jitter, bar(drawn)))
+            .collect();
+        order.sort_by_key(|(at, _)| *at);
+        let (job, _) = job();
+        let (fast, general) = run(async {
+            let fast = Plan::of(&job, Knowing::All).await.unwrap();
+            let general = Plan::general(&job).await.unwrap();
+            (streamed(fast, &order, behind).await, streamed(general, &order, behind).await)
+        });
+        prop_assert_eq!(fast.len(), general.len());
+        for (fast, general) in fast.iter().zip(&general) {
+            prop_assert_eq!(bits(fast), bits(general));
+        }
+    }
+}
+
+/// What goes out at each step of the watermark, which follows the bars.
+async fn streamed(mut plan: Plan, order: &[(i64, Bar)], behind: i64) -> Vec<Vec<Vec<Value>>> {
+    let mut out = Vec::new();
+    plan.skip_until(10 * MINUTE);
+    let mut watermark: Millis = 0;
+    for chunk in order.chunks(9) {
+        let bars: Vec<Bar> = chunk.iter().map(|(_, bar)| bar.clone()).collect();
+        let rows = plan.sources[0].of_bars(&bars).unwrap();
+        plan.push(0, &rows, &[]).unwrap();
+        watermark = bars.iter().map(|bar| bar.start_timestamp - behind * MINUTE).fold(watermark, Millis::max);
+        out.push(plan.close(watermark).await.unwrap());
+    }
+    out.push(plan.close(1_000_000 * MINUTE).await.unwrap());
+    out
+}
+
+#[test]
+fn a_bar_that_comes_twice_or_after_a_later_one_is_no_order() {
+    let at = |minute: i64| bar((0, minute, 0, 0, [100.0; 4], 1));
+    for minutes in [vec![1, 2, 2], vec![1, 3, 2], vec![5, 6, 1]] {
+        let bars: Vec<Bar> = minutes.into_iter().map(at).collect();
+        let pieces = bars.chunks(2).map(|piece| vec![candles(piece)]);
+        assert!(in_order(&job().1, pieces, |_| (), |(), _| ()).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! The bars of one symbol that open windows need: in time order, one version
+//! of each, with their terms.
+
+use std::ops::RangeInclusive;
+
+use wire::Candle;
+use wire::time::Millis;
+
+use super::terms::{Before, Terms, terms_of};
+use crate::job::Hop;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    /// The slide that each bar falls into.
+    slides: Vec<Millis>,
+    bars: Vec<Candle>,
+    terms: Vec<Terms>,
+    /// The size of the last bar's return.
+    last_return: f64,
+    /// Bars before this belong to no open window any more.
+    first: usize,
+}
+
+/// The bars of one window.
+pub(super) struct Slice<'a> {
+    pub(super) bars: &'a [Candle],
+    pub(super) terms: &'a [Terms],
+}
+
+impl Track {
+    /// Whether a bar that starts at `start` comes after all that are here.
+    pub(super) fn ends_before(&self, start: Millis) -> bool {
+        self.bars.last().is_none_or(|last| last.start_timestamp < start)
+    }
+
+    /// Adds a bar that comes after all others.
+    pub(super) fn push(&mut self, slide: Millis, bar: Candle) {
+        let before = self.bars.last().map(|last| Before { close: last.close, return_size: self.last_return });
+        let (terms, last_return) = terms_of(&bar, before);
+        self.slides.push(slide);
+        self.bars.push(bar);
+        self.terms.push(terms);
+        self.last_return = last_return;
+    }
+
+    /// Adds a bar wherever it belongs. Of the versions of a bar the last received
+    /// stays, of equal ones the last to come.
+    pub(super) fn insert(&mut self, slide: Millis, bar: Candle) {
+        if self.ends_before(bar.start_timestamp) {
+            return self.push(slide, bar);
+        }
+        let at = self.bars.partition_point(|held| held.start_timestamp < bar.start_timestamp);
+        let held = &mut self.bars[at];
+        if held.start_timestamp != bar.start_timestamp {
+            self.slides.insert(at, slide);
+            self.bars.insert(at, bar);
+            self.terms.insert(at, Terms::default());
+        } else if held.received_timestamp <= bar.received_timestamp {
+            *held = bar;
+        } else {
+            return;
+        }
+        self.work_out_again(at);
+    }
+
+    /// A bar changes its own terms, and those of the two that follow.
+    fn work_out_again(&mut self, changed: usize) {
+        let before = |at: usize| {
+            let close = self.bars[at.checked_sub(1)?].close;
+            let return_size = match at.checked_sub(2) {
+                Some(earlier) => (close / self.bars[earlier].close).ln().abs(),
+                None => 0.0,
+            };
+            Some(Before { close, return_size })
+        };
+        for at in changed..self.bars.len().min(changed + 3) {
+            let (terms, return_size) = terms_of(&self.bars[at], before(at));
+            self.terms[at] = terms;
+            if at + 1 == self.bars.len() {
+                self.last_return = return_size;
+            }
+        }
+    }
+
+    /// Gives every window whose start lies in `starts` and that holds a bar.
+    pub(super) fn windows(
+        &self,
+        hop: Hop,
+        starts: RangeInclusive<Millis>,
+        mut each: impl FnMut(Millis, &Slice<'_>),
+    ) {
+        let (mut low, mut high, count) = (self.first, self.first, self.slides.len());
+        let Some(&earliest) = self.slides.get(low) else { return };
+        let mut start = hop.first_start(earliest).max(*starts.start());
+        while start <= *starts.end() {
+            while low < count && self.slides[low] < start {
+                low += 1;
+            }
+            high = high.max(low);
+            while high < count && self.slides[high] < start + hop.size {
+                high += 1;
+            }
+            match self.slides.get(high) {
+                _ if low < high => {
+                    each(start, &Slice { bars: &self.bars[low..high], terms: &self.terms[low..high] });
+                    start += hop.slide;
+                }
+                // Nothing in this window: on to the first one that holds the next bar.
+                Some(&next) => start = hop.first_start(next).max(start + hop.slide),
+                None => return,
+            }
+        }
+    }
+
+    /// Passes over bars that no open window needs, and frees them in bulk, so
+    /// that their cost is shared by the bars that replace them.
+    pub(super) fn forget_before(&mut self, slide: Millis) {
+        self.first += self.slides[self.first..].partition_point(|&held| held < slide);
+        if self.first * 2 >= self.slides.len() {
+            self.slides.drain(..self.first);
+            self.bars.drain(..self.first);
+            self.terms.drain(..self.first);
+            self.first = 0;
+        }
+    }
+
+    /// Whether no bar is needed any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first == self.slides.len()
+    }
+}

@@ -1,0 +1,246 @@
+//! The figures of bars out of Parquet: row groups side by side, column by column.
+//!
+//! A row that is good at first sight is taken as it stands in the columns. Any
+//! other is read as every row of a file is, which says what is wrong with it.
+
+use std::cell::OnceCell;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema};
+use arrow::error::ArrowError;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use rayon::prelude::*;
+use wire::bar::check_figures;
+use wire::time::MINUTE;
+use wire::{Bar, Candle, Candles, symbol};
+
+use crate::bar::{
+    ACCUMULATED_VOLUME, AGGREGATE_VWAP, AVERAGE_SIZE, CLOSE, END, HIGH, LOW, OFFICIAL_OPEN_PRICE, OPEN,
+    RECEIVED, START, SYMBOL, VOLUME, VWAP,
+};
+use crate::candles::Piece;
+use crate::columns::FromRow;
+use crate::csv_rows::unreadable_from;
+use crate::parquet_rows::{self, Columns};
+use crate::{BadRow, FileError};
+
+/// So many rows are decoded at once.
+const ROWS_A_BATCH: usize = 16 * 1_024;
+/// So many rows, or more, are a piece: enough of every symbol to work on.
+const ROWS_A_PIECE: u64 = 256 * 1_024;
+
+/// The row groups of a file.
+#[doc(hidden)]
+pub struct RowGroups {
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    columns: Columns,
+    next: usize,
+    read: u64,
+}
+
+impl RowGroups {
+    pub(crate) fn open(path: &Path, file: File) -> Result<RowGroups, FileError> {
+        let broken = |source| FileError::Parquet { path: path.to_owned(), source };
+        let builder = parquet_rows::open::<Bar>(path, file)?;
+        let columns = Columns::find::<Bar>(path, builder.schema(), builder.parquet_schema())?;
+        // Each symbol is looked at once a batch and not once a row.
+        let schema = with_dictionary(builder.schema(), columns.name(SYMBOL));
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        let metadata = ArrowReaderMetadata::try_new(builder.metadata().clone(), options).map_err(broken)?;
+        Ok(RowGroups { path: path.to_owned(), metadata, columns, next: 0, read: 0 })
+    }
+
+    /// The next row groups, at least one for every processor, each with the number of its first row.
+    fn next_groups(&mut self) -> Vec<(usize, u64)> {
+        let groups = self.metadata.metadata().row_groups();
+        let (mut found, from) = (Vec::new(), self.read);
+        while let Some(group) = groups.get(self.next)
+            && (self.read - from < ROWS_A_PIECE || found.len() < rayon::current_num_threads())
+        {
+            found.push((self.next, self.read + 1));
+            self.next += 1;
+            self.read += u64::try_from(group.num_rows()).unwrap_or(0);
+        }
+        found
+    }
+
+    fn read(&self, group: usize, first_line: u64) -> (Candles, Vec<BadRow>, bool) {
+        let mut candles = Candles::default();
+        let (mut refused, mut line) = (Vec::new(), first_line);
+        let result = self.batches(group).and_then(|batches| {
+            for batch in batches {
+                let batch = batch?;
+                self.take(&batch, line, &mut candles, &mut refused)?;
+                line += batch.num_rows() as u64;
+            }
+            Ok(())
+        });
+        if let Err(error) = &result {
+            refused.push(unreadable_from(line, error));
+        }
+        (candles, refused, result.is_err())
+    }
+
+    fn batches(
+        &self,
+        group: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<>, ArrowError> {
+        // A reader of its own: those of one file share its position.
+        let file = File::open(&self.path)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_projection(self.columns.mask.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size(ROWS_A_BATCH);
+        Ok(builder.build()?)
+    }
+
+    fn take(
+        &self,
+        batch: &RecordBatch,
+        first_line: u64,
+        candles: &mut Candles,
+        refused: &mut Vec<BadRow>,
+    ) -> Result<(), ArrowError> {
+        let row_by_row = OnceCell::new();
+        let columns = self.columns_of(batch)?;
+        let figures = Figures::of(&columns, candles);
+        candles.reserve(batch.num_rows());
+        for at in 0..batch.num_rows() {
+            if let Some((place, candle)) = figures.as_ref().and_then(|figures| figures.good(at)) {
+                candles.push(place, candle);
+                continue;
+            }
+            let arrays: &Vec<Option<ArrayRef>> = match row_by_row.get() {
+                Some(arrays) => arrays,
+                None => {
+                    let made = self.columns.arrays(batch)?;
+                    row_by_row.get_or_init(|| made)
+                }
+            };
+            match parquet_rows::read::<Bar>(first_line + at as u64, arrays, at) {
+                Ok(bar) => {
+                    let place = candles.place_of(&bar.symbol);
+                    candles.push(place, Candle::from(&bar));
+                }
+                Err(bad) => refused.push(bad),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RowGroups {
+    /// The known columns, the symbols as they are in the file.
+    fn columns_of(&self, batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>, ArrowError> {
+        let of = |known| match known {
+            SYMBOL => Ok(self.columns.raw(batch, SYMBOL).cloned()),
+            _ => self.columns.array(batch, known),
+        };
+        (0..Bar::COLUMNS.len()).map(of).collect()
+    }
+}
+
+impl Iterator for RowGroups {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        let groups = self.next_groups();
+        if groups.is_empty() {
+            return None;
+        }
+        let read: Vec<_> = groups.into_par_iter().map(|(group, first)| self.read(group, first)).collect();
+        let mut piece = Piece::default();
+        for (candles, refused, broken) in read {
+            piece.candles.push(candles);
+            piece.refused.extend(refused);
+            if broken {
+                // As when read row by row: nothing after it is taken.
+                self.next = self.metadata.metadata().num_row_groups();
+                break;
+            }
+        }
+        Some(piece)
+    }
+}
+
+/// The schema with one text column read as places in a list of texts.
+fn with_dictionary(schema: &Schema, column: Option<&str>) -> Arc<Schema> {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            if Some(field.name().as_str()) == column =>
+        {
+            Arc::new(Field::new(field.name(), symbols_type(), field.is_nullable()))
+        }
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
+}
+
+fn symbols_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// The columns of a batch whose types and gaps allow to take its rows as they stand.
+struct Figures<'a> {
+    symbols: &'a [i32],
+    /// For each text of the list its place among the symbols; none for what is no symbol.
+    places: Vec<Option<u32>>,
+    start: &'a [i64],
+    end: Option<&'a [i64]>,
+    received: Option<&'a [i64]>,
+    prices: [&'a [f64]; 5],
+}
+
+impl<'a> Figures<'a> {
+    fn of(columns: &'a [Option<ArrayRef>], candles: &mut Candles) -> Option<Figures<'a>> {
+        let column = |known: usize| columns[known].as_ref();
+        let whole = |known: usize| column(known).filter(|column| column.null_count() == 0);
+        let ints = |known: usize| Some(whole(known)?.as_primitive_opt::<Int64Type>()?.values().as_ref());
+        let floats = |known: usize| Some(whole(known)?.as_primitive_opt::<Float64Type>()?.values().as_ref());
+        // A column that is not there has a default; one that is must be whole.
+        let optional = |known: usize| match column(known) {
+            None => Some(None),
+            Some(_) => ints(known).map(Some),
+        };
+        let quantities = [VWAP, ACCUMULATED_VOLUME, OFFICIAL_OPEN_PRICE, AGGREGATE_VWAP, AVERAGE_SIZE];
+        if !quantities.into_iter().all(|known| column(known).is_none_or(|column| are_quantities(column))) {
+            return None;
+        }
+        let symbols = whole(SYMBOL)?.as_dictionary_opt::<Int32Type>()?;
+        let texts = symbols.values().as_string_opt::<i32>()?;
+        let place = |text: Option<&str>| {
+            let symbol = text?.trim();
+            symbol::check(symbol).is_ok().then(|| candles.place_of(symbol))
+        };
+        Some(Figures {
+            symbols: symbols.keys().values(),
+            places: texts.iter().map(place).collect(),
+            start: ints(START)?,
+            end: optional(END)?,
+            received: optional(RECEIVED)?,
+            prices: [floats(OPEN)?, floats(HIGH)?, floats(LOW)?, floats(CLOSE)?, floats(VOLUME)?],
+        })
+    }
+
+    /// A row with the place of its symbol, if nothing is wrong with it.
+    fn good(&self, at: usize) -> Option<(u32, Candle)> {
+        let place = self.places[usize::try_from(self.symbols[at]).ok()?]?;
+        let [open, high, low, close, volume] = self.prices.map(|prices| prices[at]);
+        let start_timestamp = self.start[at];
+        let end = self.end.map_or(start_timestamp.saturating_add(MINUTE), |end| end[at]);
+        let received_timestamp = self.received.map_or(end, |received| received[at]);
+        let candle = Candle { start_timestamp, received_timestamp, open, high, low, close, volume };
+        check_figures(&candle, end).is_ok().then_some((place, candle))
+    }
+}
+
+fn are_quantities(column: &ArrayRef) -> bool {
+    let is_one = |value: &f64| value.is_finite() && *value >= 0.0;
+    column.as_primitive_opt::<Float64Type>().is_some_and(|column| column.values().iter().all(is_one))
+}

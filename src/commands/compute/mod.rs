@@ -1,0 +1,58 @@
+//! `tickwire compute`: a SQL job in batch over files.
+
+mod history;
+mod spool;
+
+use engine::{Job, Rolling};
+use files::TableWriter;
+use wire::schema::Value;
+
+use super::rows;
+use super::sessions::Sessions;
+use crate::cli::{ComputeArgs, OutputArgs};
+
+/// Runs the job and writes its rows, ordered by symbol and window.
+pub async fn run(args: ComputeArgs) -> anyhow::Result<()> {
+    let job = Job::named(&args.job)?;
+    // Read even where the job has no use for them: a wrong name is told about at once.
+    let articles = args.news.as_deref().map(rows::articles).transpose()?.unwrap_or_default();
+    if let Some(rolling) = Rolling::of(&job).filter(|_| !args.as_of_arrival) {
+        let computed = history::run(&rolling, &args.bars)?;
+        let mut table = Output::create(&job, &args)?;
+        computed.each(|row| table.write(row))?;
+        return table.finish();
+    }
+    let bars = rows::bars(&args.bars)?;
+    let computed = match args.as_of_arrival {
+        true => engine::compute_as_of_arrival(&job, bars, articles).await?,
+        false => engine::compute(&job, bars, articles).await?,
+    };
+    let mut table = Output::create(&job, &args)?;
+    computed.into_iter().try_for_each(|row| table.write(row))?;
+    table.finish()
+}
+
+/// The table that is written, with sessions where they are asked for.
+struct Output {
+    table: TableWriter,
+    sessions: Option<Sessions>,
+}
+
+impl Output {
+    fn create(job: &Job, args: &ComputeArgs) -> anyhow::Result<Output> {
+        let OutputArgs { format, out } = &args.output;
+        let sessions = args.sessions.then(|| Sessions::of(&job.columns)).flatten();
+        let columns = job.columns.iter().cloned().chain(sessions.as_ref().map(|_| Sessions::column()));
+        let table = TableWriter::create(*format, &columns.collect::<Vec<_>>(), out.as_deref())?;
+        Ok(Output { table, sessions })
+    }
+
+    fn write(&mut self, mut row: Vec<Value>) -> anyhow::Result<()> {
+        row.extend(self.sessions.as_ref().map(|sessions| sessions.label(&row)));
+        Ok(self.table.write_row(&row)?)
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        Ok(self.table.finish()?)
+    }
+}
