@@ -65,10 +65,14 @@ fn news_among(bars: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_read_and_change_over_kafka_beside_the_services() {
-    let Some(stack) = Stack::of(&sample_bars(1), &sample("articles.csv")).await else { return };
+    let Some(mut stack) = Stack::of(&sample_bars(1), &sample("articles.csv")).await else { return };
     stack.make_bucket().await;
     let services = stack.start_all();
     services["sink"].said("Working");
+    stack.set("TICKWIRE_WEB__LISTEN", Some("127.0.0.1:0"));
+    let (mut page, mut alerts) = (stack.start("web"), stack.start("alerts"));
+    page.answers(200, "web: working");
+    alerts.answers(200, "alerts: working");
     assert!(stack.out("watch add AAPL --term apple").contains("version 1"));
     assert!(stack.out("watch list --json").contains("AAPL"));
     stack.out("rules add mine --signal jump_share --above 0.5");
@@ -80,4 +84,5 @@ async fn commands_read_and_change_over_kafka_beside_the_services() {
     assert_eq!(stack.out("dead-letters list"), "");
     let counted = stack.asked("SELECT count(*) AS bars FROM stock_prices");
     assert!(counted.contains(&(sample_bars(1).lines().count() - 1).to_string()), "{counted}");
+    assert_eq!((page.stop(), alerts.stop()), (Some(0), Some(0)));
 }

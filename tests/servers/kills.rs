@@ -39,3 +39,18 @@ async fn while_kafka_is_away_everything_waits_and_says_so_and_then_goes_on() {
     }
     stack.holds_what_is_computed().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_stands_by_and_takes_over_when_the_first_one_dies() {
+    let Some(stack) = Stack::of(&sample_bars(8), &sample("articles.csv")).await else { return };
+    stack.make_bucket().await;
+    let mut services = stack.start_all();
+    services["sink"].said("Working");
+    let second = stack.start("sink");
+    second.answers(200, "sink: standing by");
+    let first = services.get_mut("sink").unwrap();
+    first.is_under_load(2_000.0);
+    first.kill();
+    second.answers(200, "sink: working");
+    stack.holds_what_is_computed().await;
+}
