@@ -92,7 +92,8 @@ impl Server {
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::TooLarge(reason)),
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-                let past_retention = reason.contains("beyond retention");
+                // "outside retention policy of …", and before 2.7 "points beyond retention policy".
+                let past_retention = reason.contains("retention policy");
                 Err(Refusal::BadLines { reason, past_retention })
             }
             _ => Err(Refusal::Failed(self.failure(status.as_u16(), reason, wait))),
