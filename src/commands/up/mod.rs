@@ -62,7 +62,7 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let page = Page { listener, store: store.clone(), access, process };
     let mut pipeline = Pipeline {
         log,
-        // Whoever is followed starts after those who follow it.
+        // The sources start last: their first records find everybody at work.
         web: services.web(page),
         followers: [services.engine(), services.alerts(), services.sink(store, asked)]
             .into_iter()
