@@ -23,8 +23,8 @@ use wire::{Bar, Source};
 
 use crate::usage;
 
-/// Minutes before anything is measured: buffers have then got their size.
-const WARM_UP: usize = 20;
+/// Minutes before anything is measured: the server then keeps as many records as it ever will.
+const WARM_UP: usize = 90;
 /// Symbols in each minute; each viewer looks at one of them.
 const SYMBOLS: usize = 50;
 /// How long a bar may take before something must be broken.

@@ -1,6 +1,6 @@
 //! Every page of the navigation under axe-core, and by the keyboard alone.
 //!
-//! axe-core is looked for at `AXE_CORE`, where `.ci/tools` brings it; without it
+//! axe-core is looked for at `AXE_CORE`, where `.ci/axe` brings it; without it
 //! the test says that it was skipped.
 
 use std::io::Write;
