@@ -30,23 +30,36 @@ pub fn sockets() -> anyhow::Result<usize> {
     Ok(files.filter(|file| file.to_string_lossy().starts_with("socket:")).count())
 }
 
+/// Processor time of the whole process, with the threads that have ended.
+pub fn whole_processor_time() -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").context("processor time is counted on Linux only")?;
+    Ok(read_stat(&stat)?.1)
+}
+
 /// Processor time of all threads, leaving out those whose name begins with `without`.
 pub fn processor_time(without: &str) -> anyhow::Result<Duration> {
-    let mut ticks = 0;
+    let mut used = Duration::ZERO;
     for thread in fs::read_dir("/proc/self/task")? {
         // A thread that has just ended has no file any more.
         let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
-        let (name, rest) = stat
-            .split_once('(')
-            .and_then(|(_, rest)| rest.rsplit_once(')'))
-            .context("a thread without a name")?;
+        let (name, time) = read_stat(&stat)?;
         if !name.starts_with(without) {
-            let fields: Vec<&str> = rest.split_whitespace().collect();
-            // Fields 14 and 15 of the line, in user and in kernel mode.
-            ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+            used += time;
         }
     }
-    Ok(Duration::from_millis(ticks * 1_000 / TICKS_A_SECOND))
+    Ok(used)
+}
+
+/// The name and the processor time of a process or a thread.
+fn read_stat(stat: &str) -> anyhow::Result<(&str, Duration)> {
+    let (name, rest) = stat
+        .split_once('(')
+        .and_then(|(_, rest)| rest.rsplit_once(')'))
+        .context("a thread without a name")?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // Fields 14 and 15 of the line, in user and in kernel mode.
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok((name, Duration::from_millis(ticks * 1_000 / TICKS_A_SECOND)))
 }
 
 fn status(name: &str) -> anyhow::Result<u64> {

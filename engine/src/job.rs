@@ -80,6 +80,23 @@ impl Job {
             .ok_or_else(|| EngineError::UnknownJob { asked: name.to_owned(), known })
     }
 
+    /// The same job over windows of another size, to compare what sizes cost.
+    ///
+    /// # Errors
+    /// When the size is no multiple of the slide, or the job has no windows.
+    pub fn with_window(mut self, size: Millis) -> Result<Job, EngineError> {
+        let fits = |hop: Hop| size > 0 && size % hop.slide == 0;
+        let Some(hop) = self.window.filter(|hop| fits(*hop)) else {
+            return Err(EngineError::unsupported(
+                &self.name,
+                format!("it has no windows of {size} milliseconds"),
+            ));
+        };
+        self.window = Some(Hop { size, ..hop });
+        self.windows.iter_mut().for_each(|window| window.hop.size = size);
+        Ok(self)
+    }
+
     /// Reads jobs from files of SQL, by name; the file `tables` holds the sources.
     pub(crate) fn read(files: &[(&str, &str)]) -> Result<Vec<Job>, EngineError> {
         let mut sources = BTreeMap::new();
@@ -241,6 +258,17 @@ mod tests {
         format!(
             "CREATE TABLE {name} (symbol TEXT) WITH (type = 'sink', topic = '{name}', 'sink.key_field' = 'symbol')"
         )
+    }
+
+    #[test]
+    fn a_job_takes_windows_of_another_size_where_its_slides_fill_them() {
+        let volatility = Job::named("volatility").unwrap();
+        let longer = volatility.clone().with_window(390 * MINUTE).unwrap();
+        assert_eq!(longer.window, Some(Hop { size: 390 * MINUTE, slide: MINUTE }));
+        for size in [0, MINUTE / 2, -MINUTE] {
+            assert!(volatility.clone().with_window(size).is_err());
+        }
+        assert!(Job::named("news_reaction").unwrap().with_window(MINUTE).is_err());
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! How many bars a second does the local engine take from the log, and what does a longer window cost?
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use engine::Job;
+use wire::log::{Append, EmbeddedLog, Log};
+use wire::stop::{self, Wish};
+use wire::time::{MINUTE, Millis};
+use wire::{Bar, Source, clock, topic};
+
+use crate::usage;
+
+/// How large a run is.
+#[derive(Args)]
+pub struct Wanted {
+    /// Symbols
+    #[arg(long, default_value_t = 1_000)]
+    symbols: usize,
+    /// Minutes of each
+    #[arg(long, default_value_t = 1_000)]
+    minutes: usize,
+}
+
+/// What came out, by the length of the window in minutes.
+pub struct Answer {
+    bars: usize,
+    runs: Vec<(usize, Run)>,
+}
+
+struct Run {
+    wall: Duration,
+    processor: Duration,
+    rows: u64,
+}
+
+/// The windows that are compared: that of the job, and one of a whole session.
+const WINDOWS: [usize; 2] = [30, 390];
+/// 2024-01-02 at 14:30 in UTC.
+const FIRST: Millis = 1_704_205_800_000;
+
+/// Fills a log, and lets the engine take it all, once for each window.
+pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut runs = Vec::new();
+    for window in WINDOWS {
+        runs.push((window, runtime.block_on(once(wanted, window))?));
+    }
+    Ok(Answer { bars: wanted.symbols * wanted.minutes, runs })
+}
+
+async fn once(wanted: &Wanted, window: usize) -> anyhow::Result<Run> {
+    let folder = tempfile::tempdir()?;
+    let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.sqlite"), 1)?);
+    for minute in 0..wanted.minutes {
+        let until = FIRST + minute as Millis * MINUTE;
+        let bars = (0..wanted.symbols).map(|symbol| bar(symbol, minute, until));
+        let end = clock::bar(0, until + MINUTE);
+        let records = bars.chain([end]).map(|bar| Append::json(topic::STOCK_PRICES, &bar.symbol, &bar));
+        log.append(records.collect()).await?;
+    }
+    let job = Job::named("volatility")?.with_window(window as Millis * MINUTE)?;
+    let results = job.topic.clone();
+    let (stopper, stop) = stop::channel();
+    stopper.ask(Wish::Drain);
+    let (begun, used) = (Instant::now(), usage::whole_processor_time()?);
+    engine::run(log.clone(), vec![job], stop).await?;
+    let (wall, processor) = (begun.elapsed(), usage::whole_processor_time()?.saturating_sub(used));
+    let rows = log.extents(&results).await?.iter().map(|extent| extent.next - extent.first).sum();
+    Ok(Run { wall, processor, rows })
+}
+
+/// A price that goes up and down by cents.
+fn bar(symbol: usize, minute: usize, until: Millis) -> Bar {
+    let price = |at: usize| (10_000 + (symbol * 31 + at * at * 7) % 41) as f64 / 100.0;
+    let (open, close) = (price(minute), price(minute + 1));
+    Bar {
+        symbol: format!("S{symbol:05}"),
+        open,
+        high: open.max(close) + 0.02,
+        low: open.min(close) - 0.03,
+        close,
+        volume: (100 + minute % 977) as f64,
+        start_timestamp: until,
+        end_timestamp: until + MINUTE,
+        source: Source::Simulation,
+        received_timestamp: until + MINUTE,
+        complete_until: until,
+        ..clock::bar(0, until)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "volatility from log to log, {} bars", self.bars)?;
+        for (window, run) in &self.runs {
+            let rate = |time: Duration| self.bars as f64 / time.as_secs_f64() / 1e3;
+            writeln!(
+                f,
+                "  windows of {window} minutes: {:.0} k bars/s, {:.0} k bars a second of processor time, {} rows",
+                rate(run.wall),
+                rate(run.processor),
+                run.rows
+            )?;
+        }
+        let used = |at: usize| self.runs[at].1.processor.as_secs_f64();
+        writeln!(f, "  the longer window costs {:.2} times as much", used(1) / used(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_window_that_the_clock_has_passed_is_written() {
+        let _alone = crate::ALONE.lock().unwrap();
+        let answer = run(&Wanted { symbols: 3, minutes: 40 }).unwrap();
+        // The bars of a symbol and the clock's own, each minute one more window.
+        assert!(answer.runs.iter().all(|(_, run)| run.rows >= 3 * 40), "{answer}");
+    }
+}
