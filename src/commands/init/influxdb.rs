@@ -84,13 +84,15 @@ fn first_user(
     Ok(FirstUser { url, org, name: ADMIN.to_owned(), password })
 }
 
-/// Makes the buckets of live and of simulated data; returns the id of the one that
-/// the settings run.
+/// Makes the buckets of live and of simulated data, and of a replay that the
+/// settings run; returns the id of the bucket of the run.
 pub async fn keep_buckets(config: &Config, admin: &InfluxAdmin) -> anyhow::Result<String> {
-    let (run, other) = if config.is_live() { (LIVE, SIMULATED) } else { (SIMULATED, LIVE) };
+    let run = config.run_name()?;
     let Influxdb { retention, .. } = config.influxdb;
-    admin.bucket(&config.influxdb.bucket_of(other), retention).await?;
-    Ok(admin.bucket(&config.influxdb.bucket_of(run), retention).await?)
+    for other in [LIVE, SIMULATED].into_iter().filter(|other| *other != run) {
+        admin.bucket(&config.influxdb.bucket_of(other), retention).await?;
+    }
+    Ok(admin.bucket(&config.influxdb.bucket_of(&run), retention).await?)
 }
 
 /// Gives every service a token for the bucket with this id, and takes others of
