@@ -79,6 +79,7 @@ impl Desk {
     }
 
     /// Runs `tickwire LINE` to its end, with no file of more than `kilobytes`: a disk that is full.
+    #[allow(dead_code, reason = "of the tests of faults")]
     pub fn run_within(&self, kilobytes: u32, line: &str) -> Ended {
         // Ignored, the signal for it becomes an error of the write.
         let limited = r#"trap "" XFSZ; ulimit -f "$0"; exec "$@""#;
@@ -209,6 +210,7 @@ impl Running {
     }
 
     /// Its exit code, once it has ended.
+    #[allow(dead_code, reason = "of the tests of faults")]
     pub fn has_ended(&mut self) -> Option<Option<i32>> {
         self.child.try_wait().unwrap().map(|status| status.code())
     }

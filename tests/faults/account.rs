@@ -45,16 +45,14 @@ impl Account {
     }
 
     /// The account at the end: nothing may be pending, and results must be those
-    /// of an undisturbed computation. Where `counts_hold`, so must what counts as late.
-    pub fn at_the_end(desk: &Desk, market: &Market, undisturbed: &Undisturbed, counts_hold: bool) -> Account {
+    /// of an undisturbed computation.
+    pub fn at_the_end(desk: &Desk, market: &Market, undisturbed: &Undisturbed) -> Account {
         let mut account = Account::of(desk, market);
         account.count_bars_of_log(market, &logged_bars(desk));
         for (job, computed) in &undisturbed.0 {
             account.compare(job, &desk.run(&format!("export {job}")).out, computed);
         }
-        if counts_hold {
-            account.count_late(desk, market);
-        }
+        account.count_late(desk, market);
         account
     }
 

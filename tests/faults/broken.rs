@@ -11,60 +11,61 @@ use crate::in_process::{Build, Kill, SOUND, play};
 use crate::market::Market;
 use crate::tampered::{BadLog, BadStore, Write};
 
-/// Before and after one of the first writes of each life.
-const KILLS: [Kill; 4] = [
-    Kill { writes: 1, after: false },
-    Kill { writes: 0, after: false },
-    Kill { writes: 1, after: true },
-    Kill { writes: 0, after: true },
-];
+/// Before the first write of a life, and before the second.
+const BEFORE_ANY: Kill = Kill { writes: 0, after: false };
+const AFTER_ONE: Kill = Kill { writes: 1, after: false };
 
-async fn account_of(build: Build) -> Account {
+/// The account of a build that is killed first as said, then in every other way.
+async fn account_of(build: Build, first: Kill) -> Account {
+    let others = [BEFORE_ANY, Kill { writes: 1, after: true }, AFTER_ONE, Kill { writes: 0, after: true }];
+    let kills: Vec<Kill> = std::iter::once(first).chain(others).collect();
     let market = Market::new(5);
     let desk = Desk::new();
     desk.file("bars.csv", &market.prices);
     desk.file("news.csv", &market.news);
-    play(&desk, build, &KILLS).await;
-    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk), true)
+    play(&desk, build, &kills).await;
+    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_build_passes_the_same_kills() {
-    let account = account_of(SOUND).await;
-    assert!(account.is_right(), "{account}");
+    for first in [BEFORE_ANY, AFTER_ONE] {
+        let account = account_of(SOUND, first).await;
+        assert!(account.is_right(), "{account}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_before_the_acknowledgement_is_found_out_by_what_is_lost() {
     let sink_log = |inner| Arc::new(BadLog { inner, commits_early: true, clocks_lie: false }) as _;
-    let account = account_of(Build { sink_log, ..SOUND }).await;
+    let account = account_of(Build { sink_log, ..SOUND }, BEFORE_ANY).await;
     assert!(!account.lost.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledgement_before_the_commit_is_found_out_by_what_is_lost() {
     let store = |inner| Arc::new(BadStore { inner, write: Write::Later(Vec::new().into()) }) as _;
-    let account = account_of(Build { store, ..SOUND }).await;
+    let account = account_of(Build { store, ..SOUND }, AFTER_ONE).await;
     assert!(!account.lost.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_point_whose_time_is_not_deterministic_is_found_out_by_what_is_there_twice() {
     let store = |inner| Arc::new(BadStore { inner, write: Write::ByArrival(0.into()) }) as _;
-    let account = account_of(Build { store, ..SOUND }).await;
+    let account = account_of(Build { store, ..SOUND }, AFTER_ONE).await;
     assert!(!account.twice.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_record_that_lies_to_the_engine_is_found_out_by_wrong_results() {
     let engine_log = |inner| Arc::new(BadLog { inner, commits_early: false, clocks_lie: true }) as _;
-    let account = account_of(Build { engine_log, ..SOUND }).await;
+    let account = account_of(Build { engine_log, ..SOUND }, BEFORE_ANY).await;
     assert!(!account.wrong.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_record_that_lies_to_the_sink_is_found_out_by_what_counts_as_late() {
     let sink_log = |inner| Arc::new(BadLog { inner, commits_early: false, clocks_lie: true }) as _;
-    let account = account_of(Build { sink_log, ..SOUND }).await;
+    let account = account_of(Build { sink_log, ..SOUND }, BEFORE_ANY).await;
     assert!(!account.wrong.is_empty(), "{account}");
 }

@@ -71,14 +71,15 @@ impl Table {
 fn name(fault: Fault) -> &'static str {
     match fault {
         Fault::Kill => "killed",
-        Fault::KillAndTearLog(_) => "killed, the end of the log torn off",
-        Fault::KillAndTearStore(_) => "killed, the end of the store torn off",
+        Fault::TearLog(_) => "killed within a write to the log",
+        Fault::LoseStore => "killed, the store lost",
         Fault::Terminate => "terminated under load",
         Fault::Second => "a second instance started",
         Fault::Freeze => "frozen",
         Fault::FullDisk(_) => "the disk full",
         Fault::StepClock(_) => "the clock stepped",
         Fault::HoldStore => "the store held by another",
+        Fault::Outside => "the server of the store away",
     }
 }
 
@@ -133,9 +134,9 @@ fn a_store_that_another_holds_is_waited_for() {
 }
 
 #[test]
-fn what_never_reached_the_disk_is_made_again() {
-    survives(Fault::KillAndTearLog(0.5), &[0.5, 0.8]);
-    survives(Fault::KillAndTearStore(0.5), &[0.5, 0.8]);
+fn a_write_that_was_torn_is_passed_over_and_a_store_that_was_lost_is_filled_again() {
+    survives(Fault::TearLog(3_000), &[0.5, 0.8]);
+    survives(Fault::LoseStore, &[0.5, 0.8]);
 }
 
 #[test]

@@ -11,8 +11,10 @@ mod embedded;
 #[allow(dead_code, reason = "shared with the tests of the command, which use more of it")]
 mod harness;
 mod in_process;
+mod influx;
 mod market;
 mod promises;
+mod proxy;
 mod scene;
 mod schedule;
 mod tampered;

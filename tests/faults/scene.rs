@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use wire::Topic;
@@ -16,13 +17,22 @@ use crate::schedule::{Fault, Progress, Stage, Step};
 const UP: &str =
     "up --listen 127.0.0.1:0 --prices replay:bars.csv --news replay:news.csv --speed max --exit-when-done";
 
+/// The log has everything that the source issues.
+const ALL_PRICES: Stage = Stage { of: Progress::Appended, topic: "stock-prices", share: 1.0 };
+
 /// A market with what an undisturbed computation makes of it, and how many
 /// records an undisturbed run writes to each topic.
 pub struct Play {
-    pub market: Market,
-    pub undisturbed: Undisturbed,
+    /// The name of the run in the data folder.
+    pub run: String,
+    market: Market,
+    undisturbed: Undisturbed,
     lengths: BTreeMap<String, u64>,
+    variables: Vec<(&'static str, String)>,
 }
+
+/// What a test does to a server, and undoes.
+type Outside<'a> = &'a dyn Fn();
 
 /// How a schedule ended.
 pub struct Outcome {
@@ -38,16 +48,29 @@ impl Play {
         let desk = desk_of(&market);
         let undisturbed = Undisturbed::of(&desk);
         desk.out(UP);
-        let account = Account::at_the_end(&desk, &market, &undisturbed, true);
+        let account = Account::at_the_end(&desk, &market, &undisturbed);
         assert!(account.is_right(), "without any fault:\n{account}");
         let lengths = Look::at(&folder_of(&desk).unwrap()).unwrap().lengths();
-        Play { market, undisturbed, lengths }
+        let run = std::fs::read_to_string(desk.path("data/last-run")).unwrap().trim().to_owned();
+        Play { run, market, undisturbed, lengths, variables: Vec::new() }
+    }
+
+    /// From now on with a variable in the environment of every command.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.variables.push((name, value.into()));
     }
 
     /// Plays the market under `steps`, then once more to the end.
     pub fn under(&self, steps: &[Step]) -> Outcome {
-        let (desk, clock) = Clock::over(desk_of(&self.market));
-        let mut scene = Scene { play: self, desk, clock, struck: Vec::new() };
+        self.under_outside(steps, &|| (), &|| ())
+    }
+
+    /// The same, with what [`Fault::Outside`] does and undoes.
+    pub fn under_outside(&self, steps: &[Step], fault: Outside, over: Outside) -> Outcome {
+        let desk = desk_of(&self.market);
+        let desk = self.variables.iter().fold(desk, |desk, (name, value)| desk.with(name, value));
+        let (desk, clock) = Clock::over(desk);
+        let mut scene = Scene { play: self, desk, clock, outside: [fault, over], struck: Vec::new() };
         for step in steps {
             scene.play(*step);
             let account = Account::between(&scene.desk, &self.market);
@@ -55,9 +78,7 @@ impl Play {
         }
         let ended = scene.desk.run(UP);
         assert_eq!(ended.code, Some(0), "after {steps:?}: {}", ended.errors);
-        // A log that lost its end is another log to the sink, which counts from its start.
-        let counts_hold = !scene.struck.iter().any(|fault| matches!(fault, Fault::KillAndTearLog(_)));
-        let account = Account::at_the_end(&scene.desk, &self.market, &self.undisturbed, counts_hold);
+        let account = Account::at_the_end(&scene.desk, &self.market, &self.undisturbed);
         Outcome { account, struck: scene.struck }
     }
 }
@@ -79,6 +100,7 @@ struct Scene<'a> {
     play: &'a Play,
     desk: Desk,
     clock: Option<Clock>,
+    outside: [Outside<'a>; 2],
     struck: Vec<Fault>,
 }
 
@@ -96,7 +118,7 @@ impl Scene<'_> {
             return;
         }
         match fault {
-            Fault::Kill | Fault::KillAndTearLog(_) | Fault::KillAndTearStore(_) => {}
+            Fault::Kill | Fault::TearLog(_) | Fault::LoseStore => {}
             Fault::Terminate => running.signal("TERM"),
             Fault::Second => self.start_a_second(&mut running),
             Fault::Freeze => self.freeze(&running),
@@ -106,6 +128,12 @@ impl Scene<'_> {
                 self.reach(&mut running, Stage { share: 1.0, ..stage });
             }
             Fault::HoldStore => self.hold_the_store(&mut running),
+            Fault::Outside => {
+                let [fault, over] = self.outside;
+                fault();
+                self.reach(&mut running, ALL_PRICES);
+                over();
+            }
             Fault::FullDisk(_) => {}
         }
         match fault {
@@ -115,8 +143,8 @@ impl Scene<'_> {
         self.struck.push(fault);
         let folder = folder_of(&self.desk).unwrap();
         match fault {
-            Fault::KillAndTearLog(share) => tear(&folder.join("log.db-wal"), share),
-            Fault::KillAndTearStore(share) => tear(&folder.join("store.db-wal"), share),
+            Fault::TearLog(bytes) => tear(&folder.join("log.db-wal"), bytes),
+            Fault::LoseStore => lose(&folder),
             _ => {}
         }
     }
@@ -165,17 +193,21 @@ impl Scene<'_> {
         let held = rusqlite::Connection::open(path).unwrap();
         held.busy_timeout(crate::harness::PATIENCE).unwrap();
         held.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let all = Stage { of: Progress::Appended, topic: "stock-prices", share: 1.0 };
-        self.reach(running, all);
+        self.reach(running, ALL_PRICES);
         held.execute_batch("ROLLBACK").unwrap();
     }
 }
 
-/// What was written last never reached the disk.
-fn tear(file: &Path, share: f64) {
-    if let Ok(file) = OpenOptions::new().write(true).open(file) {
-        let length = file.metadata().unwrap().len();
-        file.set_len((length as f64 * share) as u64).unwrap();
+/// A part of one more write stands at the end.
+fn tear(file: &Path, bytes: usize) {
+    if let Ok(mut file) = OpenOptions::new().append(true).open(file) {
+        file.write_all(&vec![0xa5; bytes]).unwrap();
+    }
+}
+
+fn lose(folder: &Path) {
+    for file in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(file));
     }
 }
 

@@ -22,10 +22,10 @@ pub enum Progress {
 pub enum Fault {
     /// `kill -9`.
     Kill,
-    /// `kill -9`, and the last writes to the log never reached the disk.
-    KillAndTearLog(f64),
-    /// `kill -9`, and the last writes to the store never reached the disk.
-    KillAndTearStore(f64),
+    /// `kill -9`, with a write to the log of which so many bytes reached the disk.
+    TearLog(usize),
+    /// `kill -9`, and the store is lost.
+    LoseStore,
     /// SIGTERM under load.
     Terminate,
     /// A second instance is started by mistake, then the first is killed.
@@ -38,6 +38,8 @@ pub enum Fault {
     StepClock(i64),
     /// Somebody else holds the store's file until the log has everything.
     HoldStore,
+    /// What the test does to a server until the log has everything; then `kill -9`.
+    Outside,
 }
 
 /// One start of the pipeline and what happens to it.
@@ -61,8 +63,8 @@ fn step(draws: &mut Draws) -> Step {
     let stage = Stage { of, topic: draws.one_of(&TOPICS), share: draws.uniform() };
     let fault = match draws.below(12) {
         0..4 => Fault::Kill,
-        4 => Fault::KillAndTearLog(draws.uniform()),
-        5 => Fault::KillAndTearStore(draws.uniform()),
+        4 => Fault::TearLog(1 + draws.below(10_000)),
+        5 => Fault::LoseStore,
         6 => Fault::Terminate,
         7 => Fault::Second,
         8 => Fault::Freeze,

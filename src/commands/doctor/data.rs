@@ -95,9 +95,15 @@ async fn open(root: &Path, run: &str) -> Result<String, String> {
 
 /// Whether nothing in a file was torn or overwritten.
 fn whole(file: &Path) -> Result<(), String> {
-    // One that cannot even be opened is told about where it is opened next.
-    let faults = file.is_file().then(|| sqlite::faults(file).ok()).flatten().unwrap_or_default();
-    match faults.first() {
+    if !file.is_file() {
+        return Ok(());
+    }
+    let fault = match sqlite::faults(file) {
+        Ok(faults) => faults.into_iter().next(),
+        // Where SQLite cannot go on looking, that is the fault.
+        Err(error) => Some(error.to_string()),
+    };
+    match fault {
         Some(fault) => Err(format!(
             "{} is not whole ({fault}): stop tickwire, move it away, and put back a backup; of a store.db the log makes what it still holds again",
             file.display()

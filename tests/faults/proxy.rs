@@ -1,0 +1,80 @@
+//! A network that fails: a proxy in front of a server, whose faults the test chooses.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// It works.
+    Well,
+    /// Every request is answered with this status, perhaps with a `Retry-After`.
+    Answers(u16, Option<u32>),
+    /// Nothing is ever answered.
+    Hangs,
+    /// It is closed after a part of the request.
+    Cut,
+}
+
+/// A running proxy; it ends with its runtime.
+pub struct Proxy {
+    pub address: SocketAddr,
+    network: watch::Sender<Network>,
+}
+
+impl Proxy {
+    /// In front of `host:port`.
+    pub async fn before(server: &str) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (network, state) = watch::channel(Network::Well);
+        let server = server.to_owned();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(serve(client, server.clone(), state.clone()));
+            }
+        });
+        Proxy { address, network }
+    }
+
+    /// From now on; open connections are dropped.
+    pub fn becomes(&self, network: Network) {
+        self.network.send_replace(network);
+    }
+}
+
+/// One connection, until it ends or the network changes.
+async fn serve(client: TcpStream, server: String, mut state: watch::Receiver<Network>) {
+    let network = *state.borrow_and_update();
+    tokio::select! {
+        _ = pass(client, &server, network) => {}
+        _ = state.changed() => {}
+    }
+}
+
+async fn pass(mut client: TcpStream, server: &str, network: Network) -> std::io::Result<()> {
+    let mut part = [0; 1_024];
+    match network {
+        Network::Well => {
+            let mut server = TcpStream::connect(server).await?;
+            copy_bidirectional(&mut client, &mut server).await?;
+        }
+        Network::Answers(status, retry_after) => {
+            client.read(&mut part).await?;
+            let wait = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+            let answer =
+                format!("HTTP/1.1 {status} Fault\r\n{wait}content-length: 0\r\nconnection: close\r\n\r\n");
+            client.write_all(answer.as_bytes()).await?;
+            // What is still being sent is taken, or the answer might not arrive.
+            let rest = async { while client.read(&mut part).await.is_ok_and(|length| length > 0) {} };
+            let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+        }
+        Network::Hangs => std::future::pending().await,
+        Network::Cut => drop(client.read(&mut part).await?),
+    }
+    Ok(())
+}
