@@ -50,7 +50,7 @@ enum Shape {
     /// Columns of one hop window of measures that are known here: as `Windowed`, and faster.
     Rolling(Tracks),
     /// Aggregations under hop windows: rows go out when windows close.
-    Windowed(Windowed),
+    Windowed(Box<Windowed>),
     /// A join without windows: rows go out as they meet.
     Joined(Box<Joined>),
 }
@@ -85,7 +85,7 @@ impl Plan {
         let shape = match (job.reach, rolling) {
             (_, Some(rolling)) => Shape::Rolling(Tracks::new(rolling)),
             (Some(reach), None) => Shape::Joined(Box::new(Joined::plan(&context.state(), job, reach).await?)),
-            (None, None) => Shape::Windowed(Windowed::plan(&context, job, knowing).await?),
+            (None, None) => Shape::Windowed(Box::new(Windowed::plan(&context, job, knowing).await?)),
         };
         Ok(Plan { sources, job: job.name.clone(), shape })
     }

@@ -209,7 +209,7 @@ impl<'a> Figures<'a> {
             Some(_) => ints(known).map(Some),
         };
         let quantities = [VWAP, ACCUMULATED_VOLUME, OFFICIAL_OPEN_PRICE, AGGREGATE_VWAP, AVERAGE_SIZE];
-        if !quantities.into_iter().all(|known| column(known).is_none_or(|column| are_quantities(column))) {
+        if !quantities.into_iter().all(|known| column(known).is_none_or(are_quantities)) {
             return None;
         }
         let symbols = whole(SYMBOL)?.as_dictionary_opt::<Int32Type>()?;

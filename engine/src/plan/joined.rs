@@ -166,8 +166,11 @@ fn gathered(pairs: &[Pair]) -> Result<RecordBatch> {
     Ok(interleave_record_batch(&batches, &rows)?)
 }
 
-/// The equalities that rows meet by, left and right, and all other conditions.
-fn conditions(join: &Join, above: Option<Expr>) -> Result<(Vec<(Expr, Expr)>, Vec<Expr>)> {
+/// Equalities, left and right.
+type Equalities = Vec<(Expr, Expr)>;
+
+/// The equalities that rows meet by, and all other conditions.
+fn conditions(join: &Join, above: Option<Expr>) -> Result<(Equalities, Vec<Expr>)> {
     if join.join_type != JoinType::Inner {
         return not_impl_err!("a {} join without windows: only inner ones can do without", join.join_type);
     }

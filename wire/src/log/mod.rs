@@ -169,7 +169,7 @@ struct Granted;
 #[async_trait]
 impl Lease for Granted {
     async fn lost(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
