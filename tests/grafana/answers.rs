@@ -40,6 +40,10 @@ impl Filled {
         ];
         tickwire(tempfile::tempdir().unwrap().path(), &replay, &variables);
         server.write(&bucket, GAP).await;
+        // A run of seconds tells of a service once, and a rate needs two.
+        let later = (time::now() + time::MINUTE) * 1_000_000;
+        let again = format!("pipeline,service=producer,figure=bars value=2000 {later}");
+        server.write(&bucket, &again).await;
         Some(Filled { server, bucket })
     }
 
