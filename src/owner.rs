@@ -30,7 +30,7 @@ pub enum Way {
     Owner(Api),
     /// Directly: over Kafka, or because nobody owns it, so that this process does, as
     /// long as this is kept.
-    Direct { log: SharedLog, run: Run },
+    Direct { log: SharedLog, run: Box<Run> },
 }
 
 /// The API of a running `tickwire up`.
@@ -47,11 +47,13 @@ impl Way {
     /// When there is an owner that does not say where it answers, or the data
     /// cannot be opened.
     pub async fn to(mut run: Run) -> anyhow::Result<Way> {
-        let Some(folder) = &mut run.folder else { return Ok(Way::Direct { log: run.log_to_read()?, run }) };
+        let Some(folder) = &mut run.folder else {
+            return Ok(Way::Direct { log: run.log_to_read()?, run: Box::new(run) });
+        };
         let until = tokio::time::Instant::now() + STARTS_WITHIN;
         loop {
             if folder.own_if_free()? {
-                return Ok(Way::Direct { log: folder.log()?, run });
+                return Ok(Way::Direct { log: folder.log()?, run: Box::new(run) });
             }
             if let Some(url) = folder.owner_address() {
                 return Ok(Way::Owner(Api { url, token: folder.owner_token()?, client: local_client()? }));

@@ -11,7 +11,7 @@ use wire::rules::{Comparison, Rule};
 use wire::time::Millis;
 
 /// An episode as far as it has come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Episode {
     /// The end of the window that opened it.
     pub(crate) opened: Millis,
@@ -32,7 +32,7 @@ pub(crate) enum Side {
 }
 
 /// What a value comes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
     /// An episode opens.
     Opens(Episode),
@@ -66,7 +66,7 @@ impl Standing {
         match &mut self.open {
             None if beyond => {
                 self.open = Some(episode());
-                self.open.clone().map(Turn::Opens)
+                self.open.map(Turn::Opens)
             }
             None => None,
             Some(_) if back => self.open.take().map(Turn::Closes),

@@ -57,9 +57,8 @@ impl Held {
         for rule in rules.iter().filter(|rule| rule.is_for(&row.symbol)) {
             let Some(value) = row.signal(&rule.signal) else { continue };
             let mut standing = self.rules.remove(&rule.name).unwrap_or_default();
-            match standing.step(rule, value, row.window_end) {
-                Some(turn) => alerts.push(told(rule, row, value, turn)),
-                None => {}
+            if let Some(turn) = standing.step(rule, value, row.window_end) {
+                alerts.push(told(rule, row, value, turn));
             }
             if !standing.is_empty() {
                 self.rules.insert(rule.name.clone(), standing);

@@ -21,7 +21,7 @@ const OF_A_RUN: [&str; 2] = ["store.db", "log.db"];
 const BESIDE: [&str; 4] = ["format", "last-run", "password", "api-tokens"];
 
 /// Copies every run of the data folder, and what stands beside them.
-pub fn backup(config: &Config, args: BackupArgs) -> anyhow::Result<()> {
+pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {
     let root = args.data_dir.as_deref().unwrap_or(&config.data_dir);
     let runs = data_folder::runs(root);
     if runs.is_empty() {
@@ -48,7 +48,7 @@ pub fn backup(config: &Config, args: BackupArgs) -> anyhow::Result<()> {
 }
 
 /// Puts every run of a backup into the data folder, unless it has data of one of them.
-pub fn restore(config: &Config, args: RestoreArgs) -> anyhow::Result<()> {
+pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
     let root = args.data_dir.as_deref().unwrap_or(&config.data_dir);
     let runs = data_folder::runs(&args.from);
     if runs.is_empty() {

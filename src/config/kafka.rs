@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn client_settings_keep_their_names_also_when_they_come_from_variables() {
         let client = [("security_protocol", "sasl_ssl"), ("sasl.username", "me")];
-        let client = client.map(|(key, value)| (key.to_owned(), Text::Text(value.into()))).into();
+        let client = client.map(|(key, value)| (key.to_owned(), Text::Word(value.into()))).into();
         let config = kafka(raw::Kafka { client, ..Default::default() }).unwrap();
         let named: Vec<_> = config.client.keys().map(String::as_str).collect();
         assert_eq!(named, ["sasl.username", "security.protocol"]);

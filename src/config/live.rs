@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_real_time_feed_has_no_delay_unless_one_is_set_and_any_other_has() {
         let of = |url: Option<&str>, delay: Option<&str>| {
-            let feed_delay = delay.map(|delay| Text::Text(delay.into()));
+            let feed_delay = delay.map(|delay| Text::Word(delay.into()));
             let raw = raw::Polygon { websocket_url: url.map(Into::into), feed_delay, ..Default::default() };
             polygon(raw).unwrap().feed_delay.as_secs()
         };
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_named_with_its_key() {
-        let text = |text: &str| Some(Text::Text(text.into()));
+        let text = |text: &str| Some(Text::Word(text.into()));
         for (raw, said) in [
             (
                 raw::Polygon { rest_url: Some("api.massive.com".into()), ..Default::default() },

@@ -54,7 +54,7 @@ pub enum Text {
     /// Typed as a number.
     Number(f64),
     /// Typed as text.
-    Text(String),
+    Word(String),
 }
 
 impl std::fmt::Display for Text {
@@ -62,7 +62,7 @@ impl std::fmt::Display for Text {
         match self {
             Text::Truth(truth) => truth.fmt(f),
             Text::Number(number) => number.fmt(f),
-            Text::Text(text) => text.fmt(f),
+            Text::Word(word) => word.fmt(f),
         }
     }
 }

@@ -34,15 +34,15 @@ pub const PHONE: Look = Look { width: 500, height: 950, dark: false };
 impl Browser {
     /// Opens a window; `None`, with a word about it, where there is no browser.
     pub fn open(look: Look) -> Option<Browser> {
-        Browser::open_with(look, json!({}))
+        Browser::open_with(look, &json!({}))
     }
 
     /// Opens a window in which no page may run a script.
     pub fn open_without_scripts(look: Look) -> Option<Browser> {
-        Browser::open_with(look, json!({"profile.managed_default_content_settings.javascript": 2}))
+        Browser::open_with(look, &json!({"profile.managed_default_content_settings.javascript": 2}))
     }
 
-    fn open_with(look: Look, preferences: Value) -> Option<Browser> {
+    fn open_with(look: Look, preferences: &Value) -> Option<Browser> {
         let started =
             Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let Ok(mut driver) = started else {

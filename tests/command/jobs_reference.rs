@@ -93,8 +93,14 @@ fn planted(bars: &Bars) -> (News, String) {
     (news, text)
 }
 
-/// Every window of `minutes` with a bar: symbol, start, its bars, and how many articles it holds.
-fn windows<'a>(scene: &'a Scene, minutes: i64) -> Vec<(&'a str, i64, Vec<(i64, &'a Bar)>, usize)> {
+/// Bars with their starts.
+type Path<'a> = Vec<(i64, &'a Bar)>;
+
+/// A window: symbol, start, its bars, and how many articles it holds.
+type Window<'a> = (&'a str, i64, Path<'a>, usize);
+
+/// Every window of `minutes` with a bar.
+fn windows(scene: &Scene, minutes: i64) -> Vec<Window<'_>> {
     let mut found = Vec::new();
     for (symbol, bars) in &scene.bars {
         let mut starts = BTreeSet::new();
@@ -205,7 +211,7 @@ fn the_ranks_of_the_movers_are_those_of_their_windows() {
     for (row, (symbol, start, bars, articles)) in rows.iter().zip(&windows) {
         let others = &together[start];
         contested += usize::from(others.len() > 1);
-        let by = |value: &dyn Fn(&Vec<(i64, &Bar)>) -> f64| {
+        let by = |value: &dyn Fn(&Path<'_>) -> f64| {
             others.iter().map(|(symbol, bars)| (value(bars), *symbol)).collect::<Vec<_>>()
         };
         // The shared row is where the two could differ in the last bit; the file's do not.

@@ -113,7 +113,7 @@ impl Account {
             match reasons[..] {
                 [] => self.lost.push(word.clone()),
                 [reason] if reason.is_empty() => {
-                    self.wrong.push(format!("{word} is refused without a reason"))
+                    self.wrong.push(format!("{word} is refused without a reason"));
                 }
                 [_] => self.dead_lettered += 1,
                 _ => self.twice.push(format!("{word} is in {} dead letters", reasons.len())),

@@ -13,7 +13,7 @@ fn promises() -> Vec<String> {
         match line.strip_prefix("- ") {
             Some(first) => promises.push(first.to_owned()),
             None if within && line.starts_with("  ") => {
-                promises.last_mut().unwrap().push_str(line.trim_end())
+                promises.last_mut().unwrap().push_str(line.trim_end());
             }
             None => {}
         }

@@ -64,7 +64,9 @@ async fn pass(mut client: TcpStream, server: &str, network: Network) -> std::io:
             copy_bidirectional(&mut client, &mut server).await?;
         }
         Network::Answers(status, retry_after) => {
-            client.read(&mut part).await?;
+            if client.read(&mut part).await? == 0 {
+                return Ok(());
+            }
             let wait = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
             let answer =
                 format!("HTTP/1.1 {status} Fault\r\n{wait}content-length: 0\r\nconnection: close\r\n\r\n");

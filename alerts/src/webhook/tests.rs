@@ -24,10 +24,13 @@ use super::{Webhook, WebhookError, run};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A status with headers.
+type Answer = (u16, Vec<(&'static str, String)>);
+
 /// A server that answers as it is told, then with 204, and remembers what came.
 #[derive(Clone, Default)]
 struct Server {
-    answers: Arc<Mutex<VecDeque<(u16, Vec<(&'static str, String)>)>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
 }
 

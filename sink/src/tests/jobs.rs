@@ -107,10 +107,10 @@ fn all<T>(sent: Vec<(i64, T)>) -> Vec<T> {
 
 async fn stored(folder: &Folder, job: &Job) -> Vec<String> {
     let query = Query { measurement: job.topic.measurement(), ..Query::default() };
-    in_order(folder.store.read(&query).await.unwrap().rows)
+    in_order(&folder.store.read(&query).await.unwrap().rows)
 }
 
-fn in_order(rows: Vec<Vec<Value>>) -> Vec<String> {
+fn in_order(rows: &[Vec<Value>]) -> Vec<String> {
     let mut rows: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
     rows.sort();
     rows
@@ -135,7 +135,7 @@ async fn what_comes_late_ends_up_in_the_rows_of_every_job_as_the_batch_path_has_
     for job in &jobs {
         let wanted = engine::compute(job, all(bars()), all(articles())).await.unwrap();
         // What is still open: windows and paths of the future.
-        let wanted = in_order(wanted);
+        let wanted = in_order(&wanted);
         assert!(wanted.len() > 200, "{} has {} rows", job.name, wanted.len());
         assert_eq!(stored(&folder, job).await, wanted, "{}", job.name);
     }
@@ -146,7 +146,7 @@ async fn what_comes_late_ends_up_in_the_rows_of_every_job_as_the_batch_path_has_
     assert_eq!(rows_of(&folder, &jobs).await, before);
     for job in &jobs {
         let wanted = engine::compute(job, all(bars()), all(articles())).await.unwrap();
-        assert_eq!(stored(&folder, job).await, in_order(wanted), "{}", job.name);
+        assert_eq!(stored(&folder, job).await, in_order(&wanted), "{}", job.name);
     }
 }
 
@@ -222,7 +222,7 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
             .filter(|row| row[at].as_i64().is_some_and(|at| (110 * MINUTE..120 * MINUTE).contains(&at)));
         let asked: Vec<_> = asked.collect();
         wanted += asked.len() as u64;
-        assert_eq!(stored(&folder, job).await, in_order(asked), "{}", job.name);
+        assert_eq!(stored(&folder, job).await, in_order(&asked), "{}", job.name);
     }
     assert_eq!(rows, wanted);
 }

@@ -47,7 +47,7 @@ pub(super) async fn a_store_holds_what_a_map_would(place: &dyn Place) {
         let told = format!("{batches:?}");
         let mut model = Model::new();
         for writes in batches {
-            let points = writes.into_iter().map(|write| held(&mut model, write)).collect();
+            let points = writes.into_iter().map(|write| held(&mut model, &write)).collect();
             store.write(batch(&measurement, points)).await.unwrap();
         }
         let expected = |from: i64| -> Vec<Vec<Value>> {
@@ -61,7 +61,7 @@ pub(super) async fn a_store_holds_what_a_map_would(place: &dyn Place) {
 }
 
 /// The point of a write, which the model holds from now on unless it holds a newer one.
-fn held(model: &mut Model, write: Write) -> Point {
+fn held(model: &mut Model, write: &Write) -> Point {
     let mut point = reading(write.symbol, write.term, write.at, write.int, write.version);
     point.nanos = write.nanos;
     point.values[6] = write.note.as_deref().map_or(Value::Null, text);

@@ -59,7 +59,7 @@ impl Layout {
         let fields = columns().filter(|(name, _)| !is_tag(name) && **name != measurement.time);
         let fields = fields.map(|(name, at)| (format!("{}=", key(name)), at)).collect();
         let mut name = String::new();
-        escaped(&mut name, &measurement.name, &[b',', b' ']);
+        escaped(&mut name, &measurement.name, b", ");
         Layout { name, tags, fields, measurement }
     }
 
@@ -76,7 +76,7 @@ impl Layout {
                 return Err(Unwritable::Tag { tag: key[1..key.len() - 1].to_owned() });
             }
             text.push_str(key);
-            escaped(text, if value.is_empty() { NO_TAG } else { value }, &[b',', b'=', b' ']);
+            escaped(text, if value.is_empty() { NO_TAG } else { value }, b",= ");
         }
         Ok(())
     }
@@ -117,7 +117,7 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), ()> {
         Value::Text(value) if value.len() + usize::from(is_padded(value)) > LONGEST_TEXT => return Err(()),
         Value::Text(value) => {
             text.push('"');
-            escaped(text, value, &[b'"', b'\\']);
+            escaped(text, value, b"\"\\");
             text.push_str(if is_padded(value) { " \"" } else { "\"" });
         }
     }
@@ -137,7 +137,7 @@ fn can_be_tag(value: &str) -> bool {
 /// A tag's or a field's key.
 fn key(name: &str) -> String {
     let mut key = String::new();
-    escaped(&mut key, name, &[b',', b'=', b' ']);
+    escaped(&mut key, name, b",= ");
     key
 }
 

@@ -214,7 +214,7 @@ impl<'a> Compared<'a> {
             }
             match runs.last_mut() {
                 Some(run) if run.last().is_some_and(|last| identity.0.saturating_sub(last.0) <= GAP) => {
-                    run.push(identity)
+                    run.push(identity);
                 }
                 _ => runs.push(vec![identity]),
             }

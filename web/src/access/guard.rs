@@ -116,7 +116,7 @@ fn ends_with(signed_in: SignedIn, answer: Response) -> Response {
         return answer;
     }
     let (parts, body) = answer.into_parts();
-    let body = body.into_data_stream().take_until(Box::pin(signed_in.is_over()));
+    let body = body.into_data_stream().take_until(Box::pin(signed_in.over()));
     Response::from_parts(parts, Body::from_stream(body))
 }
 

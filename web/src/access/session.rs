@@ -35,7 +35,7 @@ pub(crate) struct SignedIn {
 
 impl SignedIn {
     /// Waits until it is signed out or too old.
-    pub(crate) async fn is_over(mut self) {
+    pub(crate) async fn over(mut self) {
         let signed_out = async { while self.ended.changed().await.is_ok() {} };
         tokio::select! {
             () = signed_out => {}
@@ -131,7 +131,7 @@ mod tests {
         let held = sessions.begin(now).unwrap();
         let signed_in = sessions.find(&held, now).unwrap();
         sessions.end(&held);
-        signed_in.is_over().await;
+        signed_in.over().await;
     }
 
     #[test]

@@ -24,7 +24,7 @@ async fn a_plain_form_brings_the_answer_as_a_table_with_its_files() {
     let sql = "SELECT symbol, count(*) AS bars FROM stock_prices GROUP BY symbol ORDER BY symbol";
     let page = site.text(&asked("/explore", sql)).await;
     assert!(page.contains("<form class=\"panel query\" id=\"query\" action=\"/explore\" method=\"get\">"));
-    assert!(page.contains(&format!(">{}</textarea>", sql)), "{page}");
+    assert!(page.contains(&format!(">{sql}</textarea>")), "{page}");
     assert!(page.contains("<td class=\"text\">AAPL</td><td>40</td>"), "{page}");
     assert!(page.contains("2 rows in "));
     let file = page.split("href=\"/api/v1/query?").nth(1).unwrap().split('"').next().unwrap();

@@ -130,7 +130,7 @@ for_every_log! {
         log.append(numbered(0..20)).await.unwrap();
         log.append((20..30).map(|n: u32| Append::json(rows.clone(), "S", &n)).collect()).await.unwrap();
         let records = polled(&mut *reader, 30).await;
-        assert!(records.iter().all(|record| (record.topic == rows) == (values(&[record.clone()])[0] >= 20)));
+        assert!(records.iter().all(|record| (record.topic == rows) == (values(std::slice::from_ref(record))[0] >= 20)));
         assert_eq!(sorted(values(&records)), (0..30).collect::<Vec<_>>());
     }
 

@@ -18,7 +18,7 @@ pub enum SetupError {
     )]
     Unavailable {
         /// The server.
-        url: Url,
+        url: Box<Url>,
         /// What happened.
         reason: String,
     },
@@ -26,7 +26,7 @@ pub enum SetupError {
     #[error("InfluxDB at {url} refuses the {what} that it was shown: {reason}")]
     Denied {
         /// The server.
-        url: Url,
+        url: Box<Url>,
         /// Token or password.
         what: &'static str,
         /// Its words.
@@ -36,7 +36,7 @@ pub enum SetupError {
     #[error("InfluxDB at {url} answers {status}: {reason}. Check influxdb.url, and that it is an InfluxDB 2")]
     Refused {
         /// The server.
-        url: Url,
+        url: Box<Url>,
         /// The status.
         status: u16,
         /// Its words.
@@ -48,7 +48,7 @@ pub enum SetupError {
     )]
     NoOrg {
         /// The server.
-        url: Url,
+        url: Box<Url>,
         /// The organization.
         org: String,
     },
@@ -74,7 +74,7 @@ impl Asked {
     pub(super) fn queries(&self, org: &str) -> Result<influxdb2::Client, SetupError> {
         let token = self.secrets.first().map(Secret::expose).unwrap_or_default();
         let builder = influxdb2::ClientBuilder::new(self.url.as_str(), org, token);
-        builder.build().map_err(|error| self.unreachable(error.to_string()))
+        builder.build().map_err(|error| self.unreachable(&error.to_string()))
     }
 
     pub(super) fn at(&self, path: &str) -> Url {
@@ -85,13 +85,13 @@ impl Asked {
 
     pub(super) fn failure(&self, error: RequestError) -> SetupError {
         match error {
-            RequestError::Http { status, text } => self.refused(status.as_u16(), words_of(&text)),
-            other => self.unreachable(other.to_string()),
+            RequestError::Http { status, text } => self.refused(status.as_u16(), &words_of(&text)),
+            other => self.unreachable(&other.to_string()),
         }
     }
 
-    pub(super) fn refused(&self, status: u16, reason: String) -> SetupError {
-        let (url, reason) = (self.url.clone(), self.without_secrets(&reason));
+    pub(super) fn refused(&self, status: u16, reason: &str) -> SetupError {
+        let (url, reason) = (Box::new(self.url.clone()), self.without_secrets(reason));
         match status {
             401 | 403 => SetupError::Denied { url, what: "token", reason },
             408 | 425 | 429 | 500.. => {
@@ -101,8 +101,8 @@ impl Asked {
         }
     }
 
-    pub(super) fn unreachable(&self, reason: String) -> SetupError {
-        SetupError::Unavailable { url: self.url.clone(), reason: self.without_secrets(&reason) }
+    pub(super) fn unreachable(&self, reason: &str) -> SetupError {
+        SetupError::Unavailable { url: Box::new(self.url.clone()), reason: self.without_secrets(reason) }
     }
 
     fn without_secrets(&self, text: &str) -> String {

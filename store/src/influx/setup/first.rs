@@ -48,7 +48,7 @@ impl FirstUser {
         // The server's words may repeat the password.
         let asked = Asked { secrets: vec![self.password.clone()], ..asked };
         let token = made.map_err(|error| asked.failure(error))?.auth.and_then(|auth| auth.token);
-        let token = token.ok_or_else(|| asked.unreachable("it answered without a token".to_owned()))?;
+        let token = token.ok_or_else(|| asked.unreachable("it answered without a token"))?;
         Ok(Secret::new(token))
     }
 
@@ -58,15 +58,15 @@ impl FirstUser {
     /// When the password is refused, or the organization is not there.
     pub async fn sign_in(&self) -> Result<Secret, SetupError> {
         let asked = Asked { url: self.url.clone(), secrets: vec![self.password.clone()] };
-        let http = outbound::http().map_err(|error| asked.unreachable(error.to_string()))?;
+        let http = outbound::http().map_err(|error| asked.unreachable(&error.to_string()))?;
         let login = http.post(asked.at("api/v2/signin"));
         let login = login.basic_auth(&self.name, Some(self.password.expose()));
         let answer = login.send().await;
-        let answer = answer.map_err(|error| asked.unreachable(HttpFailure::from(error).to_string()))?;
+        let answer = answer.map_err(|error| asked.unreachable(&HttpFailure::from(error).to_string()))?;
         if !answer.status().is_success() {
             return Err(
                 match asked
-                    .refused(answer.status().as_u16(), words_of(&answer.text().await.unwrap_or_default()))
+                    .refused(answer.status().as_u16(), &words_of(&answer.text().await.unwrap_or_default()))
                 {
                     SetupError::Denied { url, reason, .. } => {
                         SetupError::Denied { url, what: "password", reason }
@@ -82,13 +82,13 @@ impl FirstUser {
         let orgs = http.get(asked.at("api/v2/orgs")).query(&[("org", self.org.as_str())]);
         let orgs = as_user(orgs).await?;
         let Some(org) = orgs["orgs"][0]["id"].as_str() else {
-            return Err(SetupError::NoOrg { url: self.url.clone(), org: self.org.clone() });
+            return Err(SetupError::NoOrg { url: Box::new(self.url.clone()), org: self.org.clone() });
         };
         let authorization = authorization(org, user["id"].as_str().unwrap_or_default());
         let made = as_user(http.post(asked.at("api/v2/authorizations")).json(&authorization)).await?;
         match made["token"].as_str() {
             Some(token) => Ok(Secret::new(token)),
-            None => Err(asked.unreachable("it answered without a token".to_owned())),
+            None => Err(asked.unreachable("it answered without a token")),
         }
     }
 }
@@ -108,13 +108,13 @@ fn authorization(org: &str, user: &str) -> Json {
 }
 
 async fn exchange(asked: &Asked, request: RequestBuilder) -> Result<Json, SetupError> {
-    let failed = |error: reqwest::Error| asked.unreachable(HttpFailure::from(error).to_string());
+    let failed = |error: reqwest::Error| asked.unreachable(&HttpFailure::from(error).to_string());
     let answer = request.send().await.map_err(failed)?;
     let status = answer.status();
     let text = answer.text().await.map_err(failed)?;
     if !status.is_success() {
-        return Err(asked.refused(status.as_u16(), words_of(&text)));
+        return Err(asked.refused(status.as_u16(), &words_of(&text)));
     }
     serde_json::from_str(&text)
-        .map_err(|error| asked.unreachable(format!("its answer does not read: {error}")))
+        .map_err(|error| asked.unreachable(&format!("its answer does not read: {error}")))
 }

@@ -46,8 +46,8 @@ impl InfluxAdmin {
             found => found.map_err(|error| asked.failure(error))?.orgs.into_iter().next(),
         };
         let found = found.and_then(|found| found.id);
-        let no_org = || SetupError::NoOrg { url: url.clone(), org: org.to_owned() };
-        let http = outbound::http().map_err(|error| asked.unreachable(error.to_string()))?;
+        let no_org = || SetupError::NoOrg { url: Box::new(url.clone()), org: org.to_owned() };
+        let http = outbound::http().map_err(|error| asked.unreachable(&error.to_string()))?;
         Ok(InfluxAdmin { org: found.ok_or_else(no_org)?, asked, token, queries, http })
     }
 
@@ -73,7 +73,7 @@ impl InfluxAdmin {
         };
         self.queries.create_bucket(Some(request)).await.map_err(|error| self.asked.failure(error))?;
         let made = self.find_bucket(name).await?.and_then(|made| made.id);
-        made.ok_or_else(|| self.asked.refused(404, format!("the new bucket `{name}` is not there")))
+        made.ok_or_else(|| self.asked.refused(404, &format!("the new bucket `{name}` is not there")))
     }
 
     async fn find_bucket(&self, name: &str) -> Result<Option<Bucket>, SetupError> {
@@ -96,12 +96,12 @@ impl InfluxAdmin {
         }
         let token = format!("Token {}", self.token.expose());
         let sent = request.header(reqwest::header::AUTHORIZATION, token).send().await;
-        let answer = sent.map_err(|error| self.asked.unreachable(HttpFailure::from(error).to_string()))?;
+        let answer = sent.map_err(|error| self.asked.unreachable(&HttpFailure::from(error).to_string()))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => {
                 let words = words_of(&answer.text().await.unwrap_or_default());
-                Err(self.asked.refused(status.as_u16(), words))
+                Err(self.asked.refused(status.as_u16(), &words))
             }
         }
     }

@@ -71,7 +71,7 @@ impl InfluxAdmin {
         let made = self.queries.create_authorization(request).await;
         match made.map_err(|error| self.asked.failure(error))?.token {
             Some(token) => Ok(Secret::new(token)),
-            None => Err(self.asked.unreachable("it answered without a token".to_owned())),
+            None => Err(self.asked.unreachable("it answered without a token")),
         }
     }
 

@@ -170,7 +170,7 @@ proptest! {
         prop_assert_eq!(read.series.measurement.as_str(), name.as_str());
         let tag = |key: &str| read.tag_value(key).map(|value| value.as_str().to_owned());
         prop_assert_eq!(tag(names[0]), Some(if tags.0.is_empty() { " ".to_owned() } else { tags.0.clone() }));
-        prop_assert_eq!(tag(names[1]), Some(tags.1.clone()));
+        prop_assert_eq!(tag(names[1]), Some(tags.1));
         let field = |key: &str| read.field_value(key).cloned();
         match field(names[2]) {
             Some(FieldValue::F64(read)) => prop_assert_eq!(read.to_bits(), (float + 0.0).to_bits()),
