@@ -3,22 +3,35 @@
 use wire::log::Log;
 use wire::status::ServiceStatus;
 
-/// Says in the log how many events of `service` went to the dead letters, and
-/// when nothing at all was taken.
-pub async fn tell(log: &dyn Log, service: &str, taken: &str) -> anyhow::Result<()> {
-    let Some(said) = ServiceStatus::last(log, service).await? else { return Ok(()) };
+use super::services::{NEWS_WATCHER, PRODUCER};
+
+/// Says in the log how many bars went to the dead letters, and when nothing at
+/// all was taken.
+pub async fn bars(log: &dyn Log) -> anyhow::Result<()> {
+    if counted(log, PRODUCER, "bars").await? == Some(0) {
+        tracing::warn!(service = PRODUCER, "The file held nothing that could be taken.");
+    }
+    Ok(())
+}
+
+/// Says in the log how many articles went to the dead letters. There may be no
+/// news at all.
+pub async fn articles(log: &dyn Log) -> anyhow::Result<()> {
+    counted(log, NEWS_WATCHER, "articles").await.map(drop)
+}
+
+/// How many events a service has taken; those that it refused are told.
+async fn counted(log: &dyn Log, service: &str, events: &str) -> anyhow::Result<Option<u64>> {
+    let Some(said) = ServiceStatus::last(log, service).await? else { return Ok(None) };
     let count = |name: &str| said.counts.get(name).copied().unwrap_or(0);
-    let (taken_count, rejected) = (count(taken), count("rejected"));
+    let (taken, rejected) = (count(events), count("rejected"));
     if rejected > 0 {
         tracing::warn!(
             service,
-            taken = taken_count,
+            taken,
             rejected,
             "Rows were refused: `tickwire dead-letters list` says which and why."
         );
     }
-    if taken_count == 0 {
-        tracing::warn!(service, "The file held nothing that could be taken.");
-    }
-    Ok(())
+    Ok(Some(taken))
 }

@@ -81,6 +81,23 @@ fn bad_rows_are_dead_letters_with_file_and_line_and_the_rest_goes_on() {
 }
 
 #[test]
+fn articles_that_are_refused_are_told_when_the_replay_is_over() {
+    let desk = Desk::new();
+    let file = desk.file("bars.csv", format!("{HEADER}{GOOD}"));
+    let news = "id,symbol,headline,url,published_timestamp\n\
+                a,AAPL,Good,https://example.org/a,1709562660000\n\
+                b,AAPL,In seconds,https://example.org/b,1709562660\n";
+    let news = desk.file("news.csv", news);
+    let ended = desk.run(&format!("{} --news replay:{}", replay_line(&file), news.display()));
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    let told = ended.errors.lines().find(|line| line.contains("Rows were refused"));
+    assert!(told.is_some_and(|line| line.contains("news-watcher")), "{}", ended.errors);
+    let letters = desk.out("tail dead-letters");
+    assert_eq!(letters.lines().count(), 1);
+    assert!(letters.contains("is a time in seconds"), "{letters}");
+}
+
+#[test]
 fn a_row_cut_off_at_the_end_of_a_file_loses_only_itself() {
     let desk = Desk::new();
     let file = desk.file("cut.csv", format!("{HEADER}{GOOD}1709562660000,AAPL,10,11,9,1"));

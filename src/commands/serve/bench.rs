@@ -66,7 +66,7 @@ impl Bench {
             let _ = tokio::task::spawn_blocking(move || drop(lease)).await;
             match outcome? {
                 Some(Taken) => tracing::warn!(service, "Another instance takes over; this one stands by."),
-                None if role == Role::Producer => return refused::tell(&*self.log, service, "bars").await,
+                None if role == Role::Producer => return refused::bars(&*self.log).await,
                 None => return Ok(()),
             }
         }

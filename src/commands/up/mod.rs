@@ -122,20 +122,26 @@ impl Pipeline {
                 () = interrupt.asked() => break None,
                 outcome = self.prices.ended(), if self.prices.is_running() => match outcome {
                     Ok(()) if exit_when_done => {
-                        refused::tell(&*self.log, "producer", "bars").await?;
+                        refused::bars(&*self.log).await?;
+                        let told = !self.news.is_running();
                         tokio::select! {
-                            outcome = drain(&mut self.news, &mut self.followers) => break outcome.err(),
+                            outcome = drain(&mut self.news, &mut self.followers) => {
+                                if !told {
+                                    refused::articles(&*self.log).await?;
+                                }
+                                break outcome.err();
+                            }
                             () = interrupt.asked() => break None,
                         }
                     }
                     // The replay is over; the page stays.
-                    Ok(()) => refused::tell(&*self.log, "producer", "bars").await?,
+                    Ok(()) => refused::bars(&*self.log).await?,
                     Err(error) => break Some(error),
                 },
                 outcome = self.news.ended(), if self.news.is_running() => match outcome {
                     Err(error) if live => tracing::error!("News stopped, prices go on without: {error:#}"),
                     Err(error) => break Some(error),
-                    Ok(()) => {}
+                    Ok(()) => refused::articles(&*self.log).await?,
                 },
                 outcome = any_ended(&mut self.followers, &mut self.web) => break outcome.err(),
             }
