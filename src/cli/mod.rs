@@ -59,6 +59,11 @@ impl Cli {
     }
 }
 
+/// An address to listen at.
+fn address(typed: &str) -> Result<SocketAddr, String> {
+    typed.parse().map_err(|_| "write an IP address with a port, as 127.0.0.1:8080".to_owned())
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
     /// For people
@@ -131,7 +136,7 @@ pub struct UpArgs {
     pub data_dir: Option<PathBuf>,
 
     /// Serve the live page at this address [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
     /// Where prices come from: `polygon`, `simulate` or `replay:FILE` (CSV, JSON lines or Parquet) [default: polygon with a key for it, else simulate]

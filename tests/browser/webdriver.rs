@@ -106,21 +106,43 @@ impl Browser {
 
     /// Types into the one field that a selector finds, in place of what it holds.
     pub fn write(&self, selector: &str, text: &str) {
-        let field = self.element(selector);
-        self.post(&format!("/element/{field}/clear"), &json!({}));
-        self.post(&format!("/element/{field}/value"), &json!({"text": text}));
+        self.act(selector, |field| self.posted(&format!("/element/{field}/clear"), &json!({})));
+        self.act(selector, |field| self.posted(&format!("/element/{field}/value"), &json!({"text": text})));
     }
 
     /// Clicks on what a selector finds.
     pub fn click(&self, selector: &str) {
-        let element = self.element(selector);
-        self.post(&format!("/element/{element}/click"), &json!({}));
+        self.act(selector, |element| self.posted(&format!("/element/{element}/click"), &json!({})));
     }
 
     /// The text that is seen of what a selector finds.
     pub fn text(&self, selector: &str) -> String {
-        let element = self.element(selector);
-        self.get(&format!("/element/{element}/text")).as_str().unwrap().to_owned()
+        let text =
+            self.act(selector, |element| self.client.get(format!("{}/element/{element}/text", self.session)));
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until what a selector finds says so; works without scripts too.
+    pub fn says(&self, selector: &str, part: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text(selector);
+            if text.contains(part) {
+                return;
+            }
+            assert!(Instant::now() < until, "{selector} says `{text}`, and not `{part}`");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Does something to what a selector finds; once more when a new page has
+    /// come in between.
+    fn act(&self, selector: &str, act: impl Fn(&str) -> reqwest::RequestBuilder) -> Value {
+        wait_for(selector, || match self.ask(act(&self.element(selector))) {
+            Ok(answer) => Some(answer),
+            Err(error) if error["error"] == "stale element reference" => None,
+            Err(error) => panic!("{selector}: {error}"),
+        })
     }
 
     /// Waits for the first element that a selector finds; works without scripts too.
@@ -148,18 +170,19 @@ impl Browser {
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
-        self.answer(self.client.post(format!("{}{path}", self.session)).json(body))
+        self.ask(self.posted(path, body)).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn get(&self, path: &str) -> Value {
-        self.answer(self.client.get(format!("{}{path}", self.session)))
+    fn posted(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}{path}", self.session)).json(body)
     }
 
-    fn answer(&self, request: reqwest::RequestBuilder) -> Value {
+    /// The value of the answer, or the error.
+    fn ask(&self, request: reqwest::RequestBuilder) -> Result<Value, Value> {
         let answer: Value =
             self.runtime.block_on(async { request.send().await.unwrap().json().await.unwrap() });
-        assert!(answer["value"]["error"].is_null(), "{}", answer["value"]);
-        answer["value"].clone()
+        let value = &answer["value"];
+        if value["error"].is_null() { Ok(value.clone()) } else { Err(value.clone()) }
     }
 }
 

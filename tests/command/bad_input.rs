@@ -117,6 +117,15 @@ fn a_port_in_use_is_named_before_anything_is_written() {
 }
 
 #[test]
+fn an_address_that_is_none_is_answered_with_one() {
+    for typed in ["localhost:8080", ":8080", "127.0.0.1"] {
+        let ended = Desk::new().run(&format!("up --listen {typed}"));
+        assert_ne!(ended.code, Some(0));
+        assert!(ended.errors.contains(typed) && ended.errors.contains("127.0.0.1:8080"), "{}", ended.errors);
+    }
+}
+
+#[test]
 fn a_data_folder_that_cannot_be_made_is_named() {
     let desk = Desk::new();
     let file = desk.file("a-file", "");
