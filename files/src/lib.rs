@@ -15,6 +15,7 @@ mod format;
 mod json_rows;
 mod lines;
 mod one_row;
+mod parquet_batches;
 mod parquet_candles;
 mod parquet_rows;
 mod parquet_table;

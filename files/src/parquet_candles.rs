@@ -26,6 +26,7 @@ use crate::bar::{
 use crate::candles::Piece;
 use crate::columns::FromRow;
 use crate::csv_rows::unreadable_from;
+use crate::parquet_batches::{Batches, decoded};
 use crate::parquet_rows::{self, Columns};
 use crate::{BadRow, FileError};
 
@@ -52,7 +53,8 @@ impl RowGroups {
         // Each symbol is looked at once a batch and not once a row.
         let schema = with_dictionary(builder.schema(), columns.name(SYMBOL));
         let options = ArrowReaderOptions::new().with_schema(schema);
-        let metadata = ArrowReaderMetadata::try_new(builder.metadata().clone(), options).map_err(broken)?;
+        let metadata = decoded(|| ArrowReaderMetadata::try_new(builder.metadata().clone(), options));
+        let metadata = metadata.map_err(broken)?;
         Ok(RowGroups { path: path.to_owned(), metadata, columns, next: 0, read: 0 })
     }
 
@@ -87,17 +89,14 @@ impl RowGroups {
         (candles, refused, result.is_err())
     }
 
-    fn batches(
-        &self,
-        group: usize,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>> + use<>, ArrowError> {
+    fn batches(&self, group: usize) -> Result<Batches, ArrowError> {
         // A reader of its own: those of one file share its position.
         let file = File::open(&self.path)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(self.columns.mask.clone())
             .with_row_groups(vec![group])
             .with_batch_size(ROWS_A_BATCH);
-        Ok(builder.build()?)
+        Ok(Batches::of(builder)?)
     }
 
     fn take(

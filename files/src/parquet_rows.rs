@@ -9,19 +9,20 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::schema::types::SchemaDescriptor;
 use wire::schema::ColumnType;
 
 use crate::cell::{Cell, Row};
 use crate::columns::{self, FromRow, Known};
 use crate::csv_rows::unreadable_from;
+use crate::parquet_batches::{Batches, decoded};
 use crate::{BadRow, FileError, Placed};
 
 const ROWS_A_BATCH: usize = 1_024;
 
 pub(crate) struct ParquetRows<T> {
-    batches: ParquetRecordBatchReader,
+    batches: Batches,
     columns: Columns,
     batch: Vec<Option<ArrayRef>>,
     rows_in_batch: usize,
@@ -37,7 +38,7 @@ impl<T: FromRow> ParquetRows<T> {
         let broken = |source| FileError::Parquet { path: path.to_owned(), source };
         let columns = Columns::find::<T>(path, builder.schema(), builder.parquet_schema())?;
         let builder = builder.with_projection(columns.mask.clone()).with_batch_size(ROWS_A_BATCH);
-        let batches = builder.build().map_err(broken)?;
+        let batches = Batches::of(builder).map_err(broken)?;
         Ok(ParquetRows {
             batches,
             columns,
@@ -103,7 +104,7 @@ pub(crate) fn open<T: FromRow>(
     if length.is_ok_and(|length| length == 0) {
         return Err(columns::empty::<T>(path));
     }
-    ParquetRecordBatchReaderBuilder::try_new(file)
+    decoded(|| ParquetRecordBatchReaderBuilder::try_new(file))
         .map_err(|source| FileError::Parquet { path: path.to_owned(), source })
 }
 

@@ -1,5 +1,7 @@
 //! Files of bytes that nobody meant: never a panic, and what is good among them is read.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use crate::Folder;
@@ -30,6 +32,28 @@ fn all_good_are_read(name: &str, file: Vec<u8>, count: usize) {
     let rows = Folder::new().bars(name, file);
     let read: Vec<usize> = rows.iter().flatten().map(|row| row.value.volume as usize).collect();
     assert!((0..count).all(|number| read.contains(&number)), "{read:?} of {count}");
+}
+
+/// Reads the bars of a file, whole and as figures alone.
+fn read(path: &Path) {
+    let _ = files::bars(path).map(Iterator::count);
+    let _ = files::candles(path).map(Iterator::count);
+}
+
+#[test]
+fn a_parquet_file_with_any_one_byte_overwritten_is_read_or_refused() {
+    let folder = Folder::new();
+    let path = folder.path("a.parquet");
+    crate::parquet::three(&path, vec![]);
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        for byte in [0, 1, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            std::fs::write(&path, bytes).unwrap();
+            read(&path);
+        }
+    }
 }
 
 proptest! {
@@ -73,6 +97,6 @@ proptest! {
             bytes[at] = byte;
         }
         std::fs::write(&path, bytes).unwrap();
-        let _ = files::bars(&path).map(Iterator::count);
+        read(&path);
     }
 }
