@@ -1,6 +1,8 @@
 //! `tickwire backtest`: the event study as a report, over files and over the store.
 
-use crate::harness::{Desk, real_bars, sample_bars};
+use test_servers::real_bars;
+
+use crate::harness::{Desk, sample_bars};
 
 #[test]
 fn news_planted_into_real_bars_is_studied_and_reported_in_every_form() {

@@ -294,18 +294,6 @@ pub fn sample_bars() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample/bars.csv")
 }
 
-/// Real minute bars where they lie beside the checkout; says so where not.
-pub fn real_bars() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/us-equity-minute-bars.csv");
-    if !path.is_file() {
-        // Not `eprintln!`, which the test runner keeps to itself.
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED: the real minute bars ({}) are not here", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 /// A port that nothing listens at, held by the caller.
 pub fn taken_port() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::harness::{Desk, real_bars};
+use test_servers::real_bars;
+
+use crate::harness::Desk;
 
 const MINUTE: i64 = 60_000;
 /// Relative, or absolute below one.

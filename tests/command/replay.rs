@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Desk, real_bars, replay_line, sample_bars};
+use test_servers::real_bars;
+
+use crate::harness::{Desk, replay_line, sample_bars};
 
 /// Replays, exports, and compares with what is computed at once.
 fn streamed_is_computed(desk: &Desk, bars: &Path) {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::{LN_2, PI};
 use std::sync::OnceLock;
 
-use crate::harness::{Desk, real_bars};
+use test_servers::real_bars;
+
+use crate::harness::Desk;
 
 const HEADER: &str = "symbol,window_start,window_end,bars,realized,bipower,parkinson,garman_klass,\
                       rogers_satchell,gkyz,yang_zhang,jump_share,log_return,volume";

@@ -1,8 +1,6 @@
 //! From files to the store through every service: what is stored is what is computed.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
 
 use crate::harness::{JOBS, Stack, sample, sample_bars};
 
@@ -31,12 +29,8 @@ async fn the_store_holds_exactly_what_is_computed_each_point_once_and_no_clock_r
 /// Real minute bars where they lie beside the checkout, with news among them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_holds_for_real_bars_over_nights_and_months() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/us-equity-minute-bars.csv");
-    let Ok(bars) = std::fs::read_to_string(&file) else {
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED: the real minute bars ({}) are not here", file.display());
-        return;
-    };
+    let Some(file) = test_servers::real_bars() else { return };
+    let bars = std::fs::read_to_string(file).unwrap();
     let Some(stack) = Stack::of(&bars, &news_among(&bars)).await else { return };
     stack.make_bucket().await;
     let _services = stack.start_all();

@@ -1,25 +1,15 @@
 //! A real file of bars, where it is there.
 
-use std::path::{Path, PathBuf};
-
+use test_servers::real_bars;
 use wire::log::Broken;
 use wire::time::MINUTE;
 
 use super::Place;
 use crate::{PriceSource, Speed};
 
-fn real_file() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/us-equity-minute-bars.csv");
-    if !path.exists() {
-        println!("SKIPPED: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 #[tokio::test]
 async fn a_real_file_arrives_whole_and_in_order_also_when_killed_on_the_way() {
-    let Some(file) = real_file() else { return };
+    let Some(file) = real_bars() else { return };
     let whole = Place::new(1);
     whole.replay(file.clone()).await.unwrap();
     let records = whole.prices().await.remove(0);

@@ -2,7 +2,6 @@
 //! in which bars, clocks, late bars and kills come.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use store::{Batch, Measurement, Point};
 use wire::topic::NEWS_ARTICLES;
@@ -129,11 +128,7 @@ fn is_regular(start: Millis) -> bool {
 }
 
 fn real_bars() -> Option<Vec<Bar>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/us-equity-minute-bars.csv");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: there are no real bars at {}", path.display());
-        return None;
-    };
+    let text = std::fs::read_to_string(test_servers::real_bars()?).unwrap();
     let read = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let [open, high, low, close, volume] = [2, 3, 4, 5, 6].map(|cell| cells[cell].parse().unwrap());

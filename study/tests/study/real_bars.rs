@@ -1,7 +1,6 @@
 //! Real minute bars, against the formulas computed here by plain loops.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use study::LeftOut;
 use wire::time::{DAY, MINUTE, Millis};
@@ -11,11 +10,7 @@ use crate::harness::{article, at, bar, fate, study};
 
 /// The bars of ../shared/data; none where it is absent.
 fn real_bars() -> Option<Vec<Bar>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/us-equity-minute-bars.csv");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: there are no real bars at {}", path.display());
-        return None;
-    };
+    let text = std::fs::read_to_string(test_servers::real_bars()?).unwrap();
     let read = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let number = |cell: usize| cells[cell].parse::<f64>().unwrap();

@@ -1,7 +1,6 @@
 //! A recorded day, minute by minute.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use test_servers::massive::MinuteBar;
 use wire::time::{DAY, Millis};
@@ -11,11 +10,7 @@ pub(super) type Minutes = BTreeMap<Millis, Vec<MinuteBar>>;
 
 /// The day of the recorded file with the most bars.
 pub(super) fn recorded_day() -> Option<Minutes> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/us-equity-minute-bars.csv");
-    if !path.exists() {
-        println!("SKIPPED: {} is not there", path.display());
-        return None;
-    }
+    let path = test_servers::real_bars()?;
     let mut days: BTreeMap<Millis, Minutes> = BTreeMap::new();
     for row in files::bars(&path).unwrap() {
         let bar = row.unwrap().value;
