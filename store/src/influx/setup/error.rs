@@ -18,7 +18,7 @@ pub enum SetupError {
     )]
     Unavailable {
         /// The server.
-        url: Box<Url>,
+        url: Url,
         /// What happened.
         reason: String,
     },
@@ -26,7 +26,7 @@ pub enum SetupError {
     #[error("InfluxDB at {url} refuses the {what} that it was shown: {reason}")]
     Denied {
         /// The server.
-        url: Box<Url>,
+        url: Url,
         /// Token or password.
         what: &'static str,
         /// Its words.
@@ -36,7 +36,7 @@ pub enum SetupError {
     #[error("InfluxDB at {url} answers {status}: {reason}. Check influxdb.url, and that it is an InfluxDB 2")]
     Refused {
         /// The server.
-        url: Box<Url>,
+        url: Url,
         /// The status.
         status: u16,
         /// Its words.
@@ -48,7 +48,7 @@ pub enum SetupError {
     )]
     NoOrg {
         /// The server.
-        url: Box<Url>,
+        url: Url,
         /// The organization.
         org: String,
     },
@@ -91,7 +91,7 @@ impl Asked {
     }
 
     pub(super) fn refused(&self, status: u16, reason: &str) -> SetupError {
-        let (url, reason) = (Box::new(self.url.clone()), self.without_secrets(reason));
+        let (url, reason) = (self.url.clone(), self.without_secrets(reason));
         match status {
             401 | 403 => SetupError::Denied { url, what: "token", reason },
             408 | 425 | 429 | 500.. => {
@@ -102,7 +102,7 @@ impl Asked {
     }
 
     pub(super) fn unreachable(&self, reason: &str) -> SetupError {
-        SetupError::Unavailable { url: Box::new(self.url.clone()), reason: self.without_secrets(reason) }
+        SetupError::Unavailable { url: self.url.clone(), reason: self.without_secrets(reason) }
     }
 
     fn without_secrets(&self, text: &str) -> String {

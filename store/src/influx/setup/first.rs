@@ -82,7 +82,7 @@ impl FirstUser {
         let orgs = http.get(asked.at("api/v2/orgs")).query(&[("org", self.org.as_str())]);
         let orgs = as_user(orgs).await?;
         let Some(org) = orgs["orgs"][0]["id"].as_str() else {
-            return Err(SetupError::NoOrg { url: Box::new(self.url.clone()), org: self.org.clone() });
+            return Err(SetupError::NoOrg { url: self.url.clone(), org: self.org.clone() });
         };
         let authorization = authorization(org, user["id"].as_str().unwrap_or_default());
         let made = as_user(http.post(asked.at("api/v2/authorizations")).json(&authorization)).await?;

@@ -46,7 +46,7 @@ impl InfluxAdmin {
             found => found.map_err(|error| asked.failure(error))?.orgs.into_iter().next(),
         };
         let found = found.and_then(|found| found.id);
-        let no_org = || SetupError::NoOrg { url: Box::new(url.clone()), org: org.to_owned() };
+        let no_org = || SetupError::NoOrg { url: url.clone(), org: org.to_owned() };
         let http = outbound::http().map_err(|error| asked.unreachable(&error.to_string()))?;
         Ok(InfluxAdmin { org: found.ok_or_else(no_org)?, asked, token, queries, http })
     }
