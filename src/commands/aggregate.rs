@@ -1,9 +1,9 @@
 //! `tickwire aggregate`: days, weeks and months of stored bars, written again.
 
-use anyhow::{Context, bail};
-use wire::time;
+use anyhow::bail;
 
 use super::services::SINK;
+use super::span;
 use crate::cli::AggregateArgs;
 use crate::config::Config;
 use crate::owner::Way;
@@ -11,10 +11,8 @@ use crate::run::Run;
 
 /// Writes them, while no `up` runs on the data.
 pub async fn run(config: &Config, args: AggregateArgs) -> anyhow::Result<()> {
-    let (from, to) = (time::parse(&args.from).context("--from")?, time::parse(&args.to).context("--to")?);
-    if from >= to {
-        bail!("--from must come before --to, the first moment that is left out");
-    }
+    let (from, to) = (span::time_of("--from", &args.from)?, span::time_of("--to", &args.to)?);
+    let (from, to) = span::checked(from, to)?;
     let Way::Direct { log, run } = Way::to(Run::find(config, &args.data)?).await? else {
         bail!(
             "a tickwire runs on this data and writes days by itself after each close: stop it to write them on demand"

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, bail};
 use producer::history;
-use wire::time::{self, Millis};
+use wire::time;
 use wire::watchlist::{self, EVERY_SYMBOL};
 
 use super::progress;
 use super::services::PRODUCER;
+use super::span;
 use crate::cli::{BackfillArgs, DataArgs};
 use crate::config::Config;
 use crate::owner::Way;
@@ -15,7 +16,9 @@ use crate::run::Run;
 /// Brings the bars, stretch by stretch; after an interruption the same command goes on.
 pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
     let polygon = config.polygon_config()?;
-    let (from, to) = span(&args.from, &args.to)?;
+    let (from, to) = (span::time_of("--from", &args.from)?, span::time_of("--to", &args.to)?);
+    // What is still to come is left out.
+    let (from, to) = span::checked(from, to.min(time::now()))?;
     for symbol in &args.symbols {
         wire::symbol::check(symbol).context("--symbol")?;
     }
@@ -59,20 +62,6 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
     }
     println!("The next `tickwire up` stores them and computes their windows.");
     Ok(())
-}
-
-/// From and to, as times; what is still to come is left out.
-fn span(from: &str, to: &str) -> anyhow::Result<(Millis, Millis)> {
-    let from = time::parse(from).context("--from")?;
-    let to = time::parse(to).context("--to")?.min(time::now());
-    if from >= to {
-        bail!(
-            "--from is {}, and nothing lies between it and --to, {}: --to is the first moment that is left out",
-            time::rfc3339(from),
-            time::rfc3339(to)
-        );
-    }
-    Ok((from, to))
 }
 
 fn listed(list: &watchlist::Watchlist) -> anyhow::Result<Vec<String>> {

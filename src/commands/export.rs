@@ -1,11 +1,12 @@
 //! `tickwire export`: a measurement out of the store, beside a running `up` too.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use files::TableWriter;
 use store::Query;
 
 use super::progress;
 use super::sessions::Sessions;
+use super::span;
 use crate::cli::{ExportArgs, OutputArgs};
 use crate::config::Config;
 use crate::run::Run;
@@ -27,14 +28,10 @@ pub async fn run(config: &Config, args: ExportArgs) -> anyhow::Result<()> {
             known.join(", ")
         );
     };
-    let time = |typed: &Option<String>, flag: &str| {
-        typed.as_deref().map(wire::time::parse).transpose().with_context(|| flag.to_owned())
-    };
-    let (from, to) = (time(&args.from, "--from")?, time(&args.to, "--to")?);
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        bail!("nothing lies between --from and --to: --to is the first moment that is left out");
+    let from = args.from.as_deref().map(|typed| span::time_of("--from", typed)).transpose()?;
+    let to = args.to.as_deref().map(|typed| span::time_of("--to", typed)).transpose()?;
+    if let (Some(from), Some(to)) = (from, to) {
+        span::checked(from, to)?;
     }
     let mut query = Query {
         measurement: measurement.name.clone(),

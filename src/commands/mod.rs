@@ -22,6 +22,7 @@ pub mod serve;
 mod service;
 pub mod services;
 pub mod sessions;
+mod span;
 pub mod tail;
 pub mod topics;
 mod typed_list;

@@ -1,8 +1,6 @@
 //! `tickwire recompute`: the results of a span of time, computed again from what is stored.
 
-use anyhow::{Context, bail};
-use wire::time;
-
+use super::span;
 use crate::cli::RecomputeArgs;
 use crate::config::Config;
 use crate::owner::Way;
@@ -10,15 +8,8 @@ use crate::run::Run;
 
 /// Computes again every job's rows whose points lie in the span.
 pub async fn run(config: &Config, args: RecomputeArgs) -> anyhow::Result<()> {
-    let from = time::parse(&args.from).context("--from")?;
-    let to = time::parse(&args.to).context("--to")?;
-    if from >= to {
-        bail!(
-            "--from is {}, and nothing lies between it and --to, {}: --to is the first moment that is left out",
-            time::rfc3339(from),
-            time::rfc3339(to)
-        );
-    }
+    let (from, to) = (span::time_of("--from", &args.from)?, span::time_of("--to", &args.to)?);
+    let (from, to) = span::checked(from, to)?;
     let way = Way::to(Run::find(config, &args.data)?).await?;
     let rows = way.recompute(from, to).await?;
     println!("{rows} rows computed again.");
