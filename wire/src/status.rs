@@ -39,6 +39,9 @@ pub struct ServiceStatus {
     /// Of a source whose calls are counted, how many are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<QuotaState>,
+    /// The version of Tickwire that it is of; whoever puts it on the log need not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// How a live source fares with one entry of the watchlist.
@@ -88,7 +91,8 @@ pub struct QuotaState {
 impl ServiceStatus {
     /// The record that carries it to the log.
     pub fn to_append(&self) -> Append {
-        Append::json(topic::SERVICE_STATUS, &self.service, self)
+        let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        Append::json(topic::SERVICE_STATUS, &self.service, &ServiceStatus { version, ..self.clone() })
     }
 
     /// What `service` said last, if anything.

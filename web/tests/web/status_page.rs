@@ -48,6 +48,8 @@ async fn every_stage_is_shown_in_the_order_of_the_data_with_lag_and_errors() {
     let sink = &page[sink..];
     assert!(sink.contains("<td>5 min</td>") && sink.contains("<td class=\"warn\">3</td>"), "{sink}");
     assert!(sink.contains("points <b>12,345</b>"), "{sink}");
+    // This build's: whoever puts a status on the log says which.
+    assert!(sink.contains(concat!("<td>", env!("CARGO_PKG_VERSION"), "</td>")), "{sink}");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub(super) struct Stage {
     /// The other counts.
     pub(super) counts: Vec<(String, String)>,
     pub(super) said: Millis,
+    pub(super) version: String,
 }
 
 impl Stage {
@@ -60,6 +61,7 @@ impl Stage {
             errors: service.counts.iter().filter(|(name, _)| is_error(name)).map(|(_, count)| count).sum(),
             counts: counts.map(|(name, count)| (name.replace('_', " "), grouped(*count))).collect(),
             said: service.at,
+            version: service.version.clone().unwrap_or_else(|| "–".into()),
         }
     }
 }
