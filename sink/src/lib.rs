@@ -40,8 +40,8 @@ pub use aggregates::aggregate;
 pub use error::SinkError;
 pub use recompute::recompute;
 
-/// How often touched windows are computed again, by the wall clock.
-const RECOMPUTE_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How often touched windows are computed again when nobody says otherwise, by the wall clock.
+pub const RECOMPUTE_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Writes what stands on the raw topics and on the result topics of `jobs` to
 /// the store, until `stop` asks for an end; when asked to drain, once everything
@@ -52,35 +52,23 @@ const RECOMPUTE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// When the log, the store or the recomputation of a window fails; what was
 /// stored until then is in order.
 pub async fn run(log: SharedLog, store: SharedStore, jobs: Vec<Job>, stop: Stop) -> Result<(), SinkError> {
-    run_answering(again::channel().1, log, store, jobs, stop).await
+    work(log, store, jobs, RECOMPUTE_EVERY, again::channel().1, stop).await
 }
 
-/// [`run`], which in between computes again what is `asked` for.
+/// [`run`], computing touched windows again every `every`, and in between what is
+/// `asked` for.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn run_answering(
+    every: Duration,
     asked: mpsc::Receiver<Ask>,
     log: SharedLog,
     store: SharedStore,
     jobs: Vec<Job>,
     stop: Stop,
 ) -> Result<(), SinkError> {
-    work(log, store, jobs, RECOMPUTE_EVERY, asked, stop).await
-}
-
-/// [`run`], computing touched windows again as often as asked for.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_every(
-    every: Duration,
-    log: SharedLog,
-    store: SharedStore,
-    jobs: Vec<Job>,
-    stop: Stop,
-) -> Result<(), SinkError> {
-    work(log, store, jobs, every, again::channel().1, stop).await
+    work(log, store, jobs, every, asked, stop).await
 }
 
 /// The shapes of all measurements that the sink writes, for the results of `jobs`.

@@ -1,6 +1,7 @@
 //! The services of the pipeline, each started over a log: the one place where they are wired.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use alerts::webhook::Webhook;
 use anyhow::Context;
@@ -32,6 +33,7 @@ pub const WEB: &str = "web";
 pub struct Services {
     log: SharedLog,
     jobs: Vec<Job>,
+    recompute_every: Duration,
     vitals: Vitals,
 }
 
@@ -48,9 +50,14 @@ impl Services {
     ///
     /// # Errors
     /// When a job of `sql/` cannot be planned.
-    pub fn new(log: SharedLog, vitals: &Vitals) -> anyhow::Result<Services> {
+    pub fn new(config: &Config, log: SharedLog, vitals: &Vitals) -> anyhow::Result<Services> {
         vitals.need_log(log.clone());
-        Ok(Services { log, jobs: Job::all()?, vitals: vitals.clone() })
+        Ok(Services {
+            log,
+            jobs: Job::all()?,
+            recompute_every: config.recompute_every,
+            vitals: vitals.clone(),
+        })
     }
 
     pub fn producer(&self, prices: PriceSource) -> Service {
@@ -81,8 +88,8 @@ impl Services {
     /// The sink, which also computes again what is `asked` for.
     pub fn sink(&self, store: SharedStore, asked: Receiver<Ask>) -> Service {
         self.vitals.need_store(store.clone());
-        let (log, jobs) = (self.log_of(SINK), self.jobs.clone());
-        Service::start(SINK, |stop| sink::run_answering(asked, log, store, jobs, stop))
+        let (log, jobs, every) = (self.log_of(SINK), self.jobs.clone(), self.recompute_every);
+        Service::start(SINK, |stop| sink::run_answering(every, asked, log, store, jobs, stop))
     }
 
     pub fn web(&self, page: Page) -> Service {

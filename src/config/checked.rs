@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use producer::Speed;
@@ -45,6 +46,8 @@ pub struct Config {
     pub keep_log: Millis,
     /// How long bars stay in the embedded store.
     pub keep_bars: Millis,
+    /// How often the sink computes windows again that late records touch.
+    pub recompute_every: Duration,
     pub polygon: Polygon,
     pub guardian: Guardian,
     /// Where points are kept.
@@ -105,6 +108,9 @@ impl Raw {
             seed: self.simulation.seed.unwrap_or(SEED),
             keep_log: days(self.retention.log, LOG_DAYS),
             keep_bars: days(self.retention.bars, BARS_DAYS),
+            recompute_every: self
+                .recompute_every
+                .map_or(sink::RECOMPUTE_EVERY, |seconds| Duration::from_secs(seconds.get().into())),
             polygon: self.polygon.check(environment)?,
             guardian: self.guardian.check(environment)?,
             store: stores::kind(self.store.as_deref())?,

@@ -1,6 +1,7 @@
 //! Settings as they are typed: every key optional, nothing checked but its type.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use figment::value::Value;
@@ -27,6 +28,8 @@ pub struct Raw {
     pub simulation: Simulation,
     /// How long data is kept.
     pub retention: Retention,
+    /// Seconds between two computations of windows that late records touch.
+    pub recompute_every: Option<NonZeroU32>,
     /// The log on Kafka.
     pub kafka: Kafka,
     /// The distributed engine.

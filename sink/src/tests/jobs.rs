@@ -118,10 +118,7 @@ fn in_order(rows: &[Vec<Value>]) -> Vec<String> {
 
 async fn run(folder: &Folder, jobs: &[Job]) {
     engine::run(folder.log.clone(), jobs.to_vec(), draining()).await.unwrap();
-    let every = Duration::from_secs(3_600);
-    crate::run_every(every, folder.log.clone(), folder.store.clone(), jobs.to_vec(), draining())
-        .await
-        .unwrap();
+    crate::run(folder.log.clone(), folder.store.clone(), jobs.to_vec(), draining()).await.unwrap();
 }
 
 #[tokio::test]
@@ -199,7 +196,8 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
     let (again, asked) = wire::again::channel();
     let (stopper, stop) = stop::channel();
     let (log, store) = (folder.log.clone(), folder.store.clone());
-    let running = tokio::spawn(crate::run_answering(asked, log, store, jobs.clone(), stop));
+    let running =
+        tokio::spawn(crate::run_answering(crate::RECOMPUTE_EVERY, asked, log, store, jobs.clone(), stop));
     let ask = async {
         loop {
             // Nothing before the sink has read what is in the log.

@@ -90,7 +90,7 @@ impl Bench {
     }
 
     async fn start(&self, role: Role) -> anyhow::Result<Work> {
-        let services = Services::new(self.log.clone(), &self.vitals)?;
+        let services = Services::new(&self.config, self.log.clone(), &self.vitals)?;
         let one = |service| Ok(Work { services: vec![service], _folder: None });
         match role {
             Role::Producer => one(services.producer(self.config.price_source()?)),
@@ -118,7 +118,7 @@ impl Bench {
         let listener = services::listen(self.config.listen).await?;
         let process = services::process_of(&self.config);
         let page = Page { listener, store, access, process };
-        Ok(Services::new(log, &self.vitals)?.web(page))
+        Ok(Services::new(&self.config, log, &self.vitals)?.web(page))
     }
 }
 

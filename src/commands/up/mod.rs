@@ -56,7 +56,7 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let keeping = tokio::spawn(forget_old(log.clone(), embedded, config.clone(), is_replay(&sources)));
     let live = sources.are_live();
     let webhook = services::webhook_of(&config, &folder.run);
-    let services = Services::new(log.clone(), &vitals)?;
+    let services = Services::new(&config, log.clone(), &vitals)?;
     let (again, asked) = wire::again::channel();
     let process = web::Process { again: Some(again), ..services::process_of(&config) };
     let page = Page { listener, store: store.clone(), access, process };
