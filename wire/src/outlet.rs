@@ -2,14 +2,16 @@
 //! batches, and leaves out what the topic already holds.
 //!
 //! A service that was killed goes through its source again, from wherever it
-//! likes, and the outlet drops what each partition has. What one append holds
-//! is written as a whole or not at all, and with dead letters goes the status
-//! that counts them: so the log alone tells what has been done.
+//! likes, and the outlet drops what each partition has, and letters of rows that
+//! the dead letters have. With dead letters goes the status that counts them: so
+//! the log alone tells what has been done, also of an append that was torn.
+
+use std::collections::HashSet;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{self, DeadLetter};
 use crate::log::{Append, LogError, SharedLog, last_records, partition_of};
 use crate::status::{Report, ServiceStatus};
 use crate::time::Millis;
@@ -121,6 +123,8 @@ pub struct Outlet<T> {
     tails: Vec<Option<T>>,
     batch: Vec<Append>,
     holds_letters: bool,
+    /// The sources of letters that the log has, of those that stand for rows of files.
+    refused: HashSet<String>,
     report: Report,
     before: Before,
     watermark: Option<Millis>,
@@ -142,6 +146,7 @@ impl<T: Event> Outlet<T> {
         let count = |name| said.counts.get(name).copied().unwrap_or(0);
         let (taken, rejected) = (count(T::COUNT), count("rejected"));
         let before = Before { source: said.source.clone(), watermark: said.watermark, taken, rejected };
+        let refused = dead_letter::rows_refused(&*log).await?;
         let status = ServiceStatus {
             service: T::SERVICE.into(),
             source: Some(source),
@@ -153,6 +158,7 @@ impl<T: Event> Outlet<T> {
             tails: tails.collect(),
             batch: Vec::new(),
             holds_letters: false,
+            refused,
             report: Report::new(status),
             watermark: before.watermark,
             before,
@@ -222,6 +228,9 @@ impl<T: Event> Outlet<T> {
 
     /// Takes what is no good event.
     pub fn refuse(&mut self, letter: &DeadLetter) {
+        if self.refused.contains(&letter.source) {
+            return;
+        }
         self.batch.push(letter.to_append());
         self.holds_letters = true;
     }

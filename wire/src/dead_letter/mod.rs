@@ -2,9 +2,11 @@
 
 mod replay;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::log::Append;
+use crate::log::{Append, Log, LogError};
 use crate::time::Millis;
 use crate::topic;
 
@@ -83,6 +85,26 @@ impl DeadLetter {
     pub fn to_append(&self) -> Append {
         Append::json(topic::DEAD_LETTERS, &self.source, self)
     }
+}
+
+/// What the source of a letter begins with that stands for a row of a file; the
+/// file's name and the number of the line follow.
+const ROW: &str = "replay:";
+
+/// The sources of all letters in the log that stand for rows of files.
+pub(crate) async fn rows_refused(log: &dyn Log) -> Result<HashSet<String>, LogError> {
+    const AT_ONCE: usize = 1_000;
+    let mut refused = HashSet::new();
+    for extent in log.extents(&topic::DEAD_LETTERS).await? {
+        let mut from = extent.first;
+        while from < extent.next {
+            let records = log.read(&topic::DEAD_LETTERS, extent.partition, from, AT_ONCE).await?;
+            let Some(end) = records.last() else { break };
+            from = end.offset + 1;
+            refused.extend(records.into_iter().map(|record| record.key).filter(|key| key.starts_with(ROW)));
+        }
+    }
+    Ok(refused)
 }
 
 #[cfg(test)]
