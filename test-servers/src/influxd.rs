@@ -1,7 +1,7 @@
 //! A real InfluxDB 2 for tests: started where the variable `TEST_INFLUXD` names
 //! its binary, in a folder of its own, and gone with the process that started it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -70,7 +70,11 @@ impl Influxd {
     /// When the binary does not start.
     pub async fn start_bare() -> Option<Influxd> {
         let Some(binary) = std::env::var_os("TEST_INFLUXD").filter(|path| !path.is_empty()) else {
-            eprintln!("skipped: TEST_INFLUXD names no influxd (.ci/influxd builds one)");
+            // Not `eprintln!`, which the test runner keeps to itself.
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: no InfluxDB here; TEST_INFLUXD=$(.ci/influxd) brings one"
+            );
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());

@@ -18,19 +18,25 @@ pub enum Network {
     Hangs,
     /// It is closed after a part of the request.
     Cut,
+    /// It works, a few bytes at a time.
+    Slow,
 }
 
 /// A running proxy; it ends with its runtime.
 pub struct Proxy {
+    /// Where clients find it.
     pub address: SocketAddr,
     network: watch::Sender<Network>,
 }
 
 impl Proxy {
     /// In front of `host:port`.
+    ///
+    /// # Panics
+    /// When no port is free.
     pub async fn before(server: &str) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
         let (network, state) = watch::channel(Network::Well);
         let server = server.to_owned();
         tokio::spawn(async move {
@@ -77,6 +83,31 @@ async fn pass(mut client: TcpStream, server: &str, network: Network) -> std::io:
         }
         Network::Hangs => std::future::pending().await,
         Network::Cut => drop(client.read(&mut part).await?),
+        Network::Slow => {
+            let (mut from_client, mut to_client) = client.split();
+            let mut server = TcpStream::connect(server).await?;
+            let (mut from_server, mut to_server) = server.split();
+            tokio::try_join!(
+                trickle(&mut from_client, &mut to_server),
+                trickle(&mut from_server, &mut to_client)
+            )?;
+        }
     }
     Ok(())
+}
+
+/// Copies a few bytes at a time until there are no more.
+async fn trickle(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+) -> std::io::Result<()> {
+    let mut part = [0; 4_096];
+    loop {
+        let length = from.read(&mut part).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        to.write_all(&part[..length]).await?;
+    }
 }

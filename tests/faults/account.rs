@@ -34,6 +34,11 @@ impl Undisturbed {
             |job: &&'static str| (*job, desk.out(&format!("compute {job} --bars bars.csv --news news.csv")));
         Undisturbed(JOBS.iter().map(compute).collect())
     }
+
+    /// How many rows a job has.
+    pub fn rows(&self, job: &str) -> usize {
+        self.0[job].lines().count().saturating_sub(1)
+    }
 }
 
 impl Account {

@@ -1,9 +1,9 @@
 //! The pipeline with its store on a real InfluxDB, behind a network that fails.
 
 use test_servers::influxd::{Influxd, ORG};
+use test_servers::proxy::{Network, Proxy};
 use tokio::runtime::Runtime;
 
-use crate::proxy::{Network, Proxy};
 use crate::scene::{Outcome, Play};
 use crate::schedule::{Fault, Progress, Stage, Step};
 
@@ -60,12 +60,13 @@ impl Behind {
 }
 
 #[test]
-fn an_influxdb_that_is_busy_hangs_is_cut_off_or_killed_loses_nothing() {
+fn an_influxdb_that_is_busy_hangs_is_slow_cut_off_or_killed_loses_nothing() {
     let Some(mut behind) = Behind::start(1) else { return };
     behind.survives(Network::Answers(503, None));
     behind.survives(Network::Answers(429, Some(1)));
     behind.survives(Network::Hangs);
     behind.survives(Network::Cut);
+    behind.survives(Network::Slow);
     let again = |behind: &Behind| behind.runtime.block_on(behind.server.run());
     let outcome = behind.under(&[0.0, 0.5], |behind| behind.server.kill(), again);
     assert!(outcome.account.is_right(), "killed:\n{}", outcome.account);

@@ -14,7 +14,7 @@ mod in_process;
 mod influx;
 mod market;
 mod promises;
-mod proxy;
 mod scene;
 mod schedule;
+mod services;
 mod tampered;

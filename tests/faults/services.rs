@@ -1,0 +1,272 @@
+//! The pipeline as services over a real Kafka and a real InfluxDB, under seeded
+//! schedules of faults, with the same account of every event.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Instant;
+
+use test_servers::influxd::{Influxd, ORG};
+use test_servers::kafka::Kafka;
+use test_servers::proxy::{Network, Proxy};
+use tokio::runtime::Runtime;
+use wire::Topic;
+use wire::log::{KafkaConfig, KafkaLog, Log};
+
+use crate::account::{Account, Undisturbed};
+use crate::draws::Draws;
+use crate::harness::{Desk, PATIENCE, Running, wait_for};
+use crate::market::Market;
+
+/// Against the stream, so that the first records find everybody at work.
+const SERVICES: [&str; 4] = ["sink", "engine", "news-watcher", "producer"];
+const TOPICS: [&str; 3] = ["stock-prices", "volatility", "signals"];
+/// Schedules of every test run, and seeds of markets that no other test has.
+const SHORT: std::ops::Range<u64> = 1_000..1_002;
+/// How many schedules the long run plays, when asked otherwise.
+const SCHEDULES: &str = "FAULT_SCHEDULES";
+
+/// A Kafka and an InfluxDB that may be killed.
+struct Servers {
+    // Drives the proxy.
+    runtime: Runtime,
+    kafka: Kafka,
+    influxd: Influxd,
+    proxy: Proxy,
+}
+
+impl Servers {
+    /// None where they are not on this machine, which is then said.
+    fn start() -> Option<Servers> {
+        let runtime = Runtime::new().unwrap();
+        let kafka = Kafka::start()?;
+        let influxd = runtime.block_on(Influxd::start())?;
+        let proxy = runtime.block_on(Proxy::before(influxd.url.trim_start_matches("http://")));
+        Some(Servers { runtime, kafka, influxd, proxy })
+    }
+}
+
+/// What happens to a service, to a server, or to the network between.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Kill(&'static str),
+    Terminate(&'static str),
+    /// A second instance stands by, and the first is killed.
+    TakeOver(&'static str),
+    KillKafka,
+    /// It answers nobody, though connections stay.
+    HoldKafka,
+    KillInflux,
+    Network(Network),
+}
+
+impl Fault {
+    fn name(self) -> String {
+        match self {
+            Fault::Kill(service) => format!("{service} killed"),
+            Fault::Terminate(service) => format!("{service} terminated under load"),
+            Fault::TakeOver(service) => format!("{service} killed beside a spare"),
+            Fault::KillKafka => "Kafka killed".into(),
+            Fault::HoldKafka => "Kafka hangs".into(),
+            Fault::KillInflux => "InfluxDB killed".into(),
+            Fault::Network(network) => format!("the network to InfluxDB: {network:?}"),
+        }
+    }
+}
+
+/// A fault, and how far a topic has come by then: a share of the rows that it gets.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    topic: &'static str,
+    share: f64,
+    fault: Fault,
+}
+
+/// Two to four steps.
+fn schedule(seed: u64) -> Vec<Step> {
+    let mut draws = Draws::new(seed ^ 0x5e41_1ce5);
+    (0..2 + draws.below(3)).map(|_| step(&mut draws)).collect()
+}
+
+fn step(draws: &mut Draws) -> Step {
+    let networks = [
+        Network::Answers(503, None),
+        Network::Answers(429, Some(1)),
+        Network::Hangs,
+        Network::Cut,
+        Network::Slow,
+    ];
+    let service = draws.one_of(&SERVICES);
+    let fault = match draws.below(10) {
+        0..3 => Fault::Kill(service),
+        3 => Fault::Terminate(service),
+        4 => Fault::TakeOver(service),
+        5 => Fault::KillKafka,
+        6 => Fault::HoldKafka,
+        7 => Fault::KillInflux,
+        _ => Fault::Network(draws.one_of(&networks)),
+    };
+    Step { topic: draws.one_of(&TOPICS), share: draws.uniform(), fault }
+}
+
+/// One market on its way through the services.
+struct Play<'a> {
+    servers: &'a Servers,
+    market: Market,
+    undisturbed: Undisturbed,
+    desk: Desk,
+    log: KafkaLog,
+    running: BTreeMap<&'static str, Running>,
+}
+
+impl Play<'_> {
+    fn of(seed: u64, servers: &Servers) -> Play<'_> {
+        let market = Market::new(seed);
+        let desk = Desk::new();
+        desk.file("bars.csv", &market.prices);
+        desk.file("news.csv", &market.news);
+        let undisturbed = Undisturbed::of(&desk);
+        let kafka = servers.kafka.bootstrap_servers();
+        let desk = desk
+            .with("TICKWIRE_PRICES", "replay:bars.csv")
+            .with("TICKWIRE_NEWS", "replay:news.csv")
+            .with("TICKWIRE_SPEED", "max")
+            .with("TICKWIRE_RECOMPUTE_EVERY", "1")
+            .with("TICKWIRE_LOG", "kafka")
+            .with("TICKWIRE_KAFKA__BOOTSTRAP_SERVERS", kafka.clone())
+            .with("TICKWIRE_STORE", "influxdb")
+            .with("TICKWIRE_INFLUXDB__URL", format!("http://{}", servers.proxy.address))
+            .with("TICKWIRE_INFLUXDB__ORG", ORG)
+            .with("TICKWIRE_INFLUXDB__TOKEN", servers.influxd.token.clone());
+        let hash = hash_of(&desk);
+        servers.runtime.block_on(servers.influxd.make_bucket(&format!("events_replayed_{hash}"), None));
+        let config =
+            KafkaConfig { suffix: format!("-replayed-{hash}"), partitions: 2, ..KafkaConfig::new(kafka) };
+        let log = KafkaLog::new(&config).unwrap();
+        let running = SERVICES.map(|service| (service, desk.start(service))).into();
+        Play { servers, market, undisturbed, desk, log, running }
+    }
+
+    /// Strikes when a topic has come so far.
+    fn strike(&mut self, Step { topic, share, fault }: Step) {
+        self.reach(topic, share);
+        match fault {
+            Fault::Kill(service) => {
+                self.of_service(service).kill();
+                self.start(service);
+            }
+            Fault::Terminate(service) => {
+                self.of_service(service).signal("TERM");
+                assert_eq!(self.of_service(service).ended(), Some(0), "{service}");
+                self.start(service);
+            }
+            Fault::TakeOver(service) => {
+                let spare = self.desk.start(service);
+                let mut first = self.running.insert(service, spare).unwrap();
+                first.kill();
+            }
+            Fault::KillKafka => {
+                self.servers.kafka.kill();
+                self.servers.kafka.start_again();
+            }
+            Fault::HoldKafka => {
+                self.servers.kafka.hold();
+                // Which waits in vain.
+                self.desk.refused("topics");
+                self.servers.kafka.let_go();
+            }
+            Fault::KillInflux => {
+                self.servers.influxd.kill();
+                self.reach("stock-prices", 1.0);
+                self.servers.runtime.block_on(self.servers.influxd.run());
+            }
+            Fault::Network(network) => {
+                self.servers.proxy.becomes(network);
+                self.reach("stock-prices", 1.0);
+                self.servers.proxy.becomes(Network::Well);
+            }
+        }
+    }
+
+    fn of_service(&mut self, service: &str) -> &mut Running {
+        self.running.get_mut(service).unwrap()
+    }
+
+    fn start(&mut self, service: &'static str) {
+        self.running.insert(service, self.desk.start(service));
+    }
+
+    /// Waits until a topic holds a share of what it will hold at least.
+    fn reach(&self, topic: &str, share: f64) {
+        let rows = match topic {
+            "stock-prices" => self.market.bars.values().map(Vec::len).sum(),
+            job => self.undisturbed.rows(job),
+        };
+        let wanted = (rows as f64 * share) as u64;
+        let topic = Topic::new(topic.to_owned());
+        wait_for("the stage of the fault", || {
+            let extents = self.servers.runtime.block_on(self.log.extents(&topic)).ok()?;
+            (extents.iter().map(|extent| extent.next).sum::<u64>() >= wanted).then_some(())
+        });
+    }
+
+    /// The account, once it is right or patience is at its end.
+    fn account(&self) -> Account {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let account = Account::at_the_end(&self.desk, &self.market, &self.undisturbed);
+            if account.is_right() || Instant::now() >= until {
+                return account;
+            }
+        }
+    }
+}
+
+/// What names a replay of these files, in topics and buckets.
+fn hash_of(desk: &Desk) -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let printed = desk.out(&format!("deploy --print --sql {root}/sql --udfs {root}/udfs"));
+    let (_, rest) = printed.split_once("'stock-prices-replayed-").unwrap();
+    rest.split_once('\'').unwrap().0.to_owned()
+}
+
+/// Plays the schedules of `seeds` and prints what came of them.
+fn play(seeds: std::ops::Range<u64>) {
+    let Some(servers) = Servers::start() else { return };
+    let mut faults: BTreeMap<String, usize> = BTreeMap::new();
+    let (schedules, mut issued, mut written, mut dead_lettered) = (seeds.end - seeds.start, 0, 0, 0);
+    for seed in seeds {
+        let mut play = Play::of(seed, &servers);
+        let steps = schedule(seed);
+        for step in &steps {
+            play.strike(*step);
+            *faults.entry(step.fault.name()).or_default() += 1;
+        }
+        let account = play.account();
+        assert!(account.is_right(), "seed {seed}, {steps:?}:\n{account}");
+        issued += account.issued;
+        written += account.written;
+        dead_lettered += account.dead_lettered;
+    }
+    let mut text = format!("| schedules over Kafka and InfluxDB | {schedules} |\n");
+    for (fault, count) in faults {
+        text += &format!("| {fault} | {count} |\n");
+    }
+    text += &format!(
+        "| events issued | {issued} |\n| written | {written} |\n| dead letters | {dead_lettered} |\n"
+    );
+    text += "| lost | 0 |\n| twice | 0 |\n| wrong | 0 |\n";
+    // Not `println!`, which the test runner keeps to itself.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[test]
+fn services_under_seeded_schedules_account_for_every_event() {
+    play(SHORT);
+}
+
+#[test]
+#[ignore = "takes an hour: cargo test --test faults -- --ignored"]
+fn services_under_dozens_of_seeded_schedules_account_for_every_event() {
+    let schedules = std::env::var(SCHEDULES).map_or(60, |count| count.parse().unwrap());
+    play(SHORT.end..SHORT.end + schedules);
+}
