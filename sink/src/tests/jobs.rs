@@ -1,8 +1,6 @@
 //! With the engine and every job: bars that come late or corrected and articles
 //! that are found late or edited end up in the store as the batch path has them.
 
-use std::time::Duration;
-
 use engine::Job;
 use store::Query;
 use wire::log::Append;
