@@ -9,7 +9,6 @@ use wire::{DeadLetter, symbol};
 use super::Sink;
 use crate::decode::{self, Content, Raw};
 use crate::gathered::{ARTICLES, BARS, FIRST_TABLE};
-use crate::layout::Layout;
 use crate::progress::Place;
 
 impl Sink {
@@ -98,14 +97,15 @@ impl Sink {
         if table.symbol(&row).is_some_and(symbol::is_ours) {
             return Ok(());
         }
-        // A path's row cannot take the place of a later version; a window's could.
-        if let (Some(Layout::Windows(hop)), Some(symbol), Some(end)) =
-            (table.layout, table.symbol(&row), time)
-        {
-            let start = end - hop.size;
-            let of = (!table.ranks).then_some(symbol);
-            if table.reads.iter().any(|topic| self.late.meets(topic, of, start, end)) {
-                self.pending.add(table, table.waits_under(symbol), start, start + hop.slide);
+        // It may be of an engine that knows nothing of what came late.
+        if let (Some(layout), Some(symbol), Some(time)) = (table.layout, table.symbol(&row), time) {
+            let (place, of) = (layout.place(time), (!table.ranks).then_some(symbol));
+            let meets = |topic: &Topic| {
+                let (from, to) = layout.made_of(topic, place);
+                self.late.meets(topic, of, from, to)
+            };
+            if table.reads.iter().any(meets) {
+                self.pending.add(table, table.waits_under(symbol), place, place + layout.step());
             }
         }
         self.gathered.add(measurement, table.point(row))?;

@@ -153,6 +153,37 @@ async fn rows_of(folder: &Folder, jobs: &[Job]) -> u64 {
     rows
 }
 
+/// A replay has no times of receipt that would tell versions apart.
+#[tokio::test]
+async fn a_paths_row_of_an_outdated_bar_that_is_emitted_again_does_not_have_the_last_word() {
+    let folder = Folder::new();
+    let jobs = [Job::named("news_reaction").unwrap()];
+    let before = Bar { close: 1.2, high: 1.2, ..bar("A", 121, 1.0, 121) };
+    let after = Bar { close: 1.1, complete_until: 140 * MINUTE, ..before.clone() };
+    folder.append([&before, &bar("A", 139, 1.0, 140), &after].map(bar_record).into()).await;
+    folder.append((141..300).map(clock_record).collect()).await;
+    folder.append(news_records(300)).await;
+    run(&folder, &jobs).await;
+    let corrected = stored(&folder, &jobs[0]).await;
+    assert!(corrected.iter().any(|row| row.contains("Float(1.1)")), "{corrected:?}");
+
+    let emitted = folder.log.read(&jobs[0].topic, 0, 0, 1_000).await.unwrap();
+    let outdated = emitted
+        .into_iter()
+        .filter(|record| serde_json::from_slice::<serde_json::Value>(&record.value).unwrap()["close"] == 1.2);
+    let again = |record: wire::log::Record| Append {
+        topic: record.topic,
+        key: record.key,
+        value: record.value,
+        partition: None,
+    };
+    let again: Vec<Append> = outdated.map(again).collect();
+    assert!(!again.is_empty(), "the engine had emitted it before the correction came");
+    folder.append(again).await;
+    run(&folder, &jobs).await;
+    assert_eq!(stored(&folder, &jobs[0]).await, corrected);
+}
+
 #[tokio::test]
 async fn a_late_bar_of_one_symbol_moves_the_ranks_of_the_others() {
     let folder = Folder::new();
