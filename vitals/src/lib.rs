@@ -34,6 +34,8 @@ pub enum State {
     Working,
     /// Another instance works; this one takes over when that one ends.
     StandingBy,
+    /// Its replay is over: there is nothing left to do.
+    Done,
     /// It cannot work, and will try again; in words that say what to do.
     Failed(String),
 }

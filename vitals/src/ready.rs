@@ -1,5 +1,5 @@
-//! Whether the process is ready: every service works or stands by, and what they
-//! need answers just now.
+//! Whether the process is ready: every service works, stands by or is done, and
+//! what they need answers just now.
 
 use std::time::Duration;
 
@@ -27,9 +27,11 @@ impl Vitals {
             State::Starting => format!("{service}: starting"),
             State::Working => format!("{service}: working"),
             State::StandingBy => format!("{service}: standing by, another instance works"),
+            State::Done => format!("{service}: done, its replay is over"),
             State::Failed(reason) => format!("{service}: {reason}"),
         };
-        let well = states.values().all(|state| matches!(state, State::Working | State::StandingBy));
+        let is_well = |state: &State| matches!(state, State::Working | State::StandingBy | State::Done);
+        let well = states.values().all(is_well);
         (states.iter().map(line).collect(), well && !states.is_empty())
     }
 

@@ -102,4 +102,6 @@ async fn a_process_is_ready_once_every_service_works_or_stands_by_and_else_says_
     bench.tells(r#"tickwire_working{service="engine"} 0"#).await;
     bench.vitals.set("engine", State::StandingBy);
     assert!(bench.vitals.ready().await.unwrap().contains("engine: standing by"));
+    bench.vitals.set("engine", State::Done);
+    assert!(bench.vitals.ready().await.unwrap().contains("engine: done"));
 }

@@ -9,6 +9,7 @@ use wire::again;
 use wire::log::{KafkaLog, Lease, Log, SharedLog};
 use wire::stop::Wish;
 
+use super::token::AnotherToken;
 use super::{ENDS_WITHIN, Role};
 use crate::commands::interrupt::Interrupt;
 use crate::commands::refused;
@@ -26,6 +27,14 @@ pub struct Bench {
     vitals: Vitals,
 }
 
+/// Why the work was left.
+pub enum Left {
+    /// It has ended by itself, or after an interrupt.
+    Ended,
+    /// There is another token of the store, to go on with.
+    Renewed,
+}
+
 /// A service with what goes along with it, and what it alone may have.
 struct Work {
     services: Vec<Service>,
@@ -40,53 +49,68 @@ impl Bench {
         Ok(Bench { config, run, log, vitals })
     }
 
-    /// Works whenever it holds the lease, until it has ended or is interrupted.
-    pub async fn work(&self, role: Role, interrupt: &Interrupt) -> anyhow::Result<()> {
+    /// Says what begins, and over what.
+    pub fn announce(&self, role: Role) {
+        let kafka = &self.config.kafka.bootstrap_servers;
+        tracing::info!(service = role.name(), run = self.run, kafka, "Starting.");
+    }
+
+    /// Works whenever it holds the lease, until it has ended, is interrupted, or
+    /// there is another token.
+    pub async fn work(
+        &self,
+        role: Role,
+        interrupt: &Interrupt,
+        token: &AnotherToken,
+    ) -> anyhow::Result<Left> {
         let service = role.name();
-        tracing::info!(service, run = self.run, kafka = self.config.kafka.bootstrap_servers, "Starting.");
         self.vitals.set(service, State::Starting);
         self.vitals.need_log(self.log.clone());
         let topics = services::topics(&Job::all()?);
         tokio::select! {
             made = self.log.make(&topics) => made?,
-            () = interrupt.asked() => return Ok(()),
+            () = interrupt.asked() => return Ok(Left::Ended),
         }
         if !role.is_one_of_a_kind() {
-            let mut work = self.start(role).await?;
-            return work.ended(role, interrupt).await;
+            return self.start(role).await?.left(role, interrupt, token).await;
         }
         loop {
             self.vitals.set(service, State::StandingBy);
             let lease = tokio::select! {
                 lease = self.log.lease(service) => lease?,
-                () = interrupt.asked() => return Ok(()),
+                () = interrupt.asked() => return Ok(Left::Ended),
             };
-            let outcome = self.work_under_lease(role, &*lease, interrupt).await;
+            let outcome = self.work_under_lease(role, &*lease, interrupt, token).await;
             // Giving it back waits for a thread.
             let _ = tokio::task::spawn_blocking(move || drop(lease)).await;
             match outcome? {
-                Some(Taken) => tracing::warn!(service, "Another instance takes over; this one stands by."),
-                None if role == Role::Producer => return refused::bars(&*self.log).await,
-                None => return Ok(()),
+                None => tracing::warn!(service, "Another instance takes over; this one stands by."),
+                Some(left) => {
+                    if role == Role::Producer {
+                        refused::bars(&*self.log).await?;
+                    }
+                    return Ok(left);
+                }
             }
         }
     }
 
-    /// Works until the service has ended, or another instance takes over.
+    /// Works until that is left, or until another instance takes over: then `None`.
     async fn work_under_lease(
         &self,
         role: Role,
         lease: &dyn Lease,
         interrupt: &Interrupt,
-    ) -> anyhow::Result<Option<Taken>> {
+        token: &AnotherToken,
+    ) -> anyhow::Result<Option<Left>> {
         let mut work = self.start(role).await?;
         tracing::info!(service = role.name(), "Working.");
         tokio::select! {
-            outcome = work.ended(role, interrupt) => return outcome.map(|()| None),
+            left = work.left(role, interrupt, token) => return left.map(Some),
             () = lease.lost() => {}
         }
         work.end(Wish::Stop).await?;
-        Ok(Some(Taken))
+        Ok(None)
     }
 
     async fn start(&self, role: Role) -> anyhow::Result<Work> {
@@ -122,10 +146,22 @@ impl Bench {
     }
 }
 
-/// Another instance has the lease.
-struct Taken;
-
 impl Work {
+    /// Waits until there is a reason to leave it, and for what is under way then.
+    async fn left(
+        &mut self,
+        role: Role,
+        interrupt: &Interrupt,
+        token: &AnotherToken,
+    ) -> anyhow::Result<Left> {
+        tokio::select! {
+            outcome = self.ended(role, interrupt) => return outcome.map(|()| Left::Ended),
+            () = token.comes() => {}
+        }
+        self.end(Wish::Stop).await?;
+        Ok(Left::Renewed)
+    }
+
     /// Waits for the end: by itself, or in order after an interrupt.
     async fn ended(&mut self, role: Role, interrupt: &Interrupt) -> anyhow::Result<()> {
         tokio::select! {

@@ -5,11 +5,13 @@
 
 mod bench;
 mod role;
+mod token;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
+use futures::FutureExt;
 use outbound::Backoff;
 use tokio::time::Instant;
 use vitals::{State, Vitals};
@@ -17,8 +19,9 @@ use vitals::{State, Vitals};
 use super::interrupt::Interrupt;
 use super::services;
 use crate::config::{self, LogKind};
-use bench::Bench;
+use bench::{Bench, Left};
 pub use role::Role;
+use token::AnotherToken;
 
 /// How long a service that is asked to end may go on with what is under way.
 const ENDS_WITHIN: Duration = Duration::from_secs(4);
@@ -37,7 +40,7 @@ pub async fn run(settings: Option<&Path>, role: Role) -> anyhow::Result<()> {
     let work = async {
         match answering {
             // Nobody could ask what is wrong: whoever started it sees it end.
-            None => attempt(settings, role, &vitals, &interrupt).await,
+            None => attempt(settings, role, &vitals, &interrupt, false).await,
             Some(_) => attempts(settings, role, &vitals, &interrupt).await,
         }
     };
@@ -57,7 +60,8 @@ async fn overdue(interrupt: &Interrupt) {
     tokio::time::sleep(ENDS_WITHIN * 2 + ENDS_WITHIN / 4).await;
 }
 
-/// Tries until the service has ended in order.
+/// Tries until the service has ended in order, and stays then: whoever looks after
+/// it would start a replay that is over again and again.
 async fn attempts(
     settings: Option<&Path>,
     role: Role,
@@ -69,7 +73,10 @@ async fn attempts(
     let mut told: Option<(String, Instant)> = None;
     loop {
         let begun = Instant::now();
-        let Err(error) = attempt(settings, role, vitals, interrupt).await else { return Ok(()) };
+        let Err(error) = attempt(settings, role, vitals, interrupt, told.is_some()).await else {
+            stay_until_asked_to_end(role, vitals, interrupt).await;
+            return Ok(());
+        };
         let trouble = crate::in_words(&error);
         let known = told.as_ref().is_some_and(|(known, at)| *known == trouble && at.elapsed() < TELL_AGAIN);
         if !known {
@@ -87,19 +94,43 @@ async fn attempts(
     }
 }
 
-/// Works once, with the settings and secrets as they are now.
+/// Does nothing more, and says so where the end was not asked for.
+async fn stay_until_asked_to_end(role: Role, vitals: &Vitals, interrupt: &Interrupt) {
+    if interrupt.asked().now_or_never().is_none() {
+        vitals.set(role.name(), State::Done);
+        tracing::info!(service = role.name(), "The replay is over. There is nothing more to do.");
+        interrupt.asked().await;
+    }
+}
+
+/// Works once, with the settings and secrets as they are now, and goes on with
+/// another token of the store when there is one. Whose trouble has been told of
+/// tries again without a word.
 async fn attempt(
     settings: Option<&Path>,
     role: Role,
     vitals: &Vitals,
     interrupt: &Interrupt,
+    quietly: bool,
 ) -> anyhow::Result<()> {
-    let config = config::load(settings)?;
-    if config.log != LogKind::Kafka {
-        bail!(
-            "`tickwire {}` runs one service of several that meet on Kafka: set log = \"kafka\" (TICKWIRE_LOG=kafka) and kafka.bootstrap_servers. With the log in the data folder `tickwire up` runs them all",
-            role.name()
-        );
+    loop {
+        let config = config::load(settings)?;
+        if config.log != LogKind::Kafka {
+            bail!(
+                "`tickwire {}` runs one service of several that meet on Kafka: set log = \"kafka\" (TICKWIRE_LOG=kafka) and kafka.bootstrap_servers. With the log in the data folder `tickwire up` runs them all",
+                role.name()
+            );
+        }
+        let token = AnotherToken::than(&config, settings);
+        let bench = Bench::of(config, vitals.clone())?;
+        if !quietly {
+            bench.announce(role);
+        }
+        match bench.work(role, interrupt, &token).await? {
+            Left::Ended => return Ok(()),
+            Left::Renewed => {
+                tracing::info!(service = role.name(), "Goes on with another token of the store.")
+            }
+        }
     }
-    Bench::of(config, vitals.clone())?.work(role, interrupt).await
 }

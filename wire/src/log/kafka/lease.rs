@@ -66,7 +66,7 @@ impl KafkaLease {
         if soon.await.is_err() {
             tracing::info!(
                 service = name,
-                "Waiting for the lease: another instance works, this one stands by."
+                "Waiting for the lease: another instance has it, or had it until a moment ago."
             );
             state.wait_for(|now| *now == State::Held).await.map_err(|_| LogError::Closed)?;
         }

@@ -9,10 +9,15 @@ use rdkafka::config::RDKafkaLogLevel;
 
 /// The largest record: a dead letter whose every character is escaped, or a long watchlist.
 const LARGEST: &str = "8388608";
-/// What a reader of ours fetches ahead at most.
-const AHEAD_KB: &str = "16384";
-/// What is kept for a place in a topic that is read without a name.
-const GLANCE_KB: &str = "2048";
+/// What a reader keeps ahead of its work, of each partition.
+const AHEAD: [(&str, &str); 3] = [
+    ("queued.max.messages.kbytes", "2048"),
+    // A bound on what comes at once, as it lies in Kafka: clock records, which are
+    // compressed to a fiftieth, would else come by the hundred thousand.
+    ("fetch.message.max.bytes", "65536"),
+    // Who has worked that off need not wait for more.
+    ("fetch.queue.backoff.ms", "20"),
+];
 /// Appends that are under way at most, in records and in kilobytes; more of them wait.
 const QUEUED: &str = "100000";
 const QUEUED_KB: &str = "65536";
@@ -73,14 +78,14 @@ impl KafkaConfig {
 
     /// A client that reads under a name, and commits by word only.
     pub(super) fn reader(&self, group: &str) -> ClientConfig {
-        let mut config = self.with(&[("queued.max.messages.kbytes", AHEAD_KB)], &COMMITS_BY_WORD);
+        let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
         config.set("group.id", group);
         config
     }
 
     /// A client that looks at a place in a topic, and sees where the topic ends.
     pub(super) fn glance(&self) -> ClientConfig {
-        let mut config = self.with(&[("queued.max.messages.kbytes", GLANCE_KB)], &COMMITS_BY_WORD);
+        let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
         config.set("group.id", self.group("look")).set("enable.partition.eof", "true");
         config
     }
