@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use engine::Job;
 use outbound::Secret;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
@@ -138,7 +137,7 @@ impl Way {
             Way::Direct { log, run } => {
                 let _alone = run.alone(log, SINK).await?;
                 let (store, _folder) = run.store_to_write()?;
-                Ok(sink::recompute(&store, &Job::all()?, from, to).await?)
+                Ok(sink::recompute(&store, &run.jobs()?, from, to).await?)
             }
             Way::Owner(api) => {
                 let body = serde_json::to_vec(&serde_json::json!({ "from": from, "to": to }))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use engine::Job;
 use store::SharedStore;
 use wire::log::{Lease, SharedLog};
 
@@ -89,6 +90,14 @@ impl Run {
             (Some(folder), StoreKind::Embedded) => Ok((folder.store()?, None)),
             _ => self.config.store_to_write(&self.name),
         }
+    }
+
+    /// The jobs that it runs.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+        self.config.jobs()
     }
 
     /// Waits until no `service` works beside this process. In a data folder its owner is alone.

@@ -1,11 +1,21 @@
 //! What can go wrong in the engine.
 
+use std::path::PathBuf;
+
 use datafusion::error::DataFusionError;
 use wire::log::LogError;
 
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// A folder of jobs, or a file in it, cannot be read.
+    #[error("{} cannot be read as jobs: {source}; name a folder such as sql/, with tables.sql in it", path.display())]
+    Unreadable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file of `sql/` does not parse.
     #[error("sql/{file}.sql does not parse: {reason}")]
     Syntax {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, visit_expressions, visit_relations};
 use wire::schema::Column;
@@ -66,6 +67,16 @@ impl Job {
     /// When a file of `sql/` does not parse or asks for what is not supported.
     pub fn all() -> Result<Vec<Job>, EngineError> {
         Job::read(sql::FILES)
+    }
+
+    /// The jobs of a folder such as `sql/`, in the order of their names.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read, or a file does not parse or asks
+    /// for what is not supported.
+    pub fn in_folder(folder: &Path) -> Result<Vec<Job>, EngineError> {
+        let files = sql::files_of(folder)?;
+        Job::read(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
     }
 
     /// The built-in job `name`.

@@ -33,7 +33,7 @@ pub async fn run(config: &Config, args: DeployArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     // Arroyo makes no topics, and would make them without their settings.
-    config.kafka_log(&run)?.make(&services::topics(&Job::all()?)).await?;
+    config.kafka_log(&run)?.make(&services::topics(&Job::in_folder(&args.sql)?)).await?;
     let outcome = deployer::deploy(&arroyo, &desired, patience).await?;
     outcome.steps.iter().for_each(|step| println!("{step}"));
     for job in &outcome.reread {

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use anyhow::bail;
-use engine::Job;
 use wire::rules::{self, Change, Rule, Rules};
 use wire::schema::ColumnType;
 
@@ -20,7 +19,7 @@ pub async fn run(config: &Config, command: RulesCommand) -> anyhow::Result<()> {
         RulesCommand::List { json, data } => list(config, &data, json).await,
         RulesCommand::Add { rule, data } => {
             let rule = rule.rule();
-            rules::check_signals(std::slice::from_ref(&rule), &signals()?)?;
+            rules::check_signals(std::slice::from_ref(&rule), &signals(config)?)?;
             change(watch::run_to_change(config, &data)?, Change::Add(rule)).await
         }
         RulesCommand::Adjust { name, threshold, hysteresis, data } => {
@@ -38,15 +37,15 @@ pub async fn run(config: &Config, command: RulesCommand) -> anyhow::Result<()> {
         }
         RulesCommand::Set { file, data } => {
             let typed = TypedList::read(&file)?;
-            rules::check_signals(&typed.entries, &signals()?)?;
+            rules::check_signals(&typed.entries, &signals(config)?)?;
             set(watch::run_to_change(config, &data)?, typed).await
         }
     }
 }
 
 /// What rules can watch: the numbers among the columns of the job.
-fn signals() -> anyhow::Result<Vec<String>> {
-    let job = Job::all()?.into_iter().find(|job| job.topic == alerts::signals());
+fn signals(config: &Config) -> anyhow::Result<Vec<String>> {
+    let job = config.jobs()?.into_iter().find(|job| job.topic == alerts::signals());
     let columns = job.map(|job| job.columns).unwrap_or_default();
     Ok(columns
         .into_iter()

@@ -54,7 +54,7 @@ impl Services {
         vitals.need_log(log.clone());
         Ok(Services {
             log,
-            jobs: Job::all()?,
+            jobs: config.jobs()?,
             recompute_every: config.recompute_every,
             vitals: vitals.clone(),
         })

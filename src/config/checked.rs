@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use engine::Job;
 use producer::Speed;
 use wire::log::KafkaConfig;
 use wire::time::{DAY, Millis};
@@ -42,6 +43,8 @@ pub struct Config {
     pub news: Option<String>,
     pub speed: Speed,
     pub seed: u64,
+    /// The folder of jobs, if not those that are built in.
+    pub sql: Option<PathBuf>,
     /// How long records stay in the embedded log.
     pub keep_log: Millis,
     /// How long bars stay in the embedded store.
@@ -68,6 +71,17 @@ impl raw::Metrics {
             format!("metrics.listen is `{typed}`: it takes an address with a port, as 127.0.0.1:9100")
         })?;
         Ok(Some(address))
+    }
+}
+
+impl Config {
+    /// The jobs of the folder that is named, else those that are built in.
+    ///
+    /// # Errors
+    /// When a file cannot be read, does not parse, or asks for what is not supported.
+    pub fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+        let Some(folder) = &self.sql else { return Ok(Job::all()?) };
+        Job::in_folder(folder).with_context(|| format!("sql names the folder {}", folder.display()))
     }
 }
 
@@ -106,6 +120,7 @@ impl Raw {
                 Some(typed) => typed.to_string().parse().context("speed")?,
             },
             seed: self.simulation.seed.unwrap_or(SEED),
+            sql: self.sql,
             keep_log: days(self.retention.log, LOG_DAYS),
             keep_bars: days(self.retention.bars, BARS_DAYS),
             recompute_every: self

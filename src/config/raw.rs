@@ -24,6 +24,8 @@ pub struct Raw {
     pub news: Option<String>,
     /// How fast replays and the simulation run.
     pub speed: Option<Text>,
+    /// The folder of jobs.
+    pub sql: Option<PathBuf>,
     /// The simulated market.
     pub simulation: Simulation,
     /// How long data is kept.

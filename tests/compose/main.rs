@@ -134,6 +134,15 @@ fn who_needs_something_waits_until_it_is_well() {
 }
 
 #[test]
+fn no_health_check_asks_for_what_engines_before_25_refuse() {
+    in_every_setup(|stack| {
+        for service in stack.services() {
+            assert!(service.value("healthcheck")["start_interval"].is_null(), "{service}");
+        }
+    });
+}
+
+#[test]
 fn the_network_of_the_data_has_no_way_out_and_arroyo_is_only_there() {
     in_every_setup(|stack| {
         assert_eq!(stack.config["networks"]["data"]["internal"], true);

@@ -130,6 +130,14 @@ impl Stack {
         output(self.command(line))
     }
 
+    /// Runs a command that must fail; gives what it said.
+    pub fn refused(&self, line: &str) -> String {
+        let output = self.command(line).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}\n{said}");
+        said
+    }
+
     /// Asks a question in SQL over the store; gives the answer as CSV.
     pub fn asked(&self, sql: &str) -> String {
         let mut command = self.command("query --format csv");

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use engine::Job;
 use vitals::{State, Vitals};
 use wire::again;
 use wire::log::{KafkaLog, Lease, Log, SharedLog};
@@ -66,7 +65,7 @@ impl Bench {
         let service = role.name();
         self.vitals.set(service, State::Starting);
         self.vitals.need_log(self.log.clone());
-        let topics = services::topics(&Job::all()?);
+        let topics = services::topics(&self.config.jobs()?);
         tokio::select! {
             made = self.log.make(&topics) => made?,
             () = interrupt.asked() => return Ok(Left::Ended),
