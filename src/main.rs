@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod data_folder;
+mod heaps;
 mod logs;
 mod owner;
 mod private_file;
@@ -16,6 +17,7 @@ use cli::{Cli, Command, WebArgs};
 use commands::serve::Role;
 
 fn main() -> ExitCode {
+    heaps::keep_few();
     let cli = Cli::read();
     logs::start(cli.log_format);
     match run(cli) {

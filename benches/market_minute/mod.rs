@@ -20,6 +20,7 @@ use wire::time::{MINUTE, Millis, minute_of, now};
 use wire::topic::STOCK_PRICES;
 use wire::watchlist::{EVERY_SYMBOL, Entry, put};
 
+use crate::figures::{Figure, Goal};
 use crate::usage;
 
 /// What the feed's threads are called, which are no part of the product.
@@ -40,9 +41,19 @@ pub struct Wanted {
     /// Minutes, one after the other.
     #[arg(long, default_value_t = 20)]
     minutes: usize,
-    /// Frames that bring a minute, spread over the second.
+    /// Frames that bring a minute, spread over its time.
     #[arg(long, default_value_t = 120)]
     frames: usize,
+    /// Seconds over which they are spread
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+}
+
+impl Wanted {
+    /// So many minutes in frames of 1,000 bars, each as fast as it is taken.
+    pub fn in_large_frames(symbols: usize, minutes: usize) -> Wanted {
+        Wanted { symbols, minutes, frames: symbols.div_ceil(1_000), seconds: 0.0 }
+    }
 }
 
 /// What came out.
@@ -123,7 +134,7 @@ impl Place {
         let held = product.block_on(self.written())?;
         usage::forget_peak()?;
         let (begun, used) = (Instant::now(), usage::processor_time(FEED)?);
-        let pause = Duration::from_secs(1) / wanted.frames.max(1) as u32;
+        let pause = Duration::from_secs_f64(wanted.seconds) / wanted.frames.max(1) as u32;
         outside.block_on(async {
             for (at, frame) in (0..).zip(frames) {
                 tokio::time::sleep_until((begun + pause * at).into()).await;
@@ -165,7 +176,7 @@ impl Place {
 }
 
 /// The events of one minute, in frames.
-fn frames(wanted: &Wanted, start: Millis, price: f64) -> Vec<String> {
+pub fn frames(wanted: &Wanted, start: Millis, price: f64) -> Vec<String> {
     let bars: Vec<MinuteBar> =
         (0..wanted.symbols).map(|i| MinuteBar::new(&format!("S{i}"), start, price, 1_000.0)).collect();
     let of_a_frame = wanted.symbols.div_ceil(wanted.frames.max(1)).max(1);
@@ -173,10 +184,35 @@ fn frames(wanted: &Wanted, start: Millis, price: f64) -> Vec<String> {
     bars.chunks(of_a_frame).map(frame).collect()
 }
 
+impl Answer {
+    /// Bars a second of processor time.
+    pub fn a_core(&self) -> f64 {
+        let used: f64 = self.minutes.iter().map(|minute| minute.processor.as_secs_f64()).sum();
+        self.records as f64 / used
+    }
+}
+
+impl crate::Answer for Answer {
+    fn figures(&self) -> Vec<Figure> {
+        let slowest = self.minutes.iter().map(|minute| minute.wall).max().unwrap_or_default();
+        let peak = self.minutes.iter().map(|minute| minute.peak).max().unwrap_or_default();
+        vec![
+            Figure::measured(
+                "a minute of the market is in the log after, slowest",
+                slowest.as_secs_f64(),
+                "s",
+                Goal::None,
+            ),
+            Figure::measured("bars from the socket to the log, a core", self.a_core(), "bars/s", Goal::None),
+            Figure::measured("peak memory", peak as f64 / 1_024.0, "MiB", Goal::None),
+        ]
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Wanted { symbols, minutes, frames } = &self.wanted;
-        writeln!(f, "{minutes} minutes of {symbols} symbols, each within a second in {frames} frames")?;
+        let Wanted { symbols, minutes, frames, seconds } = &self.wanted;
+        writeln!(f, "{minutes} minutes of {symbols} symbols, each within {seconds} s in {frames} frames")?;
         writeln!(f, "memory before: {:.1} MiB", mebibytes(self.before))?;
         writeln!(f, "minute  in the log after  processor time  peak memory  memory then")?;
         for (number, minute) in (1..).zip(&self.minutes) {
@@ -204,7 +240,7 @@ mod tests {
     #[test]
     fn a_small_market_arrives_whole() {
         let _alone = crate::ALONE.lock();
-        let answer = run(&Wanted { symbols: 300, minutes: 3, frames: 7 }).unwrap();
+        let answer = run(&Wanted { symbols: 300, minutes: 3, frames: 7, seconds: 1.0 }).unwrap();
         assert_eq!((answer.records, answer.minutes.len()), (900, 3));
         assert!(answer.to_string().contains("all 900 bars are in the log"), "{answer}");
     }

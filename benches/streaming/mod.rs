@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use clap::Args;
 use engine::Job;
@@ -11,7 +10,8 @@ use wire::stop::{self, Wish};
 use wire::time::{MINUTE, Millis};
 use wire::{Bar, Source, clock, topic};
 
-use crate::usage;
+use crate::figures::{Figure, Goal};
+use crate::usage::{Spent, Stopwatch};
 
 /// How large a run is.
 #[derive(Args)]
@@ -31,8 +31,7 @@ pub struct Answer {
 }
 
 struct Run {
-    wall: Duration,
-    processor: Duration,
+    spent: Spent,
     rows: u64,
 }
 
@@ -65,11 +64,11 @@ async fn once(wanted: &Wanted, window: usize) -> anyhow::Result<Run> {
     let results = job.topic.clone();
     let (stopper, stop) = stop::channel();
     stopper.ask(Wish::Drain);
-    let (begun, used) = (Instant::now(), usage::whole_processor_time()?);
+    let watch = Stopwatch::start()?;
     engine::run(log.clone(), vec![job], stop).await?;
-    let (wall, processor) = (begun.elapsed(), usage::whole_processor_time()?.saturating_sub(used));
+    let spent = watch.stop()?;
     let rows = log.extents(&results).await?.iter().map(|extent| extent.next - extent.first).sum();
-    Ok(Run { wall, processor, rows })
+    Ok(Run { spent, rows })
 }
 
 /// A price that goes up and down by cents.
@@ -92,21 +91,51 @@ fn bar(symbol: usize, minute: usize, until: Millis) -> Bar {
     }
 }
 
+impl Answer {
+    /// How many times as much processor time the longer window takes.
+    fn longer_costs(&self) -> f64 {
+        let used = |at: usize| self.runs[at].1.spent.processor.as_secs_f64();
+        used(1) / used(0)
+    }
+}
+
+/// Bars a second on two cores, with its broker, as measured elsewhere.
+const ARROYO: f64 = 35_000.0;
+
+impl crate::Answer for Answer {
+    fn figures(&self) -> Vec<Figure> {
+        let rate = self.runs[0].1.spent.a_core(self.bars);
+        vec![
+            Figure::measured("volatility from log to log, a core", rate, "bars/s", Goal::AtLeast(150e3)),
+            Figure::measured(
+                "windows of 390 minutes cost, beside those of 30",
+                self.longer_costs(),
+                "times",
+                Goal::AtMost(1.3),
+            ),
+            Figure::measured(
+                "times as fast as Arroyo, a core (a quoted figure)",
+                rate / (ARROYO / 2.0),
+                "",
+                Goal::AtLeast(4.0),
+            ),
+        ]
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "volatility from log to log, {} bars", self.bars)?;
         for (window, run) in &self.runs {
-            let rate = |time: Duration| self.bars as f64 / time.as_secs_f64() / 1e3;
             writeln!(
                 f,
                 "  windows of {window} minutes: {:.0} k bars/s, {:.0} k bars a second of processor time, {} rows",
-                rate(run.wall),
-                rate(run.processor),
+                run.spent.a_second(self.bars) / 1e3,
+                run.spent.a_core(self.bars) / 1e3,
                 run.rows
             )?;
         }
-        let used = |at: usize| self.runs[at].1.processor.as_secs_f64();
-        writeln!(f, "  the longer window costs {:.2} times as much", used(1) / used(0))
+        writeln!(f, "  the longer window costs {:.2} times as much", self.longer_costs())
     }
 }
 

@@ -21,6 +21,7 @@ use wire::time::{MINUTE, Millis};
 use wire::topic::STOCK_PRICES;
 use wire::{Bar, Source};
 
+use crate::figures::{Figure, Goal};
 use crate::usage;
 
 /// Minutes before anything is measured: the server then keeps as many records as it ever will.
@@ -206,18 +207,27 @@ fn bar(symbol: String, start: Millis) -> Bar {
     }
 }
 
+impl crate::Answer for Answer {
+    fn figures(&self) -> Vec<Figure> {
+        let millis = usage::percentile(&self.seen, 0.99).as_secs_f64() * 1e3;
+        let grown = (self.after as f64 - self.before as f64) / 1_024.0;
+        vec![
+            Figure::measured("from the append to 200 viewers, 99th percentile", millis, "ms", Goal::None),
+            Figure::measured("the page server grows by", grown, "MiB", Goal::None),
+        ]
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut seen = self.seen.clone();
-        seen.sort_unstable();
-        let at = |share: f64| seen.get((seen.len() as f64 * share) as usize).or(seen.last());
-        let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
-        let (half, most) = (millis(at(0.5)), millis(at(0.99)));
-        writeln!(f, "{} viewers, {} bars seen", self.viewers, seen.len())?;
+        let at = |share| usage::percentile(&self.seen, share).as_millis();
+        writeln!(f, "{} viewers, {} bars seen", self.viewers, self.seen.len())?;
         writeln!(
             f,
-            "from the append to the viewer: {half} ms median, {most} ms at the 99th percentile, {} ms slowest",
-            millis(seen.last())
+            "from the append to the viewer: {} ms median, {} ms at the 99th percentile, {} ms slowest",
+            at(0.5),
+            at(0.99),
+            at(1.0)
         )?;
         write!(
             f,

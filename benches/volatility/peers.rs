@@ -8,14 +8,22 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Checksum, Run};
+use crate::usage::Spent;
 
-const POLARS: &str = include_str!("polars.py");
+/// By Polars, in its own process; what it needs to start does not count.
+pub fn polars(python: &Path, file: &Path) -> anyhow::Result<Run> {
+    run(python, include_str!("with_polars.py"), file).context("Polars failed")
+}
 
-/// Runs each peer in its own process; what it needs to start does not count.
-pub fn run(python: &Path, file: &Path) -> anyhow::Result<Vec<(&'static str, Run)>> {
-    let output = Command::new(python).arg("-c").arg(POLARS).arg(file).output().context("no such Python")?;
+/// By pandas, likewise.
+pub fn pandas(python: &Path, file: &Path) -> anyhow::Result<Run> {
+    run(python, include_str!("with_pandas.py"), file).context("pandas failed")
+}
+
+fn run(python: &Path, script: &str, file: &Path) -> anyhow::Result<Run> {
+    let output = Command::new(python).arg("-c").arg(script).arg(file).output().context("no such Python")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "Polars failed: {said}");
+    anyhow::ensure!(output.status.success(), "it said: {said}");
     let answer: Value = serde_json::from_slice(&output.stdout)?;
     let seconds = |name: &str| Some(Duration::from_secs_f64(answer[name].as_f64()?));
     let sums = answer["sums"].as_array().into_iter().flatten();
@@ -25,5 +33,5 @@ pub fn run(python: &Path, file: &Path) -> anyhow::Result<Vec<(&'static str, Run)
     };
     let wall = seconds("wall").context("no time")?;
     let processor = seconds("processor").context("no processor time")?;
-    Ok(vec![("Polars", Run { wall, processor, checksum })])
+    Ok(Run { spent: Spent { wall, processor }, checksum })
 }

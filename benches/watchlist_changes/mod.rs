@@ -24,6 +24,7 @@ use wire::time::{MINUTE, minute_of, now};
 use wire::topic::STOCK_PRICES;
 use wire::watchlist::{Entry, put, read};
 
+use crate::figures::{Figure, Goal};
 use crate::usage;
 
 /// The symbol that is watched throughout.
@@ -189,6 +190,22 @@ fn list(number: Option<usize>) -> Vec<Entry> {
     };
     let other = number.map(|number| entry(format!("S{number}"), format!("term{number}")));
     [entry(STAYS.into(), "apple".into())].into_iter().chain(other).collect()
+}
+
+impl crate::Answer for Answer {
+    fn figures(&self) -> Vec<Figure> {
+        let grown = (self.after.memory as f64 - self.before.memory as f64) / 1_024.0;
+        let millis = usage::percentile(&self.applied, 0.99).as_secs_f64() * 1e3;
+        vec![
+            Figure::measured(
+                "a change of the watchlist is applied after, 99th percentile",
+                millis,
+                "ms",
+                Goal::None,
+            ),
+            Figure::measured("200 changes leave behind", grown, "MiB", Goal::None),
+        ]
+    }
 }
 
 impl fmt::Display for Answer {

@@ -47,7 +47,7 @@ impl Desk {
         };
         let points = articles.iter().map(point).collect();
         let points = vec![(Arc::new(measurement.clone()), points)];
-        self.store.write(Batch { points, notes: Vec::new() }).await.unwrap();
+        self.store.write(Batch { points, notes: Vec::new() }.into()).await.unwrap();
     }
 
     async fn found(&self, search: Search) -> Vec<String> {

@@ -16,7 +16,7 @@ pub fn bars_of_letter(letter: &DeadLetter) -> Result<Vec<Bar>, String> {
         Some((source, symbol)) if source == Source::PolygonHistory.as_str() => {
             history::bar(text, symbol, received).map(|bar| vec![bar])
         }
-        _ => sources::polygon_bars(text, received),
+        _ => sources::bars_of_frame(text, received),
     }
 }
 

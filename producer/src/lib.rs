@@ -30,7 +30,7 @@ use wall::SystemWall;
 
 pub use dead_letters::bars_of_letter;
 pub use error::{ProducerError, Refusal};
-pub use sources::PolygonConfig;
+pub use sources::{PolygonConfig, bars_of_frame};
 pub use speed::{BadSpeed, Speed};
 
 /// Where prices come from.

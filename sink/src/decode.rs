@@ -6,6 +6,7 @@ use wire::schema::Value;
 use wire::time::Millis;
 use wire::{Article, Bar};
 
+use crate::row;
 use crate::table::Table;
 
 /// A record of a raw topic.
@@ -62,6 +63,14 @@ pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
 /// A record of a job's topic, as a row with the types of the job's columns. A
 /// column that is not there is null; whether it may be, the measurement knows.
 pub(crate) fn row(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
+    match row::read(&table.measurement.columns, value) {
+        Some(row) => Ok(row),
+        None => row_or_why_not(table, value),
+    }
+}
+
+/// [`row`], by way of a tree of JSON that can say which column is wrong.
+fn row_or_why_not(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
     let object: Map<String, Json> =
         serde_json::from_slice(value).map_err(|error| format!("not a row of {}: {error}", table.topic))?;
     let columns = table.measurement.columns.iter();

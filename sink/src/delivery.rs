@@ -2,6 +2,7 @@
 //! mend is told and held against. Meanwhile nothing is read on, so nothing is lost.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,11 +51,6 @@ impl Delivery {
         self.status.clone()
     }
 
-    /// [`Store::write`], of a batch that the caller keeps.
-    pub(crate) async fn deliver(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.patiently(|| self.store.write(batch.clone())).await
-    }
-
     async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
@@ -96,8 +92,8 @@ impl Store for Delivery {
         self.patiently(|| self.store.measurements()).await
     }
 
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        self.deliver(&batch).await
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
+        self.patiently(|| self.store.write(batch.clone())).await
     }
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use wire::log::Append;
 
 /// A batch is written once it holds so many records …
-const RECORDS: usize = 5_000;
+const RECORDS: usize = 10_000;
 /// … or once its first record has waited so long.
 const AGE: Duration = Duration::from_millis(200);
 

@@ -20,6 +20,7 @@ mod progress;
 mod ranges;
 mod recompute;
 mod rejected;
+mod row;
 mod sink;
 mod status;
 mod table;

@@ -100,7 +100,8 @@ pub(crate) async fn span(
         for part in parts(table, &windows, symbols(store, &windows).await?) {
             let points = rows(store, compute, table, &part).await?;
             written += points.len() as u64;
-            store.write(Batch { points: vec![(table.measurement.clone(), points)], notes: vec![] }).await?;
+            let batch = Batch { points: vec![(table.measurement.clone(), points)], notes: vec![] };
+            store.write(batch.into()).await?;
         }
     }
     Ok(written)

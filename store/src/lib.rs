@@ -25,6 +25,11 @@ pub use influx::{FirstUser, InfluxAddress, InfluxAdmin, InfluxStore, Rights, Set
 pub use point::{Measurement, Point};
 pub use raw::NoSuchRecord;
 
+/// Points as InfluxDB's line protocol.
+pub mod line_protocol {
+    pub use crate::influx::lines::{Layout, Lines, Unwritable};
+}
+
 /// A store. Cheap to clone behind [`SharedStore`].
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -50,7 +55,7 @@ pub trait Store: Send + Sync + 'static {
     /// ([`Measurement::check`]); nothing of the batch is then written. Where only
     /// the server knows what it takes, [`StoreError::Rejected`] names the points that
     /// it refused; all others have been written.
-    async fn write(&self, batch: Batch) -> Result<(), StoreError>;
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError>;
 
     /// The rows that a query asks for, at most [`Query::limit`].
     ///

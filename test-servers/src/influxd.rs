@@ -155,9 +155,16 @@ impl Influxd {
         self.signal("-CONT");
     }
 
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn process(&self) -> u32 {
+        self.running.lock().expect("nobody panicked").as_ref().expect("it runs").process
+    }
+
     fn signal(&self, signal: &str) {
-        let running = self.running.lock().expect("nobody panicked");
-        let process = running.as_ref().expect("it runs").process.to_string();
+        let process = self.process().to_string();
         Command::new("kill").args([signal, &process]).status().expect("kill runs");
     }
 

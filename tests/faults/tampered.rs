@@ -145,7 +145,8 @@ impl Store for BadStore {
         self.inner.measurements().await
     }
 
-    async fn write(&self, mut batch: Batch) -> Result<(), StoreError> {
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
+        let mut batch = Arc::unwrap_or_clone(batch);
         match &self.write {
             Write::Later(held) => std::mem::swap(&mut *held.lock().unwrap(), &mut batch.points),
             Write::ByArrival(next) => {
@@ -156,14 +157,14 @@ impl Store for BadStore {
             Write::Until { left, after, killed } => {
                 if left.fetch_sub(1, Ordering::Relaxed) <= 0 {
                     if *after {
-                        self.inner.write(batch).await?;
+                        self.inner.write(batch.into()).await?;
                     }
                     killed.notify_one();
                     return std::future::pending().await;
                 }
             }
         }
-        self.inner.write(batch).await
+        self.inner.write(batch.into()).await
     }
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {

@@ -44,7 +44,7 @@ impl Desk {
         inner.define(&Measurement::articles()).await.unwrap();
         let points = ["MSFT", "AAPL", "IBM"].iter().flat_map(|symbol| (0..minutes).map(|n| point(symbol, n)));
         let points = vec![(Arc::new(bars), points.collect())];
-        inner.write(Batch { points, notes: Vec::new() }).await.unwrap();
+        inner.write(Batch { points, notes: Vec::new() }.into()).await.unwrap();
         let watched = Arc::new(Watched { inner, reads: Mutex::default() });
         let store: SharedStore = watched.clone();
         Desk { explorer: Explorer::new(store, limits), watched, _folder: folder }
@@ -85,7 +85,7 @@ impl Store for Watched {
         self.inner.measurements().await
     }
 
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         self.inner.write(batch).await
     }
 

@@ -11,8 +11,8 @@ use wire::outlet::Outlet;
 use crate::ProducerError;
 use crate::pace::Pace;
 
-pub use polygon::PolygonConfig;
-pub(crate) use polygon::{Pulse, bars as polygon_bars, run as run_polygon, whole_millis};
+pub use polygon::{PolygonConfig, bars as bars_of_frame};
+pub(crate) use polygon::{Pulse, run as run_polygon, whole_millis};
 pub(crate) use replay::Replay;
 pub(crate) use simulation::Simulation;
 

@@ -52,7 +52,7 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
         let dates = sessions(from, to);
         let points = points(store, &newest.symbol, &dates, closed).await?;
         written += points.iter().map(|(_, points)| points.len() as u64).sum::<u64>();
-        store.write(Batch { points, notes: Vec::new() }).await?;
+        store.write(Batch { points, notes: Vec::new() }.into()).await?;
     }
     Ok(written)
 }

@@ -1,12 +1,13 @@
 //! The sink at work: takes records in, writes batches, and has windows computed
 //! again that late records touch.
 
+mod behind;
 mod take;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Batch, Measurement, SharedStore, StoreError};
+use store::{Measurement, SharedStore};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wire::again::Ask;
@@ -18,16 +19,16 @@ use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
 use crate::aggregates::{self, Days};
 use crate::delivery::Delivery;
 use crate::error::SinkError;
-use crate::gathered::{Gathered, Points};
+use crate::gathered::Gathered;
 use crate::late::LateMinutes;
 use crate::layout::Layout;
 use crate::pending::{Pending, Windows};
 use crate::pipeline::{self, Heard};
 use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
-use crate::rejected;
 use crate::status::Status;
 use crate::table::Table;
+use behind::Underway;
 
 /// The name under which positions are committed.
 const READER: &str = "sink";
@@ -50,8 +51,7 @@ pub(crate) enum Due {
 pub(crate) struct Sink {
     reader: Box<dyn Reader>,
     log: SharedLog,
-    delivery: Arc<Delivery>,
-    /// The same, to read from.
+    /// Asked until it answers.
     store: SharedStore,
     tables: Vec<Table>,
     compute: Box<dyn Compute>,
@@ -63,6 +63,7 @@ pub(crate) struct Sink {
     status: Status,
     unread: (Instant, u64),
     gathered: Gathered,
+    underway: Option<Underway>,
 }
 
 impl Sink {
@@ -89,8 +90,8 @@ impl Sink {
             status: delivery.status(),
             unread: (Instant::now(), 0),
             gathered: Gathered::new(measurements),
+            underway: None,
             log,
-            delivery,
             store,
             tables,
             compute,
@@ -113,8 +114,10 @@ impl Sink {
             }
             let draining = stop.draining();
             let idle = !self.read(if draining { Duration::ZERO } else { WAIT }).await?;
-            if idle || self.gathered.is_due() {
+            if idle {
                 self.flush().await?;
+            } else if self.gathered.is_due() {
+                self.write_behind().await?;
             }
             if idle && draining && self.reader.caught_up().await? {
                 self.recompute(Due::Closed, stop).await?;
@@ -142,46 +145,6 @@ impl Sink {
             self.take(run);
         }
         Ok(!records.is_empty())
-    }
-
-    /// Writes what was gathered, then commits the positions behind it.
-    pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
-        if self.write().await? {
-            self.reader.commit(self.reader.positions()).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes what was gathered with the notes that go with it; says whether
-    /// there was anything.
-    pub(crate) async fn write(&mut self) -> Result<bool, SinkError> {
-        if self.gathered.is_empty() {
-            return Ok(false);
-        }
-        let (points, letters) = self.gathered.take();
-        if !letters.is_empty() {
-            self.log.append(letters).await?;
-        }
-        self.put(points).await?;
-        Ok(true)
-    }
-
-    /// Writes points with the notes that go with them. Points that the store will
-    /// never take become dead letters, and the notes follow all the same.
-    async fn put(&mut self, points: Points) -> Result<(), SinkError> {
-        let mut batch = Batch { points, notes: self.notes() };
-        let rejected = match self.delivery.deliver(&batch).await {
-            Err(StoreError::Rejected(rejected)) => rejected,
-            outcome => return Ok(outcome?),
-        };
-        let letters = rejected::letters(rejected, &batch.points, &mut self.progress.counts);
-        if !letters.is_empty() {
-            self.log.append(letters).await?;
-        }
-        // All other points have been written; the first note is the progress.
-        batch.points.clear();
-        batch.notes[0] = self.progress.note();
-        Ok(self.delivery.deliver(&batch).await?)
     }
 
     fn notes(&mut self) -> Vec<Note> {

@@ -147,7 +147,7 @@ async fn on_demand_every_day_week_and_month_of_real_bars_is_as_plain_sums_say() 
     folder.store.define(&measurement).await.unwrap();
     let points: Vec<Point> = bars.iter().map(Point::bar).collect();
     let batch = Batch { points: vec![(measurement, points)], notes: vec![] };
-    folder.store.write(batch).await.unwrap();
+    folder.store.write(batch.into()).await.unwrap();
     let written = aggregate(&folder.store, 0, i64::MAX / 4).await.unwrap();
 
     // Key: symbol, then the day, the Monday of its week, or its month's number.

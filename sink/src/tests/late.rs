@@ -180,7 +180,7 @@ async fn late_records_are_forgotten_after_seven_days_of_the_log() {
     late.remember(&STOCK_PRICES, "A", 10 * MINUTE, new);
     late.remember(&STOCK_PRICES, "A", 11 * MINUTE, new);
     let write = async |notes: Vec<crate::progress::Note>| {
-        folder.store.write(store::Batch { points: vec![], notes }).await.unwrap();
+        folder.store.write(store::Batch { points: vec![], notes }.into()).await.unwrap();
     };
     write(late.take_notes()).await;
     assert_eq!(late.take_notes(), []);

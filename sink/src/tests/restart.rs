@@ -22,7 +22,8 @@ async fn a_kill_between_writing_and_committing_changes_nothing() {
     some_records(&folder).await;
     let mut killed = folder.sink().await;
     killed.read(Duration::ZERO).await.unwrap();
-    assert!(killed.write().await.unwrap());
+    killed.write_behind().await.unwrap();
+    assert!(killed.arrived().await.unwrap().is_some());
     let noted = killed.progress.clone();
     let (bars, totals) = (folder.bars().await, folder.totals().await);
     drop(killed);

@@ -117,8 +117,8 @@ pub(crate) fn reading(symbol: &str, term: &str, at: i64, int: i64, version: i64)
     Point { nanos: 0, values }
 }
 
-pub(crate) fn batch(measurement: &Measurement, points: Vec<Point>) -> Batch {
-    Batch { points: vec![(Arc::new(measurement.clone()), points)], notes: vec![] }
+pub(crate) fn batch(measurement: &Measurement, points: Vec<Point>) -> Arc<Batch> {
+    Arc::new(Batch { points: vec![(Arc::new(measurement.clone()), points)], notes: vec![] })
 }
 
 pub(crate) fn all_of(measurement: &str) -> Query {

@@ -1,5 +1,7 @@
 //! What is written is what is read.
 
+use std::sync::Arc;
+
 use wire::schema::Value;
 
 use super::{Place, all_of, batch, ints, reading, readings, text, with_readings};
@@ -94,7 +96,7 @@ pub(super) async fn a_batch_with_one_bad_point_writes_nothing_and_says_where(pla
         let mut bad = reading("A", "", 2, 0, 0);
         bad.values[3] = Value::Float(value);
         let mut batch = batch(&readings(), vec![reading("A", "", 1, 0, 0), bad]);
-        batch.notes.push(("note".into(), Some("kept".into())));
+        Arc::make_mut(&mut batch).notes.push(("note".into(), Some("kept".into())));
         let error = store.write(batch).await.unwrap_err().to_string();
         assert!(error.contains("`readings`, column `float`"), "{error}");
     }
@@ -121,9 +123,9 @@ pub(super) async fn notes_are_set_and_forgotten_with_the_points_and_found_by_pre
     let store = place.open().await;
     let note = |key: &str, value: Option<&str>| (key.to_owned(), value.map(str::to_owned));
     let notes = vec![note("a/2", Some("two")), note("a/1", Some("one")), note("b", Some("bee"))];
-    store.write(Batch { points: vec![], notes }).await.unwrap();
+    store.write(Batch { points: vec![], notes }.into()).await.unwrap();
     let notes = vec![note("a/2", None), note("a/1", Some("uno")), note("never", None)];
-    store.write(Batch { points: vec![], notes }).await.unwrap();
+    store.write(Batch { points: vec![], notes }.into()).await.unwrap();
     assert_eq!(store.notes("a/").await.unwrap(), [("a/1".to_owned(), "uno".to_owned())]);
     assert_eq!(store.notes("").await.unwrap().len(), 2);
     assert!(store.notes("c").await.unwrap().is_empty());

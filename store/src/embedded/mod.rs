@@ -15,6 +15,7 @@ pub(crate) mod tests;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::OptionalExtension;
@@ -87,7 +88,7 @@ impl Store for EmbeddedStore {
         self.file.read(catalogue::all).await
     }
 
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         for (measurement, points) in &batch.points {
             points.iter().try_for_each(|point| measurement.check(point))?;
         }

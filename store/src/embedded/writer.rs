@@ -2,7 +2,7 @@
 //! sync of the disk.
 
 use std::collections::HashMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Request {
     Define(Measurement, Reply<()>),
-    Write(Batch, Reply<()>),
+    Write(Arc<Batch>, Reply<()>),
     Trim(String, Millis, Reply<u64>),
 }
 

@@ -39,7 +39,7 @@ pub(super) fn text_of_field(mut text: String) -> String {
 
 /// What is the same in every line of a measurement.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub struct Layout {
     measurement: Arc<Measurement>,
     /// The measurement's name.
     name: String,
@@ -50,7 +50,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(measurement: Arc<Measurement>) -> Layout {
+    /// How points of a measurement are written.
+    pub fn new(measurement: Arc<Measurement>) -> Layout {
         let is_tag = |name: &String| measurement.tags.contains(name);
         let columns = || measurement.columns.iter().enumerate().map(|(at, column)| (&column.name, at));
         let mut tags: Vec<_> = columns().filter(|(name, _)| is_tag(name)).collect();
@@ -156,15 +157,27 @@ fn escaped(text: &mut String, value: &str, special: &[u8]) {
 
 /// Why a point cannot be written as a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unwritable {
+pub enum Unwritable {
+    /// A tag that no server reads as it is written.
     #[error(
         "tag `{tag}` is a single blank, or holds a line break, or a backslash at its end or before a comma, an equals sign, a blank or another backslash, which no tag can"
     )]
-    Tag { tag: String },
+    Tag {
+        /// Its key.
+        tag: String,
+    },
+    /// A text that is too long.
     #[error("field `{field}` is longer than {LONGEST_TEXT} bytes, the longest text that a field can hold")]
-    Text { field: String },
+    Text {
+        /// Its key.
+        field: String,
+    },
+    /// A time that nanoseconds in 64 bits do not reach.
     #[error("the time {time} ns is beyond what a point can have")]
-    Time { time: i64 },
+    Time {
+        /// The time, in nanoseconds.
+        time: i64,
+    },
 }
 
 /// Where one line stands in the text.
@@ -180,14 +193,17 @@ struct Line {
 
 /// Lines, gathered to be sent.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     text: String,
     lines: Vec<Line>,
 }
 
 impl Lines {
-    /// Adds a point, unless it cannot be written.
-    pub(super) fn push(&mut self, layout: &Layout, point: &Point) -> Result<(), Unwritable> {
+    /// Adds a point.
+    ///
+    /// # Errors
+    /// When it cannot be written; the lines before it stay as they are.
+    pub fn push(&mut self, layout: &Layout, point: &Point) -> Result<(), Unwritable> {
         let start = self.text.len();
         let pushed = self.try_push(layout, point, start);
         if pushed.is_err() {
@@ -219,7 +235,7 @@ impl Lines {
     }
 
     /// Forgets the lines and keeps the room.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
     }
@@ -253,8 +269,8 @@ impl Lines {
         body
     }
 
-    #[cfg(test)]
-    pub(super) fn text(&self) -> &str {
+    /// All lines.
+    pub fn text(&self) -> &str {
         &self.text
     }
 }

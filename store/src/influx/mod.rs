@@ -9,7 +9,7 @@
 mod delivery;
 mod flux;
 mod kept;
-mod lines;
+pub(crate) mod lines;
 mod rows;
 mod server;
 mod setup;
@@ -18,6 +18,7 @@ pub(crate) mod tests;
 mod writing;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -160,7 +161,7 @@ impl Store for InfluxStore {
         Ok(shapes.known.values().cloned().collect())
     }
 
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         for (measurement, points) in &batch.points {
             points.iter().try_for_each(|point| measurement.check(point))?;
         }

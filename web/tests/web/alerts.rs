@@ -49,7 +49,7 @@ impl Site {
         });
         self.store.define(&measurement).await.unwrap();
         let points = vec![(Arc::new(measurement), points.collect())];
-        self.store.write(Batch { points, notes: Vec::new() }).await.unwrap();
+        self.store.write(Batch { points, notes: Vec::new() }.into()).await.unwrap();
     }
 
     /// Defines what the job `signals` writes.

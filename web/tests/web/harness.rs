@@ -99,7 +99,7 @@ impl Site {
             let values = values.into_iter().map(|values| Point { nanos: 0, values }).collect();
             points.push((Arc::new(measurement), values));
         }
-        self.store.write(Batch { points, notes: Vec::new() }).await.unwrap();
+        self.store.write(Batch { points, notes: Vec::new() }.into()).await.unwrap();
         let mut positions = Vec::new();
         for topic in [STOCK_PRICES, NEWS_ARTICLES, Topic::new("volatility")] {
             for extent in self.log.extents(&topic).await.unwrap() {

@@ -40,6 +40,8 @@ struct Kind<'a> {
 #[derive(Deserialize)]
 struct MinuteAggregate<'a> {
     #[serde(borrow)]
+    ev: Cow<'a, str>,
+    #[serde(borrow)]
     sym: Cow<'a, str>,
     o: f64,
     h: f64,
@@ -83,11 +85,21 @@ pub(super) fn read(event: &str, received: Millis) -> Event<'_> {
     }
 }
 
+/// The bars of a frame that holds nothing but good minute bars, as nearly all do,
+/// in one pass; `None` where it has to be looked at event by event.
+pub(super) fn only_bars(frame: &str, received: Millis) -> Option<Vec<Bar>> {
+    let events: Vec<MinuteAggregate<'_>> = serde_json::from_str(frame).ok()?;
+    events.into_iter().map(|event| if event.ev == "AM" { event.bar(received).ok() } else { None }).collect()
+}
+
 /// The bars of a frame or an event by itself.
 ///
 /// # Errors
 /// The first event that is no good minute bar.
-pub(crate) fn bars(text: &str, received: Millis) -> Result<Vec<Bar>, String> {
+pub fn bars(text: &str, received: Millis) -> Result<Vec<Bar>, String> {
+    if let Some(bars) = only_bars(text, received).filter(|bars| !bars.is_empty()) {
+        return Ok(bars);
+    }
     let mut bars = Vec::new();
     for event in split(text)? {
         match read(event.get(), received) {
@@ -102,29 +114,35 @@ pub(crate) fn bars(text: &str, received: Millis) -> Result<Vec<Bar>, String> {
 fn read_bar(event: &str, received: Millis) -> Result<Bar, String> {
     let read: MinuteAggregate<'_> =
         serde_json::from_str(event).map_err(|error| format!("the minute bar cannot be read: {error}"))?;
-    let start = whole_millis(read.s)?;
-    let bar = Bar {
-        symbol: read.sym.into_owned(),
-        open: read.o,
-        high: read.h,
-        low: read.l,
-        close: read.c,
-        vwap: read.vw,
-        volume: read.v,
-        accumulated_volume: read.av,
-        official_open_price: read.op,
-        aggregate_vwap: read.a,
-        average_size: read.z,
-        start_timestamp: start,
-        end_timestamp: read.e.map_or(Ok(start.saturating_add(MINUTE)), whole_millis)?,
-        otc: read.otc,
-        source: Source::Polygon,
-        received_timestamp: received,
-        complete_until: 0,
-        position: None,
-    };
-    bar.check().map_err(|bad| bad.to_string())?;
-    Ok(bar)
+    read.bar(received)
+}
+
+impl MinuteAggregate<'_> {
+    fn bar(self, received: Millis) -> Result<Bar, String> {
+        let start = whole_millis(self.s)?;
+        let bar = Bar {
+            symbol: self.sym.into_owned(),
+            open: self.o,
+            high: self.h,
+            low: self.l,
+            close: self.c,
+            vwap: self.vw,
+            volume: self.v,
+            accumulated_volume: self.av,
+            official_open_price: self.op,
+            aggregate_vwap: self.a,
+            average_size: self.z,
+            start_timestamp: start,
+            end_timestamp: self.e.map_or(Ok(start.saturating_add(MINUTE)), whole_millis)?,
+            otc: self.otc,
+            source: Source::Polygon,
+            received_timestamp: received,
+            complete_until: 0,
+            position: None,
+        };
+        bar.check().map_err(|bad| bad.to_string())?;
+        Ok(bar)
+    }
 }
 
 /// A time in whole milliseconds, which may be written as `12.0`.
@@ -197,6 +215,21 @@ mod tests {
         assert!(split("hello").is_err());
     }
 
+    #[test]
+    fn a_frame_of_nothing_but_good_bars_is_read_in_one_pass_and_any_other_event_by_event() {
+        let frame = |other: &str| format!("[{GOOD},{other}]");
+        assert_eq!(only_bars(&frame(GOOD), 7), Some(vec![bar(GOOD), bar(GOOD)]));
+        for other in [
+            r#"{"ev":"status","status":"connected","message":"x"}"#,
+            r#"{"ev":"T","sym":"AAPL","s":3,"c":[14,41],"z":3}"#,
+            &GOOD.replace("12.5", "-1"),
+            &GOOD.replace("AM", "A"),
+            "7",
+        ] {
+            assert_eq!(only_bars(&frame(other), 7), None, "{other}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_of_a_frame_does_any_harm(text in "\\PC*|[-\\[\\]{}\",:.0-9evAMsymT null]{0,80}") {
@@ -219,6 +252,9 @@ mod tests {
                 matches!(read(event.get(), 7), Event::Bar(bar) if bar.symbol == "AAPL" && bar.volume == 12.5)
             });
             assert_eq!(read_again.count(), 2);
+            if let Some(bars) = only_bars(&frame, 7) {
+                assert_eq!(bars, [bar(events[0]), bar(events[1]), bar(events[2])]);
+            }
         }
     }
 }

@@ -44,7 +44,10 @@ pub(super) struct Known {
 impl Known {
     /// Remembers a bar and says what it is.
     pub(super) fn take(&mut self, bar: &Bar) -> Novelty {
-        let symbol = self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none);
+        let symbol = match self.symbols.get_mut(&bar.symbol) {
+            Some(symbol) => symbol,
+            None => self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none),
+        };
         symbol.last = symbol.last.max(bar.start_timestamp);
         let version = Version::of(bar);
         let from_history = bar.source == Source::PolygonHistory;

@@ -35,7 +35,8 @@ use crate::wall::{SharedWall, millis};
 use desk::Desk;
 use session::{QUEUE, Session};
 
-pub(crate) use event::{bars, whole_millis};
+pub use event::bars;
+pub(crate) use event::whole_millis;
 pub(crate) use liveness::Pulse;
 
 /// How Polygon is asked.

@@ -92,7 +92,10 @@ impl Records {
     }
 
     pub(super) fn count(&mut self, name: &str, more: u64) {
-        *self.report.status.counts.entry(name.to_owned()).or_default() += more;
+        match self.report.status.counts.get_mut(name) {
+            Some(count) => *count += more,
+            None => drop(self.report.status.counts.insert(name.to_owned(), more)),
+        }
     }
 
     /// What the service is doing, and how each entry of the watchlist fares.

@@ -1,6 +1,8 @@
 //! The file: it outlives the process, is read beside its owner, and is never
 //! opened by a program too old for it.
 
+use std::sync::Arc;
+
 use super::Folder;
 use crate::conformance::{all_of, batch, ints, reading, readings};
 use crate::{EmbeddedStore, Store, StoreError};
@@ -11,7 +13,7 @@ async fn what_was_written_is_there_after_reopening() {
     let store = folder.with_readings().await;
     let points = (0..500).map(|n| reading("A", "", n, n, 0)).collect();
     let mut batch = batch(&readings(), points);
-    batch.notes.push(("sink".into(), Some("500".into())));
+    Arc::make_mut(&mut batch).notes.push(("sink".into(), Some("500".into())));
     store.write(batch).await.unwrap();
     drop(store);
     let store = folder.open();

@@ -96,8 +96,14 @@ fn append(connection: &Connection, partitions: u32, records: &[Append]) -> rusql
     let now = time::now();
     let mut ends: BTreeMap<(i64, u32), i64> = BTreeMap::new();
     let mut insert = connection.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    // Most records have the topic of the one before.
+    let mut last: Option<(&Topic, i64)> = None;
     for record in records {
-        let topic = make_topic(connection, &record.topic)?;
+        let topic = match last {
+            Some((same, topic)) if *same == record.topic => topic,
+            _ => make_topic(connection, &record.topic)?,
+        };
+        last = Some((&record.topic, topic));
         let partition = match record.partition {
             Some(partition) => partition,
             None if record.topic.is_compacted() => 0,

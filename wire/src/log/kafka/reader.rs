@@ -110,10 +110,9 @@ impl Reader for KafkaReader {
             }
         };
         self.shared.reach.found();
-        for record in &records {
-            match self.next.get_mut(&(record.topic.clone(), record.partition)) {
-                Some(next) => *next = record.offset + 1,
-                None => drop(self.next.insert((record.topic.clone(), record.partition), record.offset + 1)),
+        for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
+            if let Some(last) = run.last() {
+                self.next.insert((last.topic.clone(), last.partition), last.offset + 1);
             }
         }
         Ok(records)

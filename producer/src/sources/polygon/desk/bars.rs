@@ -11,6 +11,10 @@ use super::Desk;
 impl Desk {
     /// Reads a frame, each event for itself.
     pub(super) fn read(&mut self, frame: &str, received: Millis) {
+        if let Some(bars) = event::only_bars(frame, received) {
+            bars.into_iter().for_each(|bar| self.judge(bar));
+            return;
+        }
         let events = match event::split(frame) {
             Ok(events) => events,
             Err(reason) => return self.refuse(frame.as_bytes(), &reason, received),

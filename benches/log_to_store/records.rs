@@ -1,0 +1,68 @@
+//! Bars in Kafka, as producers leave them.
+
+use std::sync::Arc;
+
+use wire::log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
+use wire::time::{MINUTE, Millis};
+use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
+use wire::{Bar, Source, clock};
+
+use super::Place;
+
+/// 2024-01-02 at 14:30 in UTC.
+const FIRST: Millis = 1_704_205_800_000;
+/// Minutes of a session: all bars are of one day, which does not end.
+const MINUTES: usize = 390;
+/// Records of an append.
+const AT_ONCE: usize = 20_000;
+
+/// How Kafka is reached; topics end with `suffix`.
+pub fn config(place: &Place, suffix: &str) -> KafkaConfig {
+    KafkaConfig { suffix: suffix.to_owned(), ..KafkaConfig::new(place.kafka.bootstrap_servers()) }
+}
+
+/// A log that holds so many bars, minute by minute.
+pub fn fill(place: &Place, suffix: &str, bars: usize) -> anyhow::Result<SharedLog> {
+    let log = Arc::new(KafkaLog::new(&config(place, suffix))?);
+    place.outside.block_on(async {
+        log.make(&[STOCK_PRICES, NEWS_ARTICLES, SERVICE_STATUS]).await?;
+        let mut records = Vec::new();
+        for bar in all(bars) {
+            records.push(Append::json(STOCK_PRICES, &bar.symbol, &bar));
+            if records.len() == AT_ONCE {
+                log.append(std::mem::take(&mut records)).await?;
+            }
+        }
+        log.append(records).await
+    })?;
+    Ok(log)
+}
+
+/// Bars of one day, minute by minute.
+pub fn all(bars: usize) -> impl Iterator<Item = Bar> {
+    let symbols = bars.div_ceil(MINUTES);
+    (0..bars).map(move |number| bar(number % symbols, number / symbols))
+}
+
+fn bar(symbol: usize, minute: usize) -> Bar {
+    let start = FIRST + minute as Millis * MINUTE;
+    let price = |at: usize| (10_000 + (symbol * 31 + at * at * 7) % 41) as f64 / 100.0;
+    let (open, close) = (price(minute), price(minute + 1));
+    Bar {
+        symbol: format!("S{symbol:05}"),
+        open,
+        high: open.max(close) + 0.02,
+        low: open.min(close) - 0.03,
+        close,
+        vwap: Some((open + close) / 2.0 + 0.001),
+        volume: (100 + (minute * 7 + symbol) % 9_770) as f64,
+        accumulated_volume: Some((100 + minute * 977) as f64),
+        average_size: Some((20 + minute % 77) as f64),
+        start_timestamp: start,
+        end_timestamp: start + MINUTE,
+        source: Source::Polygon,
+        received_timestamp: start + MINUTE + 900,
+        complete_until: start,
+        ..clock::bar(0, start)
+    }
+}
