@@ -2,8 +2,10 @@
 //! for itself, so that a bad one costs nothing but itself.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use wire::time::{MINUTE, Millis};
 use wire::{Bar, Source};
@@ -88,8 +90,38 @@ pub(super) fn read(event: &str, received: Millis) -> Event<'_> {
 /// The bars of a frame that holds nothing but good minute bars, as nearly all do,
 /// in one pass; `None` where it has to be looked at event by event.
 pub(super) fn only_bars(frame: &str, received: Millis) -> Option<Vec<Bar>> {
-    let events: Vec<MinuteAggregate<'_>> = serde_json::from_str(frame).ok()?;
-    events.into_iter().map(|event| if event.ev == "AM" { event.bar(received).ok() } else { None }).collect()
+    let mut text = serde_json::Deserializer::from_str(frame);
+    let bars = text.deserialize_seq(OnlyBars { received, about: frame.len() / SHORTEST }).ok()?;
+    text.end().ok().map(|()| bars)
+}
+
+/// No event of a minute bar is much shorter.
+const SHORTEST: usize = 128;
+
+/// Takes in a frame that holds nothing but good minute bars.
+struct OnlyBars {
+    received: Millis,
+    /// How many there may be.
+    about: usize,
+}
+
+impl<'de> Visitor<'de> for OnlyBars {
+    type Value = Vec<Bar>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("good minute bars and nothing else")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<Vec<Bar>, A::Error> {
+        let mut bars = Vec::with_capacity(self.about);
+        while let Some(event) = events.next_element::<MinuteAggregate<'_>>()? {
+            if event.ev != "AM" {
+                return Err(Error::custom("an event of another kind"));
+            }
+            bars.push(event.bar(self.received).map_err(Error::custom)?);
+        }
+        Ok(bars)
+    }
 }
 
 /// The bars of a frame or an event by itself.
