@@ -8,6 +8,8 @@ import duckdb
 
 asked = json.load(sys.stdin)
 database = duckdb.connect(asked["database"])
+# It would stand among the answers.
+database.execute("SET enable_progress_bar = false")
 for table in asked["tables"]:
     # Sorted as the questions want them, so that few blocks hold an answer.
     database.execute(

@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn every_window_of_a_small_market_is_summed_up() {
-        let _alone = crate::ALONE.lock().unwrap();
+        let _alone = crate::ALONE.lock();
         let wanted = Wanted { symbols: 3, days: 2, python: None, pandas_symbols: 1, keep: None };
         let answer = run(&wanted).unwrap();
         // A session of 390 minutes is in 390 + 29 windows; the night is longer than a window.
