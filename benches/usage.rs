@@ -40,7 +40,7 @@ impl Stopwatch {
         Ok(Stopwatch { begun: Instant::now(), used: whole_processor_time()?, without: None })
     }
 
-    /// Leaving out threads, those that have ended among them.
+    /// Leaving out these threads, which must not end before.
     pub fn without(threads: &'static str) -> anyhow::Result<Stopwatch> {
         Ok(Stopwatch { begun: Instant::now(), used: processor_time(threads)?, without: Some(threads) })
     }
@@ -100,18 +100,19 @@ pub fn memory_of(process: u32) -> anyhow::Result<u64> {
     status(process, "VmRSS:")
 }
 
-/// Processor time of all threads, leaving out those whose name begins with `without`.
+/// Processor time of the whole process, with the threads that have ended, but
+/// without those at work whose name begins with `without`.
 pub fn processor_time(without: &str) -> anyhow::Result<Duration> {
-    let mut used = Duration::ZERO;
+    let mut left_out = Duration::ZERO;
     for thread in fs::read_dir("/proc/self/task")? {
         // A thread that has just ended has no file any more.
         let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
         let (name, time) = read_stat(&stat)?;
-        if !name.starts_with(without) {
-            used += time;
+        if name.starts_with(without) {
+            left_out += time;
         }
     }
-    Ok(used)
+    Ok(whole_processor_time()?.saturating_sub(left_out))
 }
 
 /// The name and the processor time of a process or a thread.

@@ -47,7 +47,8 @@ pub struct Answer {
 struct Counted {
     bars: usize,
     ours: Spent,
-    telegraf: Option<Spent>,
+    /// Or why it has none.
+    telegraf: Result<Spent, String>,
 }
 
 /// Where everything runs.
@@ -76,8 +77,11 @@ fn counted(place: &Place, wanted: &Wanted) -> anyhow::Result<Counted> {
     let log = records::fill(place, "-counted", wanted.bars)?;
     let ours = null_server::sink(place, log, wanted.bars).context("the sink")?;
     let telegraf = match &wanted.telegraf {
-        Some(program) => Some(telegraf::run(place, program, "-counted", wanted.bars).context("Telegraf")?),
-        None => None,
+        // A peer that fails keeps nobody else from being measured.
+        Some(program) => {
+            telegraf::run(place, program, "-counted", wanted.bars).map_err(|error| format!("{error:#}"))
+        }
+        None => Err("BENCH_TELEGRAF names no program".to_owned()),
     };
     Ok(Counted { bars: wanted.bars, ours, telegraf })
 }
@@ -106,7 +110,7 @@ impl Counted {
             Goal::AtLeast(400e3),
         )];
         match &self.telegraf {
-            Some(telegraf) => {
+            Ok(telegraf) => {
                 let theirs = telegraf.a_core(self.bars);
                 figures.push(Figure::measured(
                     "the same by Telegraf, a core",
@@ -116,7 +120,7 @@ impl Counted {
                 ));
                 figures.push(Figure::measured("times as fast", ours / theirs, "", Goal::AtLeast(5.0)));
             }
-            None => figures.push(Figure::skipped("Telegraf", "BENCH_TELEGRAF names no program")),
+            Err(why) => figures.push(Figure::skipped("Telegraf", why)),
         }
         figures
     }

@@ -13,7 +13,7 @@ use super::counting_server::CountingServer;
 use crate::usage::{self, Spent};
 
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What it spends until the server has `bars` points.
 pub fn run(place: &Place, program: &Path, suffix: &str, bars: usize) -> anyhow::Result<Spent> {
@@ -31,8 +31,7 @@ pub fn run(place: &Place, program: &Path, suffix: &str, bars: usize) -> anyhow::
             .spawn()
             .context("it does not start")?,
     );
-    let all = tokio::time::timeout(PATIENCE, server.until(bars));
-    let came = place.outside.block_on(async { all.await });
+    let came = place.outside.block_on(async { tokio::time::timeout(PATIENCE, server.until(bars)).await });
     came.with_context(|| format!("the server got {} points of {bars}", server.lines()))?;
     Ok(Spent { wall: begun.elapsed(), processor: usage::processor_time_of(telegraf.0.id())? })
 }
