@@ -61,7 +61,8 @@ struct Asset {
     etag: HeaderValue,
     content_type: &'static str,
     content: Content,
-    gzip: OnceLock<Bytes>,
+    /// None where it cannot be compressed.
+    gzip: OnceLock<Option<Bytes>>,
 }
 
 enum Content {
@@ -86,13 +87,10 @@ impl Assets {
         Assets { folder, own, plotly }
     }
 
-    /// Compresses every asset; until then they are served as they are.
+    /// Compresses every asset; whoever asks for one meanwhile waits for it.
     pub(crate) fn compress(&self) {
         for asset in self.own.iter().chain([&self.plotly]) {
-            match gzip::compress(&asset.text(), COMPRESSION) {
-                Ok(compressed) => drop(asset.gzip.set(compressed)),
-                Err(error) => tracing::warn!(asset = asset.path, %error, "served uncompressed"),
-            }
+            asset.compressed();
         }
     }
 
@@ -125,6 +123,16 @@ impl Asset {
         }
     }
 
+    /// Takes its time when it is asked for first.
+    fn compressed(&self) -> Option<&Bytes> {
+        let compress = || {
+            gzip::compress(&self.text(), COMPRESSION)
+                .inspect_err(|error| tracing::warn!(asset = self.path, %error, "served uncompressed"))
+                .ok()
+        };
+        self.gzip.get_or_init(compress).as_ref()
+    }
+
     fn answer(&self, asked: &HeaderMap) -> Response {
         let common: [(HeaderName, HeaderValue); 3] = [
             (header::ETAG, self.etag.clone()),
@@ -135,7 +143,7 @@ impl Asset {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))];
-        match self.gzip.get().filter(|_| gzip::is_taken(asked)) {
+        match self.gzip.get().and_then(Option::as_ref).filter(|_| gzip::is_taken(asked)) {
             Some(compressed) => {
                 let encoding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
                 (common, content_type, encoding, compressed.clone()).into_response()
@@ -152,10 +160,14 @@ pub(crate) async fn serve(
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
-    match site.assets.find(&path) {
-        Some(asset) => asset.answer(&headers),
-        None => message::not_found(State(site), uri).await,
+    let Some(asset) = site.assets.find(&path) else { return message::not_found(State(site), uri).await };
+    if asset.gzip.get().is_none() && gzip::is_taken(&headers) {
+        let (site, path) = (site.clone(), path.clone());
+        let compress = move || site.assets.find(&path).map(|asset| asset.compressed().is_some());
+        // What fails is served as it is.
+        let _ = tokio::task::spawn_blocking(compress).await;
     }
+    asset.answer(&headers)
 }
 
 /// Exactly the text of plotly.min.js, out of the script elements that the
