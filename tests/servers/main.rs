@@ -5,6 +5,7 @@
 
 mod clock;
 mod deploy;
+mod downtime;
 mod flow;
 mod harness;
 mod jobs;
