@@ -129,7 +129,7 @@ async fn attempt(
         match bench.work(role, interrupt, &token).await? {
             Left::Ended => return Ok(()),
             Left::Renewed => {
-                tracing::info!(service = role.name(), "Goes on with another token of the store.")
+                tracing::info!(service = role.name(), "Goes on with another token of the store.");
             }
         }
     }
