@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -12,7 +13,8 @@ use datafusion::execution::{
     SendableRecordBatchStream, SessionState, SessionStateBuilder, SessionStateDefaults,
 };
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use store::{Measurement, SharedStore};
@@ -61,20 +63,23 @@ pub(crate) enum Part {
 
 pub(crate) type Parts = mpsc::Receiver<Result<Part, ExploreError>>;
 
-/// Starts the thread; it ends when the parts are dropped, and only then gives back its place.
+/// Starts the thread; it ends when the parts are dropped, and gives back its place
+/// once it works no more: before the last part, so that who has that can ask again.
 pub(crate) fn start(asked: Asked, place: OwnedSemaphorePermit) -> Result<Parts, ExploreError> {
     let (sender, parts) = mpsc::channel(AHEAD);
     let work = move || {
-        let _place = place;
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
         runtime.block_on(async {
             let gone = sender.clone();
             tokio::select! {
                 biased;
                 () = gone.closed() => {}
-                outcome = answer(&asked, &sender) => if let Err(error) = outcome {
-                    let _ = sender.send(Err(error)).await;
-                },
+                outcome = answer(&asked, &sender) => {
+                    drop(place);
+                    if let Some(last) = outcome.map(|end| end.map(|cut| Part::End { cut })).transpose() {
+                        let _ = sender.send(last).await;
+                    }
+                }
             }
         });
     };
@@ -88,7 +93,12 @@ pub(crate) fn start(asked: Asked, place: OwnedSemaphorePermit) -> Result<Parts, 
     }
 }
 
-async fn answer(asked: &Asked, parts: &mpsc::Sender<Result<Part, ExploreError>>) -> Result<(), ExploreError> {
+/// Sends columns and rows; gives whether there would have been more, or nothing
+/// where the reader has gone.
+async fn answer(
+    asked: &Asked,
+    parts: &mpsc::Sender<Result<Part, ExploreError>>,
+) -> Result<Option<bool>, ExploreError> {
     let wrong = |error: DataFusionError| ExploreError::of(error, &asked.sql, asked.limits.memory);
     let statement = read_only::statement(&asked.sql, asked.limits.memory)?;
     let state = session(asked).map_err(wrong)?;
@@ -97,10 +107,9 @@ async fn answer(asked: &Asked, parts: &mpsc::Sender<Result<Part, ExploreError>>)
     let mut stream = stream(&state, plan, asked.limits.rows).await.map_err(wrong)?;
     let columns = arrays::columns(&stream.schema());
     let mut left = asked.limits.rows.unwrap_or(usize::MAX);
-    // Where the reader has gone, there is nothing left to do.
     let send = async |part| parts.send(Ok(part)).await.is_ok();
     if !send(Part::Columns(columns.clone())).await {
-        return Ok(());
+        return Ok(None);
     }
     while let Some(batch) = stream.next().await {
         let mut rows = arrays::rows(&batch.map_err(wrong)?, &columns).map_err(|error| wrong(error.into()))?;
@@ -108,15 +117,13 @@ async fn answer(asked: &Asked, parts: &mpsc::Sender<Result<Part, ExploreError>>)
         rows.truncate(left);
         left -= rows.len();
         if !send(Part::Rows(rows)).await {
-            return Ok(());
+            return Ok(None);
         }
         if cut {
-            send(Part::End { cut }).await;
-            return Ok(());
+            return Ok(Some(true));
         }
     }
-    send(Part::End { cut: false }).await;
-    Ok(())
+    Ok(Some(false))
 }
 
 /// Runs a plan; of a query's rows, one more than are given, to know whether there are more.
@@ -133,7 +140,18 @@ async fn stream(
         (query, Some(rows)) => LogicalPlanBuilder::from(query).limit(0, Some(rows + 1))?.build()?,
     };
     let physical = state.create_physical_plan(&plan).await?;
-    execute_stream(physical, state.task_ctx())
+    execute_stream(interruptible(physical)?, state.task_ctx())
+}
+
+/// A plan whose every step lets others go on now and then. DataFusion sees to that
+/// where rows are read; a join that makes millions out of a few would go on for
+/// as long as it takes when nobody waits for it any more.
+fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let step = |plan: Arc<dyn ExecutionPlan>| {
+        let step: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(plan));
+        Ok(Transformed::yes(step))
+    };
+    plan.transform_up(step).data()
 }
 
 /// A session that knows the measurements as tables and nothing else: no files,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use explore::{ExploreError, Limits};
 
+use wire::schema::Value;
+
 use crate::harness::{Desk, LIMITS};
 
 /// Takes for ever, in steps.
@@ -16,6 +18,29 @@ async fn a_query_is_ended_when_its_time_is_over() {
     let desk = Desk::within(Limits { time: limit, memory: 1 << 30, ..LIMITS }, 30).await;
     let error = desk.refused(ENDLESS).await;
     assert!(matches!(error, ExploreError::TooSlow { .. }), "{error}");
+}
+
+/// Asks until there is a place.
+async fn asked(desk: &Desk, sql: &str) -> Result<Vec<Vec<Value>>, ExploreError> {
+    loop {
+        match desk.explorer.query(sql).await {
+            Ok(mut answer) => return answer.all().await,
+            Err(ExploreError::Busy { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The joins hold next to nothing and read next to nothing.
+#[tokio::test]
+async fn a_query_that_was_ended_gives_its_place_to_the_next() {
+    let limits = Limits { time: Duration::from_millis(300), at_once: 1, ..LIMITS };
+    let desk = Desk::within(limits, 4_000).await;
+    let tables = ["a", "b", "c"].map(|name| format!("stock_prices {name}")).join(", ");
+    let error = asked(&desk, &format!("SELECT count(*) FROM {tables}")).await.unwrap_err();
+    assert!(matches!(error, ExploreError::TooSlow { .. }), "{error}");
+    let next = tokio::time::timeout(Duration::from_secs(60), asked(&desk, "SELECT 1")).await;
+    assert_eq!(next.expect("a place").unwrap(), [[Value::Int(1)]]);
 }
 
 #[tokio::test]
