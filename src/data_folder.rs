@@ -24,6 +24,8 @@ const FORMAT_FILE: &str = "format";
 const LAST_RUN: &str = "last-run";
 /// Holds the address of the owner's page and API while it runs.
 const OWNER: &str = "owner";
+/// Locked while it runs.
+const LOCK: &str = "lock";
 /// Holds what commands show to the owner's API; nobody but its user may read it.
 const OWNER_TOKEN: &str = "owner-token";
 /// The run of live sources.
@@ -62,7 +64,7 @@ impl DataFolder {
     pub fn own(root: &Path, sources: &Sources) -> anyhow::Result<DataFolder> {
         let folder = DataFolder::make(root, run_name(sources)?)?;
         let lock = lock_soon(&folder.path)?.ok_or_else(|| {
-            let owner = fs::read_to_string(folder.path.join("lock")).unwrap_or_default();
+            let owner = fs::read_to_string(folder.path.join(LOCK)).unwrap_or_default();
             anyhow::anyhow!(
                 "another tickwire (process {}) runs on {}: stop it, or name another folder with --data-dir. Commands such as `tickwire export` work beside it",
                 owner.trim(),
@@ -171,8 +173,8 @@ impl DataFolder {
             };
             bail!("there is no run `{run}` under {}; there are: {there}", root.display());
         }
-        if asked.is_none() && !path.join(OWNER).exists() {
-            for running in runs(root).iter().filter(|other| root.join(other).join(OWNER).exists()) {
+        if asked.is_none() && !is_owned(&path) {
+            for running in runs(root).iter().filter(|other| is_owned(&root.join(other))) {
                 eprintln!(
                     "tickwire: this is of `{run}`, the last run begun; `{running}` is running: --data {running} reads that"
                 );
@@ -253,9 +255,15 @@ fn lock_soon(path: &Path) -> anyhow::Result<Option<File>> {
     lock(path)
 }
 
+/// Whether a process owns a run's folder; one that was killed leaves its address behind.
+fn is_owned(path: &Path) -> bool {
+    let is_held = |lock: File| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
+    path.join(OWNER).exists() && File::open(path.join(LOCK)).is_ok_and(is_held)
+}
+
 /// The lock of a run's folder, unless another process holds it.
 fn lock(path: &Path) -> anyhow::Result<Option<File>> {
-    let file = path.join("lock");
+    let file = path.join(LOCK);
     let mut lock = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -61,3 +61,14 @@ fn the_last_run_is_read_unless_another_is_named() {
     let said = desk.refused("export stock_prices --data replayed/nothing");
     assert!(said.contains("there is no run `replayed/nothing`") && said.contains(&first), "{said}");
 }
+
+#[test]
+fn a_run_that_was_killed_is_not_said_to_be_running() {
+    let desk = Desk::new();
+    let mut killed = desk.start("up --listen 127.0.0.1:0");
+    killed.address();
+    desk.replay(&sample_bars());
+    assert!(desk.run("topics").errors.contains("`simulated` is running"));
+    killed.kill();
+    assert_eq!(desk.run("topics").errors, "");
+}
