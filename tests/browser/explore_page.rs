@@ -1,7 +1,7 @@
 //! The Explore page: an answer as a table, a chart and a picture of it; and by
 //! a plain form.
 
-use crate::harness::Desk;
+use crate::harness::{Desk, wait_for};
 use crate::webdriver::{Browser, LIGHT};
 
 const CLOSES: &str =
@@ -12,7 +12,9 @@ fn an_answer_is_drawn_and_its_chart_saved_as_a_picture() {
     let Some(browser) = Browser::open(LIGHT) else { return };
     let desk = Desk::new();
     let running = desk.start("up --listen 127.0.0.1:0");
-    browser.go(&format!("http://{}/explore", running.address()));
+    let page = format!("http://{}/explore", running.address());
+    wait_for("bars", || (desk.run("export stock_prices").out.lines().count() > 1_000).then_some(()));
+    browser.go(&page);
     browser.until("a table", "location.reload() || document.querySelector('.tables details')");
     browser.write("#sql", CLOSES);
     browser.click("#query button.main");
