@@ -229,12 +229,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_hundred_changes_leave_as_many_tasks_and_sockets_and_about_the_memory_of_before() {
+    fn two_hundred_changes_leave_about_the_tasks_the_sockets_and_the_memory_of_before() {
         let _alone = crate::ALONE.lock();
         let answer = run(&Wanted { changes: 200 }).unwrap();
         println!("{answer}");
         let (before, after) = (answer.before, answer.after);
-        assert_eq!((after.tasks, after.sockets), (before.tasks, before.sockets), "{answer}");
+        // A connection may be open for the next request; what each change left would be hundreds.
+        let kept = 4;
+        assert!(after.tasks <= before.tasks + kept, "{answer}");
+        assert!(after.sockets <= before.sockets + kept, "{answer}");
         assert!(after.memory < before.memory + 8 * 1_024, "{answer}");
         assert_eq!(answer.bars, WARM_UP + 200);
     }
