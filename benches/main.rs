@@ -1,6 +1,7 @@
 //! Benchmarks: `benches QUESTION` measures and prints; see the README beside each.
 
 mod all;
+mod bars;
 mod closing_minute;
 mod dashboard;
 mod figures;

@@ -8,17 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
+use wire::clock;
 use wire::log::Append;
 use wire::time::{MINUTE, Millis};
 use wire::topic::STOCK_PRICES;
-use wire::{Bar, Source, clock};
 
+use crate::bars::{FIRST, bar};
 use crate::figures::{Figure, Goal};
 use crate::usage;
 use place::Place;
 
-/// 2024-01-02 at 14:30 in UTC.
-const FIRST: Millis = 1_704_205_800_000;
 /// Appends that bring the bars of a minute, spread over a second.
 const APPENDS: usize = 20;
 /// How often the store is asked.
@@ -102,26 +101,6 @@ fn closing(place: &Place, at: Millis) -> Vec<Append> {
     (0..place.log.partitions())
         .flat_map(|partition| keys.clone().map(move |key| record(partition, key)))
         .collect()
-}
-
-fn bar(symbol: usize, minute: usize) -> Bar {
-    let start = FIRST + minute as Millis * MINUTE;
-    let price = |at: usize| (10_000 + (symbol * 31 + at * at * 7) % 41) as f64 / 100.0;
-    let (open, close) = (price(minute), price(minute + 1));
-    Bar {
-        symbol: format!("S{symbol:05}"),
-        open,
-        high: open.max(close) + 0.02,
-        low: open.min(close) - 0.03,
-        close,
-        volume: (100 + minute % 977) as f64,
-        start_timestamp: start,
-        end_timestamp: start + MINUTE,
-        source: Source::Simulation,
-        received_timestamp: start + MINUTE,
-        complete_until: start,
-        ..clock::bar(0, start)
-    }
 }
 
 impl crate::Answer for Answer {

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use wire::log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
-use wire::time::{MINUTE, Millis};
 use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
-use wire::{Bar, Source, clock};
+use wire::{Bar, Source};
 
 use super::Place;
+use crate::bars;
 
-/// 2024-01-02 at 14:30 in UTC.
-const FIRST: Millis = 1_704_205_800_000;
 /// Minutes of a session: all bars are of one day, which does not end.
 const MINUTES: usize = 390;
 /// Records of an append.
@@ -44,25 +42,16 @@ pub fn all(bars: usize) -> impl Iterator<Item = Bar> {
     (0..bars).map(move |number| bar(number % symbols, number / symbols))
 }
 
+/// With the figures that a feed has too.
 fn bar(symbol: usize, minute: usize) -> Bar {
-    let start = FIRST + minute as Millis * MINUTE;
-    let price = |at: usize| (10_000 + (symbol * 31 + at * at * 7) % 41) as f64 / 100.0;
-    let (open, close) = (price(minute), price(minute + 1));
+    let bar = bars::bar(symbol, minute);
     Bar {
-        symbol: format!("S{symbol:05}"),
-        open,
-        high: open.max(close) + 0.02,
-        low: open.min(close) - 0.03,
-        close,
-        vwap: Some((open + close) / 2.0 + 0.001),
+        vwap: Some((bar.open + bar.close) / 2.0 + 0.001),
         volume: (100 + (minute * 7 + symbol) % 9_770) as f64,
         accumulated_volume: Some((100 + minute * 977) as f64),
         average_size: Some((20 + minute % 77) as f64),
-        start_timestamp: start,
-        end_timestamp: start + MINUTE,
         source: Source::Polygon,
-        received_timestamp: start + MINUTE + 900,
-        complete_until: start,
-        ..clock::bar(0, start)
+        received_timestamp: bar.received_timestamp + 900,
+        ..bar
     }
 }

@@ -8,8 +8,9 @@ use engine::Job;
 use wire::log::{Append, EmbeddedLog, Log};
 use wire::stop::{self, Wish};
 use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source, clock, topic};
+use wire::{clock, topic};
 
+use crate::bars::{FIRST, bar};
 use crate::figures::{Figure, Goal};
 use crate::usage::{Spent, Stopwatch};
 
@@ -37,8 +38,6 @@ struct Run {
 
 /// The windows that are compared: that of the job, and one of a whole session.
 const WINDOWS: [usize; 2] = [30, 390];
-/// 2024-01-02 at 14:30 in UTC.
-const FIRST: Millis = 1_704_205_800_000;
 
 /// Fills a log, and lets the engine take it all, once for each window.
 pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
@@ -55,7 +54,7 @@ async fn once(wanted: &Wanted, window: usize) -> anyhow::Result<Run> {
     let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.sqlite"), 1)?);
     for minute in 0..wanted.minutes {
         let until = FIRST + minute as Millis * MINUTE;
-        let bars = (0..wanted.symbols).map(|symbol| bar(symbol, minute, until));
+        let bars = (0..wanted.symbols).map(|symbol| bar(symbol, minute));
         let end = clock::bar(0, until + MINUTE);
         let records = bars.chain([end]).map(|bar| Append::json(topic::STOCK_PRICES, &bar.symbol, &bar));
         log.append(records.collect()).await?;
@@ -69,26 +68,6 @@ async fn once(wanted: &Wanted, window: usize) -> anyhow::Result<Run> {
     let spent = watch.stop()?;
     let rows = log.extents(&results).await?.iter().map(|extent| extent.next - extent.first).sum();
     Ok(Run { spent, rows })
-}
-
-/// A price that goes up and down by cents.
-fn bar(symbol: usize, minute: usize, until: Millis) -> Bar {
-    let price = |at: usize| (10_000 + (symbol * 31 + at * at * 7) % 41) as f64 / 100.0;
-    let (open, close) = (price(minute), price(minute + 1));
-    Bar {
-        symbol: format!("S{symbol:05}"),
-        open,
-        high: open.max(close) + 0.02,
-        low: open.min(close) - 0.03,
-        close,
-        volume: (100 + minute % 977) as f64,
-        start_timestamp: until,
-        end_timestamp: until + MINUTE,
-        source: Source::Simulation,
-        received_timestamp: until + MINUTE,
-        complete_until: until,
-        ..clock::bar(0, until)
-    }
 }
 
 impl Answer {
