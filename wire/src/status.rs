@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Append, Log, LogError};
+use crate::log::{Append, Log, LogError, each_record};
 use crate::time::{self, Millis};
 use crate::topic;
 
@@ -100,18 +100,13 @@ impl ServiceStatus {
     /// # Errors
     /// When the log cannot be read.
     pub async fn last(log: &dyn Log, service: &str) -> Result<Option<ServiceStatus>, LogError> {
-        const AT_ONCE: usize = 1_000;
         let mut last = None;
-        for extent in log.extents(&topic::SERVICE_STATUS).await? {
-            let mut from = extent.first;
-            while from < extent.next {
-                let records = log.read(&topic::SERVICE_STATUS, extent.partition, from, AT_ONCE).await?;
-                let Some(end) = records.last() else { break };
-                from = end.offset + 1;
-                let said = records.iter().filter(|record| record.key == service);
-                last = said.filter_map(|record| serde_json::from_slice(&record.value).ok()).last().or(last);
+        each_record(log, &topic::SERVICE_STATUS, |record| {
+            if record.key == service {
+                last = serde_json::from_slice(&record.value).ok().or(last.take());
             }
-        }
+        })
+        .await?;
         Ok(last)
     }
 }

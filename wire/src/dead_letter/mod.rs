@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Append, Log, LogError};
+use crate::log::{Append, Log, LogError, Record, each_record};
 use crate::time::Millis;
 use crate::topic;
 
@@ -93,17 +93,13 @@ const ROW: &str = "replay:";
 
 /// The sources of all letters in the log that stand for rows of files.
 pub(crate) async fn rows_refused(log: &dyn Log) -> Result<HashSet<String>, LogError> {
-    const AT_ONCE: usize = 1_000;
     let mut refused = HashSet::new();
-    for extent in log.extents(&topic::DEAD_LETTERS).await? {
-        let mut from = extent.first;
-        while from < extent.next {
-            let records = log.read(&topic::DEAD_LETTERS, extent.partition, from, AT_ONCE).await?;
-            let Some(end) = records.last() else { break };
-            from = end.offset + 1;
-            refused.extend(records.into_iter().map(|record| record.key).filter(|key| key.starts_with(ROW)));
+    let keep = |record: Record| {
+        if record.key.starts_with(ROW) {
+            refused.insert(record.key);
         }
-    }
+    };
+    each_record(log, &topic::DEAD_LETTERS, keep).await?;
     Ok(refused)
 }
 

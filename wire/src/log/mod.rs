@@ -9,6 +9,7 @@ mod embedded;
 mod kafka;
 mod partition;
 mod tail;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use embedded::EmbeddedLog;
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use partition::partition_of;
 pub use tail::last_records;
+pub use whole::each_record;
 
 /// A record to be appended.
 #[derive(Clone, Debug)]

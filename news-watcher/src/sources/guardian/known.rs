@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wire::article::BadArticle;
-use wire::log::{Log, LogError};
+use wire::log::{Log, LogError, each_record};
 use wire::time::{DAY, Millis};
 use wire::topic::NEWS_ARTICLES;
 use wire::{Article, Source};
 
 use super::answer::Item;
 
-/// Records read at once.
-const AT_ONCE: usize = 2_000;
 /// An article that no search has found for so long is forgotten.
 const KEPT: Millis = 30 * DAY;
 
@@ -54,21 +52,13 @@ impl Known {
     /// Reads what the log holds; `each` is told of every article as it first came.
     pub(crate) async fn read(log: &dyn Log, mut each: impl FnMut(&Article)) -> Result<Known, LogError> {
         let mut known = Known::default();
-        for extent in log.extents(&NEWS_ARTICLES).await? {
-            let mut from = extent.first;
-            while from < extent.next {
-                let records = log.read(&NEWS_ARTICLES, extent.partition, from, AT_ONCE).await?;
-                let Some(last) = records.last() else { break };
-                from = last.offset + 1;
-                let articles =
-                    records.iter().filter_map(|r| serde_json::from_slice::<Article>(&r.value).ok());
-                for article in articles.filter(|article| !article.is_clock()) {
-                    if known.remember(&article) {
-                        each(&article);
-                    }
-                }
+        each_record(log, &NEWS_ARTICLES, |record| {
+            let article = serde_json::from_slice::<Article>(&record.value).ok();
+            if let Some(article) = article.filter(|article| !article.is_clock() && known.remember(article)) {
+                each(&article);
             }
-        }
+        })
+        .await?;
         Ok(known)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::log::SharedLog;
+use wire::log::{SharedLog, each_record};
 use wire::time::{DAY, Millis};
 use wire::topic::{GAPS, STOCK_PRICES};
 use wire::{Bar, Gap};
@@ -52,15 +52,11 @@ const TRIED_FOR: Millis = 7 * DAY;
 /// The gaps that nothing has filled yet, as they stand at `now`.
 pub(super) async fn gaps(log: &SharedLog, now: Millis) -> Result<Vec<Gap>, ProducerError> {
     let mut latest = BTreeMap::new();
-    for extent in log.extents(&GAPS).await? {
-        let mut from = extent.first;
-        while from < extent.next {
-            let records = log.read(&GAPS, extent.partition, from, AT_ONCE as usize).await?;
-            let Some(last) = records.last() else { break };
-            from = last.offset + 1;
-            let gaps = records.iter().filter_map(|record| serde_json::from_slice::<Gap>(&record.value).ok());
-            latest.extend(gaps.map(|gap| ((gap.symbol.clone(), gap.from), gap)));
+    each_record(&**log, &GAPS, |record| {
+        if let Ok(gap) = serde_json::from_slice::<Gap>(&record.value) {
+            latest.insert((gap.symbol.clone(), gap.from), gap);
         }
-    }
+    })
+    .await?;
     Ok(latest.into_values().filter(|gap| !gap.is_filled() && gap.to > now - TRIED_FOR).collect())
 }
