@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use wire::status::{FINISHED, ServiceStatus};
-use wire::time::{MINUTE, Millis, SECOND};
+use wire::time::{HOUR, MINUTE, Millis, SECOND};
 
 /// A service that works says so more often than this.
 const SILENT: Millis = 10 * SECOND;
-/// Before the rhythm of the prices is known, a minute may pass between two of them.
-const RHYTHM_UNKNOWN: Millis = 90 * SECOND;
+/// Before the rhythm of the prices is known, a minute may pass between two of them,
+/// and so it may once they have caught up with the market.
+const A_MINUTE_APART: Millis = 90 * SECOND;
+/// Prices no older than this come at the market's own pace, delayed ones too.
+const AT_PACE: Millis = HOUR;
 /// However slow the prices are, a silence as long as this is one.
 const LONGEST: Millis = 10 * MINUTE;
 /// Results this far behind their sources may still be on their way.
@@ -34,7 +37,7 @@ pub(crate) struct Stalled {
 
 /// The services that stand still at `now`. A replay that has ended does not, and
 /// a service without work is silent because nothing changes. `rhythm` is the
-/// time between the producer's last words, where it is known.
+/// time between the last steps of the producer's event time, where it is known.
 pub(crate) fn stalled(
     services: &BTreeMap<String, ServiceStatus>,
     rhythm: Option<Millis>,
@@ -56,7 +59,9 @@ pub(crate) fn stalled(
             return Some(status.state.clone());
         }
         if status.service == PRODUCER {
-            let allowed = rhythm.map_or(RHYTHM_UNKNOWN, |rhythm| (3 * rhythm).clamp(SILENT, LONGEST));
+            let at_pace = prices.is_some_and(|prices| now - prices <= AT_PACE);
+            let least = if at_pace { A_MINUTE_APART } else { SILENT };
+            let allowed = rhythm.map_or(A_MINUTE_APART, |rhythm| (3 * rhythm).clamp(least, LONGEST));
             return (silence > allowed).then(|| "no word".to_owned());
         }
         // A source whose calls are counted waits between them, and what joins with it does so too.
@@ -136,6 +141,13 @@ mod tests {
         assert_eq!(found(Some(MINUTE), &said), [""; 0], "a replay at the speed of the clock");
         assert_eq!(found(None, &said), [""; 0]);
         assert_eq!(found(None, &[("producer", "running", 2 * MINUTE, MINUTE)]), ["producer: no word"]);
+    }
+
+    #[test]
+    fn prices_that_have_caught_up_with_the_market_may_be_silent_for_a_minute() {
+        let said = |age| [("producer", "running", age, NOW - 20 * MINUTE)];
+        assert_eq!(found(Some(SECOND), &said(55 * SECOND)), [""; 0]);
+        assert_eq!(found(Some(SECOND), &said(2 * MINUTE)), ["producer: no word"]);
     }
 
     #[test]

@@ -19,7 +19,10 @@ const PAGE: usize = 500;
 pub(crate) struct Board {
     services: BTreeMap<String, ServiceStatus>,
     next: BTreeMap<u32, u64>,
-    /// How long the producer was silent before its last word, and before the one before it.
+    /// When the producer last said that its event time had moved on: between two such
+    /// words it may say much, as a minute's bars come, and its rhythm is not theirs.
+    moved: Option<Millis>,
+    /// How long its event time stood still before it last moved, and the time before.
     pauses: [Option<Millis>; 2],
     counted: Counted,
 }
@@ -46,9 +49,12 @@ impl Board {
     }
 
     fn take(&mut self, status: ServiceStatus) {
-        let before = self.services.get(&status.service).map(|before| before.at);
-        if let (PRODUCER, Some(before)) = (status.service.as_str(), before) {
-            self.pauses = [Some(status.at - before), self.pauses[0]];
+        let before = self.services.get(&status.service);
+        let moves = before.is_none_or(|before| before.watermark != status.watermark);
+        if status.service == PRODUCER && moves {
+            if let Some(moved) = self.moved.replace(status.at) {
+                self.pauses = [Some(status.at - moved), self.pauses[0]];
+            }
         }
         self.counted.take(&status);
         self.services.insert(status.service.clone(), status);
@@ -108,4 +114,36 @@ pub(crate) struct Report {
     pub(crate) rates: BTreeMap<String, Rate>,
     /// The last word of every service, by name.
     pub(crate) services: Vec<ServiceStatus>,
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::time::{MINUTE, SECOND};
+
+    use super::*;
+
+    /// A board to which the producer said these watermarks at these times before now.
+    fn told(words: &[(Millis, Millis)]) -> Board {
+        let mut board = Board::default();
+        for (ago, watermark) in words {
+            board.take(ServiceStatus {
+                service: PRODUCER.into(),
+                state: "running".into(),
+                at: time::now() - ago,
+                watermark: Some(*watermark),
+                ..ServiceStatus::default()
+            });
+        }
+        board
+    }
+
+    #[test]
+    fn the_words_of_a_busy_second_are_not_the_rhythm_of_the_minutes() {
+        let minute =
+            |ago, watermark| [(ago, watermark), (ago - SECOND, watermark), (ago - 2 * SECOND, watermark)];
+        let words = [minute(150 * SECOND, 1), minute(90 * SECOND, 2), minute(30 * SECOND, 3)].concat();
+        assert!(told(&words).stalled().is_empty());
+        let old: Vec<_> = words.iter().map(|(ago, watermark)| (ago + 3 * MINUTE, *watermark)).collect();
+        assert_eq!(told(&old).stalled().len(), 1);
+    }
 }
