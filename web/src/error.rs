@@ -146,6 +146,14 @@ pub(crate) fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "error": { "message": message } }))).into_response()
 }
 
+/// The same for whoever asked: JSON under `/api/`, and a line of text elsewhere.
+pub(crate) fn refused_at(path: &str, status: StatusCode, message: &str) -> Response {
+    match path.starts_with("/api/") {
+        true => refused(status, message),
+        false => (status, format!("{message}\n")).into_response(),
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let told = self.tell();

@@ -11,7 +11,7 @@ use serde_json::json;
 use wire::kept::{self, Kept, List, PutError};
 
 use crate::Site;
-use crate::error::Failure;
+use crate::error::{Failure, refused};
 use crate::security;
 
 /// `GET`: the list with its version.
@@ -67,9 +67,4 @@ fn listed<E: Kept>(list: &List<E>) -> Response {
 
 fn fresh<E>(list: &List<E>) -> [(header::HeaderName, String); 2] {
     [(header::CACHE_CONTROL, "no-store".into()), (header::ETAG, format!("\"{}\"", list.version))]
-}
-
-/// An answer that says why not.
-fn refused(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error": { "message": message } }))).into_response()
 }

@@ -15,6 +15,7 @@ use wire::again::NotAgain;
 use wire::time::Millis;
 
 use crate::Site;
+use crate::error::refused;
 
 /// The longest request taken, in bytes.
 const LONGEST: usize = 1_024;
@@ -45,8 +46,4 @@ async fn recompute(State(site): State<Arc<Site>>, body: Bytes) -> Response {
         Err(error @ NotAgain::NoSink) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         Err(error @ NotAgain::Failed(_)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
-}
-
-fn refused(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error": { "message": message } }))).into_response()
 }

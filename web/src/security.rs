@@ -8,10 +8,11 @@ use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use url::Url;
 
 use crate::Site;
+use crate::error::refused_at;
 
 /// Scripts only from our own files; inline styles because plotly.js sets them.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -42,8 +43,8 @@ pub(crate) async fn check_host(State(site): State<Arc<Site>>, request: Request, 
     match host_of(&request) {
         Some(host) if site.hosts.holds(&host) => next.run(request).await,
         _ => {
-            let text = format!("This page answers under {} only. Open it there.\n", site.hosts);
-            (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+            let text = format!("This page answers under {} only. Open it there.", site.hosts);
+            refused_at(request.uri().path(), StatusCode::MISDIRECTED_REQUEST, &text)
         }
     }
 }
@@ -57,8 +58,8 @@ pub(crate) async fn check_origin(request: Request, next: Next) -> Response {
     if request.method().is_safe() || is_ours(request.headers()) {
         return next.run(request).await;
     }
-    let text = "This is changed from its own page or by a command, not from another site.\n";
-    (StatusCode::FORBIDDEN, text).into_response()
+    let text = "This is changed from its own page or by a command, not from another site.";
+    refused_at(request.uri().path(), StatusCode::FORBIDDEN, text)
 }
 
 fn is_ours(headers: &HeaderMap) -> bool {

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Json;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
-use serde_json::json;
 
 use super::frame::Frame;
 use crate::Site;
-use crate::error::{Failure, Told};
+use crate::error::{Failure, Told, refused};
 
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -28,13 +26,17 @@ pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Respon
         let message = format!(
             "{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status, /api/v1/alerts, /api/v1/rules and /api/v1/watchlist."
         );
-        return (StatusCode::NOT_FOUND, Json(json!({ "error": { "message": message } }))).into_response();
+        return refused(StatusCode::NOT_FOUND, &message);
     }
     message(&site, StatusCode::NOT_FOUND, "Not found", text).await
 }
 
 /// A method that a path does not take.
-pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method) -> Response {
+pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method, uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        let message = format!("{method} is not taken here: /api/v1/openapi.json says what is.");
+        return refused(StatusCode::METHOD_NOT_ALLOWED, &message);
+    }
     let text = format!("{method} is not taken here: what is shown is read with GET.");
     message(&site, StatusCode::METHOD_NOT_ALLOWED, "Not allowed", &text).await
 }

@@ -61,7 +61,9 @@ async fn a_foreign_host_name_is_refused_everywhere() {
             let answer = site.client.get(url).header(HOST, host).send().await.unwrap();
             assert_eq!(answer.status(), 421, "{host}{path}");
             assert!(answer.headers().contains_key("content-security-policy"));
-            assert!(answer.text().await.unwrap().contains("localhost, 127.0.0.1"), "{host}{path}");
+            let said = answer.text().await.unwrap();
+            assert!(said.contains("localhost, 127.0.0.1"), "{host}{path}");
+            assert_eq!(said.starts_with("{\"error\""), path.starts_with("/api/"), "{said}");
         }
     }
     for host in ["localhost:9999", "127.0.0.1", "[::1]:80"] {
