@@ -30,19 +30,22 @@ pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {
     if args.to.exists() {
         bail!("{} is there already: a backup is made into a new folder", args.to.display());
     }
-    // Under its name only once it is whole.
-    let unfinished = with_suffix(&args.to, ".new");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).with_context(|| unwritable(&unfinished))?;
+    if lies_in(&args.to, root) {
+        bail!(
+            "{} lies in the data folder itself, and would be lost with it: name a folder elsewhere",
+            args.to.display()
+        );
     }
+    // Under its name only once it is whole.
+    let unfinished = Unfinished::folder(with_suffix(&args.to, ".new"))?;
     for run in &runs {
-        fs::create_dir_all(unfinished.join(run)).with_context(|| unwritable(&unfinished))?;
+        fs::create_dir_all(unfinished.0.join(run)).with_context(|| unwritable(&unfinished.0))?;
         for file in OF_A_RUN.map(|name| Path::new(run).join(name)) {
-            copy(&root.join(&file), &unfinished.join(&file))?;
+            copy(&root.join(&file), &unfinished.0.join(&file))?;
         }
     }
-    copy_beside(root, &unfinished)?;
-    fs::rename(&unfinished, &args.to).with_context(|| unwritable(&args.to))?;
+    copy_beside(root, &unfinished.0)?;
+    fs::rename(&unfinished.0, &args.to).with_context(|| unwritable(&args.to))?;
     println!("{} holds {}.", args.to.display(), runs.join(", "));
     Ok(())
 }
@@ -65,13 +68,14 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
         if !folder.own_if_free()? {
             bail!("a tickwire runs on the data of `{run}` under {}: stop it", root.display());
         }
-        let (from, to) = (args.from.join(run), root.join(run));
+        let unfinished = Unfinished::folder(root.join(run).join("restored"))?;
+        fs::create_dir(&unfinished.0).with_context(|| unwritable(&unfinished.0))?;
         for name in OF_A_RUN {
-            let unfinished = to.join(format!("{name}.new"));
-            copy(&from.join(name), &unfinished)?;
-            if unfinished.exists() {
-                fs::rename(&unfinished, to.join(name)).with_context(|| unwritable(&to))?;
-            }
+            copy(&args.from.join(run).join(name), &unfinished.0.join(name))?;
+        }
+        for name in OF_A_RUN.iter().filter(|name| unfinished.0.join(name).exists()) {
+            let to = root.join(run).join(name);
+            fs::rename(unfinished.0.join(name), &to).with_context(|| unwritable(&to))?;
         }
     }
     copy_beside(&args.from, root)?;
@@ -79,14 +83,37 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A folder that is removed where the work on it fails, and not once it was renamed.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// What an earlier try left there is removed.
+    fn folder(path: PathBuf) -> anyhow::Result<Unfinished> {
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| unwritable(&path))?;
+        }
+        Ok(Unfinished(path))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Where nothing is left there is nothing to do, and the error that led here is the one to tell.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether a folder to be made lies within another.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|above| above.canonicalize().ok());
+    there.zip(folder.canonicalize().ok()).is_some_and(|(there, folder)| there.starts_with(folder))
+}
+
 /// Copies a file of a run, if it is there, and looks whether the copy is whole.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     if !from.is_file() {
         return Ok(());
-    }
-    if to.exists() {
-        // What an earlier try left.
-        fs::remove_file(to).with_context(|| unwritable(to))?;
     }
     let not_whole = || {
         format!(

@@ -32,6 +32,8 @@ fn nothing_is_overwritten_by_a_backup_or_by_putting_one_back() {
     let said = desk.refused("restore copy");
     assert!(said.contains("already") && said.contains("--data-dir"), "{said}");
     assert!(desk.refused("restore nowhere").contains("no backup"));
+    assert!(desk.refused("backup data/copy").contains("in the data folder itself"));
+    assert!(!desk.path("data/copy.new").exists());
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn a_file_that_is_damaged_is_named_by_the_doctor_and_by_a_backup() {
     assert!(ended.out.contains("store.db is not whole"), "{}", ended.out);
     let said = desk.refused("backup copy");
     assert!(said.contains("store.db is not whole") && said.contains("earlier backup"), "{said}");
-    assert!(!desk.path("copy").exists());
+    assert!(!desk.path("copy").exists() && !desk.path("copy.new").exists());
     // The log is whole: without the damaged file it makes everything again.
     fs::remove_file(&store).unwrap();
     desk.replay(&sample_bars());
