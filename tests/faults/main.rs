@@ -12,6 +12,7 @@ mod embedded;
 mod harness;
 mod in_process;
 mod influx;
+mod load;
 mod market;
 mod promises;
 mod scene;

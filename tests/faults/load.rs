@@ -1,0 +1,187 @@
+//! Four times the whole market, minute after minute: memory has a bound, what
+//! waits can be seen, every bar is stored once, and it catches up.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
+use tokio::runtime::Runtime;
+
+use crate::harness::{Desk, Running, wait_for};
+
+/// Symbols whose bars come in the second after each minute, when asked otherwise.
+const SYMBOLS: &str = "LOAD_SYMBOLS";
+/// For how many minutes.
+const MINUTES: &str = "LOAD_MINUTES";
+/// Bars in a frame of the feed.
+const FRAME: usize = 100;
+const MINUTE: i64 = 60_000;
+/// By so much memory may grow, in KiB a bar: jobs hold what their open windows need,
+/// half an hour or two hours of it, and nothing more.
+const A_BAR: u64 = 1;
+
+fn number(name: &str, usual: i64) -> i64 {
+    std::env::var(name).map_or(usual, |typed| typed.parse().unwrap())
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// The bar of a symbol in a minute, whose prices nobody else has.
+fn bar(symbol: i64, start: i64) -> MinuteBar {
+    let price = 10.0 + symbol as f64 + (start / MINUTE % 1_000) as f64 / 1_024.0;
+    MinuteBar::new(&format!("S{symbol}"), start, price, 1.0 + symbol as f64)
+}
+
+/// A pipeline under load, and what was seen of it second by second.
+struct Load {
+    symbols: i64,
+    /// Drives the feed.
+    runtime: Runtime,
+    http: reqwest::Client,
+    feed: Feed,
+    _history: History,
+    desk: Desk,
+    up: Running,
+    address: String,
+    memory: Vec<u64>,
+    most_behind: f64,
+}
+
+impl Load {
+    fn start(symbols: i64) -> Load {
+        let runtime = Runtime::new().unwrap();
+        let (feed, history) =
+            runtime.block_on(async { (Feed::start(Script::default()).await, History::start(KEY).await) });
+        let desk = Desk::new()
+            .with("TICKWIRE_POLYGON__WEBSOCKET_URL", feed.url())
+            .with("TICKWIRE_POLYGON__REST_URL", history.url())
+            .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
+            .with("TICKWIRE_POLYGON__API_KEY", KEY)
+            .with("TICKWIRE_NEWS", "none")
+            .with("TICKWIRE_METRICS__LISTEN", "127.0.0.1:0");
+        let up = desk.start("up --listen 127.0.0.1:0 --prices polygon");
+        let told = up.said("Health and metrics are told");
+        let address = told.split("address=").nth(1).unwrap().trim().to_owned();
+        desk.out("watch add *");
+        runtime.block_on(feed.until_pairs(&["AM.*"]));
+        let (memory, most_behind) = (Vec::new(), 0.0);
+        Load {
+            symbols,
+            runtime,
+            http: outbound::http().unwrap(),
+            feed,
+            _history: history,
+            desk,
+            up,
+            address,
+            memory,
+            most_behind,
+        }
+    }
+
+    /// Sends every symbol's bar of the minute that begins at `start`, within a second of its end.
+    fn send(&mut self, start: i64) {
+        while now() < start + MINUTE {
+            self.look();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let frames = (self.symbols as usize).div_ceil(FRAME);
+        let begun = Instant::now();
+        for frame in 0..frames {
+            let symbols = (frame * FRAME) as i64..((frame + 1) * FRAME).min(self.symbols as usize) as i64;
+            let bars: Vec<MinuteBar> = symbols.map(|symbol| bar(symbol, start)).collect();
+            self.feed.bars(&bars);
+            if frame % 40 == 0 {
+                self.look();
+            }
+            let due = Duration::from_secs(1) * frame as u32 / frames as u32;
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        }
+    }
+
+    /// Looks at its memory and at how far it is; gives the event time that all of it
+    /// has reached, where nothing waits in the log.
+    fn look(&mut self) -> Option<i64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.up.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        self.memory.push(line.trim().trim_end_matches("kB").trim().parse().unwrap());
+        let asked = self.http.get(format!("http://{}/metrics", self.address)).send();
+        let metrics = self.runtime.block_on(async { asked.await.unwrap().text().await.unwrap() });
+        let told = |name: &str| -> Vec<f64> {
+            let lines = metrics.lines().filter(|line| line.starts_with(name));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+        };
+        let behind = told("tickwire_records_behind{").into_iter().reduce(|all, of_one| all + of_one)?;
+        self.most_behind = self.most_behind.max(behind);
+        let reached = told("tickwire_watermark_seconds{").into_iter().reduce(f64::min)?;
+        (behind == 0.0).then_some(reached as i64 * 1_000)
+    }
+
+    /// How many rows of a measurement stand under a time that is a column.
+    fn rows(&self, measurement: &str, column: &str) -> BTreeMap<i64, i64> {
+        let sql = format!("SELECT {column}, count(*) FROM {measurement} GROUP BY {column}");
+        let out = self.desk.out_of("query --format csv -", &sql);
+        let row = |line: &str| {
+            let (time, count) = line.split_once(',').unwrap();
+            (time.parse().unwrap(), count.parse().unwrap())
+        };
+        out.lines().skip(1).map(row).collect()
+    }
+}
+
+#[test]
+#[ignore = "takes a quarter of an hour: cargo test --test faults -- --ignored load"]
+fn under_four_times_the_market_memory_has_a_bound_and_every_bar_is_stored_once() {
+    let (symbols, minutes) = (number(SYMBOLS, 48_000), number(MINUTES, 10));
+    let mut load = Load::start(symbols);
+    let first = now().div_euclid(MINUTE) * MINUTE;
+    let starts: Vec<i64> = (0..minutes).map(|minute| first + minute * MINUTE).collect();
+    starts.iter().for_each(|start| load.send(*start));
+    let sent = Instant::now();
+    let end = starts.last().unwrap() + MINUTE;
+    wait_for("everything to be stored", || load.look().filter(|reached| *reached >= end));
+    let caught_up = sent.elapsed();
+    wait_for("the windows", || {
+        let windows = load.rows("volatility", "window_end");
+        starts.iter().all(|start| windows.get(&(start + MINUTE)) == Some(&symbols)).then_some(())
+    });
+
+    let mut stored = BTreeMap::new();
+    let bars = load.desk.out("export stock_prices");
+    let mut lines = bars.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let at = |name: &str| names.iter().position(|column| *column == name).unwrap();
+    let (symbol, start, close) = (at("symbol"), at("start_timestamp"), at("close"));
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let key = (cells[symbol].to_owned(), cells[start].parse::<i64>().unwrap());
+        let before = stored.insert(key, cells[close].parse::<f64>().unwrap());
+        assert!(before.is_none(), "twice: {line}");
+    }
+    for start in &starts {
+        for bar in (0..symbols).map(|symbol| bar(symbol, *start)) {
+            assert_eq!(stored.remove(&(bar.symbol.clone(), *start)), Some(bar.prices[3]), "{bar:?}");
+        }
+    }
+    assert!(stored.is_empty(), "bars that nobody sent: {stored:?}");
+
+    let most = |part: &[u64]| part.iter().copied().max().unwrap_or_default();
+    let (before, after) = load.memory.split_at(load.memory.len() / 2);
+    let (before, after) = (most(before), most(after));
+    let text = format!(
+        "| symbols, minutes | {symbols}, {minutes} |\n| bars stored, each once | {} |\n\
+         | most records behind | {} |\n| everything stored after the last bar | {:.1} s |\n\
+         | memory, first half, second half | {}, {} MiB |\n",
+        symbols * minutes,
+        load.most_behind,
+        caught_up.as_secs_f64(),
+        before / 1_024,
+        after / 1_024
+    );
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    let bound = before + (symbols * (minutes + 1) / 2) as u64 * A_BAR;
+    assert!(after <= bound, "memory goes on growing: {after} KiB after {before}");
+}
