@@ -30,7 +30,7 @@ pub struct Wanted {
     #[arg(long, default_value_t = 1_000_000)]
     bars: usize,
     /// Bars that InfluxDB gets
-    #[arg(long, default_value_t = 300_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     influxdb_bars: usize,
     /// A Telegraf to compare with; see the README
     #[arg(long, env = "BENCH_TELEGRAF", value_name = "PROGRAM")]

@@ -46,7 +46,7 @@ impl Drop for Telegraf {
     }
 }
 
-/// Batches as large as the sink's, and always enough records under way.
+/// Batches as large as the sink's and as little compressed, and always enough records under way.
 fn text(kafka: &str, topic: &str, server: &str) -> String {
     format!(
         r#"
@@ -77,6 +77,7 @@ fn text(kafka: &str, topic: &str, server: &str) -> String {
   token = "t"
   organization = "o"
   bucket = "b"
+  content_encoding = "identity"
 "#
     )
 }
