@@ -91,7 +91,7 @@ fn finite(value: f64) -> f64 {
 fn yang_zhang(sums: &Sums, window: &Slice<'_>) -> f64 {
     let m = (sums.bars - 1) as f64;
     let k = 0.34 / (1.34 + (m + 1.0) / (m - 1.0));
-    let (gaps, bodies) = variances(sums, window.terms);
+    let (gaps, bodies) = variances(sums, window);
     gaps + k * bodies + (1.0 - k) * (sums.of[LATER_ROGERS_SATCHELL] / m)
 }
 

@@ -5,12 +5,14 @@
 //! is not known here, takes the general way of [`crate::plan`]. What a bar adds
 //! to the sums of its windows is worked out once ([`terms`]), and a window adds
 //! that up in time order, as the measure's own file in `udfs/` does: the rows
-//! are the same, bit for bit, which tests hold both ways to.
+//! are the same, bit for bit, which tests hold both ways to. Windows of hours add
+//! up whole [`stretches`], and come to the same but for the last digits.
 
 mod history;
 mod measures;
 mod of_sql;
 mod stream;
+mod stretches;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -66,7 +68,7 @@ impl Rolling {
 
     /// The measures of one window, put behind `measured`.
     fn measure(&self, bars: &track::Slice<'_>, measured: &mut Vec<f64>) {
-        let sums = Sums::over(bars.terms);
+        let sums = Sums::over(bars);
         measured.extend(self.measures().map(|measure| measure.over(&sums, bars)));
     }
 }

@@ -64,7 +64,7 @@ impl Tracks {
             return Vec::new();
         }
         let (mut rows, mut measured) = (Vec::new(), Vec::new());
-        for (symbol, track) in &self.tracks {
+        for (symbol, track) in &mut self.tracks {
             track.windows(hop, self.next_start..=last_start, |start, bars| {
                 measured.clear();
                 self.rolling.measure(bars, &mut measured);

@@ -1,12 +1,14 @@
 //! What each bar adds to the sums that measures are made of, and those sums.
 //!
 //! Logarithms are taken once a bar and not once a bar and window. A window's
-//! sums are added up anew, bar after bar in time order: subtracting what leaves
-//! a window drifts, and the order is that of the UDFs, whose every bit is met.
+//! sums are added up anew, bar after bar in time order, whole stretches of long
+//! windows at once: subtracting what leaves a window drifts.
 
 use std::f64::consts::LN_2;
 
 use wire::Candle;
+
+use super::track::Slice;
 
 /// Sums over all bars of a window.
 pub(super) const SQUARED_RANGE: usize = 0;
@@ -70,32 +72,42 @@ pub(super) struct Sums {
 
 impl Sums {
     /// Adds up the terms of a window's bars.
-    pub(super) fn over(bars: &[Terms]) -> Sums {
+    pub(super) fn over(window: &Slice<'_>) -> Sums {
         // What Rust's own sum of no floats is: adding it to a number changes nothing.
         let mut of = [-0.0; ALL];
-        if let Some(first) = bars.first() {
+        if let Some(first) = window.head.first() {
             of[..SQUARED_RETURN].copy_from_slice(&first[..SQUARED_RETURN]);
         }
-        if let Some(second) = bars.get(1) {
+        if let Some(second) = window.head.get(1) {
             (0..PRODUCT).for_each(|term| of[term] += second[term]);
         }
-        for bar in bars.iter().skip(2) {
+        for bar in window.head.iter().skip(2) {
             (0..ALL).for_each(|term| of[term] += bar[term]);
         }
-        Sums { bars: bars.len(), of }
+        for stretch in window.stretches {
+            (0..ALL).for_each(|term| of[term] += stretch.sums[term]);
+        }
+        for bar in window.tail {
+            (0..ALL).for_each(|term| of[term] += bar[term]);
+        }
+        Sums { bars: window.bars.len(), of }
     }
 }
 
 /// The sample variances of gaps and bodies from the second bar on, whose sums are known.
 ///
 /// In two passes: a mean square less a squared mean would lose a split's window its digits.
-pub(super) fn variances(sums: &Sums, bars: &[Terms]) -> (f64, f64) {
+pub(super) fn variances(sums: &Sums, window: &Slice<'_>) -> (f64, f64) {
     let m = (sums.bars - 1) as f64;
     let means = [sums.of[GAP] / m, sums.of[BODY] / m];
     let mut deviations = [-0.0; 2];
-    for bar in &bars[1..] {
-        deviations[0] += (bar[GAP] - means[0]).powi(2);
-        deviations[1] += (bar[BODY] - means[1]).powi(2);
-    }
+    let mut add = |[gaps, bodies]: [f64; 2]| {
+        deviations[0] += gaps;
+        deviations[1] += bodies;
+    };
+    let of_bar = |bar: &Terms| [(bar[GAP] - means[0]).powi(2), (bar[BODY] - means[1]).powi(2)];
+    window.head[1..].iter().for_each(|bar| add(of_bar(bar)));
+    window.stretches.iter().for_each(|stretch| add(stretch.deviations_from(means)));
+    window.tail.iter().for_each(|bar| add(of_bar(bar)));
     (deviations[0] / (m - 1.0), deviations[1] / (m - 1.0))
 }

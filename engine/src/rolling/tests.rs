@@ -1,4 +1,5 @@
-//! Every way to the rows of a rolling job, held against the general one bit for bit.
+//! Every way to the rows of a rolling job, held against the general one bit for bit,
+//! and over windows of hours but for the last digits.
 
 use proptest::prelude::*;
 use wire::schema::Value;
@@ -40,9 +41,25 @@ fn bar((symbol, minute, into, received, mut prices, volume): Drawn) -> Bar {
 }
 
 fn job() -> (Job, Rolling) {
-    let job = Job::named("volatility").unwrap();
+    with_rolling(Job::named("volatility").unwrap())
+}
+
+/// The same with windows of a whole session.
+fn long_job() -> (Job, Rolling) {
+    with_rolling(Job::named("volatility").unwrap().with_window(390 * MINUTE).unwrap())
+}
+
+fn with_rolling(job: Job) -> (Job, Rolling) {
     let rolling = Rolling::of(&job).unwrap();
     (job, rolling)
+}
+
+/// Roughly in time order, so that some bars come late and many do not.
+fn in_disorder(drawn: Vec<(Drawn, i64)>) -> Vec<(i64, Bar)> {
+    let mut order: Vec<(i64, Bar)> =
+        drawn.into_iter().map(|(drawn, jitter)| (drawn.1 + jitter, bar(drawn))).collect();
+    order.sort_by_key(|(at, _)| *at);
+    order
 }
 
 /// The rows, with every double by its bits: -0 is not 0, and one NULL is the other.
@@ -59,10 +76,13 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn generally(bars: &[Bar]) -> Vec<Vec<Value>> {
-    let (job, _) = job();
+    planned_generally(&job().0, bars)
+}
+
+fn planned_generally(job: &Job, bars: &[Bar]) -> Vec<Vec<Value>> {
     run(async {
-        let plan = Plan::general(&job).await.unwrap();
-        compute_planned(plan, &job, bars.to_vec(), Vec::new(), Knowing::All).await.unwrap()
+        let plan = Plan::general(job).await.unwrap();
+        compute_planned(plan, job, bars.to_vec(), Vec::new(), Knowing::All).await.unwrap()
     })
 }
 
@@ -109,12 +129,7 @@ proptest! {
     fn the_log_s_way_gives_what_the_general_one_gives_late_rows_and_all(
         drawn in prop::collection::vec((drawn(), -20..20_i64), 0..300), behind in 0..40_i64,
     ) {
-        // Roughly in time order, so that some bars come late and many do not.
-        let mut order: Vec<(i64, Bar)> = drawn
-            .into_iter()
-            .map(|(drawn, jitter)| (drawn.1 + jitter, bar(drawn)))
-            .collect();
-        order.sort_by_key(|(at, _)| *at);
+        let order = in_disorder(drawn);
         let (job, _) = job();
         let (fast, general) = run(async {
             let fast = Plan::of(&job, Knowing::All).await.unwrap();
@@ -124,6 +139,64 @@ proptest! {
         prop_assert_eq!(fast.len(), general.len());
         for (fast, general) in fast.iter().zip(&general) {
             prop_assert_eq!(bits(fast), bits(general));
+        }
+    }
+}
+
+/// Whether two rows are the same but for the last digits of their doubles.
+fn nearly(one: &[Value], other: &[Value]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| match (one, other) {
+            (Value::Float(one), Value::Float(other)) => (one - other).abs() <= 1e-9 * one.abs().max(1.0),
+            (one, other) => one == other,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn windows_of_hours_are_as_planned_generally_and_whenever_computed_the_same(
+        drawn in prop::collection::vec((drawn(), -20..20_i64), 0..500), behind in 1_040..1_100_i64,
+    ) {
+        let order = in_disorder(drawn);
+        let bars: Vec<Bar> = order.iter().map(|(_, bar)| bar.clone()).collect();
+        let (job, rolling) = long_job();
+        let rows = in_any_order(&rolling, [vec![candles(&bars)]].into_iter(), |_| Vec::new(), |rows, found| rows.extend(found.rows()));
+        let rows: Vec<_> = rows.into_values().flatten().collect();
+        let general = planned_generally(&job, &bars);
+        prop_assert_eq!(rows.len(), general.len());
+        for (fast, general) in rows.iter().zip(&general) {
+            prop_assert!(nearly(fast, general), "{:?} {:?}", fast, general);
+        }
+        // The watermark stays behind the silence, so that nothing is late; much is added up before a bar comes.
+        let streamed = run(async {
+            let plan = Plan::of(&job, Knowing::All).await.unwrap();
+            streamed(plan, &order, behind).await
+        });
+        let mut streamed: Vec<_> = streamed.into_iter().flatten().collect();
+        let skipped = |row: &Vec<Value>| matches!(row[2], Value::Int(end) if end <= 10 * MINUTE);
+        let mut rows: Vec<_> = rows.into_iter().filter(|row| !skipped(row)).collect();
+        let place = |row: &Vec<Value>| format!("{:?}", &row[..3]);
+        streamed.sort_by_key(place);
+        rows.sort_by_key(place);
+        prop_assert_eq!(bits(&streamed), bits(&rows));
+    }
+
+    #[test]
+    fn windows_of_hours_take_late_rows_as_the_general_way_does(
+        drawn in prop::collection::vec((drawn(), -20..20_i64), 0..400), behind in 0..40_i64,
+    ) {
+        let order = in_disorder(drawn);
+        let (job, _) = long_job();
+        let (fast, general) = run(async {
+            let fast = Plan::of(&job, Knowing::All).await.unwrap();
+            let general = Plan::general(&job).await.unwrap();
+            (streamed(fast, &order, behind).await.concat(), streamed(general, &order, behind).await.concat())
+        });
+        prop_assert_eq!(fast.len(), general.len());
+        for (fast, general) in fast.iter().zip(&general) {
+            prop_assert!(nearly(fast, general), "{:?} {:?}", fast, general);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The bars of one symbol that open windows need: in time order, one version
 //! of each, with their terms.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use wire::Candle;
 use wire::time::Millis;
 
+use super::stretches::{Stretch, Stretches};
 use super::terms::{Before, Terms, terms_of};
 use crate::job::Hop;
 
@@ -16,6 +17,7 @@ pub(super) struct Track {
     slides: Vec<Millis>,
     bars: Vec<Candle>,
     terms: Vec<Terms>,
+    stretches: Stretches,
     /// The size of the last bar's return.
     last_return: f64,
     /// Bars before this belong to no open window any more.
@@ -25,7 +27,11 @@ pub(super) struct Track {
 /// The bars of one window.
 pub(super) struct Slice<'a> {
     pub(super) bars: &'a [Candle],
-    pub(super) terms: &'a [Terms],
+    /// The terms of the bars before the stretches; of all bars where there are none.
+    pub(super) head: &'a [Terms],
+    pub(super) stretches: &'a [Stretch],
+    /// Of the bars after them.
+    pub(super) tail: &'a [Terms],
 }
 
 impl Track {
@@ -38,6 +44,7 @@ impl Track {
     pub(super) fn push(&mut self, slide: Millis, bar: Candle) {
         let before = self.bars.last().map(|last| Before { close: last.close, return_size: self.last_return });
         let (terms, last_return) = terms_of(&bar, before);
+        self.stretches.changed(slide, self.first);
         self.slides.push(slide);
         self.bars.push(bar);
         self.terms.push(terms);
@@ -61,6 +68,7 @@ impl Track {
         } else {
             return;
         }
+        self.stretches.changed(slide, self.first);
         self.work_out_again(at);
     }
 
@@ -85,7 +93,7 @@ impl Track {
 
     /// Gives every window whose start lies in `starts` and that holds a bar.
     pub(super) fn windows(
-        &self,
+        &mut self,
         hop: Hop,
         starts: RangeInclusive<Millis>,
         mut each: impl FnMut(Millis, &Slice<'_>),
@@ -103,7 +111,8 @@ impl Track {
             }
             match self.slides.get(high) {
                 _ if low < high => {
-                    each(start, &Slice { bars: &self.bars[low..high], terms: &self.terms[low..high] });
+                    self.stretches.reach(start + hop.size, hop, &self.slides, &self.terms);
+                    each(start, &self.slice(low..high));
                     start += hop.slide;
                 }
                 // Nothing in this window: on to the first one that holds the next bar.
@@ -111,6 +120,11 @@ impl Track {
                 None => return,
             }
         }
+    }
+
+    fn slice(&self, rows: Range<usize>) -> Slice<'_> {
+        let (head, stretches, tail) = self.stretches.within(rows.clone());
+        Slice { bars: &self.bars[rows], head: &self.terms[head], stretches, tail: &self.terms[tail] }
     }
 
     /// Passes over bars that no open window needs, and frees them in bulk, so
@@ -121,6 +135,7 @@ impl Track {
             self.slides.drain(..self.first);
             self.bars.drain(..self.first);
             self.terms.drain(..self.first);
+            self.stretches.forget(self.first);
             self.first = 0;
         }
     }
