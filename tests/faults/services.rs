@@ -267,7 +267,7 @@ fn services_under_seeded_schedules_account_for_every_event() {
 }
 
 #[test]
-#[ignore = "takes an hour: cargo test --test faults -- --ignored"]
+#[ignore = "takes half an hour: cargo test --test faults -- --ignored under_dozens"]
 fn services_under_dozens_of_seeded_schedules_account_for_every_event() {
     let number = |name: &str| std::env::var(name).ok().map(|typed| typed.parse::<u64>().unwrap());
     match number(SEED) {

@@ -158,6 +158,14 @@ impl Away {
         }
     }
 
+    /// What those that cannot work say meanwhile.
+    fn told_as(&self) -> &'static str {
+        match self {
+            Away::Kafka => "cannot be reached",
+            Away::InfluxDb => "is not available",
+        }
+    }
+
     /// How many of sink, engine and producer cannot work meanwhile.
     fn holds_up(&self) -> usize {
         match self {
@@ -185,9 +193,9 @@ async fn outage(away: Away, bucket: &str, usual_minutes: u64) {
     away.goes(&stack);
     let end = market.goes_on_for(Duration::from_secs(60 * minutes)).await;
     for service in &services[..away.holds_up()] {
-        service.answers(503, "cannot be reached");
+        service.answers(503, away.told_as());
         let said = service.lines().len() as u64;
-        assert!(said < 30 + 2 * minutes, "{said} lines in {minutes} minutes");
+        assert!(said < 40 + 6 * minutes, "{said} lines in {minutes} minutes");
     }
     away.comes_back(&stack).await;
     market.complete_until(end, &services[2]);
