@@ -29,6 +29,8 @@ pub fn run(
     let made = runtime.block_on(History { symbols, days }.store(&run))?;
     let store = run.join("store.db");
     std::fs::rename(made, &store)?;
+    // Or the first start would wait until the disk has all of it.
+    std::fs::File::open(&store)?.sync_all()?;
     let times = (0..starts).map(|_| once(program, folder.path())).collect::<anyhow::Result<_>>()?;
     Ok((store.metadata()?.len(), times))
 }
