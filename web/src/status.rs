@@ -51,10 +51,11 @@ impl Board {
     fn take(&mut self, status: ServiceStatus) {
         let before = self.services.get(&status.service);
         let moves = before.is_none_or(|before| before.watermark != status.watermark);
-        if status.service == PRODUCER && moves {
-            if let Some(moved) = self.moved.replace(status.at) {
-                self.pauses = [Some(status.at - moved), self.pauses[0]];
-            }
+        if status.service == PRODUCER
+            && moves
+            && let Some(moved) = self.moved.replace(status.at)
+        {
+            self.pauses = [Some(status.at - moved), self.pauses[0]];
         }
         self.counted.take(&status);
         self.services.insert(status.service.clone(), status);
