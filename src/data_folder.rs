@@ -282,7 +282,8 @@ fn lock(path: &Path) -> anyhow::Result<Option<File>> {
     Ok(Some(lock))
 }
 
-fn check_format(root: &Path) -> anyhow::Result<()> {
+/// Refuses a folder that a later version wrote.
+pub fn check_format(root: &Path) -> anyhow::Result<()> {
     let Ok(found) = fs::read_to_string(root.join(FORMAT_FILE)) else { return Ok(()) };
     match found.trim().parse::<u32>() {
         Ok(found) if found <= FORMAT => Ok(()),

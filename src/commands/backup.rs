@@ -27,17 +27,20 @@ pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {
     if runs.is_empty() {
         bail!("there is no data under {}: name another folder with --data-dir", root.display());
     }
-    if args.to.exists() {
-        bail!("{} is there already: a backup is made into a new folder", args.to.display());
+    data_folder::check_format(root)?;
+    // Without a slash at its end.
+    let to: PathBuf = args.to.components().collect();
+    if to.exists() {
+        bail!("{} is there already: a backup is made into a new folder", to.display());
     }
-    if lies_in(&args.to, root) {
+    if lies_in(&to, root) {
         bail!(
             "{} lies in the data folder itself, and would be lost with it: name a folder elsewhere",
-            args.to.display()
+            to.display()
         );
     }
     // Under its name only once it is whole.
-    let unfinished = Unfinished::folder(with_suffix(&args.to, ".new"))?;
+    let unfinished = Unfinished::folder(with_suffix(&to, ".new"))?;
     for run in &runs {
         fs::create_dir_all(unfinished.0.join(run)).with_context(|| unwritable(&unfinished.0))?;
         for file in OF_A_RUN.map(|name| Path::new(run).join(name)) {
@@ -45,14 +48,20 @@ pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {
         }
     }
     copy_beside(root, &unfinished.0)?;
-    fs::rename(&unfinished.0, &args.to).with_context(|| unwritable(&args.to))?;
-    println!("{} holds {}.", args.to.display(), runs.join(", "));
+    if data_folder::runs(&unfinished.0) != runs {
+        bail!("{} changed while it was copied: try again", root.display());
+    }
+    fs::rename(&unfinished.0, &to).with_context(|| unwritable(&to))?;
+    println!("{} holds {}.", to.display(), runs.join(", "));
     Ok(())
 }
 
 /// Puts every run of a backup into the data folder, unless it has data of one of them.
 pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
     let root = args.data_dir.as_deref().unwrap_or(&config.data_dir);
+    if !args.from.is_dir() {
+        bail!("{} is not there: name the folder that `tickwire backup` made", args.from.display());
+    }
     let runs = data_folder::runs(&args.from);
     if runs.is_empty() {
         bail!("{} is no backup: it holds no run", args.from.display());
@@ -63,16 +72,21 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
             root.display()
         );
     }
+    data_folder::check_format(&args.from)?;
+    let mut copies = Vec::new();
     for run in &runs {
         let mut folder = DataFolder::make(root, run.clone())?;
         if !folder.own_if_free()? {
             bail!("a tickwire runs on the data of `{run}` under {}: stop it", root.display());
         }
         let unfinished = Unfinished::folder(root.join(run).join("restored"))?;
-        fs::create_dir(&unfinished.0).with_context(|| unwritable(&unfinished.0))?;
         for name in OF_A_RUN {
             copy(&args.from.join(run).join(name), &unfinished.0.join(name))?;
         }
+        copies.push((folder, unfinished));
+    }
+    // To their places only once all of them are whole.
+    for (run, (_folder, unfinished)) in runs.iter().zip(&copies) {
         for name in OF_A_RUN.iter().filter(|name| unfinished.0.join(name).exists()) {
             let to = root.join(run).join(name);
             fs::rename(unfinished.0.join(name), &to).with_context(|| unwritable(&to))?;
@@ -87,11 +101,15 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
 struct Unfinished(PathBuf);
 
 impl Unfinished {
-    /// What an earlier try left there is removed.
+    /// A new one: whatever is there already may be somebody's.
     fn folder(path: PathBuf) -> anyhow::Result<Unfinished> {
         if path.exists() {
-            fs::remove_dir_all(&path).with_context(|| unwritable(&path))?;
+            bail!(
+                "{} is in the way: remove it, if it is what a backup that was killed has left",
+                path.display()
+            );
         }
+        fs::create_dir_all(&path).with_context(|| unwritable(&path))?;
         Ok(Unfinished(path))
     }
 }

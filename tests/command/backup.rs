@@ -31,9 +31,28 @@ fn nothing_is_overwritten_by_a_backup_or_by_putting_one_back() {
     assert!(desk.refused("backup copy").contains("there already"));
     let said = desk.refused("restore copy");
     assert!(said.contains("already") && said.contains("--data-dir"), "{said}");
-    assert!(desk.refused("restore nowhere").contains("no backup"));
+    assert!(desk.refused("restore nowhere").contains("is not there"));
+    fs::create_dir(desk.path("empty")).unwrap();
+    assert!(desk.refused("restore empty").contains("no backup"));
     assert!(desk.refused("backup data/copy").contains("in the data folder itself"));
-    assert!(!desk.path("data/copy.new").exists());
+    fs::create_dir(desk.path("other.new")).unwrap();
+    desk.file("other.new/precious", "text");
+    assert!(desk.refused("backup other").contains("other.new is in the way"));
+    assert_eq!(fs::read_to_string(desk.path("other.new/precious")).unwrap(), "text");
+    desk.out("backup slashed/");
+    desk.out("restore slashed --data-dir third");
+}
+
+#[test]
+fn a_backup_of_a_later_version_is_left_alone() {
+    let desk = Desk::new();
+    desk.replay(&sample_bars());
+    desk.out("backup copy");
+    desk.file("copy/format", "99");
+    assert!(desk.refused("restore copy --data-dir elsewhere").contains("has format 99"));
+    assert!(!desk.path("elsewhere").exists());
+    desk.file("data/format", "99");
+    assert!(desk.refused("backup later").contains("has format 99"));
 }
 
 #[test]

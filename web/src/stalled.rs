@@ -16,6 +16,8 @@ const A_MINUTE_APART: Millis = 90 * SECOND;
 const AT_PACE: Millis = HOUR;
 /// However slow the prices are, a silence as long as this is one.
 const LONGEST: Millis = 10 * MINUTE;
+/// A source whose calls are counted is silent between them, but not for so long.
+const BETWEEN_CALLS: Millis = HOUR;
 /// Results this far behind their sources may still be on their way.
 const ON_THE_WAY: Millis = 3 * MINUTE;
 
@@ -70,7 +72,8 @@ pub(crate) fn stalled(
             false => (sources, "its sources"),
         };
         let behind = leader.zip(status.watermark).is_some_and(|(leader, at)| leader - at > ON_THE_WAY);
-        (behind && status.quota.is_none()).then(|| format!("behind {name} without a word"))
+        let waits = status.quota.is_some() && silence <= BETWEEN_CALLS;
+        (behind && !waits).then(|| format!("behind {name} without a word"))
     };
     services
         .values()
@@ -83,6 +86,8 @@ pub(crate) fn stalled(
 
 #[cfg(test)]
 mod tests {
+    use wire::status::QuotaState;
+
     use super::*;
 
     const NOW: Millis = 1_000 * MINUTE;
@@ -132,6 +137,25 @@ mod tests {
         };
         assert_eq!(found(Some(SECOND), &said(9 * MINUTE)), [""; 0]);
         assert_eq!(found(Some(SECOND), &said(MINUTE)), ["engine: behind its sources without a word"]);
+    }
+
+    #[test]
+    fn news_whose_calls_are_counted_are_waited_for_and_not_for_ever() {
+        let found = |age| {
+            let status = |service: &str, at, watermark| ServiceStatus {
+                service: service.into(),
+                state: "running".into(),
+                at,
+                watermark: Some(watermark),
+                ..ServiceStatus::default()
+            };
+            let prices = status(PRODUCER, NOW, NOW);
+            let quota = Some(QuotaState { per_day: 500, used_today: 9, at_hand: 1.0, at: NOW - age });
+            let news = ServiceStatus { quota, ..status(NEWS_WATCHER, NOW - age, NOW - 90 * MINUTE) };
+            let services = [prices, news].map(|status| (status.service.clone(), status));
+            stalled(&services.into(), None, NOW).len()
+        };
+        assert_eq!((found(50 * MINUTE), found(70 * MINUTE)), (0, 1));
     }
 
     #[test]

@@ -74,9 +74,12 @@ impl Board {
         let results = watermark("engine").or(watermark("sink")).or(prices);
         // The sink sees each late record once, the engine once a job.
         let late = |service: &str| self.services.get(service)?.counts.get("late").copied();
+        // A run is simulated as a whole, though only its sources know.
+        let simulated = self.services.values().any(|status| status.simulated);
+        let services = self.services.values().cloned();
         Report {
             now: time::now(),
-            simulated: self.services.values().any(|status| status.simulated),
+            simulated,
             source: self.services.get("producer").and_then(|status| status.source.clone()),
             prices_watermark: prices,
             watermark: results,
@@ -85,7 +88,7 @@ impl Board {
             rejected: self.services.values().filter_map(|status| status.counts.get("rejected")).sum(),
             stalled: self.stalled(),
             rates: self.counted.per_minute(time::now()),
-            services: self.services.values().cloned().collect(),
+            services: services.map(|status| ServiceStatus { simulated, ..status }).collect(),
         }
     }
 }
