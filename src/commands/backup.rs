@@ -105,7 +105,7 @@ impl Unfinished {
     fn folder(path: PathBuf) -> anyhow::Result<Unfinished> {
         if path.exists() {
             bail!(
-                "{} is in the way: remove it, if it is what a backup that was killed has left",
+                "{} is in the way: remove it, if it is what a try that was killed has left",
                 path.display()
             );
         }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Runtime;
+use wire::time::{MINUTE, minute_of, now};
 
 use crate::harness::{Desk, Running, wait_for};
 
@@ -16,7 +17,6 @@ const SYMBOLS: &str = "LOAD_SYMBOLS";
 const MINUTES: &str = "LOAD_MINUTES";
 /// Bars in a frame of the feed.
 const FRAME: usize = 100;
-const MINUTE: i64 = 60_000;
 /// By so much memory may grow, in KiB a bar: jobs hold what their open windows need,
 /// half an hour or two hours of it, and nothing more.
 const A_BAR: u64 = 1;
@@ -25,10 +25,6 @@ const WARM: u64 = 64 * 1_024;
 
 fn number(name: &str, usual: i64) -> i64 {
     std::env::var(name).map_or(usual, |typed| typed.parse().unwrap())
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// The bar of a symbol in a minute, whose prices nobody else has.
@@ -123,10 +119,10 @@ impl Load {
         (behind == 0.0).then_some(reached as i64 * 1_000)
     }
 
-    /// How many rows of a measurement stand under a time that is a column.
-    fn rows(&self, measurement: &str, column: &str) -> BTreeMap<i64, i64> {
-        let sql = format!("SELECT {column}, count(*) FROM {measurement} GROUP BY {column}");
-        let out = self.desk.out_of("query --format csv -", &sql);
+    /// How many windows of `volatility` end when.
+    fn windows(&self) -> BTreeMap<i64, i64> {
+        let sql = "SELECT window_end, count(*) FROM volatility GROUP BY window_end";
+        let out = self.desk.out_of("query --format csv -", sql);
         let row = |line: &str| {
             let (time, count) = line.split_once(',').unwrap();
             (time.parse().unwrap(), count.parse().unwrap())
@@ -140,7 +136,7 @@ impl Load {
 fn under_four_times_the_market_memory_has_a_bound_and_every_bar_is_stored_once() {
     let (symbols, minutes) = (number(SYMBOLS, 48_000), number(MINUTES, 10));
     let mut load = Load::start(symbols);
-    let first = now().div_euclid(MINUTE) * MINUTE;
+    let first = minute_of(now());
     let starts: Vec<i64> = (0..minutes).map(|minute| first + minute * MINUTE).collect();
     starts.iter().for_each(|start| load.send(*start));
     let sent = Instant::now();
@@ -148,7 +144,7 @@ fn under_four_times_the_market_memory_has_a_bound_and_every_bar_is_stored_once()
     wait_for("everything to be stored", || load.look().filter(|reached| *reached >= end));
     let caught_up = sent.elapsed();
     wait_for("the windows", || {
-        let windows = load.rows("volatility", "window_end");
+        let windows = load.windows();
         starts.iter().all(|start| windows.get(&(start + MINUTE)) == Some(&symbols)).then_some(())
     });
 

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use wire::log::{Append, KafkaConfig, KafkaLog, Log, partition_of};
-use wire::time::{HOUR, MINUTE, Millis, minute_of};
+use wire::time::{self, HOUR, MINUTE, Millis, minute_of};
 use wire::topic::{STOCK_PRICES, WATCHLIST};
 use wire::watchlist::{self, Entry};
 use wire::{Bar, Source, clock};
@@ -113,7 +113,7 @@ fn bar(start: Millis) -> MinuteBar {
 
 /// The minute that it is.
 fn now() -> Millis {
-    minute_of(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Millis)
+    minute_of(time::now())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,8 +212,7 @@ fn stores_each_minute(stack: &Stack, measurement: &str, after: Millis, span: Ran
     let runtime = tokio::runtime::Handle::current();
     let stored = || tokio::task::block_in_place(|| runtime.block_on(stack.stored(measurement)));
     let all_there = || {
-        let times: Vec<Millis> =
-            stored().iter().map(|row| wire::time::parse(&row["_time"]).unwrap()).collect();
+        let times: Vec<Millis> = stored().iter().map(|row| time::parse(&row["_time"]).unwrap()).collect();
         assert_eq!(times.len(), times.iter().collect::<BTreeSet<_>>().len(), "none twice");
         expected.iter().all(|time| times.contains(time)).then_some(())
     };

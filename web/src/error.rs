@@ -148,10 +148,15 @@ pub(crate) fn refused(status: StatusCode, message: &str) -> Response {
 
 /// The same for whoever asked: JSON under `/api/`, and a line of text elsewhere.
 pub(crate) fn refused_at(path: &str, status: StatusCode, message: &str) -> Response {
-    match path.starts_with("/api/") {
+    match is_of_api(path) {
         true => refused(status, message),
         false => (status, format!("{message}\n")).into_response(),
     }
+}
+
+/// Whether who asks for this path reads JSON.
+pub(crate) fn is_of_api(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 impl IntoResponse for Failure {

@@ -110,10 +110,9 @@ impl Stretches {
     pub(super) fn within(&self, rows: Range<usize>) -> (Range<usize>, &[Stretch], Range<usize>) {
         let from = self.all.partition_point(|stretch| stretch.rows.start < rows.start + 2);
         let to = self.all.partition_point(|stretch| stretch.rows.end <= rows.end);
-        match self.all.get(from..to) {
-            Some(all @ [first, .., last]) => (rows.start..first.rows.start, all, last.rows.end..rows.end),
-            Some(all @ [one]) => (rows.start..one.rows.start, all, one.rows.end..rows.end),
-            _ => (rows.clone(), &[], rows.end..rows.end),
-        }
+        let all = self.all.get(from..to).unwrap_or_default();
+        let head = all.first().map_or(rows.end, |first| first.rows.start);
+        let tail = all.last().map_or(rows.end, |last| last.rows.end);
+        (rows.start..head, all, tail..rows.end)
     }
 }

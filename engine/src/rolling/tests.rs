@@ -131,11 +131,7 @@ proptest! {
     ) {
         let order = in_disorder(drawn);
         let (job, _) = job();
-        let (fast, general) = run(async {
-            let fast = Plan::of(&job, Knowing::All).await.unwrap();
-            let general = Plan::general(&job).await.unwrap();
-            (streamed(fast, &order, behind).await, streamed(general, &order, behind).await)
-        });
+        let (fast, general) = streamed_both_ways(&job, &order, behind);
         prop_assert_eq!(fast.len(), general.len());
         for (fast, general) in fast.iter().zip(&general) {
             prop_assert_eq!(bits(fast), bits(general));
@@ -152,6 +148,14 @@ fn nearly(one: &[Value], other: &[Value]) -> bool {
         })
 }
 
+fn all_nearly(some: &[Vec<Value>], others: &[Vec<Value>]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(some.len(), others.len());
+    for (one, other) in some.iter().zip(others) {
+        prop_assert!(nearly(one, other), "{:?} {:?}", one, other);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -162,13 +166,10 @@ proptest! {
         let order = in_disorder(drawn);
         let bars: Vec<Bar> = order.iter().map(|(_, bar)| bar.clone()).collect();
         let (job, rolling) = long_job();
-        let rows = in_any_order(&rolling, [vec![candles(&bars)]].into_iter(), |_| Vec::new(), |rows, found| rows.extend(found.rows()));
+        let pieces = [vec![candles(&bars)]].into_iter();
+        let rows = in_any_order(&rolling, pieces, |_| Vec::new(), |rows, found| rows.extend(found.rows()));
         let rows: Vec<_> = rows.into_values().flatten().collect();
-        let general = planned_generally(&job, &bars);
-        prop_assert_eq!(rows.len(), general.len());
-        for (fast, general) in rows.iter().zip(&general) {
-            prop_assert!(nearly(fast, general), "{:?} {:?}", fast, general);
-        }
+        all_nearly(&rows, &planned_generally(&job, &bars))?;
         // The watermark stays behind the silence, so that nothing is late; much is added up before a bar comes.
         let streamed = run(async {
             let plan = Plan::of(&job, Knowing::All).await.unwrap();
@@ -189,20 +190,25 @@ proptest! {
     ) {
         let order = in_disorder(drawn);
         let (job, _) = long_job();
-        let (fast, general) = run(async {
-            let fast = Plan::of(&job, Knowing::All).await.unwrap();
-            let general = Plan::general(&job).await.unwrap();
-            (streamed(fast, &order, behind).await.concat(), streamed(general, &order, behind).await.concat())
-        });
-        prop_assert_eq!(fast.len(), general.len());
-        for (fast, general) in fast.iter().zip(&general) {
-            prop_assert!(nearly(fast, general), "{:?} {:?}", fast, general);
-        }
+        let (fast, general) = streamed_both_ways(&job, &order, behind);
+        all_nearly(&fast.concat(), &general.concat())?;
     }
 }
 
+/// Rows, by the step of the watermark at which they go out.
+type Steps = Vec<Vec<Vec<Value>>>;
+
+/// What goes out of the plan that the job has, and of the general one.
+fn streamed_both_ways(job: &Job, order: &[(i64, Bar)], behind: i64) -> (Steps, Steps) {
+    run(async {
+        let fast = Plan::of(job, Knowing::All).await.unwrap();
+        let general = Plan::general(job).await.unwrap();
+        (streamed(fast, order, behind).await, streamed(general, order, behind).await)
+    })
+}
+
 /// What goes out at each step of the watermark, which follows the bars.
-async fn streamed(mut plan: Plan, order: &[(i64, Bar)], behind: i64) -> Vec<Vec<Vec<Value>>> {
+async fn streamed(mut plan: Plan, order: &[(i64, Bar)], behind: i64) -> Steps {
     let mut out = Vec::new();
     plan.skip_until(10 * MINUTE);
     let mut watermark: Millis = 0;

@@ -22,7 +22,7 @@ use super::login::cookie_name;
 use super::session::SignedIn;
 use super::token::TokenFile;
 use crate::Site;
-use crate::error::refused;
+use crate::error::{is_of_api, refused};
 
 /// What anybody may see: the way in, and whether the program is alive.
 const OPEN: [&str; 3] = ["/login", "/healthz", "/readyz"];
@@ -97,7 +97,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// A page is found again after signing in; a program is told what it lacks.
 fn way_in(request: &Request) -> Response {
     let (path, method) = (request.uri().path(), request.method());
-    if path.starts_with("/api/") || path == "/events" || !matches!(*method, Method::GET | Method::HEAD) {
+    if is_of_api(path) || path == "/events" || !matches!(*method, Method::GET | Method::HEAD) {
         let message = "Sign in at /login, or send `Authorization: Bearer TOKEN`; `tickwire web token add NAME` makes a token.";
         let mut answer = refused(StatusCode::UNAUTHORIZED, message);
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::frame::Frame;
 use crate::Site;
-use crate::error::{Failure, Told, refused};
+use crate::error::{Failure, Told, is_of_api, refused};
 
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -22,7 +22,7 @@ struct Message<'a> {
 /// Whatever is not there.
 pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     let text = "There is nothing under this address.";
-    if uri.path().starts_with("/api/") {
+    if is_of_api(uri.path()) {
         let message = format!(
             "{text} There is /api/v1/symbols, /api/v1/series, /api/v1/status, /api/v1/alerts, /api/v1/rules and /api/v1/watchlist."
         );
@@ -33,7 +33,7 @@ pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Respon
 
 /// A method that a path does not take.
 pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method, uri: Uri) -> Response {
-    if uri.path().starts_with("/api/") {
+    if is_of_api(uri.path()) {
         let message = format!("{method} is not taken here: /api/v1/openapi.json says what is.");
         return refused(StatusCode::METHOD_NOT_ALLOWED, &message);
     }
