@@ -9,8 +9,8 @@ use wire::time::{DAY, Millis};
 pub(super) type Minutes = BTreeMap<Millis, Vec<MinuteBar>>;
 
 /// The day of the recorded file with the most bars.
-pub(super) fn recorded_day() -> Option<Minutes> {
-    let path = test_servers::real_bars()?;
+pub(super) fn recorded_day() -> Minutes {
+    let path = test_servers::real_bars();
     let mut days: BTreeMap<Millis, Minutes> = BTreeMap::new();
     for row in files::bars(&path).unwrap() {
         let bar = row.unwrap().value;
@@ -22,5 +22,7 @@ pub(super) fn recorded_day() -> Option<Minutes> {
             volume: bar.volume,
         });
     }
-    days.into_values().max_by_key(|minutes| minutes.values().map(Vec::len).sum::<usize>())
+    days.into_values()
+        .max_by_key(|minutes| minutes.values().map(Vec::len).sum::<usize>())
+        .expect("the file holds bars")
 }
