@@ -35,6 +35,11 @@ pub fn patient_http(silence: Duration) -> Result<reqwest::Client, HttpFailure> {
     client(silence, silence + WHOLE, within_one_origin())
 }
 
+/// How such a client is made, for a library that takes a builder of one.
+pub fn patient_builder(silence: Duration) -> reqwest::ClientBuilder {
+    builder(silence, silence + WHOLE, within_one_origin())
+}
+
 /// The same client for a server that is told something: a redirect is its answer.
 ///
 /// # Errors
@@ -44,14 +49,17 @@ pub fn http_without_redirects() -> Result<reqwest::Client, HttpFailure> {
 }
 
 fn client(silence: Duration, whole: Duration, redirects: Policy) -> Result<reqwest::Client, HttpFailure> {
-    let client = reqwest::Client::builder()
+    Ok(builder(silence, whole, redirects).build()?)
+}
+
+fn builder(silence: Duration, whole: Duration, redirects: Policy) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .user_agent(concat!("tickwire/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured((*crate::tls()).clone())
         .connect_timeout(CONNECT)
         .read_timeout(silence)
         .timeout(whole)
-        .redirect(redirects);
-    Ok(client.build()?)
+        .redirect(redirects)
 }
 
 fn within_one_origin() -> Policy {

@@ -7,6 +7,6 @@ mod secret;
 mod tls;
 
 pub use backoff::Backoff;
-pub use http::{HttpFailure, http, http_without_redirects, patient_http, retry_after};
+pub use http::{HttpFailure, http, http_without_redirects, patient_builder, patient_http, retry_after};
 pub use secret::{Secret, redact};
 pub use tls::tls;

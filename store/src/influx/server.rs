@@ -62,8 +62,12 @@ impl Server {
     pub(super) fn new(address: InfluxAddress) -> Result<Server, StoreError> {
         let unusable = |reason: String| StoreError::Refused { store: address.name(), status: 0, reason };
         let http = outbound::http().map_err(|failure| unusable(failure.to_string()))?;
-        let builder =
-            influxdb2::ClientBuilder::new(address.url.as_str(), address.org.as_str(), address.token.expose());
+        let builder = influxdb2::ClientBuilder::with_builder(
+            outbound::patient_builder(QUERY),
+            address.url.as_str(),
+            address.org.as_str(),
+            address.token.expose(),
+        );
         let queries = builder.build().map_err(|error| unusable(error.to_string()))?;
         Ok(Server { address, http, queries })
     }
@@ -163,6 +167,9 @@ impl Server {
     fn query_failure(&self, error: RequestError) -> StoreError {
         match error {
             RequestError::Http { status, text } => self.failure(status.as_u16(), self.words(&text), None),
+            RequestError::ReqwestProcessing { source } => {
+                self.unavailable(HttpFailure::from(source).to_string(), None)
+            }
             other => self.unavailable(redact(&other.to_string(), &[&self.address.token]), None),
         }
     }

@@ -1,10 +1,14 @@
 //! What can go wrong with a set-up, said with what to do about it and without secrets.
 
+use std::time::Duration;
+
 use influxdb2::RequestError;
-use outbound::{Secret, redact};
+use outbound::{HttpFailure, Secret, redact};
 use serde::Deserialize;
 use url::Url;
 
+/// How long a server may be silent while it sets up a bucket or a token.
+const ANSWER: Duration = Duration::from_secs(60);
 /// So much of a server's words is repeated.
 const WORDS: usize = 400;
 
@@ -73,7 +77,12 @@ impl Asked {
     /// The crate's client, with the first secret as its token.
     pub(super) fn queries(&self, org: &str) -> Result<influxdb2::Client, SetupError> {
         let token = self.secrets.first().map(Secret::expose).unwrap_or_default();
-        let builder = influxdb2::ClientBuilder::new(self.url.as_str(), org, token);
+        let builder = influxdb2::ClientBuilder::with_builder(
+            outbound::patient_builder(ANSWER),
+            self.url.as_str(),
+            org,
+            token,
+        );
         builder.build().map_err(|error| self.unreachable(&error.to_string()))
     }
 
@@ -86,6 +95,9 @@ impl Asked {
     pub(super) fn failure(&self, error: RequestError) -> SetupError {
         match error {
             RequestError::Http { status, text } => self.refused(status.as_u16(), &words_of(&text)),
+            RequestError::ReqwestProcessing { source } => {
+                self.unreachable(&HttpFailure::from(source).to_string())
+            }
             other => self.unreachable(&other.to_string()),
         }
     }
