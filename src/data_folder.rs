@@ -16,7 +16,7 @@ use store::EmbeddedStore;
 use wire::log::EmbeddedLog;
 
 use crate::config::Sources;
-use crate::private_file;
+use crate::private_file::{self, Readers};
 
 /// The format of the folder; a higher one is refused.
 const FORMAT: u32 = 1;
@@ -82,7 +82,7 @@ impl DataFolder {
     /// When it cannot be made or written, or belongs to a later version.
     pub fn make(root: &Path, run: String) -> anyhow::Result<DataFolder> {
         let path = root.join(&run);
-        fs::create_dir_all(&path).with_context(|| unwritable(&path))?;
+        private_file::make_folder(&path, Readers::Owner)?;
         check_format(root)?;
         write_whole(&root.join(FORMAT_FILE), &FORMAT.to_string())?;
         Ok(DataFolder { run, path, lock: None })

@@ -57,16 +57,23 @@ pub fn write_for(path: &Path, text: &str, readers: Readers) -> anyhow::Result<()
     })
 }
 
-/// Makes a folder.
+/// Makes a folder, and those above it that are missing, for this user alone or for
+/// the services too. One that is there keeps its rights.
 ///
 /// # Errors
 /// When it cannot be made.
 pub fn make_folder(path: &Path, readers: Readers) -> anyhow::Result<()> {
     let make = || {
-        fs::create_dir_all(path)?;
+        let mut folders = fs::DirBuilder::new();
+        folders.recursive(true);
         match readers {
-            Readers::Owner => Ok(()),
-            Readers::Services => open_to_services(path, 0o750),
+            Readers::Owner => {
+                #[cfg(unix)]
+                std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+                folders.create(path)
+            }
+            // Services pass through the folders above, which hold no secrets themselves.
+            Readers::Services => folders.create(path).and_then(|()| open_to_services(path, 0o750)),
         }
     };
     make().with_context(|| format!("{} cannot be made: check the rights above it", path.display()))
@@ -99,6 +106,18 @@ mod tests {
         write_for(&path, "secret", Readers::Services).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&below), mode(&path)), (0o750, 0o640));
+    }
+
+    #[test]
+    fn a_new_folder_is_its_user_s_alone_and_an_old_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (above, below) = (folder.path().join("data"), folder.path().join("data/live"));
+        make_folder(&below, Readers::Owner).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&above), mode(&below)), (0o700, 0o700));
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o750)).unwrap();
+        make_folder(&above, Readers::Owner).unwrap();
+        assert_eq!(mode(&above), 0o750);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use wire::sqlite;
 use crate::cli::{BackupArgs, RestoreArgs};
 use crate::config::Config;
 use crate::data_folder::{self, DataFolder};
-use crate::private_file;
+use crate::private_file::{self, Readers};
 
 /// The files of a run, in the order in which they are copied.
 const OF_A_RUN: [&str; 2] = ["store.db", "log.db"];
@@ -42,7 +42,7 @@ pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {
     // Under its name only once it is whole.
     let unfinished = Unfinished::folder(with_suffix(&to, ".new"))?;
     for run in &runs {
-        fs::create_dir_all(unfinished.0.join(run)).with_context(|| unwritable(&unfinished.0))?;
+        private_file::make_folder(&unfinished.0.join(run), Readers::Owner)?;
         for file in OF_A_RUN.map(|name| Path::new(run).join(name)) {
             copy(&root.join(&file), &unfinished.0.join(&file))?;
         }
@@ -109,7 +109,7 @@ impl Unfinished {
                 path.display()
             );
         }
-        fs::create_dir_all(&path).with_context(|| unwritable(&path))?;
+        private_file::make_folder(&path, Readers::Owner)?;
         Ok(Unfinished(path))
     }
 }

@@ -78,6 +78,16 @@ impl Stack {
         services.iter().map(|(name, config)| Service { name: name.clone(), config: config.clone() }).collect()
     }
 
+    /// Whether containers in this network can reach one another.
+    pub fn connects(&self, network: &str) -> bool {
+        self.config["networks"][network]["driver_opts"]["com.docker.network.bridge.enable_icc"] != "false"
+    }
+
+    /// Whether this network has a way out to the world.
+    pub fn leads_out(&self, network: &str) -> bool {
+        self.config["networks"][network]["internal"] != true
+    }
+
     pub fn service(&self, name: &str) -> Service {
         self.services().into_iter().find(|service| service.name == name).unwrap()
     }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod harness;
+mod reach;
 
 use std::collections::BTreeSet;
 
@@ -143,20 +144,6 @@ fn no_health_check_asks_for_what_engines_before_25_refuse() {
 }
 
 #[test]
-fn the_network_of_the_data_has_no_way_out_and_arroyo_is_only_there() {
-    in_every_setup(|stack| {
-        assert_eq!(stack.config["networks"]["data"]["internal"], true);
-        for name in ["arroyo", "arroyo-worker", "sink", "init"] {
-            let Some(service) = stack.services().into_iter().find(|service| service.name == name) else {
-                continue;
-            };
-            assert_eq!(service.networks(), ["data"], "{name}");
-            assert!(service.list("ports").is_empty(), "{name}");
-        }
-    });
-}
-
-#[test]
 fn a_small_machine_runs_the_local_engine_in_arroyos_place() {
     let Some(plain) = Setup::of(&["compose.yaml"]).started() else { return };
     assert!(plain.contains("arroyo") && plain.contains("deployer") && !plain.contains("engine"), "{plain:?}");
@@ -214,4 +201,23 @@ fn what_cannot_be_made_again_is_backed_up_as_the_document_says() {
     let made_again = ["influxdb-config", "arroyo", "grafana", "prometheus", "loki"];
     let kept: BTreeSet<&str> = volumes.into_iter().filter(|name| !made_again.contains(name)).collect();
     assert_eq!(named, kept);
+}
+
+#[test]
+fn keys_and_backups_get_neither_into_git_nor_into_an_image() {
+    let live = Setup::text("compose.live.yaml");
+    let keys = live.split(":-./").skip(1).map(|rest| rest.split('}').next().unwrap().to_owned());
+    let keys: Vec<_> = keys.chain([".env", "backup/kafka.tar.gz"].map(str::to_owned)).collect();
+    assert!(keys.len() >= 4, "{keys:?}");
+    let kept_out = Setup::text(".dockerignore");
+    for key in keys {
+        let git = std::process::Command::new("git")
+            .args(["check-ignore", "--quiet", "--no-index", &key])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        // Without git, as in an archive of the sources, there is nothing to ask.
+        assert!(git.map_or(true, |said| said.success() || said.code() == Some(128)), "git takes {key}");
+        let top = key.split('/').next().unwrap();
+        assert!(kept_out.lines().any(|line| line == top), "the image takes {key}");
+    }
 }

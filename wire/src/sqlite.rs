@@ -28,12 +28,34 @@ pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
+/// Makes the file at `path` if it is not there, for its user alone; one that is there
+/// loses what users beyond its group may do. SQLite gives the files beside it the
+/// same rights. Where this user may not change it, opening it says what is wrong.
+pub fn keep_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        if made.is_err()
+            && let Ok(found) = std::fs::metadata(path)
+            && found.is_file()
+            && found.permissions().mode() & 0o007 != 0
+        {
+            let mode = found.permissions().mode() & 0o770;
+            let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
 /// Copies the file at `from` to the new file `to`, as it stands at one moment.
 ///
 /// # Errors
 /// SQLite's.
 pub fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
     let source = open_to_read(from)?;
+    keep_private(to);
     let mut target = Connection::open(to)?;
     // All in one step: what is written meanwhile does not make it begin again.
     Backup::new(&source, &mut target)?.run_to_completion(i32::MAX, Duration::from_millis(50), None)
@@ -59,4 +81,31 @@ fn has_changes_beside(path: &Path) -> bool {
 /// The path as a part of a URI.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("the file is there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_and_their_copies_are_kept_from_other_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, old, copied] = ["new.db", "old.db", "copied.db"].map(|name| folder.path().join(name));
+        keep_private(&new);
+        assert_eq!(mode(&new), 0o600);
+        Connection::open(&new).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        fs::write(&old, "").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+        keep_private(&old);
+        assert_eq!(mode(&old), 0o640, "what its group may do is left as it was set");
+        copy(&new, &copied).unwrap();
+        assert_eq!(mode(&copied), 0o600);
+    }
 }

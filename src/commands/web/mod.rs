@@ -90,8 +90,7 @@ fn kept_password(file: &Path) -> anyhow::Result<Option<PasswordHash>> {
 }
 
 fn keep(root: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    fs::create_dir_all(root)
-        .with_context(|| format!("{} cannot be made: check its rights", root.display()))?;
+    private_file::make_folder(root, private_file::Readers::Owner)?;
     let file: PathBuf = root.join(name);
     private_file::write(&file, text)
 }

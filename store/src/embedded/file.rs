@@ -116,6 +116,7 @@ impl StoreFile {
             let connection = if self.read_only {
                 wire::sqlite::open_to_read(&self.path)?
             } else {
+                wire::sqlite::keep_private(&self.path);
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
                 Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };
