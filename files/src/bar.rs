@@ -66,7 +66,8 @@ impl FromRow for Bar {
             received_timestamp: row.time(RECEIVED)?.unwrap_or(end),
             complete_until: 0,
             position: None,
-        };
+        }
+        .without_odd_figures();
         bar.check().map_err(|bad| bad.to_string())?;
         Ok(bar)
     }

@@ -76,7 +76,17 @@ pub enum BadArticle {
     /// A time that no article can have.
     #[error("the publication {0} is no time in epoch milliseconds")]
     Time(Millis),
+    /// Another time that cannot be one.
+    #[error("{0} {1} is no time in epoch milliseconds")]
+    OtherTime(&'static str, Millis),
 }
+
+/// The longest identity and search term, in bytes.
+const LONGEST_ID: usize = 1_024;
+/// The longest headline and address, in bytes.
+pub const LONGEST_HEADLINE: usize = 4_096;
+/// The longest kind, section and pillar, in bytes: they are single words or names.
+const LONGEST_NAME: usize = 512;
 
 impl Article {
     /// Checks an article from outside.
@@ -87,15 +97,24 @@ impl Article {
         if let Some(symbol) = &self.symbol {
             symbol::check(symbol)?;
         }
-        for (field, text, limit) in
-            [("id", &self.id, 1_024), ("headline", &self.headline, 4_096), ("url", &self.url, 4_096)]
-        {
+        for (field, text, limit) in [
+            ("id", &self.id, LONGEST_ID),
+            ("headline", &self.headline, LONGEST_HEADLINE),
+            ("url", &self.url, LONGEST_HEADLINE),
+        ] {
             if text.trim().is_empty() {
                 return Err(BadArticle::Missing(field));
             }
-            if text.len() > limit {
-                return Err(BadArticle::TooLong { field, length: text.len(), limit });
-            }
+            no_longer_than(limit, field, text)?;
+        }
+        no_longer_than(LONGEST_ID, "search term", &self.search_term)?;
+        for (field, text) in [
+            ("kind", &self.kind),
+            ("section id", &self.section_id),
+            ("section name", &self.section_name),
+            ("pillar", &self.pillar),
+        ] {
+            no_longer_than(LONGEST_NAME, field, text.as_deref().unwrap_or_default())?;
         }
         if self.symbol.is_none() && self.search_term.trim().is_empty() {
             return Err(BadArticle::Missing("symbol and the search term"));
@@ -106,8 +125,17 @@ impl Article {
         if time::reads_as_seconds(self.published_timestamp) {
             return Err(BadArticle::Seconds(self.published_timestamp));
         }
-        if !(0..7_258_118_400_000).contains(&self.published_timestamp) {
+        if !(0..time::LATEST).contains(&self.published_timestamp) {
             return Err(BadArticle::Time(self.published_timestamp));
+        }
+        let others = [
+            ("received_timestamp", Some(self.received_timestamp)),
+            ("updated_timestamp", self.updated_timestamp),
+        ];
+        for (field, at) in others {
+            if let Some(at) = at.filter(|at| !time::is_believable(*at)) {
+                return Err(BadArticle::OtherTime(field, at));
+            }
         }
         Ok(())
     }
@@ -120,6 +148,13 @@ impl Article {
     /// The key on the topic: the symbol, else the search term.
     pub fn key(&self) -> &str {
         self.symbol.as_deref().unwrap_or(&self.search_term)
+    }
+}
+
+fn no_longer_than(limit: usize, field: &'static str, text: &str) -> Result<(), BadArticle> {
+    match text.len() {
+        length if length > limit => Err(BadArticle::TooLong { field, length, limit }),
+        _ => Ok(()),
     }
 }
 
@@ -156,6 +191,10 @@ mod tests {
             (Article { symbol: Some("~clock1".into()), ..good() }, "clock records"),
             (Article { headline: "x".repeat(5_000), ..good() }, "at most 4096"),
             (Article { published_timestamp: -1, ..good() }, "no time"),
+            (Article { updated_timestamp: Some(i64::MAX), ..good() }, "updated_timestamp"),
+            (Article { received_timestamp: i64::MIN, ..good() }, "received_timestamp"),
+            (Article { section_name: Some("x".repeat(600)), ..good() }, "the section name has 600 bytes"),
+            (Article { search_term: "x".repeat(2_000), ..good() }, "the search term has 2000 bytes"),
             (Article { symbol: None, search_term: String::new(), ..good() }, "search term is empty"),
         ] {
             let error = article.check().unwrap_err().to_string();

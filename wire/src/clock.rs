@@ -8,7 +8,7 @@
 use crate::article::Article;
 use crate::bar::Bar;
 use crate::source::Source;
-use crate::time::{DAY, HOUR, MINUTE, Millis, minute_of};
+use crate::time::{DAY, EARLIEST, HOUR, LATEST, MINUTE, Millis, minute_of};
 
 /// The symbol of clock key `key`.
 pub fn symbol(key: u32) -> String {
@@ -31,7 +31,7 @@ pub fn bar(key: u32, at: Millis) -> Bar {
         aggregate_vwap: None,
         average_size: None,
         start_timestamp: at,
-        end_timestamp: at + MINUTE,
+        end_timestamp: at.saturating_add(MINUTE),
         otc: None,
         source: Source::Clock,
         received_timestamp: at,
@@ -69,6 +69,8 @@ pub const LONG_GAP: Millis = 2 * DAY;
 /// and the last 24 hours are filled: enough for every open window to close and
 /// for readers' watermarks to settle before the next data.
 pub fn minutes(done: Millis, until: Millis) -> impl Iterator<Item = Millis> {
+    // A time from a record that cannot be believed leads nowhere instead of overflowing.
+    let (done, until) = (done.clamp(EARLIEST, LATEST), until.clamp(EARLIEST, LATEST));
     let (first, last) = (minute_of(done) + MINUTE, minute_of(until));
     let gap_from = if last - minute_of(done) > LONG_GAP { minute_of(done) + HOUR } else { last };
     let gap_to = if last - minute_of(done) > LONG_GAP { last - DAY } else { last };
@@ -96,6 +98,13 @@ mod tests {
         assert_eq!(filled.len(), 60 + 24 * 60);
         assert_eq!((filled[0], filled[59]), (MINUTE, HOUR));
         assert_eq!((filled[60], *filled.last().unwrap()), (until - DAY + MINUTE, until));
+    }
+
+    #[test]
+    fn times_that_cannot_be_believed_lead_to_few_minutes_and_no_overflow() {
+        for (done, until) in [(i64::MIN, i64::MAX), (0, i64::MAX), (i64::MAX, 0), (i64::MAX, i64::MAX)] {
+            assert!(minutes(done, until).count() <= 60 + 24 * 60, "{done} to {until}");
+        }
     }
 
     #[test]

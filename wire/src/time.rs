@@ -30,6 +30,17 @@ pub fn reads_as_seconds(at: Millis) -> bool {
     (315_532_800..4_102_444_800).contains(&at)
 }
 
+/// No event is older: 1900-01-01.
+pub const EARLIEST: Millis = -2_208_988_800_000;
+/// No event is later: 2200-01-01, which also catches micro- and nanoseconds.
+pub const LATEST: Millis = 7_258_118_400_000;
+
+/// Whether a time from outside may be that of an event or a receipt: it lies
+/// between [`EARLIEST`] and [`LATEST`], so that spans can be added to it and taken from it.
+pub fn is_believable(at: Millis) -> bool {
+    (EARLIEST..LATEST).contains(&at)
+}
+
 /// `at` as RFC 3339 in UTC, for people and logs.
 pub fn rfc3339(at: Millis) -> String {
     match DateTime::from_timestamp_millis(at) {
