@@ -1,6 +1,7 @@
 //! Dead letters that validate after all: back onto the topic that they were meant for.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::DeadLetter;
 use crate::article::{Article, BadArticle};
@@ -8,8 +9,9 @@ use crate::bar::{BadBar, Bar};
 use crate::log::{Append, Log, LogError, Record, last_records, partition_of};
 use crate::outlet;
 use crate::source::Source;
-use crate::time::{self, MINUTE, Millis, minute_of};
-use crate::topic::DEAD_LETTERS;
+use crate::status::ServiceStatus;
+use crate::time::{self, DAY, MINUTE, Millis, minute_of};
+use crate::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
 
 /// What a letter holds when it is read again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +67,18 @@ pub enum NotReplayed {
         /// Its event time.
         at: Millis,
     },
+    /// A letter of another kind of data than the run has.
+    #[error(
+        "the dead letter at offset {offset} is {letter} data, and this run is {run}: live, replayed and simulated data are never mixed"
+    )]
+    OtherRun {
+        /// Its offset.
+        offset: u64,
+        /// What kind its data is of.
+        letter: &'static str,
+        /// What kind those of the run are of.
+        run: &'static str,
+    },
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -72,6 +86,9 @@ pub enum NotReplayed {
 
 /// Live events may be dated so far ahead of the clock: clocks differ.
 const AHEAD: Millis = 10 * MINUTE;
+/// Rows of files may be dated so far ahead of what has been replayed: rows are not
+/// always in order.
+const ROWS_AHEAD: Millis = DAY;
 
 /// Appends what letters hold to their topics, all of it or nothing; returns how
 /// many events that were. They are as late as they are: the results that they
@@ -81,11 +98,11 @@ const AHEAD: Millis = 10 * MINUTE;
 /// For the first letter that is not there or holds no good event, and when the log fails.
 pub async fn replay(log: &dyn Log, replays: Vec<Replay>) -> Result<usize, NotReplayed> {
     let (mut bars, mut articles) = (Vec::new(), Vec::new());
+    let run = Run::of(log).await?;
     for Replay { partition, offset, events } in replays {
         let letter = letter_at(log, partition, offset).await?.ok_or(NotReplayed::NoLetter(offset))?;
         for event in events {
-            check(&letter, offset, &event)?;
-            match event {
+            match run.checked(&letter, offset, event)? {
                 Event::Bar(bar) => bars.push(*bar),
                 Event::Article(article) => articles.push(*article),
             }
@@ -106,33 +123,174 @@ async fn letter_at(log: &dyn Log, partition: u32, offset: u64) -> Result<Option<
     Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()))
 }
 
-fn check(letter: &DeadLetter, offset: u64, event: &Event) -> Result<(), NotReplayed> {
-    let (mark, at, live) = match event {
-        Event::Bar(bar) => {
-            bar.check().map_err(|reason| NotReplayed::Bar { offset, reason })?;
-            (&bar.symbol, bar.start_timestamp, is_live(bar.source))
-        }
-        Event::Article(article) => {
-            article.check().map_err(|reason| NotReplayed::Article { offset, reason })?;
-            (&article.id, article.published_timestamp, is_live(article.source))
-        }
-    };
-    // In a feed's event, in a row of a file, or, where an answer is about one symbol, in the source.
-    let as_json = serde_json::to_string(mark).unwrap_or_default();
-    let forms = [mark.as_str(), as_json.trim_matches('"')];
-    let is_held = forms.iter().any(|mark| letter.event.contains(mark) || letter.source.contains(mark));
-    let is_clock = matches!(event, Event::Article(article) if article.is_clock());
-    if is_clock || !is_held {
-        return Err(NotReplayed::OtherEvent(offset));
-    }
-    if live && at > time::now() + AHEAD {
-        return Err(NotReplayed::Ahead { offset, at });
-    }
-    Ok(())
+/// What a run is of, which decides what may go onto its topics.
+struct Run {
+    kind: Option<&'static str>,
+    /// The latest time that its topics state.
+    reached: Millis,
+    now: Millis,
 }
 
-fn is_live(source: Source) -> bool {
-    !matches!(source, Source::Replay | Source::Simulation)
+impl Run {
+    async fn of(log: &dyn Log) -> Result<Run, LogError> {
+        let said = ServiceStatus::last(log, <Bar as outlet::Event>::SERVICE).await?;
+        let kind = said.and_then(|said| match said.source.as_deref() {
+            _ if said.simulated => Some(SIMULATED),
+            Some(source) if source.starts_with("replay of ") => Some(REPLAYED),
+            Some(_) => Some(LIVE),
+            None => None,
+        });
+        let mut reached = Millis::MIN;
+        for topic in [STOCK_PRICES, NEWS_ARTICLES] {
+            for record in last_records(log, &topic).await?.into_iter().flatten() {
+                let stated = serde_json::from_slice::<Stated>(&record.value).ok();
+                let stated = stated.map(|stated| stated.complete_until).filter(|at| time::is_believable(*at));
+                reached = reached.max(stated.unwrap_or(Millis::MIN));
+            }
+        }
+        Ok(Run { kind, reached, now: time::now() })
+    }
+
+    /// The event as it may go onto its topic: of the source of its letter, whatever
+    /// it says itself.
+    fn checked(&self, letter: &DeadLetter, offset: u64, mut event: Event) -> Result<Event, NotReplayed> {
+        let other = || NotReplayed::OtherEvent(offset);
+        let source = source_of(letter).ok_or_else(other)?;
+        let kind = kind_of(source).ok_or_else(other)?;
+        if let Some(run) = self.kind.filter(|run| *run != kind) {
+            return Err(NotReplayed::OtherRun { offset, letter: kind, run });
+        }
+        // A live event counts from when it came.
+        let received = if kind == LIVE { letter.received_timestamp } else { Millis::MAX };
+        let (at, is_held) = match &mut event {
+            Event::Bar(bar) => {
+                bar.source = source;
+                bar.received_timestamp = bar.received_timestamp.min(received);
+                bar.check().map_err(|reason| NotReplayed::Bar { offset, reason })?;
+                (bar.start_timestamp, holds_bar(letter, bar))
+            }
+            Event::Article(article) => {
+                article.source = source;
+                article.received_timestamp = article.received_timestamp.min(received);
+                article.check().map_err(|reason| NotReplayed::Article { offset, reason })?;
+                (article.published_timestamp, holds_article(letter, article))
+            }
+        };
+        if !is_held {
+            return Err(other());
+        }
+        let latest = if kind == LIVE { self.now + AHEAD } else { self.now.max(self.reached) + ROWS_AHEAD };
+        if at > latest {
+            return Err(NotReplayed::Ahead { offset, at });
+        }
+        Ok(match event {
+            Event::Bar(bar) => Event::Bar(Box::new(bar.without_odd_figures())),
+            article => article,
+        })
+    }
+}
+
+const LIVE: &str = "live";
+const REPLAYED: &str = "replayed";
+const SIMULATED: &str = "simulated";
+
+/// What matters of a record.
+#[derive(Deserialize)]
+struct Stated {
+    complete_until: Millis,
+}
+
+fn kind_of(source: Source) -> Option<&'static str> {
+    match source {
+        Source::Polygon | Source::PolygonHistory | Source::Guardian => Some(LIVE),
+        Source::Replay => Some(REPLAYED),
+        Source::Simulation => Some(SIMULATED),
+        Source::Clock => None,
+    }
+}
+
+/// What a letter's source consists of: what it is, and of what.
+fn parts(letter: &DeadLetter) -> (&str, &str) {
+    letter.source.split_once(':').unwrap_or((&letter.source, ""))
+}
+
+/// Where the event of a letter came from.
+fn source_of(letter: &DeadLetter) -> Option<Source> {
+    #[derive(Deserialize)]
+    struct Of {
+        source: Source,
+    }
+    match parts(letter).0 {
+        "polygon" => Some(Source::Polygon),
+        "polygon-history" => Some(Source::PolygonHistory),
+        "guardian" => Some(Source::Guardian),
+        "replay" => Some(Source::Replay),
+        // A record that stood on its topic.
+        "stock-prices" | "news-articles" => {
+            serde_json::from_str::<Of>(&letter.event).ok().map(|of| of.source)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a letter is about this bar: its symbol, and its start where the letter tells one.
+fn holds_bar(letter: &DeadLetter, bar: &Bar) -> bool {
+    let is_start = |of: &Json, key: &str| match of.get(key).map(Json::as_f64) {
+        Some(Some(start)) => start == bar.start_timestamp as f64,
+        _ => true,
+    };
+    let event = serde_json::from_str::<Json>(&letter.event);
+    match parts(letter) {
+        ("polygon-history", symbol) => symbol == bar.symbol && event.is_ok_and(|of| is_start(&of, "t")),
+        ("polygon", _) => {
+            let events = event.map(|event| match event {
+                Json::Array(events) => events,
+                one => vec![one],
+            });
+            let is_it = |of: &Json| of.get("sym").is_some_and(|sym| *sym == bar.symbol) && is_start(of, "s");
+            events.is_ok_and(|events| events.iter().any(is_it))
+        }
+        ("stock-prices", _) => {
+            event.is_ok_and(|of| of.get("symbol").is_some_and(|symbol| *symbol == bar.symbol))
+        }
+        _ => has_cell(&letter.event, &bar.symbol),
+    }
+}
+
+/// Whether a letter is about this article.
+fn holds_article(letter: &DeadLetter, article: &Article) -> bool {
+    let is_it = || {
+        let event = serde_json::from_str::<Json>(&letter.event);
+        event.is_ok_and(|of| of.get("id").is_some_and(|id| *id == article.id))
+    };
+    match parts(letter) {
+        ("guardian", term) => term == article.search_term && is_it(),
+        ("news-articles", _) => is_it(),
+        _ => has_cell(&letter.event, &article.id),
+    }
+}
+
+/// Whether a row of a file has a cell that says `text` and nothing else, whatever the
+/// case and the punctuation in which files write it.
+fn has_cell(row: &str, text: &str) -> bool {
+    let plain = |text: &str| -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect()
+    };
+    let says = |cell: &str| {
+        let cell = cell.trim().trim_matches('"');
+        cell == text || (!plain(text).is_empty() && plain(cell) == plain(text))
+    };
+    match serde_json::from_str::<serde_json::Map<String, Json>>(row) {
+        Ok(object) => object.values().filter_map(Json::as_str).any(says),
+        Err(_) => {
+            let mut quoted = false;
+            let mut cells = row.split(|c: char| {
+                quoted ^= c == '"';
+                !quoted && matches!(c, ',' | ';' | '\t' | '|')
+            });
+            cells.any(says)
+        }
+    }
 }
 
 /// The records of events in the order of time. Each states what the last record
@@ -154,8 +312,10 @@ async fn placed<T: outlet::Event>(
         .map(|event| {
             let tail = &tails[partition_of(event.key(), log.partitions()) as usize];
             let (until, position) = match tail {
-                Some(tail) => (tail.complete_until(), tail.position()),
-                None => (minute_of(event.order().0), None),
+                Some(tail) if time::is_believable(tail.complete_until()) => {
+                    (tail.complete_until(), tail.position())
+                }
+                _ => (minute_of(event.order().0), tail.as_ref().and_then(T::position)),
             };
             let event = place(event, until, position);
             Append::json(T::TOPIC, event.key(), &event)
@@ -169,7 +329,6 @@ mod tests {
     use crate::bar::tests::good;
     use crate::clock;
     use crate::log::EmbeddedLog;
-    use crate::topic::STOCK_PRICES;
 
     const EVENT: &[u8] = br#"{"sym":"AAPL"}"#;
 
@@ -194,7 +353,8 @@ mod tests {
         assert_eq!(replay(&log, of(bar.clone())).await.unwrap(), 1);
         let records = log.read(&STOCK_PRICES, 0, 1, 10).await.unwrap();
         let back: Bar = serde_json::from_slice(&records[0].value).unwrap();
-        assert_eq!(back, Bar { complete_until: at, position: Some(7), ..bar });
+        let as_it_came = Bar { source: Source::Polygon, received_timestamp: 1, ..bar };
+        assert_eq!(back, Bar { complete_until: at, position: Some(7), ..as_it_came });
     }
 
     #[tokio::test]
@@ -208,6 +368,8 @@ mod tests {
         };
         for (bar, said) in [
             (Bar { symbol: "MSFT".into(), ..good() }, "does not hold"),
+            // A part of a symbol is another symbol.
+            (Bar { symbol: "AAP".into(), ..good() }, "does not hold"),
             (Bar { volume: -1.0, ..good() }, "still no bar: volume is -1"),
             (ahead, "ahead of the clock"),
         ] {
@@ -217,5 +379,83 @@ mod tests {
         let elsewhere = vec![Replay { offset: 5, ..of(good()).remove(0) }];
         assert!(matches!(replay(&log, elsewhere).await, Err(NotReplayed::NoLetter(5))));
         assert!(log.extents(&STOCK_PRICES).await.unwrap().is_empty());
+    }
+
+    /// What becomes of `bar` from a letter with this source and event, in a run whose producer is of `run`.
+    async fn replayed(
+        run: &str,
+        simulated: bool,
+        source: &str,
+        event: &str,
+        bar: Bar,
+    ) -> Result<Bar, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
+        let said = ServiceStatus {
+            service: "producer".into(),
+            source: Some(run.into()),
+            simulated,
+            ..ServiceStatus::default()
+        };
+        let letter = DeadLetter::new(source, "why", event.as_bytes(), good().received_timestamp);
+        log.append(vec![said.to_append(), letter.to_append()]).await.unwrap();
+        replay(&log, of(bar)).await.map_err(|error| error.to_string())?;
+        let records = log.read(&STOCK_PRICES, 0, 0, 10).await.unwrap();
+        Ok(serde_json::from_slice(&records[0].value).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_source_of_a_letter_counts_and_not_what_its_event_says_of_itself() {
+        let far = Bar {
+            start_timestamp: 7_226_582_400_000,
+            end_timestamp: 7_226_582_460_000,
+            source: Source::Simulation,
+            ..good()
+        };
+        let live = ("Polygon at localhost", false);
+        let error = replayed(live.0, live.1, "polygon", r#"{"sym":"AAPL"}"#, far.clone()).await.unwrap_err();
+        assert!(error.contains("ahead of the clock"), "{error}");
+        let error = replayed("replay of a.csv", false, "replay:a.csv:2", "AAPL,1", far).await.unwrap_err();
+        assert!(error.contains("ahead of the clock"), "{error}");
+        let claims = Bar { source: Source::Simulation, received_timestamp: 4_000_000_000_000, ..good() };
+        let bar = replayed(live.0, live.1, "polygon", r#"{"sym":"AAPL"}"#, claims).await.unwrap();
+        assert_eq!((bar.source, bar.received_timestamp), (Source::Polygon, good().received_timestamp));
+    }
+
+    #[tokio::test]
+    async fn live_replayed_and_simulated_letters_go_back_to_a_run_of_their_kind_only() {
+        let record = |source| serde_json::to_string(&Bar { source, volume: -1.0, ..good() }).unwrap();
+        let (live, simulated) = (record(Source::Polygon), record(Source::Simulation));
+        let runs =
+            [("Polygon at localhost", false), ("replay of a.csv", false), ("simulation (seed 1)", true)];
+        for (source, event, goes) in [
+            ("polygon", r#"[{"sym":"MSFT"},{"sym":"AAPL"}]"#, [true, false, false]),
+            ("polygon-history:AAPL", "{}", [true, false, false]),
+            ("replay:a.csv:2", r#"1380873960000,"AAPL",1"#, [false, true, false]),
+            ("stock-prices", &live, [true, false, false]),
+            ("stock-prices", &simulated, [false, false, true]),
+            ("volatility", &live, [false; 3]),
+        ] {
+            for ((run, is_simulated), goes) in runs.into_iter().zip(goes) {
+                let outcome = replayed(run, is_simulated, source, event, good()).await;
+                assert_eq!(outcome.is_ok(), goes, "{source} into {run}: {outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_about_the_symbol_that_a_cell_says_whole() {
+        for (row, symbol, held) in [
+            ("1,AAPL,2", "AAPL", true),
+            ("1;\"brk-b\";2", "BRK.B", true),
+            (r#"{"ticker":" aapl ","close":1}"#, "AAPL", true),
+            ("1,AAPL,2", "A", false),
+            ("1,AAPL,2", "PL,2", false),
+            (r#"{"close":1}"#, "close", false),
+            ("..,--", "..", true),
+            ("..,--", "-", false),
+        ] {
+            assert_eq!(has_cell(row, symbol), held, "{row} {symbol}");
+        }
     }
 }
