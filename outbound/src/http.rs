@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
 
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -81,12 +82,18 @@ fn within_one_origin() -> Policy {
 pub struct HttpFailure {
     words: String,
     timeout: bool,
+    too_long: bool,
 }
 
 impl HttpFailure {
     /// Whether time ran out.
     pub fn is_timeout(&self) -> bool {
         self.timeout
+    }
+
+    /// Whether the answer was longer than is read: asking again brings the same.
+    pub fn is_too_long(&self) -> bool {
+        self.too_long
     }
 }
 
@@ -103,8 +110,47 @@ impl From<reqwest::Error> for HttpFailure {
             }
             cause = inner.source();
         }
-        HttpFailure { words, timeout }
+        HttpFailure { words, timeout, too_long: false }
     }
+}
+
+/// The body of an answer, of at most `limit` bytes after decompression. Of a longer one
+/// no more than that is held, and the connection is closed.
+///
+/// # Errors
+/// When the answer is longer, breaks off, or its time is over.
+pub async fn body(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, HttpFailure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if chunk.len() > limit - body.len() {
+            let words = format!("the answer is longer than {limit} bytes, which no answer is");
+            return Err(HttpFailure { words, timeout: false, too_long: true });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// [`body`] as text; what is no UTF-8 in it is replaced.
+///
+/// # Errors
+/// As [`body`].
+pub async fn text(response: reqwest::Response, limit: usize) -> Result<String, HttpFailure> {
+    let body = body(response, limit).await?;
+    Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// [`body`] as JSON.
+///
+/// # Errors
+/// As [`body`], and when it is no JSON of this form.
+pub async fn json<T: DeserializeOwned>(response: reqwest::Response, limit: usize) -> Result<T, HttpFailure> {
+    let body = body(response, limit).await?;
+    serde_json::from_slice(&body).map_err(|error| HttpFailure {
+        words: format!("the answer cannot be read: {error}"),
+        timeout: false,
+        too_long: false,
+    })
 }
 
 /// How long the server asks to be left alone, in seconds or until a date; at most a day.
@@ -187,6 +233,24 @@ mod tests {
             let error = HttpFailure::from(client.get(format!("{home}/{path}")).send().await.unwrap_err());
             assert!(error.to_string().contains(said), "{error}");
             assert!(!error.to_string().contains(&other), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_an_answer_without_end_no_more_than_the_limit_is_read() {
+        let chunk = || Ok::<_, std::io::Error>(axum::body::Bytes::from(vec![b' '; 1_000]));
+        let endless = async move || axum::body::Body::from_stream(futures::stream::repeat_with(chunk));
+        let at =
+            serve(Router::new().route("/endless", get(endless)).route("/short", get(async || "ten bytes!")))
+                .await;
+        let client = http().unwrap();
+        let answer = async |path: &str, limit| {
+            body(client.get(format!("{at}/{path}")).send().await.unwrap(), limit).await
+        };
+        assert_eq!(answer("short", 10).await.unwrap(), b"ten bytes!");
+        for (path, limit) in [("endless", 5_000), ("short", 9)] {
+            let error = answer(path, limit).await.unwrap_err();
+            assert!(error.is_too_long() && error.to_string().contains(&format!("{limit} bytes")), "{error}");
         }
     }
 }

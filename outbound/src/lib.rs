@@ -7,6 +7,8 @@ mod secret;
 mod tls;
 
 pub use backoff::Backoff;
-pub use http::{HttpFailure, http, http_without_redirects, patient_builder, patient_http, retry_after};
+pub use http::{
+    HttpFailure, body, http, http_without_redirects, json, patient_builder, patient_http, retry_after, text,
+};
 pub use secret::{Secret, redact};
 pub use tls::tls;

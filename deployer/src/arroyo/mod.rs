@@ -204,10 +204,9 @@ impl Arroyo {
         what: &str,
     ) -> Result<T, DeployError> {
         let answer = self.send(request, what).await?;
-        answer
-            .json()
+        outbound::json(answer, LONGEST_ANSWER)
             .await
-            .map_err(|source| DeployError::Answer { what: what.to_owned(), source: source.into() })
+            .map_err(|source| DeployError::Answer { what: what.to_owned(), source })
     }
 
     async fn done(&self, request: RequestBuilder, what: &str) -> Result<(), DeployError> {
@@ -223,7 +222,7 @@ impl Arroyo {
         if is_about_the_key(status) {
             return Err(self.key_refused(status));
         }
-        let text = answer.text().await.unwrap_or_default();
+        let text = outbound::text(answer, LONGEST_ANSWER).await.unwrap_or_default();
         let said = serde_json::from_str::<Refusal>(&text).map_or(text, |refusal| refusal.error);
         Err(DeployError::Refused { what: what.to_owned(), status: status.as_u16(), said })
     }
@@ -237,6 +236,8 @@ impl Arroyo {
     }
 }
 
+/// The longest answer that is read, in bytes: a cluster of a thousand jobs says less.
+const LONGEST_ANSWER: usize = 64 << 20;
 const RUST: &str = "rust";
 
 fn is_about_the_key(status: StatusCode) -> bool {

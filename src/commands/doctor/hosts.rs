@@ -18,6 +18,8 @@ const CLOCK_OFF: Millis = 10 * SECOND;
 /// How long a host may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The longest answer that is read, in bytes: only the words of a refusal matter.
+const LONGEST_ANSWER: usize = 1 << 20;
 const POLYGON: &str = "Polygon";
 const GUARDIAN: &str = "Guardian";
 const CLOCK: &str = "clock";
@@ -151,7 +153,7 @@ async fn ask(request: RequestBuilder, key: &Secret) -> Result<Answer, HttpFailur
     let received = time::now();
     let (status, ahead) = (response.status(), ahead(response.headers(), sent, received));
     // An error without a body, or a body that is cut, says enough by its status.
-    let body = response.text().await.unwrap_or_default();
+    let body = outbound::text(response, LONGEST_ANSWER).await.unwrap_or_default();
     Ok(Answer { status, said: words(&body, key), ahead })
 }
 

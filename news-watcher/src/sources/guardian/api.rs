@@ -48,16 +48,11 @@ impl Api {
 
     async fn exchange(&self, url: Url) -> Result<Page, CallError> {
         let failed = |error| trouble(HttpFailure::from(error).to_string());
-        let mut response = self.client.get(url).send().await.map_err(failed)?;
+        let response = self.client.get(url).send().await.map_err(failed)?;
         let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
         let date = response.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_ANSWER {
-                return Err(trouble(format!("the answer is longer than {LONGEST_ANSWER} bytes")));
-            }
-        }
+        let body = outbound::body(response, LONGEST_ANSWER).await;
+        let body = body.map_err(|error| trouble(error.to_string()))?;
         if status == 200 {
             return answer::page(&body, date);
         }
