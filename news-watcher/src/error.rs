@@ -24,11 +24,6 @@ pub enum NewsError {
         /// The articles that the log has taken.
         written: u64,
     },
-    /// The key to the Guardian's Content API.
-    #[error(
-        "the Guardian does not accept the key ({0}): check GUARDIAN_API_KEY (guardian.api_key), get a key at https://open-platform.theguardian.com/access, or go on without news with --news none"
-    )]
-    GuardianKey(String),
     /// The address of the Guardian's Content API.
     #[error("guardian.url is `{0}`: it takes an address such as https://content.guardianapis.com")]
     GuardianAddress(String),

@@ -47,7 +47,7 @@ pub enum NewsSource {
 /// of a file of news is written out with clock records for 24 hours beyond it.
 ///
 /// # Errors
-/// When the log fails, the file cannot be read, or the key is refused.
+/// When the log fails, or the file cannot be read.
 pub async fn run(log: SharedLog, source: NewsSource, stop: Stop) -> Result<(), NewsError> {
     let source: Box<dyn Source> = match source {
         NewsSource::None => Box::new(Silence),

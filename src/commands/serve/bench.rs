@@ -30,7 +30,7 @@ pub struct Bench {
 pub enum Left {
     /// It has ended by itself, or after an interrupt.
     Ended,
-    /// There is another token of the store, to go on with.
+    /// There is another token of the store or key of a source, to go on with.
     Renewed,
 }
 

@@ -104,7 +104,7 @@ async fn stay_until_asked_to_end(role: Role, vitals: &Vitals, interrupt: &Interr
 }
 
 /// Works once, with the settings and secrets as they are now, and goes on with
-/// another token of the store when there is one. Whose trouble has been told of
+/// another token of the store, or key of a source, when there is one. Whose trouble has been told of
 /// tries again without a word.
 async fn attempt(
     settings: Option<&Path>,
@@ -129,7 +129,7 @@ async fn attempt(
         match bench.work(role, interrupt, &token).await? {
             Left::Ended => return Ok(()),
             Left::Renewed => {
-                tracing::info!(service = role.name(), "Goes on with another token of the store.");
+                tracing::info!(service = role.name(), "Goes on with another token or key.");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The token of the store, which may change under a service that works: in a file
-//! that somebody corrects, or for which `tickwire init` makes another one.
+//! Tokens and keys, which may change under a service that works: in a file that
+//! somebody corrects, or because `tickwire init` makes another token of the store.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,30 +8,36 @@ use outbound::Secret;
 
 use crate::config::{self, Config};
 
-/// How often it is looked at.
+/// How often they are looked at.
 const LOOKS: Duration = Duration::from_secs(5);
 
-/// The token that a service works with, and where the settings say what it is.
+/// What a service works with, and where the settings say what it is.
 pub struct AnotherToken {
-    known: Option<Secret>,
+    known: [Option<Secret>; 3],
     settings: Option<PathBuf>,
 }
 
 impl AnotherToken {
-    /// Another one than that of `config`, which was read from `settings`.
+    /// Others than those of `config`, which was read from `settings`.
     pub fn than(config: &Config, settings: Option<&Path>) -> AnotherToken {
-        AnotherToken { known: config.influxdb.token.clone(), settings: settings.map(Path::to_owned) }
+        AnotherToken { known: secrets(config), settings: settings.map(Path::to_owned) }
     }
 
-    /// Waits until there is another one. What cannot be read just now, as a file
-    /// that is being written, is no other token.
+    /// Waits until one of them is another. What cannot be read just now, as a file
+    /// that is being written, is no other.
     pub async fn comes(&self) {
         loop {
             tokio::time::sleep(LOOKS).await;
-            let now = config::load(self.settings.as_deref()).ok().and_then(|config| config.influxdb.token);
-            if now.is_some() && now != self.known {
+            let Ok(config) = config::load(self.settings.as_deref()) else { continue };
+            let mut both = secrets(&config).into_iter().zip(&self.known);
+            if both.any(|(now, known)| now.is_some() && now != *known) {
                 return;
             }
         }
     }
+}
+
+/// The token of the store, and the keys of the sources.
+fn secrets(config: &Config) -> [Option<Secret>; 3] {
+    [config.influxdb.token.clone(), config.polygon.api_key.clone(), config.guardian.api_key.clone()]
 }

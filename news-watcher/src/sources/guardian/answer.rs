@@ -7,6 +7,11 @@ use serde_json::value::RawValue;
 use wire::time::{self, Millis};
 
 use super::plain::plain;
+use super::query::PAGE_SIZE;
+
+/// The longest headline that is looked at, in bytes: markup makes it longer than what
+/// is left of it.
+const LONGEST_MARKUP: usize = 64 << 10;
 
 /// A page of results.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ pub(crate) struct BadItem {
 /// Why a call brought no page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallError {
-    /// The key is not accepted; asking again does not help.
+    /// The key is not accepted; asking again soon does not help.
     Key(String),
     /// Too many calls; to be left alone for so long, where it says.
     TooMany(Option<Duration>),
@@ -114,6 +119,10 @@ pub(crate) fn page(body: &[u8], date: Option<Millis>) -> Result<Page, CallError>
     let (Some(total), "ok") = (response.total, response.status.as_str()) else {
         return Err(refusal(400, body));
     };
+    if response.results.len() > PAGE_SIZE {
+        let (found, most) = (response.results.len(), PAGE_SIZE);
+        return Err(trouble(format!("the answer has {found} results, where at most {most} were asked for")));
+    }
     let items = response.results.iter().map(|raw| item(raw.get())).collect();
     Ok(Page { items, total, pages: response.pages.unwrap_or(1), date })
 }
@@ -129,6 +138,11 @@ pub(crate) fn item(raw: &str) -> Result<Item, BadItem> {
     let fields = found.fields.unwrap_or_default();
     let published = instant(&found.web_publication_date)?;
     let published = published.or(instant(&fields.first_publication_date)?);
+    for text in [&fields.headline, &found.web_title].into_iter().flatten() {
+        if text.len() > LONGEST_MARKUP {
+            return Err(bad(format!("a headline of {} bytes is none", text.len())));
+        }
+    }
     let headline = fields.headline.as_deref().map(plain).filter(|text| !text.is_empty());
     Ok(Item {
         published: published.ok_or_else(|| bad("it has no date of publication".into()))?,
@@ -173,7 +187,9 @@ fn message(body: &[u8]) -> Option<String> {
     const LONGEST: usize = 300;
     let refusal: Refusal = serde_json::from_slice(body).ok()?;
     let said = refusal.response.and_then(|response| response.message).or(refusal.message)?;
-    Some(plain(&said).chars().take(LONGEST).collect())
+    // Looked at only as far as it is passed on, markup included.
+    let start: String = said.chars().take(10 * LONGEST).collect();
+    Some(plain(&start).chars().take(LONGEST).collect())
 }
 
 #[cfg(test)]
@@ -212,6 +228,23 @@ mod tests {
         assert_eq!(page.items.iter().filter(|item| item.is_err()).count(), bad.len());
         let item = page.items.into_iter().last().unwrap().unwrap();
         assert_eq!((item.headline.as_str(), item.published), ("A B", 1_410_365_421_000));
+    }
+
+    #[test]
+    fn more_results_than_were_asked_for_and_a_headline_of_megabytes_are_refused() {
+        let of = |results: usize| {
+            let results = vec!["1"; results].join(",");
+            let body = format!(r#"{{"response":{{"status":"ok","total":1,"results":[{results}]}}}}"#);
+            page(body.as_bytes(), None)
+        };
+        assert_eq!(of(PAGE_SIZE).unwrap().items.len(), PAGE_SIZE);
+        let Err(CallError::Trouble { said, .. }) = of(PAGE_SIZE + 1) else { panic!("too many results") };
+        assert!(said.contains("at most 50 were asked for"), "{said}");
+        let huge = "<a".repeat(4 << 20);
+        let huge = format!(
+            r#"{{"id":"a","webTitle":"{huge}","webUrl":"https://e.org","webPublicationDate":"2014-09-10T16:10:21Z"}}"#
+        );
+        assert!(item(&huge).unwrap_err().reason.contains("8388608 bytes"));
     }
 
     proptest::proptest! {

@@ -14,6 +14,10 @@ use super::answer::Item;
 
 /// An article that no search has found for so long is forgotten.
 const KEPT: Millis = 30 * DAY;
+/// Articles that are known at once: what the whole Guardian publishes in years. Beyond
+/// that the tenth that was found longest ago is forgotten; one of them that is found
+/// again is written again, as another version of the same point.
+const MOST: usize = 200_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -106,6 +110,9 @@ impl Known {
 
     /// Notes a version that has been written; returns whether it is the first of its record.
     pub(crate) fn remember(&mut self, article: &Article) -> bool {
+        if self.articles.len() >= MOST && !self.articles.contains_key(&article.id) {
+            self.forget_a_tenth();
+        }
         let sighted = self.articles.entry(article.id.clone()).or_insert_with(|| Sighted {
             published: article.published_timestamp,
             last_seen: article.received_timestamp,
@@ -126,6 +133,17 @@ impl Known {
         if let Some(sighted) = self.articles.get_mut(id) {
             sighted.last_seen = sighted.last_seen.max(now);
         }
+    }
+
+    fn forget_a_tenth(&mut self) {
+        let mut seen: Vec<Millis> = self.articles.values().map(|sighted| sighted.last_seen).collect();
+        let (_, &mut oldest, _) = seen.select_nth_unstable(MOST / 10);
+        let mut left = MOST / 10;
+        self.articles.retain(|_, sighted| {
+            let goes = left > 0 && sighted.last_seen <= oldest;
+            left -= usize::from(goes);
+            !goes
+        });
     }
 
     /// Forgets what no search has found for long.
@@ -205,5 +223,16 @@ mod tests {
         assert_eq!(known.articles.len(), 1);
         known.forget_old(KEPT + DAY + 1);
         assert!(known.articles.is_empty());
+    }
+
+    #[test]
+    fn of_too_many_articles_those_found_longest_ago_are_forgotten() {
+        let mut known = Known::default();
+        for n in 0..MOST as Millis + 1 {
+            let found = Item { id: n.to_string(), ..item(None) };
+            take(&mut known, &found, n);
+        }
+        assert_eq!(known.articles.len(), MOST - MOST / 10 + 1);
+        assert!(!known.articles.contains_key("0") && known.articles.contains_key(&MOST.to_string()));
     }
 }

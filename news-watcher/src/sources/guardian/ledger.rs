@@ -8,15 +8,17 @@ use wire::log::SharedLog;
 use wire::outlet::Outlet;
 use wire::preview::Preview;
 use wire::status::{EntryState, QuotaState};
-use wire::time::{DAY, MINUTE, Millis, minute_of};
+use wire::time::{DAY, HOUR, MINUTE, Millis, minute_of};
 use wire::{Article, DeadLetter};
 
 use super::answer::{Item, Page};
 use super::known::{Known, Sighting};
 use crate::NewsError;
 
-/// Publications further ahead than this are no publications.
+/// Publications further ahead than this of the later of two clocks are no publications …
 const AHEAD: Millis = 10 * MINUTE;
+/// … nor are those further ahead than this of ours, whatever the server's clock says.
+const FURTHEST: Millis = HOUR;
 /// Refused articles that are remembered, so that each is told once.
 const MOST_REFUSED: usize = 10_000;
 
@@ -74,7 +76,7 @@ impl Ledger {
         symbols: &[Option<String>],
         now: Millis,
     ) -> Result<(usize, bool), NewsError> {
-        let latest = now.max(page.date.unwrap_or(now)) + AHEAD;
+        let latest = (now.max(page.date.unwrap_or(now)) + AHEAD).min(now + FURTHEST);
         let (mut new, mut written) = (0, false);
         for bad in page.items.iter().filter_map(|item| item.as_ref().err()) {
             self.refuse(term, &bad.reason, &bad.raw, now);

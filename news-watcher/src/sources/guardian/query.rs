@@ -8,7 +8,7 @@ use wire::time::{self, Millis, SECOND};
 use wire::watchlist::Watchlist;
 
 /// Results asked for on a page: the most that is documented.
-const PAGE_SIZE: &str = "50";
+pub(super) const PAGE_SIZE: usize = 50;
 
 /// A search: a term within sections. Entries that differ only in their symbol share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +81,7 @@ impl Query {
         }
         pairs
             .append_pair("page", &request.page.to_string())
-            .append_pair("page-size", PAGE_SIZE)
+            .append_pair("page-size", &PAGE_SIZE.to_string())
             .append_pair("show-fields", "headline,lastModified,firstPublicationDate")
             .append_pair("api-key", key);
         drop(pairs);

@@ -1,15 +1,23 @@
 //! A walk over the pages of one search, which shift while they are read.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use wire::time::Millis;
+use wire::time::{self, HOUR, Millis};
 
 use super::answer::{CallError, Page};
 use super::query::Request;
 
 /// How often the pages are gone through before it is left to a later poll.
 const MOST_PASSES: u32 = 5;
+/// Results of one walk, as many as five times the depth to which the server pages: one
+/// that names more and more pages is given up.
+const MOST_RESULTS: usize = 200_000;
+/// Pages of one walk without a result that it has not had before.
+const MOST_IDLE: u32 = 5_000;
+/// How far the clocks of the server and of this machine may be apart, to be believed.
+const CLOCKS_APART: Millis = HOUR;
 
 /// How far a search has been read.
 #[derive(Debug)]
@@ -17,7 +25,10 @@ pub(crate) struct Walk {
     request: Request,
     /// Everything modified before this time has been found once the walk is done.
     started: Option<Millis>,
-    seen: HashSet<String>,
+    /// The hashes of the identities.
+    seen: HashSet<u64>,
+    /// Pages in a row that brought no unseen result.
+    idle: u32,
     /// The last page's count of results, within this pass.
     total: Option<u64>,
     /// Whether results may have slipped past a page's edge in this pass.
@@ -48,6 +59,12 @@ pub(crate) enum Step {
     },
 }
 
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Walk {
     /// Over everything modified since `from`.
     pub(crate) fn new(from: Millis) -> Walk {
@@ -55,6 +72,7 @@ impl Walk {
             request: Request { from, to: None, page: 1 },
             started: None,
             seen: HashSet::new(),
+            idle: 0,
             total: None,
             slipped: false,
             fresh: false,
@@ -72,7 +90,10 @@ impl Walk {
     pub(crate) fn step(&mut self, answer: Result<Page, CallError>, asked: Millis) -> Step {
         match answer {
             // Of two clocks the slower one promises less.
-            Ok(page) => self.take(&page, page.date.map_or(asked, |date| date.min(asked))),
+            Ok(page) => {
+                let date = page.date.filter(|date| date.abs_diff(asked) <= CLOCKS_APART.unsigned_abs());
+                self.take(&page, date.map_or(asked, |date| date.min(asked)))
+            }
             Err(CallError::BeyondTheEnd) => self.beyond(asked),
             Err(CallError::TooDeep) => self.too_deep(),
             Err(CallError::Search(said) | CallError::Key(said)) => Step::Stuck(said),
@@ -83,9 +104,15 @@ impl Walk {
 
     fn take(&mut self, page: &Page, asked: Millis) -> Step {
         self.started.get_or_insert(asked);
+        let before = self.seen.len();
         for item in page.items.iter().flatten() {
-            self.fresh |= self.seen.insert(item.id.clone());
-            self.oldest = [self.oldest, item.updated].into_iter().flatten().min();
+            self.fresh |= self.seen.insert(hash(&item.id));
+            let updated = item.updated.filter(|at| time::is_believable(*at));
+            self.oldest = [self.oldest, updated].into_iter().flatten().min();
+        }
+        self.idle = if self.seen.len() > before { 0 } else { self.idle + 1 };
+        if self.seen.len() > MOST_RESULTS || self.idle > MOST_IDLE {
+            return Step::Stuck("the pages have no end".into());
         }
         // Results move towards the first page only when there are fewer of them.
         self.slipped |= self.total.is_some_and(|before| page.total < before);
@@ -129,5 +156,43 @@ impl Walk {
         self.request = Request { to: None, page: 1, ..self.request };
         (self.total, self.slipped, self.fresh) = (None, false, false);
         Step::More
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::guardian::answer::page;
+
+    const T: Millis = 1_700_000_000_000;
+
+    /// The answer with so many pages, and one result with this identity.
+    fn answer(id: u32, date: Option<Millis>) -> Result<Page, CallError> {
+        let result = format!(
+            r#"{{"id":"{id}","webTitle":"A","webUrl":"https://e.org","webPublicationDate":"2014-09-10T16:10:21Z"}}"#
+        );
+        let body = format!(
+            r#"{{"response":{{"status":"ok","total":9,"pages":{},"results":[{result}]}}}}"#,
+            u64::MAX
+        );
+        page(body.as_bytes(), date)
+    }
+
+    #[test]
+    fn pages_without_end_are_given_up_whether_they_repeat_or_not() {
+        for (step, most) in [(0, MOST_IDLE as usize + 5), (1, MOST_RESULTS + 5)] {
+            let mut walk = Walk::new(T);
+            let pages = (0..).take_while(|n| walk.step(answer(n * step, None), T) == Step::More).count();
+            assert!(pages < most, "{pages}");
+        }
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_far_off_does_not_say_what_is_complete() {
+        for (date, done) in [(T - 5, T - 5), (T + 5, T), (0, T), (7_000_000_000_000, T)] {
+            let mut walk = Walk::new(T);
+            let page = answer(1, Some(date)).map(|page| Page { pages: 1, ..page });
+            assert_eq!(walk.step(page, T), Step::Done(done), "{date}");
+        }
     }
 }

@@ -113,7 +113,7 @@ impl Watch {
     /// Watches until an end is wished.
     ///
     /// # Errors
-    /// When the log fails or the key is refused.
+    /// When the log fails.
     pub(crate) async fn run(mut self, stop: &Stop) -> Result<(), NewsError> {
         self.say().await?;
         loop {

@@ -39,6 +39,13 @@ pub(super) fn query_of(state: &EntryState) -> Option<Query> {
     Some(Query { term: state.search_term.clone()?, sections: state.sections.clone() })
 }
 
+/// What there is to do about a key that is refused.
+pub(super) fn key_refused(said: &str) -> String {
+    format!(
+        "the Guardian does not accept the key ({said}): check GUARDIAN_API_KEY (guardian.api_key) and start again, get a key at https://open-platform.theguardian.com/access, or go on without news with --news none"
+    )
+}
+
 /// The state while nobody is asked.
 pub(super) fn paused(until: Millis, why: &str) -> String {
     format!("waiting until {}: {why}", rfc3339(until))

@@ -16,16 +16,18 @@ async fn with_story() -> Place {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_accepted_ends_the_watch_with_the_remedy() {
+async fn a_key_that_is_not_accepted_is_told_with_the_remedy_and_tried_again_rarely() {
     let mut place = with_story().await;
-    place.config.api_key = Secret::new("another-key-4711");
-    let error = place.watch_until(START + HOUR).await.unwrap_err();
-    let said = format!("{error} {error:?}");
-    assert!(error.to_string().contains("(Unauthorized)") && said.contains("GUARDIAN_API_KEY"), "{said}");
-    assert!(!said.contains("4711"), "{said}");
-    assert_eq!(place.server.calls().len(), 1);
-    assert!(place.status().await.state.contains("does not accept the key"));
+    let right = std::mem::replace(&mut place.config.api_key, Secret::new("another-key-4711"));
+    place.watch_until(START + HOUR).await.unwrap();
+    assert_eq!(seconds(&place), [0, 900, 1_800, 2_700]);
+    let said = place.states().into_iter().find(|state| state.starts_with("waiting until")).unwrap();
+    assert!(said.contains("(Unauthorized)") && said.contains("check GUARDIAN_API_KEY"), "{said}");
+    assert!(place.state_of("apple").await.state.starts_with("failing: the Guardian does not accept the key"));
     place.assert_no_key().await;
+    place.config.api_key = right;
+    place.watch_until(START + 2 * HOUR).await.unwrap();
+    assert_eq!(place.ids().await, ["a"]);
 }
 
 #[tokio::test]

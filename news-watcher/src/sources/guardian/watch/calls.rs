@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 use wire::preview::Question;
-use wire::time::{Millis, SECOND};
+use wire::time::{MINUTE, Millis, SECOND};
 
 use super::super::answer::{CallError, Page};
 use super::super::preview::{answer_to, not_now, request};
 use super::super::query::Query;
 use super::super::walk::{Step, Walk};
+use super::super::words;
 use super::Watch;
 use crate::NewsError;
+
+/// How long no call is made once the key was refused: so rarely that no server takes it
+/// for an attack.
+const KEY_REFUSED: Millis = 15 * MINUTE;
 
 /// A call that is under way.
 pub(super) struct Call {
@@ -54,9 +59,8 @@ impl Watch {
     pub(super) async fn take(&mut self, answer: Result<Page, CallError>) -> Result<(), NewsError> {
         let Some(Call { query, asked, question, .. }) = self.call.take() else { return Ok(()) };
         let now = self.clock.now();
-        if let Err(CallError::Key(said)) = answer {
-            self.ledger.say_state(&format!("stopped: the Guardian does not accept the key: {said}")).await?;
-            return Err(NewsError::GuardianKey(said));
+        if let Err(CallError::Key(said)) = &answer {
+            self.stay_away(said, now);
         }
         if let Some(question) = question {
             return self.ledger.answer(answer_to(&question, answer)).await;
@@ -70,6 +74,11 @@ impl Watch {
         };
         // It may have been taken off the watchlist, or joined by another entry, meanwhile.
         let Some(search) = self.searches.get_mut(&query) else { return self.say().await };
+        if let Err(CallError::Key(said)) = answer {
+            search.trouble = Some(words::key_refused(&said));
+            self.schedule.hurry(&query, now);
+            return self.say().await;
+        }
         let Some(mut walk) = search.walk.take() else { return self.say().await };
         let step = walk.step(answer, asked);
         if !matches!(step, Step::Done(_) | Step::Stuck(_)) {
@@ -110,6 +119,13 @@ impl Watch {
         self.schedule.hurry(query, now);
         self.schedule.pause(now + wait);
         tracing::warn!(seconds = wait / SECOND, "The Guardian says that there were too many calls; waiting.");
+    }
+
+    /// The key is not accepted: no call is made for a long while, then the same again.
+    fn stay_away(&mut self, said: &str, now: Millis) {
+        self.troubles.said = words::key_refused(said);
+        self.schedule.pause(now + KEY_REFUSED);
+        tracing::error!("{}. It is tried again in {} minutes.", self.troubles.said, KEY_REFUSED / MINUTE);
     }
 
     /// No answer: the query comes again later, and when others fail as well, so do all.
