@@ -7,15 +7,25 @@ use serde_json::value::RawValue;
 use wire::time::{MINUTE, Millis};
 use wire::{Bar, DeadLetter, Source};
 
-use crate::sources::whole_millis;
+use crate::sources::{at_most, whole_millis};
+
+/// Results on a page; the server gives no more than so many.
+pub(super) const MOST_RESULTS: usize = 50_000;
+/// Results of one page that are kept as dead letters when they are no good bars; more
+/// are counted alone, so that an answer full of them does not fill the log.
+const MOST_LETTERS: usize = 1_000;
 
 /// One page of bars.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     /// Good bars, by start.
     pub(crate) bars: Vec<Bar>,
-    /// Results that are no good bars.
+    /// Results that are no good bars, the first of them.
     pub(crate) letters: Vec<DeadLetter>,
+    /// How many results are no good bars, all together.
+    pub(crate) rejected: u64,
+    /// Results of a time that was not asked for.
+    pub(crate) unasked: u64,
     /// Where the next page is, as the server says.
     pub(crate) next: Option<String>,
 }
@@ -30,7 +40,9 @@ struct Envelope<'a> {
     #[serde(borrow, default)]
     message: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    results: Option<Vec<&'a RawValue>>,
+    ticker: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    results: Option<&'a RawValue>,
     #[serde(borrow, default)]
     next_url: Option<Cow<'a, str>>,
 }
@@ -48,32 +60,45 @@ struct Aggregate {
 }
 
 /// The words with which the server explains itself, whatever shape they come in.
-pub(super) fn explanation(body: &str) -> String {
-    let said = serde_json::from_str::<Envelope<'_>>(body)
+pub(super) fn explanation(body: &[u8]) -> String {
+    let said = serde_json::from_slice::<Envelope<'_>>(body)
         .ok()
         .and_then(|envelope| envelope.error.or(envelope.message));
-    let said = said.unwrap_or(Cow::Borrowed(body.trim()));
-    let cut: String = said.chars().take(300).collect();
+    let start = &body[..body.len().min(4 * LONGEST_EXPLANATION)];
+    let said = said.unwrap_or_else(|| String::from_utf8_lossy(start));
+    let cut: String = said.trim().chars().take(LONGEST_EXPLANATION).collect();
     if cut.is_empty() { "no explanation".into() } else { cut }
 }
+
+/// Characters of an explanation that are passed on.
+const LONGEST_EXPLANATION: usize = 300;
 
 /// Reads a page that was received at `received`.
 ///
 /// # Errors
-/// When it is no answer, or says that it is none.
-pub(super) fn page(body: &str, symbol: &str, received: Millis) -> Result<Page, String> {
-    let envelope: Envelope<'_> =
-        serde_json::from_str(body).map_err(|error| format!("the answer cannot be read: {error}"))?;
+/// When it is no answer, says that it is none, or is one about another symbol.
+pub(super) fn page(body: &[u8], symbol: &str, received: Millis) -> Result<Page, String> {
+    let unreadable = |error| format!("the answer cannot be read: {error}");
+    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(unreadable)?;
     if !matches!(&*envelope.status, "OK" | "DELAYED") {
         return Err(format!("the answer has status `{}`: {}", envelope.status, explanation(body)));
     }
+    if let Some(ticker) = envelope.ticker.filter(|ticker| *ticker != symbol) {
+        let ticker: String = ticker.chars().take(wire::symbol::MAX_LENGTH).collect();
+        return Err(format!("the answer is about `{ticker}`, not about {symbol}"));
+    }
+    let results = envelope.results.map(|results| at_most(MOST_RESULTS, results.get()));
+    let results = results.transpose().map_err(unreadable)?.unwrap_or_default();
     let mut page = Page { next: envelope.next_url.map(Cow::into_owned), ..Page::default() };
-    for result in envelope.results.unwrap_or_default() {
+    for result in results {
         match bar(result.get(), symbol, received) {
             Ok(bar) => page.bars.push(bar),
             Err(reason) => {
-                let source = format!("{}:{symbol}", Source::PolygonHistory);
-                page.letters.push(DeadLetter::new(source, reason, result.get().as_bytes(), received));
+                page.rejected += 1;
+                if page.letters.len() < MOST_LETTERS {
+                    let source = format!("{}:{symbol}", Source::PolygonHistory);
+                    page.letters.push(DeadLetter::new(source, reason, result.get().as_bytes(), received));
+                }
             }
         }
     }
@@ -108,8 +133,7 @@ pub(crate) fn bar(result: &str, symbol: &str, received: Millis) -> Result<Bar, S
         complete_until: 0,
         position: None,
     };
-    bar.check().map_err(|bad| bad.to_string())?;
-    Ok(bar)
+    crate::sources::minute_bar(bar)
 }
 
 #[cfg(test)]
@@ -120,12 +144,12 @@ mod tests {
     fn an_empty_range_has_no_results_and_delayed_is_as_good_as_ok() {
         for status in ["OK", "DELAYED"] {
             let body = format!(r#"{{"status":"{status}","resultsCount":0,"queryCount":0}}"#);
-            let page = page(&body, "AAPL", 7).unwrap();
+            let page = page(body.as_bytes(), "AAPL", 7).unwrap();
             assert!(page.bars.is_empty() && page.next.is_none());
         }
-        let error = page(r#"{"status":"ERROR","error":"odd"}"#, "AAPL", 7).unwrap_err();
+        let error = page(br#"{"status":"ERROR","error":"odd"}"#, "AAPL", 7).unwrap_err();
         assert!(error.contains("odd"), "{error}");
-        assert!(page("{\"status\":\"OK\",\"results\":[{\"o\":1", "AAPL", 7).is_err());
+        assert!(page(b"{\"status\":\"OK\",\"results\":[{\"o\":1", "AAPL", 7).is_err());
     }
 
     #[test]
@@ -134,7 +158,7 @@ mod tests {
             {"o":1,"h":2,"l":1,"c":2,"v":3.5,"t":1380873960000,"n":4},
             {"o":1,"h":2,"l":1,"c":9,"v":3,"t":1380873960000},
             {"o":1}]}"#;
-        let page = page(body, "AAPL", 7).unwrap();
+        let page = page(body.as_bytes(), "AAPL", 7).unwrap();
         assert_eq!((page.bars.len(), page.letters.len()), (1, 2));
         assert_eq!((page.bars[0].volume, page.bars[0].source), (3.5, Source::PolygonHistory));
         assert!(page.letters[0].reason.contains("close 9 lies outside"), "{}", page.letters[0].reason);
@@ -143,9 +167,25 @@ mod tests {
 
     #[test]
     fn the_explanation_is_found_in_either_shape_or_in_none() {
-        assert_eq!(explanation(r#"{"status":"ERROR","error":"Unknown API Key"}"#), "Unknown API Key");
-        assert_eq!(explanation(r#"{"message":"not entitled"}"#), "not entitled");
-        assert_eq!(explanation("<html>busy</html>"), "<html>busy</html>");
-        assert_eq!(explanation(" "), "no explanation");
+        assert_eq!(explanation(br#"{"status":"ERROR","error":"Unknown API Key"}"#), "Unknown API Key");
+        assert_eq!(explanation(br#"{"message":"not entitled"}"#), "not entitled");
+        assert_eq!(explanation(b"<html>busy</html>"), "<html>busy</html>");
+        assert_eq!(explanation(b" "), "no explanation");
+    }
+
+    #[test]
+    fn an_answer_about_another_symbol_or_with_too_many_results_is_refused() {
+        let about = |ticker: &str| format!(r#"{{"status":"OK","ticker":"{ticker}","results":[]}}"#);
+        assert!(page(about("AAPL").as_bytes(), "AAPL", 7).is_ok());
+        let error = page(about("MSFT").as_bytes(), "AAPL", 7).unwrap_err();
+        assert!(error.contains("`MSFT`, not about AAPL"), "{error}");
+        let of = |results: usize| {
+            let results = vec!["1"; results].join(",");
+            page(format!(r#"{{"status":"OK","results":[{results}]}}"#).as_bytes(), "AAPL", 7)
+        };
+        let most = of(MOST_RESULTS).unwrap();
+        assert_eq!((most.rejected, most.letters.len()), (MOST_RESULTS as u64, MOST_LETTERS));
+        let error = of(MOST_RESULTS + 1).unwrap_err();
+        assert!(error.contains("more than 50000"), "{error}");
     }
 }

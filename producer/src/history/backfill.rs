@@ -111,18 +111,15 @@ async fn bring(
     stretch: &Stretch,
 ) -> Result<(u64, u64), ProducerError> {
     let (mut bars, mut rejected) = (0, 0);
-    let mut page = client.first_page(stretch).await.map_err(refusal)?;
-    loop {
+    let mut pages = client.pages(stretch);
+    while let Some(page) = pages.next().await.map_err(refusal)? {
         bars += page.bars.len() as u64;
-        rejected += page.letters.len() as u64;
+        rejected += page.rejected;
         let records = page.bars.iter().map(|bar| writer.record(bar));
         let letters = page.letters.iter().map(wire::DeadLetter::to_append);
         writer.log.append(records.chain(letters).collect()).await?;
-        match client.page_at(page.next.take(), stretch).await.map_err(refusal)? {
-            Some(next) => page = next,
-            None => return Ok((bars, rejected)),
-        }
     }
+    Ok((bars, rejected))
 }
 
 fn refusal(failure: HistoryFailure) -> ProducerError {

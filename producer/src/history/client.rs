@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use outbound::{Backoff, HttpFailure, redact, retry_after};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use wire::time::{MINUTE, Millis};
 
-use super::answer::{self, Page};
+use super::answer::{self, MOST_RESULTS, Page};
 use super::quota::Quota;
 use crate::ProducerError;
 use crate::sources::PolygonConfig;
@@ -16,8 +16,11 @@ use crate::wall::{SharedWall, millis};
 const TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Bars on a page; the most that the server takes.
-const LIMIT: &str = "50000";
+/// The longest answer that is read, in bytes: a page of the most results has a quarter of it.
+const LONGEST_ANSWER: usize = 32 << 20;
+/// Pages in a row that bring no later bar than those before before the walk over them
+/// is given up: a server that names the same page as the next leads nowhere.
+const MOST_IDLE: u32 = 5;
 
 /// Minute bars of one symbol whose starts lie in `from..to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +73,12 @@ impl HistoryClient {
         Ok(HistoryClient { http: outbound::http()?, base, config, quota, wall })
     }
 
-    /// The first page of a stretch; the others follow by [`HistoryClient::page_at`].
-    pub(crate) async fn first_page(&self, stretch: &Stretch) -> Result<Page, HistoryFailure> {
+    /// The pages of a stretch, each when it is asked for.
+    pub(crate) fn pages<'a>(&'a self, stretch: &'a Stretch) -> Pages<'a> {
+        Pages { client: self, stretch, next: Next::First, latest: None, idle: 0 }
+    }
+
+    async fn first_page(&self, stretch: &Stretch) -> Result<Page, HistoryFailure> {
         let mut url = self.base.clone();
         let (from, to) = (stretch.from.to_string(), (stretch.to - 1).to_string());
         if let Ok(mut path) = url.path_segments_mut() {
@@ -79,25 +86,24 @@ impl HistoryClient {
             path.extend(["v2", "aggs", "ticker", &stretch.symbol, "range", "1", "minute", &from, &to]);
         }
         // Live bars are not adjusted for later splits, so neither is what stands beside them.
-        url.query_pairs_mut().extend_pairs([("adjusted", "false"), ("sort", "asc"), ("limit", LIMIT)]);
+        url.query_pairs_mut().extend_pairs([
+            ("adjusted", "false"),
+            ("sort", "asc"),
+            ("limit", &MOST_RESULTS.to_string()),
+        ]);
         self.page(url, stretch).await
     }
 
     /// The page that another one named as its next.
-    pub(crate) async fn page_at(
-        &self,
-        next: Option<String>,
-        stretch: &Stretch,
-    ) -> Result<Option<Page>, HistoryFailure> {
-        let Some(next) = next else { return Ok(None) };
-        let next = Url::parse(&next).or_else(|_| self.base.join(&next));
+    async fn page_at(&self, next: &str, stretch: &Stretch) -> Result<Page, HistoryFailure> {
+        let next = Url::parse(next).or_else(|_| self.base.join(next));
         let next =
             next.map_err(|_| HistoryFailure::Refused("it names a next page that is no address".into()))?;
         // Whatever host the answer names, the key goes only where it was set to go.
         let mut url = self.base.clone();
         url.set_path(next.path());
         url.set_query(next.query());
-        self.page(url, stretch).await.map(Some)
+        self.page(url, stretch).await
     }
 
     async fn page(&self, url: Url, stretch: &Stretch) -> Result<Page, HistoryFailure> {
@@ -138,7 +144,7 @@ impl HistoryClient {
             self.quota.close_until(self.wall.now() + wait);
             return Attempt::OverQuota;
         }
-        let body = match text(response).await {
+        let body = match outbound::body(response, LONGEST_ANSWER).await {
             Ok(body) => body,
             Err(error) => return Attempt::Again(error.to_string()),
         };
@@ -160,12 +166,52 @@ impl HistoryClient {
     }
 }
 
-async fn text(response: Response) -> Result<String, HttpFailure> {
-    Ok(response.text().await?)
-}
-
 /// The page without bars that were not asked for.
 fn within(mut page: Page, stretch: &Stretch) -> Page {
+    let all = page.bars.len();
     page.bars.retain(|bar| (stretch.from..stretch.to).contains(&bar.start_timestamp));
+    page.unasked = (all - page.bars.len()) as u64;
     page
+}
+
+/// A walk over the pages of a stretch.
+pub(crate) struct Pages<'a> {
+    client: &'a HistoryClient,
+    stretch: &'a Stretch,
+    next: Next,
+    /// The last start of a bar so far.
+    latest: Option<Millis>,
+    /// Pages in a row without a later one.
+    idle: u32,
+}
+
+enum Next {
+    First,
+    At(String),
+    None,
+}
+
+impl Pages<'_> {
+    /// The next page, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be had, or the pages lead nowhere.
+    pub(crate) async fn next(&mut self) -> Result<Option<Page>, HistoryFailure> {
+        let mut page = match std::mem::replace(&mut self.next, Next::None) {
+            Next::First => self.client.first_page(self.stretch).await?,
+            Next::At(next) => self.client.page_at(&next, self.stretch).await?,
+            Next::None => return Ok(None),
+        };
+        let latest = page.bars.iter().map(|bar| bar.start_timestamp).max().max(self.latest);
+        self.idle = if latest > self.latest { 0 } else { self.idle + 1 };
+        self.latest = latest;
+        if let Some(next) = page.next.take() {
+            if self.idle >= MOST_IDLE {
+                let said = format!("{MOST_IDLE} pages in a row bring nothing new, and name another one");
+                return Err(HistoryFailure::Refused(said));
+            }
+            self.next = Next::At(next);
+        }
+        Ok(Some(page))
+    }
 }

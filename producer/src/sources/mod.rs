@@ -12,7 +12,7 @@ use crate::ProducerError;
 use crate::pace::Pace;
 
 pub use polygon::{PolygonConfig, bars as bars_of_frame};
-pub(crate) use polygon::{Pulse, run as run_polygon, whole_millis};
+pub(crate) use polygon::{Pulse, at_most, minute_bar, run as run_polygon, whole_millis};
 pub(crate) use replay::Replay;
 pub(crate) use simulation::Simulation;
 

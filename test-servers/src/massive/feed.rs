@@ -132,6 +132,12 @@ impl Feed {
         }
     }
 
+    /// Sends bars in one frame to each connection, whether it subscribed to them or not.
+    pub fn flood(&self, bars: &[MinuteBar]) {
+        let events: Vec<Value> = bars.iter().map(MinuteBar::event).collect();
+        self.text(Value::Array(events).to_string());
+    }
+
     /// Sends a frame as it is.
     pub fn text(&self, frame: impl Into<String>) {
         self.order(&Order::Text(frame.into()));

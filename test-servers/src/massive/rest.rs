@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -39,6 +40,14 @@ pub enum Answer {
     Status(u16, String, Option<u32>),
     /// A body that is cut.
     Cut,
+    /// A body that never ends.
+    Endless,
+    /// The usual one, which names itself as the next page.
+    Loops,
+    /// The usual one, as one about this ticker.
+    About(String),
+    /// No answer, ever.
+    Hangs,
 }
 
 impl Answer {
@@ -183,21 +192,50 @@ async fn aggregates(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-    let authorized = bearer.as_ref().or(query.get("apiKey")) == Some(&shared.key);
-    let cursor = query.get("cursor").and_then(|cursor| cursor.parse().ok()).unwrap_or(from);
-    shared.calls.push(Call { symbol: symbol.clone(), from, to, bearer, query });
-    let answer = shared.answers.pop_front().or(shared.always.clone()).unwrap_or(Answer::Usual);
+    let answer =
+        shared.lock().unwrap_or_else(PoisonError::into_inner).aggregates(&symbol, from, to, query, &headers);
     match answer {
-        Answer::Usual if !authorized => respond(&Answer::unknown_key()),
-        Answer::Usual => axum::Json(shared.usual(&symbol, cursor, from, to)).into_response(),
-        other => respond(&other),
+        Some(answer) => answer,
+        None => std::future::pending().await,
     }
 }
 
 impl Shared {
+    /// The answer to a call; none where it hangs.
+    fn aggregates(
+        &mut self,
+        symbol: &str,
+        from: i64,
+        to: i64,
+        query: BTreeMap<String, String>,
+        headers: &HeaderMap,
+    ) -> Option<Response> {
+        let shared = self;
+        let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+        let authorized = bearer.as_ref().or(query.get("apiKey")) == Some(&shared.key);
+        let cursor = query.get("cursor").and_then(|cursor| cursor.parse().ok()).unwrap_or(from);
+        shared.calls.push(Call { symbol: symbol.to_owned(), from, to, bearer, query });
+        let answer = shared.answers.pop_front().or(shared.always.clone()).unwrap_or(Answer::Usual);
+        Some(match answer {
+            Answer::Hangs => return None,
+            Answer::Usual if !authorized => respond(&Answer::unknown_key()),
+            Answer::Usual => axum::Json(shared.usual(symbol, cursor, from, to)).into_response(),
+            Answer::Loops => {
+                let mut body = shared.usual(symbol, cursor, from, to);
+                let path = format!("/v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}?cursor={cursor}");
+                body["next_url"] = format!("{}{path}", shared.origin).into();
+                axum::Json(body).into_response()
+            }
+            Answer::About(ticker) => {
+                let mut body = shared.usual(symbol, cursor, from, to);
+                body["ticker"] = ticker.into();
+                axum::Json(body).into_response()
+            }
+            other => respond(&other),
+        })
+    }
+
     fn usual(&self, symbol: &str, cursor: i64, from: i64, to: i64) -> Value {
         let bars = self.bars.get(symbol);
         let wanted: Vec<_> = bars.into_iter().flat_map(|bars| bars.range(cursor..=to.max(cursor))).collect();
@@ -229,8 +267,11 @@ fn respond(answer: &Answer) -> Response {
             let code = StatusCode::from_u16(*code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (code, headers, body.clone()).into_response()
         }
-        Answer::Cut | Answer::Usual => {
-            (StatusCode::OK, r#"{"status":"OK","results":[{"o":1"#).into_response()
+        Answer::Endless => {
+            let blanks = Bytes::from(vec![b' '; 1 << 20]);
+            let blanks = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(blanks.clone()));
+            Body::from_stream(blanks).into_response()
         }
+        _ => (StatusCode::OK, r#"{"status":"OK","results":[{"o":1"#).into_response(),
     }
 }

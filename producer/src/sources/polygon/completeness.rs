@@ -67,7 +67,7 @@ impl Completeness {
     }
 
     /// The minute up to which a feed without holes is complete.
-    fn target(&self, now: Millis) -> Millis {
+    pub(super) fn target(&self, now: Millis) -> Millis {
         minute_of(now - self.lag - self.late)
     }
 

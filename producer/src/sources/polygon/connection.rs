@@ -59,6 +59,8 @@ pub(super) struct Connection<'a> {
     up: bool,
     liveness: Liveness,
     brought: bool,
+    /// Whether it has said something unknown.
+    puzzled: bool,
 }
 
 impl<'a> Connection<'a> {
@@ -75,6 +77,7 @@ impl<'a> Connection<'a> {
             up: false,
             liveness,
             brought: false,
+            puzzled: false,
         }
     }
 
@@ -159,13 +162,22 @@ impl<'a> Connection<'a> {
                 self.subscriptions.acknowledge(&pair);
             }
             Verdict::NotAuthorized => {
-                tracing::warn!("The key's plan does not have some of the symbols that are watched.");
+                if self.subscriptions.refused() == 0 {
+                    tracing::warn!("The key's plan does not have some of the symbols that are watched.");
+                }
                 self.subscriptions.refuse();
                 self.end_if_refused()?;
             }
             Verdict::TryAgain(reason) => return Err(Ended::Lost(reason)),
             Verdict::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
             Verdict::Final(refusal) => return Err(Ended::Final(refusal)),
+            Verdict::Unknown(said) => {
+                // Said once a connection: a feed may say it without end.
+                if !self.puzzled {
+                    tracing::warn!(said, "The feed says something unknown.");
+                }
+                self.puzzled = true;
+            }
             Verdict::Authenticated | Verdict::Unsubscribed(_) | Verdict::Nothing => {}
         }
         Ok(())

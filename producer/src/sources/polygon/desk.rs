@@ -5,7 +5,7 @@ mod bars;
 mod filling;
 mod shown;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,12 @@ pub(super) struct Desk {
     records: Records,
     watchlist: watch::Receiver<Watchlist>,
     listed: Vec<String>,
+    /// The same, to be looked up in.
+    wanted: HashSet<String>,
+    /// Frames that have been read.
+    frames: u64,
+    /// What has been told of this connection.
+    told: BTreeSet<&'static str>,
     known: Known,
     ahead: Ahead,
     lateness: Lateness,
@@ -60,7 +66,7 @@ impl Desk {
         wall: SharedWall,
     ) -> Result<Desk, ProducerError> {
         let history = Arc::new(HistoryClient::new((*config).clone(), wall.clone())?);
-        let records = Records::open(log.clone(), config.clock_keys, &config.host()?).await?;
+        let records = Records::open(log.clone(), config.clock_keys, &config.host()?, wall.now()).await?;
         let listed = symbols(&watchlist.borrow());
         let earlier = recall::gaps(&log, wall.now()).await?;
         let since = records.stated().map(|stated| {
@@ -75,7 +81,10 @@ impl Desk {
             wall,
             records,
             watchlist,
+            wanted: listed.iter().cloned().collect(),
             listed,
+            frames: 0,
+            told: BTreeSet::new(),
             known,
             ahead: Ahead::default(),
             lateness: Lateness::default(),
@@ -87,7 +96,7 @@ impl Desk {
         })
     }
 
-    /// Works until the feed refuses for good or an end is wished.
+    /// Works until an end is wished.
     pub(super) async fn run(
         mut self,
         mut signals: mpsc::Receiver<Signal>,
@@ -105,7 +114,7 @@ impl Desk {
                     let mut next = signal;
                     for _ in 0..AT_ONCE {
                         let Some(signal) = next else { break };
-                        self.hear(signal).await?;
+                        self.hear(signal);
                         next = signals.try_recv().ok();
                     }
                 }
@@ -127,7 +136,7 @@ impl Desk {
         self.records.end("stopped").await
     }
 
-    async fn hear(&mut self, signal: Signal) -> Result<(), ProducerError> {
+    fn hear(&mut self, signal: Signal) {
         match signal {
             Signal::Frame { received, text, .. } => self.read(&text, received),
             Signal::Binary { received, bytes } => {
@@ -142,13 +151,7 @@ impl Desk {
                 let symbols = pairs.iter().filter_map(|pair| pair.split_once('.'));
                 self.unacknowledged.extend(symbols.map(|(_, symbol)| symbol.to_owned()));
             }
-            Signal::Refused(refusal) => {
-                self.refuse_waiting();
-                self.records.end(&refusal.to_string()).await?;
-                return Err(refusal.into());
-            }
         }
-        Ok(())
     }
 
     fn up(&mut self, at: Millis) {
@@ -157,6 +160,7 @@ impl Desk {
         self.records.count("connections", 1);
         self.down = None;
         self.unacknowledged.clear();
+        self.told.clear();
         if let Some(hole) = self.complete.hole() {
             let gaps = self.holes.begin(at, hole, &self.listed, &self.known);
             self.record(&gaps);
@@ -177,9 +181,11 @@ impl Desk {
     fn relist(&mut self) {
         let listed = symbols(&self.watchlist.borrow_and_update());
         let new: Vec<_> = listed.iter().filter(|symbol| !self.listed.contains(symbol)).cloned().collect();
+        self.wanted = listed.iter().cloned().collect();
         self.listed = listed;
         if self.down.is_none() {
-            self.holes.begin_late(&new, &self.listed, &self.known);
+            let gaps = self.holes.begin_late(&new, &self.listed, &self.known);
+            self.record(&gaps);
         }
     }
 

@@ -60,15 +60,47 @@ struct MinuteAggregate<'a> {
     otc: Option<bool>,
 }
 
+/// Events in a frame: as many as the longest frame holds minute bars. A frame of shorter
+/// events is not taken apart, which would cost many times its size.
+const MOST_EVENTS: usize = 150_000;
+
 /// The events of a frame, unread.
 ///
 /// # Errors
-/// When it is neither an array nor an object in JSON.
+/// When it is neither an array nor an object in JSON, or holds too many events.
 pub(super) fn split(frame: &str) -> Result<Vec<&RawValue>, String> {
     let one = frame.trim_start().starts_with('{');
     let events =
-        if one { serde_json::from_str(frame).map(|one| vec![one]) } else { serde_json::from_str(frame) };
+        if one { serde_json::from_str(frame).map(|one| vec![one]) } else { at_most(MOST_EVENTS, frame) };
     events.map_err(|error| format!("the frame is no JSON array of events: {error}"))
+}
+
+/// The elements of a JSON array, unread, where there are no more than `most`.
+pub(crate) fn at_most(most: usize, array: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
+    let mut text = serde_json::Deserializer::from_str(array);
+    let elements = text.deserialize_seq(AtMost(most))?;
+    text.end().map(|()| elements)
+}
+
+struct AtMost(usize);
+
+impl<'de> Visitor<'de> for AtMost {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of at most {} elements", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            if elements.len() == self.0 {
+                return Err(Error::custom(format!("it holds more than {} elements", self.0)));
+            }
+            elements.push(element);
+        }
+        Ok(elements)
+    }
 }
 
 /// Reads one event that was received at `received`.
@@ -172,9 +204,30 @@ impl MinuteAggregate<'_> {
             complete_until: 0,
             position: None,
         };
-        bar.check().map_err(|bad| bad.to_string())?;
-        Ok(bar)
+        minute_bar(bar)
     }
+}
+
+/// The event that says what `bar` does.
+pub(super) fn of(bar: &Bar) -> serde_json::Value {
+    serde_json::json!({
+        "ev": "AM", "sym": bar.symbol, "o": bar.open, "h": bar.high, "l": bar.low, "c": bar.close,
+        "v": bar.volume, "vw": bar.vwap, "av": bar.accumulated_volume, "op": bar.official_open_price,
+        "a": bar.aggregate_vwap, "z": bar.average_size, "s": bar.start_timestamp, "e": bar.end_timestamp,
+        "otc": bar.otc,
+    })
+}
+
+/// A bar from Polygon, checked. Odd optional figures are left out; a bar of another
+/// length than a minute is refused, since measures count each bar as one.
+pub(crate) fn minute_bar(bar: Bar) -> Result<Bar, String> {
+    let bar = bar.without_odd_figures();
+    bar.check().map_err(|bad| bad.to_string())?;
+    if !bar.is_of_a_minute() {
+        let (start, end) = (bar.start_timestamp, bar.end_timestamp);
+        return Err(format!("start {start} and end {end} are not those of a minute"));
+    }
+    Ok(bar)
 }
 
 /// A time in whole milliseconds, which may be written as `12.0`.
@@ -225,11 +278,23 @@ mod tests {
             (&GOOD.replace("AAPL", "~clock0"), "clock records"),
             (&GOOD.replace("1380873960000,", "1380873960000.5,"), "no time in epoch milliseconds"),
             (&GOOD.replace("1380873960000,", "1e300,"), "no time in epoch milliseconds"),
+            (&GOOD.replace("1380874020000.0", "1380873960300"), "not those of a minute"),
+            (&GOOD.replace("1380874020000.0", "1380877560000"), "not those of a minute"),
+            (&GOOD.replace("12.5", "1.7e308"), "a number from zero to 1e18"),
+            (&GOOD.replace("\"h\":11", "\"h\":1e300"), "high is 1"),
         ] {
             match read(text, 7) {
                 Event::Bad(reason) => assert!(reason.contains(said), "{reason}"),
                 other => panic!("{text}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_bar_that_is_refused_is_kept_as_the_event_that_it_came_as() {
+        let more = GOOD.replacen('{', r#"{"z":12.0,"otc":true,"vw":10.25,"#, 1);
+        for text in [GOOD, more.as_str()] {
+            assert_eq!(bar(&of(&bar(text)).to_string()), bar(text));
         }
     }
 
@@ -245,6 +310,9 @@ mod tests {
         assert_eq!(split(GOOD).unwrap().len(), 1);
         assert!(split("[{\"ev\":").unwrap_err().contains("no JSON array"));
         assert!(split("hello").is_err());
+        let of = |events: usize| format!("[{}]", vec!["1"; events].join(","));
+        assert_eq!(split(&of(MOST_EVENTS)).unwrap().len(), MOST_EVENTS);
+        assert!(split(&of(MOST_EVENTS + 1)).unwrap_err().contains("more than 150000"));
     }
 
     #[test]
@@ -262,7 +330,41 @@ mod tests {
         }
     }
 
+    /// Minutes of a symbol in three centuries: no aggregate adds up more bars.
+    const MOST_BARS: f64 = 300.0 * 366.0 * 24.0 * 60.0;
+
     proptest::proptest! {
+        #[test]
+        fn whatever_a_frame_says_the_sums_over_its_bars_are_finite(
+            figures in proptest::array::uniform10(proptest::prop_oneof![
+                3 => 1.0..1e16_f64, 1 => 0.0..2e-15, 1 => 1e17..1e19_f64, 1 => proptest::num::f64::NORMAL,
+            ]),
+            minute in -40_000_000..130_000_000_i64, length in proptest::prop_oneof![60_000..60_001_i64, 0..200_000_i64],
+            is_ordered: bool,
+        ) {
+            let [mut o, mut h, mut l, mut c, v, vw, av, op, a, z] = figures;
+            if is_ordered {
+                (h, l) = (o.max(c).max(h), o.min(c).min(l));
+                (o, c) = (o.clamp(l, h), c.clamp(l, h));
+            }
+            let s = minute * MINUTE;
+            let frame = serde_json::json!([{
+                "ev": "AM", "sym": "AAPL", "o": o, "h": h, "l": l, "c": c, "v": v, "vw": vw, "av": av, "op": op,
+                "a": a, "z": z, "s": s, "e": s + length,
+            }]);
+            for bar in only_bars(&frame.to_string(), 7).unwrap_or_default() {
+                bar.check().unwrap();
+                let sums = [bar.volume * bar.high, (bar.high / bar.low).ln().powi(2), bar.high * bar.high];
+                let optional = [
+                    bar.vwap, bar.accumulated_volume, bar.official_open_price, bar.aggregate_vwap, bar.average_size,
+                ];
+                for sum in sums.into_iter().chain(optional.into_iter().flatten()) {
+                    proptest::prop_assert!((sum * MOST_BARS).is_finite());
+                }
+                proptest::prop_assert!(bar.is_of_a_minute());
+            }
+        }
+
         #[test]
         fn no_text_of_a_frame_does_any_harm(text in "\\PC*|[-\\[\\]{}\",:.0-9evAMsymT null]{0,80}") {
             for event in split(&text).into_iter().flatten() {

@@ -85,13 +85,9 @@ async fn pages(
     stretch: &Stretch,
     out: &mpsc::Sender<Word>,
 ) -> Result<(), HistoryFailure> {
-    let mut page = history.first_page(stretch).await?;
-    loop {
-        let next = page.next.take();
+    let mut pages = history.pages(stretch);
+    while let Some(page) = pages.next().await? {
         let _ = out.send(Word::Page(page)).await;
-        match history.page_at(next, stretch).await? {
-            Some(more) => page = more,
-            None => return Ok(()),
-        }
     }
+    Ok(())
 }

@@ -48,6 +48,17 @@ impl Gaps {
         if gap.to > recorded { vec![gap, filled] } else { vec![filled] }
     }
 
+    /// `gap` stays for good, and what is open of its symbol begins anew where it ends.
+    pub(super) fn cut(&mut self, gap: Gap) -> Vec<Gap> {
+        let Some(open) = self.open.remove(&gap.symbol).filter(|open| open.gap.from != gap.from) else {
+            return vec![gap];
+        };
+        // A gap is identified by its symbol and start: the record of the open one ends,
+        // since `gap` covers what of it cannot be filled.
+        let recorded = Gap { to: open.gap.from, reason: gap.reason.clone(), ..open.gap };
+        vec![gap, recorded]
+    }
+
     /// What is missing stays so.
     pub(super) fn give_up(&mut self, gap: Gap) -> Gap {
         match self.open.remove(&gap.symbol) {

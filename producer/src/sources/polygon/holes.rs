@@ -1,7 +1,7 @@
 //! Holes in what was received: what to ask of history after a start or a
 //! reconnect, and what of it remains a gap.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use wire::Gap;
@@ -19,8 +19,10 @@ use super::known::Known;
 
 /// Bars are corrected for so long after their end.
 const CORRECTIONS: Millis = 15 * MINUTE;
-/// History is asked no further back: what fits on one page.
+/// History is asked no further back: what fits on one page. What lies before is a gap.
 const FURTHEST: Millis = 30 * DAY;
+/// The reason of those gaps.
+const TOO_LONG_AGO: &str = "the feed was away for longer than the 30 days for which history is asked; `tickwire backfill` brings what the plan has";
 
 pub(super) struct Holes {
     config: Arc<PolygonConfig>,
@@ -77,22 +79,46 @@ impl Holes {
         if let Some(reason) = self.no_access.clone() {
             return self.give_up_all(hole, listed, &reason);
         }
+        let every = listed.iter().filter(|symbol| *symbol == EVERY_SYMBOL);
+        let mut gaps = Vec::new();
+        for symbol in symbols.iter().chain(every) {
+            let missing = self.missing_from(symbol, hole);
+            let from = known.last(symbol).map_or(missing, |last| missing.min(last + MINUTE));
+            gaps.extend(self.too_long_ago(symbol, from, to - FURTHEST));
+        }
+        tell_of(&gaps);
         let stretches: Vec<_> =
             symbols.iter().filter_map(|symbol| self.stretch(symbol, hole, to, known)).collect();
         if !stretches.is_empty() {
             self.start(stretches);
         }
-        Vec::new()
+        gaps
+    }
+
+    /// What of `symbol` is missing from `from` on and lies before the `first` time that
+    /// history is asked for.
+    fn too_long_ago(&mut self, symbol: &str, from: Millis, first: Millis) -> Vec<Gap> {
+        if from >= first {
+            return Vec::new();
+        }
+        // What is still open begins there.
+        self.sound.insert(symbol.to_owned(), first);
+        if !trades(symbol, from, first) {
+            return Vec::new();
+        }
+        let reason = TOO_LONG_AGO.to_owned();
+        self.gaps.cut(Gap { symbol: symbol.to_owned(), from, to: first, reason })
     }
 
     /// Fills what is missing of `symbols`, which have come back to the watchlist,
-    /// and the gaps of earlier runs.
-    pub(super) fn begin_late(&mut self, symbols: &[String], listed: &[String], known: &Known) {
+    /// and the gaps of earlier runs. Returns the gaps that are certain already.
+    pub(super) fn begin_late(&mut self, symbols: &[String], listed: &[String], known: &Known) -> Vec<Gap> {
         if self.no_access.is_some() {
-            return;
+            return Vec::new();
         }
         if self.fill.is_some() {
-            return self.later.extend_from_slice(symbols);
+            self.later.extend_from_slice(symbols);
+            return Vec::new();
         }
         let to = minute_of(self.wall.now() - self.config.delay());
         let since_last = |symbol: &String| {
@@ -100,6 +126,13 @@ impl Holes {
             (from < to).then(|| Stretch { symbol: symbol.clone(), from, to })
         };
         let mut stretches: Vec<_> = symbols.iter().filter_map(since_last).collect();
+        let mut gaps = Vec::new();
+        for symbol in symbols {
+            if let Some(last) = known.last(symbol) {
+                gaps.extend(self.too_long_ago(symbol, last + MINUTE, to - FURTHEST));
+            }
+        }
+        tell_of(&gaps);
         if !self.earlier_tried {
             self.earlier_tried = true;
             let earlier = self.earlier.iter().filter(|gap| listed.contains(&gap.symbol));
@@ -109,6 +142,7 @@ impl Holes {
             self.to = to;
             self.start(stretches);
         }
+        gaps
     }
 
     fn start(&mut self, stretches: Vec<Stretch>) {
@@ -187,10 +221,10 @@ impl Holes {
     /// Everything that could be filled has been; what remains is recorded.
     pub(super) fn finish(&mut self, hole: Option<Hole>, listed: &[String], known: &Known) -> Vec<Gap> {
         self.fill = None;
+        let mut gaps = self.finish_wildcard(hole, listed);
         self.sound.clear();
-        let gaps = self.finish_wildcard(hole, listed);
         let later = std::mem::take(&mut self.later);
-        self.begin_late(&later, listed, known);
+        gaps.extend(self.begin_late(&later, listed, known));
         gaps
     }
 
@@ -201,7 +235,8 @@ impl Holes {
             return self.gaps.fill(EVERY_SYMBOL);
         }
         let reason = "the feed was down, and the quota of history did not reach all symbols";
-        self.lasting(EVERY_SYMBOL, hole.from, reason)
+        let from = self.missing_from(EVERY_SYMBOL, hole);
+        self.lasting(EVERY_SYMBOL, from, reason)
     }
 
     fn lasting(&mut self, symbol: &str, from: Millis, reason: &str) -> Vec<Gap> {
@@ -224,6 +259,17 @@ impl Holes {
         }
         gaps
     }
+}
+
+fn tell_of(gaps: &[Gap]) {
+    let Some(from) = gaps.iter().map(|gap| gap.from).min() else { return };
+    let symbols: BTreeSet<_> = gaps.iter().map(|gap| gap.symbol.as_str()).collect();
+    tracing::warn!(
+        symbols = symbols.len(),
+        some = symbols.iter().take(5).copied().collect::<Vec<_>>().join(", "),
+        from = wire::time::rfc3339(from),
+        "The feed was away for longer than history is asked back; what lies before is recorded as gaps. `tickwire backfill` brings what the plan has."
+    );
 }
 
 fn stretch_of(gap: &Gap) -> Stretch {

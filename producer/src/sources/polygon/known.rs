@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use wire::time::Millis;
+use wire::time::{DAY, HOUR, Millis};
 use wire::{Bar, Source};
 
 /// What a bar is to those before it.
@@ -15,7 +15,16 @@ pub(super) enum Novelty {
     Correction,
     /// The same again.
     Repeat,
+    /// One version of a bar too many.
+    TooMany,
 }
+
+/// Symbols that are known at once. More trade nowhere in a day, and every reader keeps
+/// state for each: a symbol of which nothing came for [`GONE`] makes room for another.
+pub(super) const MOST_SYMBOLS: usize = 40_000;
+const GONE: Millis = 7 * DAY;
+/// Versions of one bar that are taken: a bar is corrected once or twice.
+const MOST_VERSIONS: u32 = 1_000;
 
 /// Prices and volume, bit by bit; and the average price, which may be unknown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +32,8 @@ struct Version {
     figures: [u64; 5],
     vwap: Option<u64>,
     received: Millis,
+    /// So many there have been.
+    versions: u32,
 }
 
 struct Symbol {
@@ -39,6 +50,8 @@ impl Symbol {
 #[derive(Default)]
 pub(super) struct Known {
     symbols: HashMap<String, Symbol>,
+    /// When room was made last.
+    looked: Millis,
 }
 
 impl Known {
@@ -49,22 +62,43 @@ impl Known {
             None => self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none),
         };
         symbol.last = symbol.last.max(bar.start_timestamp);
-        let version = Version::of(bar);
+        let mut version = Version::of(bar);
         let from_history = bar.source == Source::PolygonHistory;
         let held = symbol.recent.get(&bar.start_timestamp);
         if from_history && held.is_some_and(|held| held.received >= version.received) {
             // The feed has brought a version since history was asked.
             return Novelty::Repeat;
         }
-        match symbol.recent.insert(bar.start_timestamp, version) {
-            None => Novelty::New,
-            Some(before) if before.is(&version) => Novelty::Repeat,
-            Some(_) => Novelty::Correction,
+        let Some(&before) = held else {
+            symbol.recent.insert(bar.start_timestamp, version);
+            return Novelty::New;
+        };
+        version.versions = before.versions + u32::from(!before.is(&version));
+        if version.versions > MOST_VERSIONS {
+            return Novelty::TooMany;
         }
+        symbol.recent.insert(bar.start_timestamp, version);
+        if before.is(&version) { Novelty::Repeat } else { Novelty::Correction }
+    }
+
+    /// Whether there is room for a symbol; those that are gone at `now` make some.
+    pub(super) fn admits(&mut self, symbol: &str, now: Millis) -> bool {
+        if self.symbols.len() < MOST_SYMBOLS || self.symbols.contains_key(symbol) {
+            return true;
+        }
+        // No more often than it helps.
+        if now >= self.looked + HOUR || now < self.looked {
+            self.looked = now;
+            self.symbols.retain(|_, symbol| symbol.last > now - GONE);
+        }
+        self.symbols.len() < MOST_SYMBOLS
     }
 
     /// Remembers a bar of the log, read from its end; versions only from `since` on.
     pub(super) fn recall(&mut self, bar: &Bar, since: Millis) {
+        if self.symbols.len() >= MOST_SYMBOLS && !self.symbols.contains_key(&bar.symbol) {
+            return;
+        }
         let symbol = self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none);
         symbol.last = symbol.last.max(bar.start_timestamp);
         if bar.start_timestamp >= since {
@@ -97,7 +131,7 @@ impl Known {
 impl Version {
     fn of(bar: &Bar) -> Version {
         let figures = [bar.open, bar.high, bar.low, bar.close, bar.volume].map(f64::to_bits);
-        Version { figures, vwap: bar.vwap.map(f64::to_bits), received: bar.received_timestamp }
+        Version { figures, vwap: bar.vwap.map(f64::to_bits), received: bar.received_timestamp, versions: 1 }
     }
 
     fn is(&self, other: &Version) -> bool {
@@ -132,5 +166,27 @@ mod tests {
         assert_eq!(known.take(&bar(60, 1.5)), Novelty::Repeat);
         known.forget(1_000);
         assert_eq!((known.last("AAPL"), known.last("MSFT")), (Some(60), None));
+    }
+
+    #[test]
+    fn of_one_bar_only_so_many_versions_are_taken() {
+        let mut known = Known::default();
+        let mut taken = (1..=MOST_VERSIONS).map(|n| known.take(&bar(60, f64::from(n))));
+        assert!(taken.all(|novelty| matches!(novelty, Novelty::New | Novelty::Correction)));
+        assert_eq!(known.take(&bar(60, 0.5)), Novelty::TooMany);
+        assert_eq!(known.take(&bar(120, 0.5)), Novelty::New);
+    }
+
+    #[test]
+    fn only_so_many_symbols_are_known_and_those_that_are_gone_make_room() {
+        let mut known = Known::default();
+        for n in 0..MOST_SYMBOLS {
+            assert!(known.admits(&format!("S{n}"), DAY));
+            known.take(&Bar { symbol: format!("S{n}"), ..bar(DAY, 1.0) });
+        }
+        assert!(known.admits("S7", DAY) && !known.admits("NEW", DAY) && !known.admits("NEW", DAY + GONE - 1));
+        known.take(&Bar { symbol: "S7".into(), ..bar(2 * DAY, 1.0) });
+        assert!(known.admits("NEW", DAY + GONE + HOUR));
+        assert_eq!((known.symbols.len(), known.last("S7")), (1, Some(2 * DAY)));
     }
 }

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use wire::time::{MINUTE, Millis};
+use wire::time::{HOUR, MINUTE, Millis};
 
 /// Later than this, a bar's first version is out of the ordinary …
 const ORDINARY: Millis = 3 * MINUTE;
 /// … and all bars of so many minutes in a row are no chance.
 const AGREED: usize = 3;
+/// Event time is held back by no more than this, however late a feed makes itself out to
+/// be: a clock that is an hour ahead has the wrong zone, and no feed is so much later.
+const MOST: Millis = 2 * HOUR;
 
 #[derive(Debug, Default)]
 pub(super) struct Lateness {
@@ -31,7 +34,7 @@ impl Lateness {
         let found = match least > ORDINARY {
             // One bar in time is enough to know better.
             false => 0,
-            true if self.minutes.len() == AGREED => least,
+            true if self.minutes.len() == AGREED => least.min(MOST),
             true => return None,
         };
         let changed = found.abs_diff(self.found) >= MINUTE as u64;
@@ -45,7 +48,6 @@ impl Lateness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::HOUR;
 
     #[test]
     fn a_feed_that_is_late_minute_after_minute_is_found_out_and_believed_again() {
@@ -56,6 +58,13 @@ mod tests {
         assert_eq!(lateness.note(2 * MINUTE, HOUR + 2), Some(HOUR));
         assert_eq!(lateness.note(3 * MINUTE, HOUR + 2), None);
         assert_eq!(lateness.note(4 * MINUTE, 2_000), Some(0));
+    }
+
+    #[test]
+    fn a_feed_that_makes_itself_out_to_be_years_late_holds_time_back_by_hours_at_most() {
+        let mut lateness = Lateness::default();
+        let found = (0..3).filter_map(|minute| lateness.note(minute * MINUTE, 9_999 * HOUR)).last();
+        assert_eq!(found, Some(MOST));
     }
 
     #[test]

@@ -36,7 +36,7 @@ use desk::Desk;
 use session::{QUEUE, Session};
 
 pub use event::bars;
-pub(crate) use event::whole_millis;
+pub(crate) use event::{at_most, minute_bar, whole_millis};
 pub(crate) use liveness::Pulse;
 
 /// How Polygon is asked.
@@ -97,7 +97,7 @@ impl PolygonConfig {
     }
 }
 
-/// Brings live prices to the log until an end is wished or Polygon refuses for good.
+/// Brings live prices to the log until an end is wished.
 pub(crate) async fn run(
     log: SharedLog,
     config: PolygonConfig,

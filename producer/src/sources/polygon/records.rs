@@ -3,7 +3,7 @@
 
 use wire::log::{Append, SharedLog, last_records};
 use wire::status::{EntryState, Report, ServiceStatus};
-use wire::time::Millis;
+use wire::time::{DAY, Millis, minute_of};
 use wire::topic::STOCK_PRICES;
 use wire::{Bar, DeadLetter, Gap, clock};
 
@@ -13,10 +13,20 @@ const SERVICE: &str = "producer";
 /// How all names of this source begin.
 const NAME: &str = "Polygon";
 
+/// Dead letters that are kept in a minute, and their bytes together: what a feed of
+/// nothing but garbage sends beyond that is counted, and does not fill the disk.
+const MOST_LETTERS: u32 = 1_000;
+const MOST_LETTER_BYTES: usize = 8 << 20;
+/// A time that the log states is believed up to so far ahead of the clock: this machine's
+/// may have been ahead and set back, but not by more.
+const BELIEVED: Millis = DAY;
+
 pub(super) struct Records {
     log: SharedLog,
     batch: Vec<Append>,
     letters: bool,
+    /// The minute of the last letter, with the number and the bytes that it has had.
+    kept: (Millis, u32, usize),
     /// Up to when each partition has its clock records.
     clocked: Vec<Option<Millis>>,
     keys: u32,
@@ -25,7 +35,12 @@ pub(super) struct Records {
 
 impl Records {
     /// Looks up where the topic stands; `host` is where the prices come from.
-    pub(super) async fn open(log: SharedLog, keys: u32, host: &str) -> Result<Records, ProducerError> {
+    pub(super) async fn open(
+        log: SharedLog,
+        keys: u32,
+        host: &str,
+        now: Millis,
+    ) -> Result<Records, ProducerError> {
         let name = format!("{NAME} at {host}");
         let before = ServiceStatus::last(&*log, SERVICE).await?.unwrap_or_default();
         if let Some(found) = before.source.filter(|found| !found.starts_with(NAME)) {
@@ -34,7 +49,16 @@ impl Records {
         let mut clocked = Vec::new();
         for last in last_records(&*log, &STOCK_PRICES).await? {
             let bar: Option<Bar> = last.and_then(|last| serde_json::from_slice(&last.value).ok());
-            clocked.push(bar.map(|bar| bar.complete_until));
+            let stated = bar.map(|bar| bar.complete_until);
+            if let Some(at) = stated.filter(|at| *at > now.saturating_add(BELIEVED)) {
+                let at = wire::time::rfc3339(at);
+                tracing::warn!(
+                    at,
+                    "The log states a time far ahead of this machine's clock; it is not believed."
+                );
+            }
+            clocked
+                .push(stated.map(|at| if at > now.saturating_add(BELIEVED) { minute_of(now) } else { at }));
         }
         let status = ServiceStatus {
             service: SERVICE.into(),
@@ -45,7 +69,15 @@ impl Records {
             ..ServiceStatus::default()
         };
         let keys = keys.max(log.clock_keys());
-        Ok(Records { log, batch: Vec::new(), letters: false, clocked, keys, report: Report::new(status) })
+        Ok(Records {
+            log,
+            batch: Vec::new(),
+            letters: false,
+            kept: (Millis::MIN, 0, 0),
+            clocked,
+            keys,
+            report: Report::new(status),
+        })
     }
 
     /// What the topic states: everything before has been written.
@@ -81,9 +113,23 @@ impl Records {
     }
 
     pub(super) fn letter(&mut self, letter: &DeadLetter) {
+        self.count("rejected", 1);
+        let minute = minute_of(letter.received_timestamp);
+        if self.kept.0 != minute {
+            self.kept = (minute, 0, 0);
+        }
+        let (_, letters, bytes) = &mut self.kept;
+        (*letters, *bytes) = (*letters + 1, *bytes + letter.event.len());
+        if *letters > MOST_LETTERS || *bytes > MOST_LETTER_BYTES {
+            if *letters == MOST_LETTERS + 1 {
+                tracing::warn!(
+                    "More of what comes is no good bar than is kept as dead letters; it is counted."
+                );
+            }
+            return self.count("unkept", 1);
+        }
         self.batch.push(letter.to_append());
         self.letters = true;
-        self.count("rejected", 1);
     }
 
     pub(super) fn gap(&mut self, gap: &Gap) {

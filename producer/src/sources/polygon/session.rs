@@ -7,7 +7,7 @@ use bytes::Bytes;
 use outbound::Backoff;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use wire::time::{Millis, SECOND};
+use wire::time::{MINUTE, Millis, SECOND};
 use wire::watchlist::Watchlist;
 
 use crate::error::Refusal;
@@ -22,6 +22,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long to stay away where another connection uses the key.
 const COOL_DOWN: Millis = 60 * SECOND;
+/// How long to stay away from a feed that refuses the key, its plan or what is watched:
+/// so rarely that no server takes it for an attack.
+const REFUSED: Millis = 15 * MINUTE;
 /// Signals that wait to be read …
 pub(super) const QUEUE: usize = 4_096;
 /// … and what their frames may hold together, in KiB.
@@ -44,8 +47,6 @@ pub(super) enum Signal {
     Down { at: Millis, reason: String },
     /// These pairs have not been acknowledged.
     Unacknowledged(Vec<String>),
-    /// The feed will not have us.
-    Refused(Refusal),
 }
 
 /// How a connection ended.
@@ -57,7 +58,7 @@ pub(super) enum Ended {
     CoolDown(String),
     /// What was received cannot be got rid of.
     Overrun,
-    /// Not worth another try.
+    /// Worth another try only after a long while, or once what is asked for is another.
     Final(Refusal),
     /// Nobody listens any more.
     Unheard,
@@ -97,20 +98,22 @@ impl Session {
         }
     }
 
-    /// Connects, and connects again, until the feed refuses for good or nobody listens.
+    /// Connects, and connects again, until nobody listens.
     pub(super) async fn run(mut self) {
         loop {
             let ended = match connection::open(&self.config.websocket_url).await {
                 Ok(socket) => Connection::new(&mut self, socket).attend().await,
                 Err(reason) => Ended::Lost(reason),
             };
+            // Another list may hold what the plan has.
+            let for_the_list = matches!(ended, Ended::Final(Refusal::Topic)) && self.list_lives;
             let (wait, reason) = match ended {
                 Ended::Lost(reason) => (millis(self.backoff.wait()), reason),
                 Ended::CoolDown(reason) => (COOL_DOWN, reason),
                 Ended::Overrun => (0, "the log does not keep up with the feed".into()),
                 Ended::Final(refusal) => {
-                    let _ = self.out.send(Signal::Refused(refusal)).await;
-                    return;
+                    let minutes = REFUSED / MINUTE;
+                    (REFUSED, format!("{refusal}. It is tried again in {minutes} minutes"))
                 }
                 Ended::Unheard => return,
             };
@@ -122,6 +125,7 @@ impl Session {
             drop(self.room.clone().acquire_many_owned(ROOM as u32).await);
             tokio::select! {
                 () = self.wall.until(at + wait) => {}
+                changed = self.watchlist.changed(), if for_the_list => self.list_lives = changed.is_ok(),
                 () = self.out.closed() => return,
             }
         }

@@ -72,6 +72,11 @@ impl Subscriptions {
         self.refused += 1;
     }
 
+    /// How many were said not to be in the plan.
+    pub(super) fn refused(&self) -> usize {
+        self.refused
+    }
+
     /// Whether nothing that is held is in the plan: as many were refused, or
     /// some were, and none of the others has been acknowledged in time.
     pub(super) fn are_refused(&self) -> bool {

@@ -5,6 +5,9 @@ use crate::error::Refusal;
 
 use super::event::Status;
 
+/// Characters of a message that are passed on.
+const LONGEST: usize = 300;
+
 /// What a status means for the connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -24,10 +27,13 @@ pub(super) enum Verdict {
     Final(Refusal),
     /// News, but nothing to do.
     Nothing,
+    /// A status that is not known, with its message.
+    Unknown(String),
 }
 
 pub(super) fn verdict(status: &Status<'_>) -> Verdict {
-    let message = status.message.trim();
+    let message: String = status.message.trim().chars().take(LONGEST).collect();
+    let message = message.as_str();
     let words = message.to_ascii_lowercase();
     match &*status.status {
         "auth_success" => Verdict::Authenticated,
@@ -44,10 +50,7 @@ pub(super) fn verdict(status: &Status<'_>) -> Verdict {
         },
         "error" if words.contains("not authorized") => Verdict::NotAuthorized,
         "connected" => Verdict::Nothing,
-        other => {
-            tracing::warn!(status = other, message, "The feed says something unknown.");
-            Verdict::Nothing
-        }
+        other => Verdict::Unknown(format!("{}: {message}", other.chars().take(30).collect::<String>())),
     }
 }
 
@@ -71,6 +74,8 @@ mod tests {
         assert_eq!(of("success", "subscribed to: AM.AAPL"), Verdict::Subscribed("AM.AAPL".into()));
         assert_eq!(of("success", "unsubscribed to: AM.AAPL"), Verdict::Unsubscribed("AM.AAPL".into()));
         assert_eq!(of("error", "not authorized"), Verdict::NotAuthorized);
-        assert_eq!(of("novelty", "?"), Verdict::Nothing);
+        assert_eq!(of("novelty", "?"), Verdict::Unknown("novelty: ?".into()));
+        let long = of("max_connections", &"x".repeat(1 << 20));
+        assert_eq!(long, Verdict::CoolDown("x".repeat(LONGEST)));
     }
 }

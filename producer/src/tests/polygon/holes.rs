@@ -134,6 +134,57 @@ async fn of_a_downtime_over_two_days_the_first_hour_and_the_last_day_get_clocks(
 }
 
 #[tokio::test]
+async fn what_lies_further_back_than_history_is_asked_is_a_gap_of_each_symbol() {
+    let mut place = settled(&["AAPL", "MSFT"]).await;
+    place.feed.bars(&[bar("AAPL", 1)]);
+    place.until_bars(2).await;
+    place.stop().await;
+    place.pass(35 * DAY);
+    let now = OPEN + 35 * DAY + MINUTE;
+    let month: Vec<_> =
+        (0..30).map(|day| MinuteBar { start: now - 29 * DAY + day, ..bar("AAPL", 0) }).collect();
+    place.history.add(&month.into_iter().filter(|bar| bar.start % MINUTE == 0).collect::<Vec<_>>());
+    let before = place.history.calls().len();
+    place.start();
+    place.until_state("running").await;
+    let asked: Vec<_> = place.history.calls().split_off(before);
+    assert_eq!(asked.len(), 2);
+    let gaps: Vec<wire::Gap> = place.all(&GAPS).await;
+    for (symbol, from) in [("AAPL", OPEN + 2 * MINUTE), ("MSFT", OPEN + MINUTE)] {
+        let call = asked.iter().find(|call| call.symbol == symbol).unwrap();
+        let of: Vec<_> = gaps.iter().filter(|gap| gap.symbol == symbol).collect();
+        assert_eq!(of.len(), 1, "{gaps:?}");
+        assert_eq!((of[0].from, of[0].to), (from, call.from), "{symbol}");
+        assert!(of[0].reason.contains("tickwire backfill"), "{}", of[0].reason);
+    }
+}
+
+#[tokio::test]
+async fn a_gap_that_grew_while_the_feed_was_away_for_long_ends_where_history_begins() {
+    let mut place = settled(&["AAPL"]).await;
+    place.stop().await;
+    place.pass(35 * DAY);
+    place.feed.refuse(true);
+    place.start();
+    place.until_state("waiting for the feed").await;
+    // Time goes on over the hole, and then history fills the last 30 days.
+    for _ in 0..9 {
+        place.pass(MINUTE);
+        tokio::task::yield_now().await;
+    }
+    place.until_gaps(1).await;
+    reconnect(&place).await;
+    place.until_state("running").await;
+    let call = place.history.calls().pop().unwrap();
+    let mut left = std::collections::BTreeMap::new();
+    for gap in place.all::<wire::Gap>(&GAPS).await {
+        left.insert(gap.from, gap);
+    }
+    let left: Vec<_> = left.into_values().filter(|gap| !gap.is_filled()).collect();
+    assert_eq!(left.iter().map(|gap| (gap.from, gap.to)).collect::<Vec<_>>(), [(OPEN + MINUTE, call.from)]);
+}
+
+#[tokio::test]
 async fn a_restart_writes_nothing_that_the_log_has() {
     let mut place = settled(&["AAPL", "MSFT"]).await;
     place.feed.bars(&[bar("AAPL", 1), bar("MSFT", 1)]);

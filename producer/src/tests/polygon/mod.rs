@@ -4,6 +4,7 @@ mod backfill;
 mod frames;
 mod history;
 mod holes;
+mod hostile;
 mod place;
 mod session;
 mod soak;

@@ -24,23 +24,33 @@ async fn connected_then_auth_success_then_subscribed() {
 }
 
 #[tokio::test]
-async fn auth_failed_and_an_abrupt_end_is_a_wrong_key_and_final() {
+async fn a_wrong_key_is_told_with_the_remedy_and_tried_again_rarely() {
     let mut place =
         Place::new(Script { auth: Auth::Key("another".into()), ..Script::default() }, &["AAPL"]).await;
     place.start();
-    let error = place.failure().await;
-    assert!(error.contains("check POLYGON_API_KEY") && !error.contains(KEY), "{error}");
+    place.until_state("waiting for the feed: Polygon refuses the key").await;
+    let state = place.status().await.unwrap().state;
+    assert!(state.contains("check POLYGON_API_KEY") && !state.contains(KEY), "{state}");
+    assert!(state.contains("tried again in 15 minutes"), "{state}");
+    place.pass(15 * MINUTE - 1);
+    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(place.feed.opened(), 1);
-    assert_eq!(place.status().await.unwrap().state, error);
+    place.feed.change(|script| script.auth = Auth::Key(KEY.into()));
+    place.pass(1);
+    place.feed.until_pairs(&["AM.AAPL"]).await;
+    assert_eq!(place.feed.opened(), 2);
+    // What was missed meanwhile is a gap, or has been filled.
+    place.until_state("running").await;
 }
 
 #[tokio::test]
-async fn auth_failed_with_a_plan_text_is_a_plan_and_final() {
+async fn auth_failed_with_a_plan_text_is_a_plan_and_told_with_the_remedy() {
     let refusal = Auth::Failed("Your plan doesn't include websocket access.".into());
     let mut place = Place::new(Script { auth: refusal, ..Script::default() }, &["AAPL"]).await;
     place.start();
-    let error = place.failure().await;
-    assert!(error.contains("does not include this feed") && error.contains("wss://delayed"), "{error}");
+    place.until_state("waiting for the feed: the plan of the Polygon key").await;
+    let state = place.status().await.unwrap().state;
+    assert!(state.contains("does not include this feed") && state.contains("wss://delayed"), "{state}");
 }
 
 #[tokio::test]
@@ -53,11 +63,16 @@ async fn auth_timeout_is_tried_again() {
 }
 
 #[tokio::test]
-async fn not_authorized_for_everything_is_final() {
+async fn not_authorized_for_everything_waits_for_another_watchlist() {
     let mut place = Place::new(Script { plan: vec!["A".into()], ..Script::default() }, &["AAPL"]).await;
     place.start();
-    let error = place.failure().await;
-    assert!(error.contains("minute bars of what is watched"), "{error}");
+    place.until_state("waiting for the feed: the plan of the Polygon key").await;
+    let state = place.status().await.unwrap().state;
+    assert!(state.contains("minute bars of what is watched"), "{state}");
+    place.feed.change(|script| script.plan = vec!["AM".into()]);
+    place.watch(&["MSFT"]);
+    place.feed.until_pairs(&["AM.MSFT"]).await;
+    assert_eq!(place.feed.opened(), 2);
 }
 
 #[tokio::test]

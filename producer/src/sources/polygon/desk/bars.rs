@@ -1,16 +1,27 @@
 //! What becomes of a frame: its bars go to the log, new or corrected, and what
 //! is no good bar to the dead letters.
 
-use wire::time::{MINUTE, Millis};
+use wire::time::{DAY, MINUTE, Millis, rfc3339};
+use wire::watchlist::EVERY_SYMBOL;
 use wire::{Bar, DeadLetter, Source};
 
+use super::super::ahead::FURTHEST;
 use super::super::event::{self, Event};
-use super::super::known::Novelty;
+use super::super::known::{MOST_SYMBOLS, Novelty};
 use super::Desk;
+
+/// A live feed brings bars within minutes and corrects them within a quarter of an hour.
+/// Older ones would let it write all of history anew; holes are filled from the history.
+const OLDEST: Millis = DAY;
 
 impl Desk {
     /// Reads a frame, each event for itself.
     pub(super) fn read(&mut self, frame: &str, received: Millis) {
+        // What the connection has subscribed to since stands in the list by now.
+        if self.watchlist.has_changed().unwrap_or(false) {
+            self.relist();
+        }
+        self.frames += 1;
         if let Some(bars) = event::only_bars(frame, received) {
             bars.into_iter().for_each(|bar| self.judge(bar));
             return;
@@ -30,7 +41,13 @@ impl Desk {
     }
 
     fn judge(&mut self, bar: Bar) {
-        let judged = self.ahead.judge(bar);
+        if !self.is_asked_for(&bar) {
+            return;
+        }
+        if bar.start_timestamp < bar.received_timestamp - OLDEST {
+            return self.refuse_old(&bar);
+        }
+        let judged = self.ahead.judge(self.frames, bar);
         if let Some(behind) = judged.behind {
             tracing::warn!(
                 minutes = behind / MINUTE,
@@ -49,6 +66,34 @@ impl Desk {
         }
     }
 
+    /// Whether the watchlist wants a bar, and there is room for its symbol. What it does
+    /// not want is counted and left out: a dead letter for each could fill the disk.
+    fn is_asked_for(&mut self, bar: &Bar) -> bool {
+        let symbol = bar.symbol.as_str();
+        if !self.wanted.contains(symbol) && !self.wanted.contains(EVERY_SYMBOL) {
+            self.records.count("unasked", 1);
+            if self.told.insert("unasked") {
+                tracing::warn!(
+                    symbol,
+                    "The feed sends bars that nobody asked for. They are left out and counted."
+                );
+            }
+            return false;
+        }
+        if !self.known.admits(symbol, bar.received_timestamp) {
+            self.records.count("beyond_limit", 1);
+            if self.told.insert("symbols") {
+                tracing::warn!(
+                    symbol,
+                    most = MOST_SYMBOLS,
+                    "The feed sends bars of more symbols than there is room for. The others are left out and counted."
+                );
+            }
+            return false;
+        }
+        true
+    }
+
     fn note_lateness(&mut self, start: Millis, late: Millis) {
         let Some(late) = self.lateness.note(start, late) else { return };
         self.complete.delay_by(late);
@@ -64,11 +109,24 @@ impl Desk {
 
     pub(super) fn take(&mut self, bar: Bar) -> Novelty {
         let stated = self.complete.stated();
-        let bar = Bar { complete_until: stated.unwrap_or(bar.start_timestamp), ..bar };
+        // Before the first statement, a bar states no more than the clock allows.
+        let until = stated.unwrap_or_else(|| bar.start_timestamp.min(self.complete.target(self.wall.now())));
+        let bar = Bar { complete_until: until, ..bar };
         let novelty = self.known.take(&bar);
         match novelty {
             Novelty::Repeat => {
                 self.records.count("repeats", 1);
+                return novelty;
+            }
+            Novelty::TooMany => {
+                self.records.count("beyond_limit", 1);
+                if self.told.insert("versions") {
+                    let symbol = bar.symbol.as_str();
+                    tracing::warn!(
+                        symbol,
+                        "The feed corrects one bar without end. More versions are left out and counted."
+                    );
+                }
                 return novelty;
             }
             Novelty::Correction => self.records.count("corrections", 1),
@@ -91,11 +149,37 @@ impl Desk {
 
     fn refuse_ahead(&mut self, bar: &Bar) {
         let reason = format!(
-            "the bar starts at {}, more than 10 minutes after it was received, and the rest of the feed does not",
-            wire::time::rfc3339(bar.start_timestamp)
+            "the bar starts at {}, more than an hour after it was received, or more than 10 minutes and the rest of the feed does not",
+            rfc3339(bar.start_timestamp)
         );
-        let event = serde_json::to_vec(bar).unwrap_or_default();
-        self.refuse(&event, &reason, bar.received_timestamp);
+        if bar.start_timestamp - bar.received_timestamp > FURTHEST && self.told.insert("ahead") {
+            tracing::warn!(
+                symbol = bar.symbol,
+                start = rfc3339(bar.start_timestamp),
+                "A bar is dated more than an hour ahead of this machine's clock and becomes a dead letter. If all are, the clock is wrong: set it right."
+            );
+        }
+        self.refuse_bar(bar, &reason);
+    }
+
+    fn refuse_old(&mut self, bar: &Bar) {
+        let reason = format!(
+            "the bar starts at {}, more than a day before it was received, which is nothing of a live feed",
+            rfc3339(bar.start_timestamp)
+        );
+        if self.told.insert("old") {
+            tracing::warn!(
+                symbol = bar.symbol,
+                start = rfc3339(bar.start_timestamp),
+                "A bar is dated more than a day before this machine's clock and becomes a dead letter. If all are, the clock is wrong: set it right."
+            );
+        }
+        self.refuse_bar(bar, &reason);
+    }
+
+    /// As an event of the feed, so that it can be read again as one.
+    fn refuse_bar(&mut self, bar: &Bar, reason: &str) {
+        self.refuse(event::of(bar).to_string().as_bytes(), reason, bar.received_timestamp);
     }
 
     pub(super) fn refuse_waiting(&mut self) {

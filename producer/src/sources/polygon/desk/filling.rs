@@ -11,11 +11,18 @@ impl Desk {
     pub(super) fn take_word(&mut self, word: Word) {
         let hole = self.complete.hole();
         let gaps = match word {
-            Word::Page(Page { bars, letters, .. }) => {
+            Word::Page(Page { bars, letters, rejected, unasked, .. }) => {
                 for bar in bars {
                     self.take(bar);
                 }
+                // Each letter counts itself; the others of the page are counted alone.
+                let unkept = rejected - letters.len() as u64;
                 letters.iter().for_each(|letter| self.records.letter(letter));
+                for (name, count) in [("rejected", unkept), ("unkept", unkept), ("unasked", unasked)] {
+                    if count > 0 {
+                        self.records.count(name, count);
+                    }
+                }
                 Vec::new()
             }
             Word::Done(stretch) => self.holes.done(&stretch),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use test_servers::massive::{Answer, MinuteBar};
-use wire::time::{Millis, SECOND};
+use wire::time::{DAY, Millis, SECOND};
 
 use super::super::place::Place;
 use super::seen::Seen;
@@ -23,10 +23,16 @@ pub(super) enum Fault {
     Killed,
     Stopped,
     CutFrame,
+    Flood,
+    Garbage,
+    LiesAboutTime,
+    HistoryEndless,
+    HistoryLoops,
+    HistoryOfAnother,
 }
 
 impl Fault {
-    pub(super) const ALL: [Fault; 11] = [
+    pub(super) const ALL: [Fault; 17] = [
         Fault::Drop,
         Fault::HalfFrame,
         Fault::CleanClose,
@@ -38,6 +44,12 @@ impl Fault {
         Fault::Killed,
         Fault::Stopped,
         Fault::CutFrame,
+        Fault::Flood,
+        Fault::Garbage,
+        Fault::LiesAboutTime,
+        Fault::HistoryEndless,
+        Fault::HistoryLoops,
+        Fault::HistoryOfAnother,
     ];
 }
 
@@ -124,6 +136,40 @@ impl Soak {
             Fault::Stopped => {
                 self.dead_for = length;
                 self.place.stop().await;
+            }
+            Fault::Flood => {
+                let now = self.place.wall.now();
+                let bars: Vec<_> = (0..2_000)
+                    .map(|n| MinuteBar::new(&format!("ZZ{n}"), wire::time::minute_of(now), 1.0, 1.0))
+                    .collect();
+                return feed.flood(&bars);
+            }
+            Fault::Garbage => return feed.text(format!("[{}]", vec![r#"{"ev":"AM"}"#; 5_000].join(","))),
+            Fault::LiesAboutTime => {
+                // Each frame agrees with the others on a time that is years off.
+                let pairs = feed.pairs();
+                let symbols = pairs.iter().filter_map(|pair| pair.split_once('.'));
+                for year in [-40, 100, 170] {
+                    let at = wire::time::minute_of(self.place.wall.now()) + year * 365 * DAY;
+                    let bars: Vec<_> =
+                        symbols.clone().map(|(_, symbol)| MinuteBar::new(symbol, at, 1.0, 1.0)).collect();
+                    for _ in 0..3 {
+                        feed.flood(&bars);
+                    }
+                }
+                return;
+            }
+            Fault::HistoryEndless => {
+                self.place.history.answer([Answer::Endless]);
+                feed.drop_connections();
+            }
+            Fault::HistoryLoops => {
+                self.place.history.answer(vec![Answer::Loops; 1 + length as usize % 3]);
+                feed.drop_connections();
+            }
+            Fault::HistoryOfAnother => {
+                self.place.history.answer([Answer::About("OTHER".into())]);
+                feed.drop_connections();
             }
             Fault::CutFrame => return feed.text(r#"[{"ev":"AM","sym":"HALF"#),
         }
