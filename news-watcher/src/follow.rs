@@ -7,7 +7,7 @@ use wire::log::{Log, Reader, Record, SharedLog};
 use wire::outlet::{Event, Outlet};
 use wire::status::{FINISHED, ServiceStatus};
 use wire::stop::{Stop, Wish};
-use wire::time::{DAY, Millis, minute_of};
+use wire::time::{DAY, Millis, is_believable, minute_of};
 use wire::topic::STOCK_PRICES;
 use wire::{Article, Bar, clock};
 
@@ -193,5 +193,6 @@ async fn next_prices(prices: &mut dyn Reader, stop: &Stop) -> Result<Vec<Record>
 
 fn greatest(records: &[Record]) -> Option<Millis> {
     let prices = records.iter().filter_map(|record| serde_json::from_slice::<Price>(&record.value).ok());
-    prices.map(|price| price.complete_until).max()
+    // A time that no record can state leads nowhere.
+    prices.map(|price| price.complete_until).filter(|at| is_believable(*at)).max()
 }

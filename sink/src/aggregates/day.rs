@@ -67,3 +67,27 @@ pub(crate) async fn articles(
     let articles = rows.to_articles()?;
     Ok(articles.iter().map(|article| article.id.as_str()).collect::<BTreeSet<_>>().len() as i64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::bar::{HIGHEST_PRICE, LOWEST_PRICE, MOST_SHARES};
+    use wire::time::MINUTE;
+
+    #[test]
+    fn a_day_of_bars_at_the_bounds_of_their_figures_can_be_stored() {
+        let session = calendar::next_session("2024-03-04".parse().unwrap());
+        let bars: Vec<Bar> = (session.open..session.close)
+            .step_by(MINUTE as usize)
+            .enumerate()
+            .map(|(n, start)| {
+                let price = if n % 2 == 0 { LOWEST_PRICE } else { HIGHEST_PRICE };
+                let bar = Bar { symbol: "A".into(), volume: MOST_SHARES, ..wire::clock::bar(0, start) };
+                Bar { open: price, high: price, low: price, close: price, ..bar }
+            })
+            .collect();
+        assert!(bars.iter().all(|bar| bar.check().is_ok()));
+        let day = of(&bars, &session, 0).unwrap();
+        assert!(day.volume.is_finite() && day.realized.is_some_and(f64::is_finite), "{day:?}");
+    }
+}

@@ -180,7 +180,7 @@ impl Desk {
 
     fn relist(&mut self) {
         let listed = symbols(&self.watchlist.borrow_and_update());
-        let new: Vec<_> = listed.iter().filter(|symbol| !self.listed.contains(symbol)).cloned().collect();
+        let new: Vec<_> = listed.iter().filter(|symbol| !self.wanted.contains(*symbol)).cloned().collect();
         self.wanted = listed.iter().cloned().collect();
         self.listed = listed;
         if self.down.is_none() {

@@ -94,9 +94,10 @@ impl Known {
         self.symbols.len() < MOST_SYMBOLS
     }
 
-    /// Remembers a bar of the log, read from its end; versions only from `since` on.
-    pub(super) fn recall(&mut self, bar: &Bar, since: Millis) {
-        if self.symbols.len() >= MOST_SYMBOLS && !self.symbols.contains_key(&bar.symbol) {
+    /// Remembers a bar of the log, read from its end; versions only from `since` on. There
+    /// is always room for a symbol that is `listed`.
+    pub(super) fn recall(&mut self, bar: &Bar, since: Millis, listed: bool) {
+        if !listed && self.symbols.len() >= MOST_SYMBOLS && !self.symbols.contains_key(&bar.symbol) {
             return;
         }
         let symbol = self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none);

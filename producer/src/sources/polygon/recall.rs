@@ -1,6 +1,6 @@
 //! What the log tells of the bars that it has, and of those that are missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use wire::log::{SharedLog, each_record};
 use wire::time::{DAY, Millis};
@@ -23,6 +23,7 @@ pub(super) async fn bars(
     listed: &[String],
 ) -> Result<Known, ProducerError> {
     let mut known = Known::default();
+    let wanted: HashSet<&str> = listed.iter().map(String::as_str).collect();
     let Some(since) = since else { return Ok(known) };
     for extent in log.extents(&STOCK_PRICES).await? {
         let (mut to, mut left) = (extent.next, MOST);
@@ -33,7 +34,7 @@ pub(super) async fn bars(
                 records.iter().filter_map(|record| serde_json::from_slice(&record.value).ok()).collect();
             // The latest version of a bar is the last one.
             for bar in bars.iter().rev().filter(|bar| !bar.is_clock()) {
-                known.recall(bar, since);
+                known.recall(bar, since, wanted.contains(bar.symbol.as_str()));
             }
             let reached = bars.iter().any(|bar| bar.complete_until < since);
             if reached && listed.iter().all(|symbol| known.last(symbol).is_some()) {
