@@ -82,9 +82,10 @@ impl Holes {
         let every = listed.iter().filter(|symbol| *symbol == EVERY_SYMBOL);
         let mut gaps = Vec::new();
         for symbol in symbols.iter().chain(every) {
-            let missing = self.missing_from(symbol, hole);
-            let from = known.last(symbol).map_or(missing, |last| missing.min(last + MINUTE));
-            gaps.extend(self.too_long_ago(symbol, from, to - FURTHEST));
+            let (missing, first) = (self.missing_from(symbol, hole), to - FURTHEST);
+            // A bar that came since the feed is back says nothing about what lies before.
+            let after_last = known.last(symbol).map(|last| last + MINUTE).filter(|after| *after < first);
+            gaps.extend(self.too_long_ago(symbol, missing.max(after_last.unwrap_or(missing)), first));
         }
         tell_of(&gaps);
         let stretches: Vec<_> =
