@@ -308,7 +308,7 @@ pub(crate) mod tests {
         fn of_what_is_accepted_no_sum_square_or_ratio_is_infinite(
             prices in prop::array::uniform4(proptest::num::f64::ANY), tame in prop::array::uniform2(1e-15_f64..1e15),
             volume in proptest::num::f64::ANY, few in 0.0..2e18, times in prop::array::uniform3(any::<i64>()),
-            is_tame in any::<[bool; 3]>(),
+            is_tame in prop::array::uniform3(prop::bool::weighted(0.8)),
         ) {
             let [open, high, low, close] = match is_tame[0] {
                 true => [tame[0], tame[0].max(tame[1]), tame[0].min(tame[1]), tame[1]],
@@ -325,13 +325,14 @@ pub(crate) mod tests {
                 ..good()
             }
             .without_odd_figures();
-            prop_assume!(bar.check().is_ok());
+            if bar.check().is_ok() {
             let turnover = bar.volume * bar.high * MOST_BARS;
             let ratio = (bar.high / bar.low).ln().powi(2) * MOST_BARS;
             prop_assert!(turnover.is_finite() && ratio.is_finite() && (bar.high * bar.high).is_finite());
             prop_assert!(bar.vwap.is_none_or(|vwap| (vwap * MOST_BARS).is_finite()));
             prop_assert!(bar.accumulated_volume.is_none_or(|all| (all * MOST_BARS).is_finite()));
             prop_assert!(bar.end_timestamp - bar.start_timestamp <= LONGEST);
+            }
         }
     }
 }

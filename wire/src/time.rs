@@ -19,9 +19,9 @@ pub fn now() -> Millis {
     chrono::Utc::now().timestamp_millis()
 }
 
-/// The start of the minute that holds `at`.
+/// The start of the minute that holds `at`; the earliest time there is where that lies before it.
 pub fn minute_of(at: Millis) -> Millis {
-    at.div_euclid(MINUTE) * MINUTE
+    at.div_euclid(MINUTE).saturating_mul(MINUTE)
 }
 
 /// Whether a time is one in seconds: those of 1980 to 2100, read as milliseconds,
@@ -109,5 +109,6 @@ mod tests {
         assert_eq!(minute_of(59_999), 0);
         assert_eq!(minute_of(60_000), 60_000);
         assert_eq!(minute_of(-1), -60_000);
+        assert_eq!((minute_of(i64::MIN), minute_of(i64::MAX) % MINUTE), (i64::MIN, 0));
     }
 }
