@@ -16,8 +16,9 @@ const MOST_PASSES: u32 = 5;
 const MOST_RESULTS: usize = 200_000;
 /// Pages of one walk without a result that it has not had before.
 const MOST_IDLE: u32 = 5_000;
-/// How far the clocks of the server and of this machine may be apart, to be believed.
-const CLOCKS_APART: Millis = HOUR;
+/// How far the clocks of the server and of this machine may be apart, to be believed: one
+/// of them may have the wrong zone or summer time.
+const CLOCKS_APART: Millis = 2 * HOUR;
 
 /// How far a search has been read.
 #[derive(Debug)]
