@@ -224,11 +224,13 @@ pub fn run_name(sources: &Sources) -> anyhow::Result<String> {
 }
 
 fn add_file(hash: &mut blake3::Hasher, file: &Path) -> anyhow::Result<()> {
-    let open = File::open(file)
-        .with_context(|| format!("{} cannot be read: check the path after `replay:`", file.display()))?;
-    hash.update_reader(open).with_context(|| format!("{} cannot be read to its end", file.display()))?;
-    // Keeps two files apart from one that holds both.
-    hash.update(b"\0");
+    for part in files::parts(file)? {
+        let open = File::open(&part)
+            .with_context(|| format!("{} cannot be read: check the path after `replay:`", part.display()))?;
+        hash.update_reader(open).with_context(|| format!("{} cannot be read to its end", part.display()))?;
+        // Keeps two files apart from one that holds both.
+        hash.update(b"\0");
+    }
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use wire::schema::ColumnType::{Text, Time};
 use wire::{Article, Source};
 
-use crate::cell::Row;
 use crate::columns::{FromRow, Known};
+use crate::value::Row;
 
 const ID: usize = 0;
 const HEADLINE: usize = 1;
@@ -25,7 +25,7 @@ impl FromRow for Article {
         Known::required(&["headline"], Text),
         Known::required(&["url"], Text),
         Known::required(&["published_timestamp", "published_ms"], Time),
-        Known::optional(&["symbol"], Text),
+        Known::optional(&["symbol", "ticker"], Text),
         Known::optional(&["search_term"], Text),
         Known::optional(&["kind"], Text),
         Known::optional(&["section_id"], Text),
@@ -41,14 +41,14 @@ impl FromRow for Article {
         let published = row.needed(PUBLISHED, row.time(PUBLISHED)?)?;
         let article = Article {
             id: text(ID)?,
-            symbol: row.text(SYMBOL)?,
-            search_term: row.text(SEARCH_TERM)?.unwrap_or_default(),
+            symbol: row.symbol(SYMBOL)?,
+            search_term: row.words(SEARCH_TERM).unwrap_or_default(),
             headline: text(HEADLINE)?,
             url: text(URL)?,
-            kind: row.text(KIND)?,
-            section_id: row.text(SECTION_ID)?,
-            section_name: row.text(SECTION_NAME)?,
-            pillar: row.text(PILLAR)?,
+            kind: row.words(KIND),
+            section_id: row.words(SECTION_ID),
+            section_name: row.words(SECTION_NAME),
+            pillar: row.words(PILLAR),
             published_timestamp: published,
             updated_timestamp: row.time(UPDATED)?,
             source: Source::Replay,
@@ -64,7 +64,7 @@ impl FromRow for Article {
         let mut missing: Vec<_> = [ID, HEADLINE, URL, PUBLISHED]
             .into_iter()
             .filter(|&column| !found(column))
-            .map(|column| Self::COLUMNS[column].names.join(" or "))
+            .map(|column| Self::COLUMNS[column].ours())
             .collect();
         if !found(SYMBOL) && !found(SEARCH_TERM) {
             missing.push("symbol or search_term".into());

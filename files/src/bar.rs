@@ -1,11 +1,12 @@
 //! Rows as minute bars.
 
+use wire::calendar::date_of;
 use wire::schema::ColumnType::{Bool, Float, Text, Time};
-use wire::time::MINUTE;
+use wire::time::{MINUTE, Millis};
 use wire::{Bar, Source};
 
-use crate::cell::Row;
 use crate::columns::{FromRow, Known};
+use crate::value::Row;
 
 pub(crate) const START: usize = 0;
 pub(crate) const SYMBOL: usize = 1;
@@ -22,11 +23,13 @@ pub(crate) const OFFICIAL_OPEN_PRICE: usize = 11;
 pub(crate) const AGGREGATE_VWAP: usize = 12;
 pub(crate) const AVERAGE_SIZE: usize = 13;
 const OTC: usize = 14;
+const WINDOW_START: usize = 15;
+const WINDOW_END: usize = 16;
 
 impl FromRow for Bar {
     const COLUMNS: &'static [Known] = &[
-        Known::required(&["start_timestamp", "start_ms"], Time),
-        Known::required(&["symbol"], Text),
+        Known::optional(&["start_timestamp", "start_ms"], Time),
+        Known::required(&["symbol", "ticker"], Text),
         Known::required(&["open"], Float),
         Known::required(&["high"], Float),
         Known::required(&["low"], Float),
@@ -40,28 +43,35 @@ impl FromRow for Bar {
         Known::optional(&["aggregate_vwap"], Float),
         Known::optional(&["average_size"], Float),
         Known::optional(&["otc"], Bool),
+        // As Massive's flat files name it, in nanoseconds.
+        Known::optional(&["window_start"], Time),
+        // Of a file of windows, as `tickwire export` writes them, whose rows are no minutes.
+        Known::optional(&["window_end"], Time),
     ];
     const LINE_BREAKS: bool = false;
 
     fn from_row(row: &Row<'_>) -> Result<Bar, String> {
-        let price = |column| row.needed(column, row.number(column)?);
-        let start = row.needed(START, row.time(START)?)?;
+        let symbol = row.needed(SYMBOL, row.symbol(SYMBOL)?)?;
+        let start = match row.has(START) || row.has(WINDOW_END) || !row.has(WINDOW_START) {
+            true => row.needed(START, row.time(START)?)?,
+            false => flat_file_start(row, &symbol)?,
+        };
         let end = row.time(END)?.unwrap_or(start.saturating_add(MINUTE));
         let bar = Bar {
-            symbol: row.needed(SYMBOL, row.text(SYMBOL)?)?,
-            open: price(OPEN)?,
-            high: price(HIGH)?,
-            low: price(LOW)?,
-            close: price(CLOSE)?,
-            vwap: row.quantity(VWAP)?,
-            volume: price(VOLUME)?,
-            accumulated_volume: row.quantity(ACCUMULATED_VOLUME)?,
-            official_open_price: row.quantity(OFFICIAL_OPEN_PRICE)?,
-            aggregate_vwap: row.quantity(AGGREGATE_VWAP)?,
-            average_size: row.quantity(AVERAGE_SIZE)?,
+            symbol,
+            open: row.number(OPEN)?,
+            high: row.number(HIGH)?,
+            low: row.number(LOW)?,
+            close: row.number(CLOSE)?,
+            vwap: row.quantity(VWAP),
+            volume: row.number(VOLUME)?,
+            accumulated_volume: row.quantity(ACCUMULATED_VOLUME),
+            official_open_price: row.quantity(OFFICIAL_OPEN_PRICE),
+            aggregate_vwap: row.quantity(AGGREGATE_VWAP),
+            average_size: row.quantity(AVERAGE_SIZE),
             start_timestamp: start,
             end_timestamp: end,
-            otc: row.flag(OTC)?,
+            otc: row.flag(OTC),
             source: Source::Replay,
             received_timestamp: row.time(RECEIVED)?.unwrap_or(end),
             complete_until: 0,
@@ -71,4 +81,23 @@ impl FromRow for Bar {
         bar.check().map_err(|bad| bad.to_string())?;
         Ok(bar)
     }
+
+    fn missing(found: &dyn Fn(usize) -> bool) -> Vec<String> {
+        let has_start = found(START) || found(WINDOW_START) && !found(WINDOW_END);
+        let start = (!has_start).then_some(START);
+        let required = (START + 1..Self::COLUMNS.len())
+            .filter(|&column| Self::COLUMNS[column].required && !found(column));
+        start.into_iter().chain(required).map(|column| Self::COLUMNS[column].ours()).collect()
+    }
+}
+
+/// The start of a row of Massive's flat files. Those of days have the header of
+/// those of minutes: their rows start at midnight, when no stock trades.
+fn flat_file_start(row: &Row<'_>, symbol: &str) -> Result<Millis, String> {
+    let start = row.needed(WINDOW_START, row.time_in_nanoseconds(WINDOW_START)?)?;
+    let trades_all_night = symbol.contains(':');
+    if !trades_all_night && date_of(start) != date_of(start - 1) {
+        return Err("column `window_start` is midnight in New York: this is the bar of a day, and bars of minutes are read (minute_aggs, not day_aggs)".into());
+    }
+    Ok(start)
 }

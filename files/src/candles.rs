@@ -1,11 +1,13 @@
 //! Bars by their figures alone, a large piece of a file at a time.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use wire::{Candle, Candles};
+use wire::{Bar, Candle, Candles};
 
+use crate::input::{self, Input};
 use crate::parquet_candles::RowGroups;
-use crate::{BadRow, BarRows, FileError, Format, bars, open_file};
+use crate::{BadRow, BarRows, FileError, parts, rows_of};
 
 /// So many rows are a piece, where the file has no pieces of its own.
 const ROWS_A_PIECE: usize = 64 * 1_024;
@@ -20,36 +22,53 @@ pub struct Piece {
 }
 
 /// A file of bars, piece by piece; what is in memory does not depend on its length.
-pub enum CandlePieces {
-    /// Row by row.
-    #[doc(hidden)]
-    Rows(BarRows),
-    /// Row groups of Parquet, several at once.
-    #[doc(hidden)]
-    Groups(Box<RowGroups>),
-}
+pub struct CandlePieces(Box<dyn Iterator<Item = Piece> + Send>);
 
 /// Opens a file of minute bars for their figures alone. Rows are read and checked
-/// as [`bars`] does; Parquet on all processors at once.
+/// as [`crate::bars`] does; Parquet on all processors at once.
 ///
 /// # Errors
-/// As for [`bars`].
+/// As for [`crate::bars`].
 pub fn candles(path: &Path) -> Result<CandlePieces, FileError> {
-    if Format::from_path(path)? != Format::Parquet {
-        return Ok(CandlePieces::Rows(bars(path)?));
+    if !path.is_dir() {
+        return Ok(CandlePieces(one_file(path)?));
     }
-    let file = open_file(path).map_err(|source| FileError::Open { path: path.to_owned(), source })?;
-    Ok(CandlePieces::Groups(Box::new(RowGroups::open(path, file)?)))
+    // Fails where no part can be read.
+    drop(crate::bars(path)?);
+    let folder = path.to_owned();
+    let pieces = parts::of(path)?.into_iter().flat_map(move |part| {
+        let name: Arc<str> = parts::name_in(&folder, &part).into();
+        let pieces: Box<dyn Iterator<Item = Piece> + Send> = match one_file(&part) {
+            Ok(pieces) => pieces,
+            Err(FileError::Empty { .. }) => Box::new(std::iter::empty()),
+            Err(error) => {
+                let refused = vec![parts::refused(name.clone(), &error)];
+                Box::new(std::iter::once(Piece { candles: Vec::new(), refused }))
+            }
+        };
+        pieces.map(move |mut piece| {
+            piece.refused.iter_mut().for_each(|bad| bad.part = Some(name.clone()));
+            piece
+        })
+    });
+    Ok(CandlePieces(Box::new(pieces)))
+}
+
+fn one_file(path: &Path) -> Result<Box<dyn Iterator<Item = Piece> + Send>, FileError> {
+    match input::open(path)? {
+        Input::Parquet(file) => Ok(Box::new(RowGroups::open(path, file)?)),
+        text => {
+            let mut rows = rows_of::<Bar>(path, text)?;
+            Ok(Box::new(std::iter::from_fn(move || of_rows(rows.by_ref().take(ROWS_A_PIECE)))))
+        }
+    }
 }
 
 impl Iterator for CandlePieces {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        match self {
-            CandlePieces::Groups(groups) => groups.next(),
-            CandlePieces::Rows(rows) => of_rows(rows.take(ROWS_A_PIECE)),
-        }
+        self.0.next()
     }
 }
 

@@ -3,15 +3,14 @@
 //! Lines are told apart before quotes are looked at, so that a quote that is
 //! never closed spoils its own line and not the rest of the file.
 
-use std::fs::File;
 use std::marker::PhantomData;
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use crate::cell::{Cell, Row};
-use crate::columns::{self, FromRow};
-use crate::lines::{Line, Lines};
+use crate::columns::{self, FromRow, Place};
+use crate::lines::{LONGEST, Line, Lines};
+use crate::value::Cell;
 use crate::{BadRow, FileError, Placed};
 
 /// A quoted cell runs over at most so many lines.
@@ -26,13 +25,18 @@ pub(crate) struct CsvRows<T> {
 /// What the first line says of those that follow.
 pub(crate) struct Header<T> {
     columns: usize,
-    places: Vec<Option<usize>>,
+    places: Vec<Place>,
     rows: PhantomData<fn() -> T>,
 }
 
 impl<T: FromRow> Header<T> {
     pub(crate) fn read(path: &Path, lines: &mut Lines) -> Result<Header<T>, FileError> {
-        let header = lines.next().map_err(|source| FileError::Open { path: path.to_owned(), source })?;
+        let open = |source| FileError::Open { path: path.to_owned(), source };
+        let mut header = lines.next().map_err(open)?;
+        // What Excel reads as a setting.
+        if header.as_ref().is_some_and(|line| line.bytes.eq_ignore_ascii_case(b"sep=,")) {
+            header = lines.next().map_err(open)?;
+        }
         let header = header.ok_or_else(|| columns::empty::<T>(path))?;
         let names: Vec<_> = cells(&header.bytes)
             .iter()
@@ -46,51 +50,67 @@ impl<T: FromRow> Header<T> {
     ///
     /// # Errors
     /// The reason why it is a bad one.
-    pub(crate) fn row(&self, line: &Line) -> Result<T, String> {
+    pub(crate) fn row(&self, line: &Line) -> Result<Placed<T>, BadRow> {
+        let bad = |reason| BadRow { part: None, line: line.number, reason, text: line.bytes.clone() };
         if let Some(length) = line.overlong {
-            return Err(format!("the line has {length} bytes: no row is so long"));
+            return Err(bad(overlong(length)));
         }
-        if quotes(&line.bytes) != Quotes::Closed {
-            return Err("a quote is opened and never closed".into());
+        let mut quotes = Quotes::default();
+        if !quotes.read(&line.bytes) || quotes.are_open() {
+            return Err(bad("a quote is opened and never closed".into()));
         }
         let cells = cells(&line.bytes);
         if cells.len() != self.columns {
-            return Err(format!("the row has {} columns, the header has {}", cells.len(), self.columns));
+            let (has, named) = (cells.len(), self.columns);
+            return Err(bad(format!("the row has {has} columns, the header has {named}")));
         }
-        let cells = self.places.iter().map(|place| place.map_or(Cell::Missing, |place| cell(&cells[place])));
-        T::from_row(&Row { columns: T::COLUMNS, cells: cells.collect() })
+        let cell = |place: &'_ Place| match place {
+            Place::Missing => Cell::Missing,
+            Place::Column(at) => Cell::bytes(&cells[*at]),
+            Place::Folder(value) => Cell::Text(value.clone().into()),
+        };
+        columns::make(line.number, self.places.iter().map(cell).collect(), |_| line.bytes.clone())
     }
 }
 
+/// The reason why a line is no row.
+pub(crate) fn overlong(length: usize) -> String {
+    format!("the line has {length} bytes: no row is so long")
+}
+
 impl<T: FromRow> CsvRows<T> {
-    pub(crate) fn open(path: &Path, file: File) -> Result<CsvRows<T>, FileError> {
-        let mut lines = Lines::new(file);
+    pub(crate) fn open(path: &Path, mut lines: Lines) -> Result<CsvRows<T>, FileError> {
         let header = Header::read(path, &mut lines)?;
         Ok(CsvRows { lines, header, ended: false })
     }
 
     /// A line, with those that belong to it because a quote is open; if none
-    /// closes it, the line alone.
+    /// closes it within the length of a row, the line alone.
     fn next_line(&mut self) -> std::io::Result<Option<Line>> {
         let Some(mut line) = self.lines.next()? else { return Ok(None) };
-        if !T::LINE_BREAKS || quotes(&line.bytes) != Quotes::Open {
+        let mut quotes = Quotes::default();
+        if !T::LINE_BREAKS || line.overlong.is_some() || !quotes.read(&line.bytes) || !quotes.are_open() {
             return Ok(Some(line));
         }
-        let mut whole = line.bytes.clone();
+        let mut length = line.bytes.len();
         let mut more = Vec::new();
         while more.len() < LINES_A_ROW
+            && length <= LONGEST
             && let Some(next) = self.lines.next_even_if_blank()?
         {
-            whole.push(b'\n');
-            whole.extend_from_slice(&next.bytes);
+            length += 1 + next.bytes.len();
+            let goes_on = next.overlong.is_none() && length <= LONGEST;
+            let is_whole = goes_on && quotes.read(b"\n") && quotes.read(&next.bytes);
             more.push(next);
-            match quotes(&whole) {
-                Quotes::Open => {}
-                Quotes::Broken => break,
-                Quotes::Closed => {
-                    line.bytes = whole;
-                    return Ok(Some(line));
+            if !is_whole {
+                break;
+            }
+            if !quotes.are_open() {
+                for next in more {
+                    line.bytes.push(b'\n');
+                    line.bytes.extend_from_slice(&next.bytes);
                 }
+                return Ok(Some(line));
             }
         }
         self.lines.give_back(more);
@@ -106,10 +126,7 @@ impl<T: FromRow> Iterator for CsvRows<T> {
             return None;
         }
         match self.next_line() {
-            Ok(line) => line.map(|line| match self.header.row(&line) {
-                Ok(value) => Ok(Placed { line: line.number, value }),
-                Err(reason) => Err(BadRow { line: line.number, reason, text: line.bytes }),
-            }),
+            Ok(line) => line.map(|line| self.header.row(&line)),
             Err(error) => {
                 self.ended = true;
                 Some(Err(unreadable_from(self.lines.following(), &error)))
@@ -120,7 +137,8 @@ impl<T: FromRow> Iterator for CsvRows<T> {
 
 /// The last row of a file that could not be read to its end.
 pub(crate) fn unreadable_from(line: u64, error: &dyn std::error::Error) -> BadRow {
-    BadRow { line, reason: format!("the file cannot be read from here on: {error}"), text: Vec::new() }
+    let reason = format!("the file cannot be read from here on: {error}");
+    BadRow { part: None, line, reason, text: Vec::new() }
 }
 
 fn cells(line: &[u8]) -> ByteRecord {
@@ -134,39 +152,41 @@ fn cells(line: &[u8]) -> ByteRecord {
     record
 }
 
-fn cell(bytes: &[u8]) -> Cell<'_> {
-    match std::str::from_utf8(bytes.trim_ascii()) {
-        Ok("") => Cell::Missing,
-        Ok(text) => Cell::Untyped(text),
-        Err(_) => Cell::Foreign(format!("{} (not UTF-8)", String::from_utf8_lossy(bytes))),
-    }
-}
-
-/// How the quotes of a row stand.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Quotes {
-    /// Every quote that opened is closed.
-    Closed,
-    /// The row ends within quotes.
-    Open,
-    /// A quote stands where none can: the one before it was never closed.
-    Broken,
-}
-
+/// How the quotes of a row stand, read piece by piece: each byte is looked at once.
+///
 /// A quote opens at the start of a cell only, and closes at its end only;
 /// within, it is doubled.
-fn quotes(row: &[u8]) -> Quotes {
-    let (mut quoted, mut cell_starts) = (false, true);
-    let mut bytes = row.iter().peekable();
-    while let Some(&byte) = bytes.next() {
-        match (byte, quoted, bytes.peek()) {
-            (b'"', true, Some(b'"')) => drop(bytes.next()),
-            (b'"', true, Some(b',') | None) => quoted = false,
-            (b'"', true, Some(_)) => return Quotes::Broken,
-            (b'"', false, _) if cell_starts => quoted = true,
-            _ => {}
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Quotes {
+    /// At the start of a cell.
+    #[default]
+    Start,
+    /// In a cell without quotes.
+    Plain,
+    /// Within quotes.
+    Open,
+    /// After a quote within quotes: doubled if another follows, else the end of the cell.
+    Quote,
+}
+
+impl Quotes {
+    /// Reads on; false when a quote stands where none can, so that the one before
+    /// it was never closed.
+    fn read(&mut self, bytes: &[u8]) -> bool {
+        for &byte in bytes {
+            *self = match (*self, byte) {
+                (Quotes::Start, b'"') | (Quotes::Quote, b'"') => Quotes::Open,
+                (Quotes::Open, b'"') => Quotes::Quote,
+                (Quotes::Open, _) => Quotes::Open,
+                (_, b',') => Quotes::Start,
+                (Quotes::Quote, _) => return false,
+                (Quotes::Start | Quotes::Plain, _) => Quotes::Plain,
+            };
         }
-        cell_starts = byte == b',' && !quoted;
+        true
     }
-    if quoted { Quotes::Open } else { Quotes::Closed }
+
+    fn are_open(self) -> bool {
+        self == Quotes::Open
+    }
 }

@@ -1,13 +1,14 @@
 //! What can be wrong with a file, and with one of its rows.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
 /// What makes a file as a whole unreadable, or impossible to write.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Not there, a folder, or not ours to read.
+    /// Not there, or not ours to read.
     #[error("the file {} cannot be read: {source}. Check its name and its permissions", path.display())]
     Open {
         /// The file.
@@ -17,7 +18,7 @@ pub enum FileError {
     },
     /// An extension that names no format.
     #[error(
-        "the file {} has no extension that names its format: call it .csv, .json (or .jsonl: one object a line) or .parquet",
+        "the file {} has no extension that names its format: call it .csv, .json (or .jsonl: one object a line) or .parquet; .gz and .zst may follow",
         path.display()
     )]
     Extension {
@@ -34,10 +35,11 @@ pub enum FileError {
     },
     /// Columns that must be there are not.
     #[error(
-        "the file {} has no column {}; it has {}. The first line must name the columns",
+        "the file {} has no column {}; it has {}. The first line must name the columns{}",
         path.display(),
         missing.join(", "),
-        if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+        named(found),
+        separator_hint(found)
     )]
     Columns {
         /// The file.
@@ -69,12 +71,46 @@ pub enum FileError {
     },
     /// One JSON document instead of one object a line.
     #[error(
-        "the file {} starts with `[`: one object a line is read, not an array (`jq -c '.[]'` turns one into the other)",
+        "the file {} is {what}, and one object a line is read, which this makes of it: `jq -c '{filter}' {} > rows.jsonl`",
+        path.display(),
         path.display()
     )]
-    JsonArray {
+    JsonDocument {
         /// The file.
         path: PathBuf,
+        /// What its first bytes show.
+        what: &'static str,
+        /// What makes rows of it, in the language of `jq`.
+        filter: String,
+    },
+    /// Something else, by its first bytes.
+    #[error("the file {} is {what}: {remedy}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A folder that is no folder of parts.
+    #[error("the folder {} {why}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it, and what to do about it.
+        why: &'static str,
+    },
+    /// Parquet in a compression that is not read.
+    #[error(
+        "the file {} is compressed with {codec} inside, which is not read: write it with zstd, snappy, gzip or lz4",
+        path.display()
+    )]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// The compression.
+        codec: String,
     },
     /// A Parquet file without its end, or something else under that name.
     #[error(
@@ -106,14 +142,55 @@ impl FileError {
     }
 }
 
+/// The names of columns, in a message of bounded length.
+fn named(found: &[String]) -> String {
+    /// So many columns are named, with so many characters each.
+    const NAMED: usize = 40;
+    if found.is_empty() {
+        return "none".to_owned();
+    }
+    let names = found.iter().take(NAMED).map(|name| match name.char_indices().nth(NAMED) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.clone(),
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    match found.len().saturating_sub(NAMED) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
+}
+
+/// What a header of a single column tells of how the columns were separated.
+fn separator_hint(found: &[String]) -> &'static str {
+    match found {
+        [one] if one.contains(';') => ", separated by commas and not by semicolons",
+        [one] if one.contains('\t') => ", separated by commas and not by tabs",
+        [one] if one.contains('|') => ", separated by commas and not by `|`",
+        [one, ..] if one.starts_with('{') => "; this is JSON: call it .jsonl",
+        _ => "",
+    }
+}
+
 /// One row that cannot be read; the rows around it can.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct BadRow {
+    /// In a folder of parts, the part that it stands in.
+    pub part: Option<Arc<str>>,
     /// The line, from 1 on, the header counted; in Parquet the number of the row, from 1 on.
     pub line: u64,
     /// What is wrong with it.
     pub reason: String,
     /// The row as it stands; of Parquet, as JSON.
     pub text: Vec<u8>,
+}
+
+impl BadRow {
+    /// The file that it stands in, where `name` was read: the file itself, or a part of the folder.
+    pub fn file(&self, name: &str) -> String {
+        match &self.part {
+            Some(part) => format!("{name}/{part}"),
+            None => name.to_owned(),
+        }
+    }
 }

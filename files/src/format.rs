@@ -44,6 +44,19 @@ impl Format {
             .and_then(|extension| extension.to_str()?.parse().ok())
             .ok_or_else(|| FileError::Extension { path: path.to_owned() })
     }
+
+    /// The format that the name of a file tells which may be compressed, as `bars.csv.gz`.
+    pub(crate) fn of_packed_name(path: &Path) -> Option<Format> {
+        let extension = path.extension()?.to_ascii_lowercase();
+        let is_packed = ["gz", "gzip", "zst", "zstd", "br"].iter().any(|packed| extension == *packed);
+        if is_packed { Format::from_path(path.file_stem()?.as_ref()) } else { Format::from_path(path) }.ok()
+    }
+
+    /// The format of a file whose name tells none, where its first bytes do.
+    pub(crate) fn of_content(head: &[u8]) -> Option<Format> {
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+        text.starts_with(b"{").then_some(Format::Json)
+    }
 }
 
 impl Format {

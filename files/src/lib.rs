@@ -7,33 +7,38 @@
 mod article;
 mod bar;
 mod candles;
-mod cell;
 mod columns;
 mod csv_rows;
+mod epoch;
 mod error;
 mod format;
+mod input;
+mod json_document;
 mod json_rows;
 mod lines;
 mod one_row;
 mod parquet_batches;
 mod parquet_candles;
+mod parquet_columns;
 mod parquet_rows;
 mod parquet_table;
+mod parts;
 mod table;
 mod target;
+mod value;
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use wire::{Article, Bar};
 
 use columns::FromRow;
+use input::Input;
 
 pub use candles::{CandlePieces, Piece, candles};
 pub use error::{BadRow, FileError};
 pub use format::{Format, UnknownFormat};
 pub use one_row::RowReader;
+pub use parts::of as parts;
 pub use table::TableWriter;
 
 /// A value with the place in its file.
@@ -43,6 +48,8 @@ pub struct Placed<T> {
     pub line: u64,
     /// What stands there.
     pub value: T,
+    /// The first of its optional values that could not be read and were left out, in words.
+    pub left_out: Option<String>,
 }
 
 /// The bars of a file, read as they are asked for.
@@ -50,7 +57,9 @@ pub type BarRows = Rows<Bar>;
 /// The articles of a file, read as they are asked for.
 pub type ArticleRows = Rows<Article>;
 
-/// Opens a file of minute bars; its extension tells the format.
+/// Opens a file of minute bars, or a folder of its parts. CSV and JSON lines may
+/// be compressed with gzip or zstd. How values may be written is the same in all
+/// formats: docs/files.md has the table.
 ///
 /// The start of a bar is the column `start_timestamp` or `start_ms`; its end
 /// defaults to one minute later, its receipt to its end. The source of every bar
@@ -85,19 +94,17 @@ impl<T> Iterator for Rows<T> {
 }
 
 fn open<T: FromRow>(path: &Path) -> Result<Rows<T>, FileError> {
-    let format = Format::from_path(path)?;
-    let file = open_file(path).map_err(|source| FileError::Open { path: path.to_owned(), source })?;
-    Ok(Rows(match format {
-        Format::Csv => Box::new(csv_rows::CsvRows::open(path, file)?),
-        Format::Json => Box::new(json_rows::JsonRows::open(path, file)?),
-        Format::Parquet => Box::new(parquet_rows::ParquetRows::open(path, file)?),
-    }))
+    if path.is_dir() { Ok(Rows(Box::new(parts::Parts::open(path)?))) } else { one_file(path) }
 }
 
-fn open_file(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    Ok(file)
+fn one_file<T: FromRow>(path: &Path) -> Result<Rows<T>, FileError> {
+    rows_of(path, input::open(path)?)
+}
+
+fn rows_of<T: FromRow>(path: &Path, input: Input) -> Result<Rows<T>, FileError> {
+    Ok(Rows(match input {
+        Input::Csv(lines) => Box::new(csv_rows::CsvRows::open(path, lines)?),
+        Input::Json(lines, head) => Box::new(json_rows::JsonRows::open(path, lines, &head)?),
+        Input::Parquet(file) => Box::new(parquet_rows::ParquetRows::open(path, file)?),
+    }))
 }

@@ -1,11 +1,11 @@
 //! The lines of a file, numbered, each of bounded length.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
 
-/// No row is longer; of a line that is, this much is kept.
-const LONGEST: usize = 1 << 20;
+/// No row is longer, in bytes; of a line that is, this much is kept. It is a
+/// hundred times what the longest headline and address need together.
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// One line, without its line break.
 pub(crate) struct Line {
@@ -19,14 +19,14 @@ pub(crate) struct Line {
 
 /// Reads a file line by line.
 pub(crate) struct Lines {
-    input: BufReader<File>,
+    input: Box<dyn BufRead + Send>,
     read: u64,
     given_back: VecDeque<Line>,
 }
 
 impl Lines {
-    pub(crate) fn new(file: File) -> Lines {
-        Lines { input: BufReader::with_capacity(1 << 16, file), read: 0, given_back: VecDeque::new() }
+    pub(crate) fn new(input: Box<dyn BufRead + Send>) -> Lines {
+        Lines { input, read: 0, given_back: VecDeque::new() }
     }
 
     /// The next line that is not blank.

@@ -6,8 +6,9 @@ use wire::{Article, Bar};
 
 use crate::columns::FromRow;
 use crate::csv_rows::Header;
-use crate::lines::{Line, Lines};
-use crate::{FileError, Format, json_rows, open_file};
+use crate::input::{self, Input};
+use crate::lines::Line;
+use crate::{FileError, json_rows, parts};
 
 /// Reads rows by themselves: JSON objects, and with the header of a file that
 /// has one the rows of CSV.
@@ -23,21 +24,21 @@ impl RowReader {
         RowReader::default()
     }
 
-    /// A reader of JSON objects and of rows with the columns of the CSV file `path`.
+    /// A reader of JSON objects and of rows with the columns of the CSV file `path`,
+    /// or of the first part where it is a folder.
     ///
     /// # Errors
     /// When it cannot be read, is no CSV file, or its columns are neither those
     /// of bars nor those of articles.
     pub fn with_header_of(path: &Path) -> Result<RowReader, FileError> {
-        if Format::from_path(path)? != Format::Csv {
-            return Ok(RowReader::new());
-        }
-        let lines = || {
-            let file = open_file(path).map_err(|source| FileError::Open { path: path.to_owned(), source })?;
-            Ok(Lines::new(file))
+        let first = parts::of(path)?.into_iter().next().ok_or_else(|| parts::no_parts(path))?;
+        let lines = || match input::open(&first)? {
+            Input::Csv(lines) => Ok(Some(lines)),
+            Input::Json(..) | Input::Parquet(_) => Ok(None),
         };
-        let bars = Header::read(path, &mut lines()?);
-        let articles = Header::read(path, &mut lines()?).ok();
+        let (Some(mut lines), Some(mut again)) = (lines()?, lines()?) else { return Ok(RowReader::new()) };
+        let bars = Header::read(&first, &mut lines);
+        let articles = Header::read(&first, &mut again).ok();
         match (bars, articles) {
             (Err(error), None) => Err(error),
             (bars, articles) => Ok(RowReader { bars: bars.ok(), articles }),
@@ -63,11 +64,12 @@ impl RowReader {
 
 fn read<T: FromRow>(row: &[u8], header: Option<&Header<T>>) -> Result<T, String> {
     let line = Line { number: 1, bytes: row.to_vec(), overlong: None };
-    match header {
-        _ if row.trim_ascii_start().starts_with(b"{") => json_rows::read(&line),
+    let read = match header {
+        _ if row.trim_ascii_start().starts_with(b"{") => json_rows::read(&line, &[]),
         Some(header) => header.row(&line),
-        None => Err("a row of CSV does not tell its columns: name the file that it came from".into()),
-    }
+        None => return Err("a row of CSV does not tell its columns: name the file that it came from".into()),
+    };
+    read.map(|row| row.value).map_err(|bad| bad.reason)
 }
 
 #[cfg(test)]

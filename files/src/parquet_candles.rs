@@ -8,8 +8,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, Schema, TimestampMillisecondType};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -19,16 +19,13 @@ use wire::bar::check_figures;
 use wire::time::MINUTE;
 use wire::{Bar, Candle, Candles, symbol};
 
-use crate::bar::{
-    ACCUMULATED_VOLUME, AGGREGATE_VWAP, AVERAGE_SIZE, CLOSE, END, HIGH, LOW, OFFICIAL_OPEN_PRICE, OPEN,
-    RECEIVED, START, SYMBOL, VOLUME, VWAP,
-};
+use crate::bar::{CLOSE, END, HIGH, LOW, OPEN, RECEIVED, START, SYMBOL, VOLUME};
 use crate::candles::Piece;
-use crate::columns::FromRow;
 use crate::csv_rows::unreadable_from;
+use crate::epoch;
 use crate::parquet_batches::{Batches, decoded};
-use crate::parquet_rows::{self, Columns};
-use crate::{BadRow, FileError};
+use crate::parquet_columns::{Cells, Columns};
+use crate::{BadRow, FileError, parquet_rows, value};
 
 /// So many rows are decoded at once.
 const ROWS_A_BATCH: usize = 16 * 1_024;
@@ -53,7 +50,12 @@ impl RowGroups {
         // Each symbol is looked at once a batch and not once a row.
         let schema = with_dictionary(builder.schema(), columns.name(SYMBOL));
         let options = ArrowReaderOptions::new().with_schema(schema);
-        let metadata = decoded(|| ArrowReaderMetadata::try_new(builder.metadata().clone(), options));
+        let metadata = decoded(|| {
+            ArrowReaderMetadata::try_new(builder.metadata().clone(), options).or_else(|_| {
+                let as_they_are = ArrowReaderOptions::new().with_schema(builder.schema().clone());
+                ArrowReaderMetadata::try_new(builder.metadata().clone(), as_they_are)
+            })
+        });
         let metadata = metadata.map_err(broken)?;
         Ok(RowGroups { path: path.to_owned(), metadata, columns, next: 0, read: 0 })
     }
@@ -115,17 +117,17 @@ impl RowGroups {
                 candles.push(place, candle);
                 continue;
             }
-            let arrays: &Vec<Option<ArrayRef>> = match row_by_row.get() {
-                Some(arrays) => arrays,
+            let cells: &Vec<Cells> = match row_by_row.get() {
+                Some(cells) => cells,
                 None => {
-                    let made = self.columns.arrays(batch)?;
+                    let made = self.columns.cells(batch)?;
                     row_by_row.get_or_init(|| made)
                 }
             };
-            match parquet_rows::read::<Bar>(first_line + at as u64, arrays, at) {
+            match parquet_rows::read::<Bar>(first_line + at as u64, cells, at) {
                 Ok(bar) => {
-                    let place = candles.place_of(&bar.symbol);
-                    candles.push(place, Candle::from(&bar));
+                    let place = candles.place_of(&bar.value.symbol);
+                    candles.push(place, Candle::from(&bar.value));
                 }
                 Err(bad) => refused.push(bad),
             }
@@ -135,13 +137,16 @@ impl RowGroups {
 }
 
 impl RowGroups {
-    /// The known columns, the symbols as they are in the file.
-    fn columns_of(&self, batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>, ArrowError> {
+    /// The known columns that figures are made of, the symbols as they are in the file.
+    fn columns_of(&self, batch: &RecordBatch) -> Result<Vec<Cells>, ArrowError> {
         let of = |known| match known {
-            SYMBOL => Ok(self.columns.raw(batch, SYMBOL).cloned()),
-            _ => self.columns.array(batch, known),
+            SYMBOL => Ok(match self.columns.raw(batch, SYMBOL) {
+                Some(array) => Cells::Array(array.clone(), false),
+                None => Cells::Missing,
+            }),
+            _ => self.columns.cells_of(batch, known),
         };
-        (0..Bar::COLUMNS.len()).map(of).collect()
+        (0..=RECEIVED).map(of).collect()
     }
 }
 
@@ -174,7 +179,7 @@ fn with_dictionary(schema: &Schema, column: Option<&str>) -> Arc<Schema> {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
             if Some(field.name().as_str()) == column =>
         {
-            Arc::new(Field::new(field.name(), symbols_type(), field.is_nullable()))
+            Arc::new(field.as_ref().clone().with_data_type(symbols_type()))
         }
         _ => field.clone(),
     });
@@ -186,6 +191,7 @@ fn symbols_type() -> DataType {
 }
 
 /// The columns of a batch whose types and gaps allow to take its rows as they stand.
+/// Optional values are in none of them, and refuse no row.
 struct Figures<'a> {
     symbols: &'a [i32],
     /// For each text of the list its place among the symbols; none for what is no symbol.
@@ -197,30 +203,32 @@ struct Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    fn of(columns: &'a [Option<ArrayRef>], candles: &mut Candles) -> Option<Figures<'a>> {
-        let column = |known: usize| columns[known].as_ref();
-        let whole = |known: usize| column(known).filter(|column| column.null_count() == 0);
-        let ints = |known: usize| Some(whole(known)?.as_primitive_opt::<Int64Type>()?.values().as_ref());
+    fn of(columns: &'a [Cells], candles: &mut Candles) -> Option<Figures<'a>> {
+        let whole = |known: usize| columns[known].array().filter(|array| array.null_count() == 0);
+        let times = |known: usize| {
+            let array = whole(known)?;
+            let ints = array.as_primitive_opt::<Int64Type>().map(|array| array.values().as_ref());
+            ints.or_else(|| Some(array.as_primitive_opt::<TimestampMillisecondType>()?.values().as_ref()))
+        };
         let floats = |known: usize| Some(whole(known)?.as_primitive_opt::<Float64Type>()?.values().as_ref());
         // A column that is not there has a default; one that is must be whole.
-        let optional = |known: usize| match column(known) {
-            None => Some(None),
-            Some(_) => ints(known).map(Some),
+        let optional = |known: usize| match &columns[known] {
+            cells if cells.are_missing() => Some(None),
+            _ => times(known).map(Some),
         };
-        let quantities = [VWAP, ACCUMULATED_VOLUME, OFFICIAL_OPEN_PRICE, AGGREGATE_VWAP, AVERAGE_SIZE];
-        if !quantities.into_iter().all(|known| column(known).is_none_or(are_quantities)) {
-            return None;
-        }
         let symbols = whole(SYMBOL)?.as_dictionary_opt::<Int32Type>()?;
         let texts = symbols.values().as_string_opt::<i32>()?;
+        // What may stand for no value, or was a number, is looked at row by row.
         let place = |text: Option<&str>| {
             let symbol = text?.trim();
-            symbol::check(symbol).is_ok().then(|| candles.place_of(symbol))
+            let is_plain =
+                symbol::check(symbol).is_ok() && symbol.bytes().any(|byte| byte.is_ascii_uppercase());
+            (is_plain && value::is_text(symbol)).then(|| candles.place_of(symbol))
         };
         Some(Figures {
             symbols: symbols.keys().values(),
             places: texts.iter().map(place).collect(),
-            start: ints(START)?,
+            start: times(START)?,
             end: optional(END)?,
             received: optional(RECEIVED)?,
             prices: [floats(OPEN)?, floats(HIGH)?, floats(LOW)?, floats(CLOSE)?, floats(VOLUME)?],
@@ -234,12 +242,10 @@ impl<'a> Figures<'a> {
         let start_timestamp = self.start[at];
         let end = self.end.map_or(start_timestamp.saturating_add(MINUTE), |end| end[at]);
         let received_timestamp = self.received.map_or(end, |received| received[at]);
+        if ![start_timestamp, end, received_timestamp].into_iter().all(epoch::is_plain) {
+            return None;
+        }
         let candle = Candle { start_timestamp, received_timestamp, open, high, low, close, volume };
         check_figures(&candle, end).is_ok().then_some((place, candle))
     }
-}
-
-fn are_quantities(column: &ArrayRef) -> bool {
-    let is_one = |value: &f64| value.is_finite() && *value >= 0.0;
-    column.as_primitive_opt::<Float64Type>().is_some_and(|column| column.values().iter().all(is_one))
 }

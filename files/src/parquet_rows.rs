@@ -2,21 +2,21 @@
 
 use std::fs::File;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::schema::types::SchemaDescriptor;
-use wire::schema::ColumnType;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 
-use crate::cell::{Cell, Row};
-use crate::columns::{self, FromRow, Known};
+use crate::columns::{self, FromRow};
 use crate::csv_rows::unreadable_from;
 use crate::parquet_batches::{Batches, decoded};
+use crate::parquet_columns::{Cells, Columns};
 use crate::{BadRow, FileError, Placed};
 
 const ROWS_A_BATCH: usize = 1_024;
@@ -24,7 +24,7 @@ const ROWS_A_BATCH: usize = 1_024;
 pub(crate) struct ParquetRows<T> {
     batches: Batches,
     columns: Columns,
-    batch: Vec<Option<ArrayRef>>,
+    batch: Vec<Cells>,
     rows_in_batch: usize,
     next_in_batch: usize,
     read: u64,
@@ -55,7 +55,7 @@ impl<T: FromRow> ParquetRows<T> {
     fn load(&mut self) -> Option<Result<(), ArrowError>> {
         while self.next_in_batch == self.rows_in_batch {
             let batch = self.batches.next()?;
-            match batch.and_then(|batch| Ok((batch.num_rows(), self.columns.arrays(&batch)?))) {
+            match batch.and_then(|batch| Ok((batch.num_rows(), self.columns.cells(&batch)?))) {
                 Ok((rows, arrays)) => (self.rows_in_batch, self.batch) = (rows, arrays),
                 Err(error) => return Some(Err(error)),
             }
@@ -84,15 +84,13 @@ impl<T: FromRow> Iterator for ParquetRows<T> {
         let read = read(line, &self.batch, self.next_in_batch);
         self.read = line;
         self.next_in_batch += 1;
-        Some(read.map(|value| Placed { line, value }))
+        Some(read)
     }
 }
 
-/// Reads one row of arrays, one for each known column.
-pub(crate) fn read<T: FromRow>(line: u64, arrays: &[Option<ArrayRef>], at: usize) -> Result<T, BadRow> {
-    let cells = arrays.iter().map(|array| array.as_ref().map_or(Cell::Missing, |array| cell(array, at)));
-    let row = Row { columns: T::COLUMNS, cells: cells.collect() };
-    T::from_row(&row).map_err(|reason| BadRow { line, reason, text: as_json(&row) })
+/// Reads one row of the cells of all known columns.
+pub(crate) fn read<T: FromRow>(line: u64, columns: &[Cells], at: usize) -> Result<Placed<T>, BadRow> {
+    columns::make(line, columns.iter().map(|cells| cells.at(at)).collect(), |row| row.as_json())
 }
 
 /// The file, ready to be read.
@@ -104,121 +102,51 @@ pub(crate) fn open<T: FromRow>(
     if length.is_ok_and(|length| length == 0) {
         return Err(columns::empty::<T>(path));
     }
-    decoded(|| ParquetRecordBatchReaderBuilder::try_new(file))
-        .map_err(|source| FileError::Parquet { path: path.to_owned(), source })
+    let broken = |source| FileError::Parquet { path: path.to_owned(), source };
+    let metadata = decoded(|| metadata_of(&file)).map_err(broken)?;
+    let columns = metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
+    if let Some(codec) = columns.map(|column| column.compression()).find(|codec| !is_read(*codec)) {
+        let codec = codec.to_string().to_lowercase();
+        return Err(FileError::Codec { path: path.to_owned(), codec });
+    }
+    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
 
-/// The known columns in a file.
-pub(crate) struct Columns {
-    /// For each known column the types that its cells are cast to, and its name in the file.
-    casts: Vec<Option<(String, Vec<DataType>)>>,
-    /// What has to be read.
-    pub(crate) mask: ProjectionMask,
-}
-
-impl Columns {
-    pub(crate) fn find<T: FromRow>(
-        path: &Path,
-        schema: &Schema,
-        parquet: &SchemaDescriptor,
-    ) -> Result<Columns, FileError> {
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let places = columns::find::<T>(path, &names)?;
-        let casts = T::COLUMNS
-            .iter()
-            .zip(&places)
-            .map(|(known, place)| {
-                place
-                    .map(|place| Ok((names[place].clone(), casts(path, known, schema.field(place))?)))
-                    .transpose()
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Columns { casts, mask: ProjectionMask::roots(parquet, places.into_iter().flatten()) })
-    }
-
-    /// The name that a known column has in the file.
-    pub(crate) fn name(&self, known: usize) -> Option<&str> {
-        self.casts[known].as_ref().map(|(name, _)| name.as_str())
-    }
-
-    /// A known column as it stands in the file.
-    pub(crate) fn raw<'a>(&self, batch: &'a RecordBatch, known: usize) -> Option<&'a ArrayRef> {
-        batch.column_by_name(&self.casts[known].as_ref()?.0)
-    }
-
-    /// For each known column its cells, in a type that a cell can hold.
-    pub(crate) fn arrays(&self, batch: &RecordBatch) -> Result<Vec<Option<ArrayRef>>, ArrowError> {
-        (0..self.casts.len()).map(|known| self.array(batch, known)).collect()
-    }
-
-    /// The cells of one known column, likewise.
-    pub(crate) fn array(&self, batch: &RecordBatch, known: usize) -> Result<Option<ArrayRef>, ArrowError> {
-        let Some((name, steps)) = &self.casts[known] else { return Ok(None) };
-        let Some(array) = batch.column_by_name(name) else { return Ok(None) };
-        steps.iter().try_fold(array.clone(), |array, step| cast(&array, step)).map(Some)
+/// Whether a compression is among those that the reader is built with.
+fn is_read(codec: Compression) -> bool {
+    match codec {
+        Compression::UNCOMPRESSED
+        | Compression::SNAPPY
+        | Compression::GZIP(_)
+        | Compression::LZ4
+        | Compression::LZ4_RAW
+        | Compression::ZSTD(_) => true,
+        Compression::BROTLI(_) | Compression::LZO => false,
     }
 }
 
-/// The casts that lead from the type of a file's column to what a cell can hold.
-fn casts(path: &Path, known: &Known, field: &Field) -> Result<Vec<DataType>, FileError> {
-    use DataType::{Date32, Date64, Decimal128, Decimal256, Dictionary, Float64, Int64, Timestamp, Utf8};
-    let found = match field.data_type() {
-        Dictionary(_, values) => values.as_ref(),
-        plain => plain,
-    };
-    let is_text = matches!(found, Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let is_number = found.is_numeric() || matches!(found, Decimal128(..) | Decimal256(..));
-    let wanted = match known.kind {
-        ColumnType::Float if is_number => return Ok(vec![Float64]),
-        ColumnType::Int | ColumnType::Time if found.is_integer() => return Ok(vec![Int64]),
-        ColumnType::Time if found.is_floating() => return Ok(vec![Float64]),
-        ColumnType::Time if matches!(found, Timestamp(..) | Date32 | Date64) => {
-            return Ok(vec![Timestamp(TimeUnit::Millisecond, None), Int64]);
+/// The metadata of a file, its dictionaries (categoricals) read as what they hold:
+/// the reader makes dictionaries of texts alone.
+fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).or_else(|_| {
+        // What Arrow noted beside the schema is a hint, and may name what is not known here.
+        ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+    })?;
+    let schema = metadata.schema();
+    let is_dictionary = |kind: &DataType| matches!(kind, DataType::Dictionary(..));
+    if !schema.fields().iter().any(|field| is_dictionary(field.data_type())) {
+        return Ok(metadata);
+    }
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, values) => {
+            Arc::new(field.as_ref().clone().with_data_type(values.as_ref().clone()))
         }
-        ColumnType::Time | ColumnType::Text if is_text => return Ok(vec![Utf8]),
-        ColumnType::Bool if *found == DataType::Boolean => return Ok(vec![DataType::Boolean]),
-        ColumnType::Float | ColumnType::Int => "numbers",
-        ColumnType::Time => "timestamps or epoch milliseconds",
-        ColumnType::Text => "texts",
-        ColumnType::Bool => "booleans",
-    };
-    Err(FileError::ColumnType {
-        path: PathBuf::from(path),
-        column: field.name().clone(),
-        found: field.data_type().to_string(),
-        wanted,
-    })
-}
-
-fn cell(array: &ArrayRef, row: usize) -> Cell<'_> {
-    if array.is_null(row) {
-        return Cell::Missing;
-    }
-    match array.data_type() {
-        DataType::Float64 => Cell::Float(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Int64 => Cell::Int(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Boolean => Cell::Bool(array.as_boolean().value(row)),
-        DataType::Utf8 => match array.as_string::<i32>().value(row).trim() {
-            "" => Cell::Missing,
-            text => Cell::Text(text),
-        },
-        other => Cell::Foreign(other.to_string()),
-    }
-}
-
-/// A row as a person reads it: Parquet has no bytes of its own for one.
-fn as_json(row: &Row<'_>) -> Vec<u8> {
-    let fields = row.columns.iter().zip(&row.cells).filter_map(|(column, cell)| {
-        let value = match cell {
-            Cell::Missing => return None,
-            Cell::Untyped(text) | Cell::Text(text) => (*text).into(),
-            Cell::Int(value) => (*value).into(),
-            Cell::Float(value) if value.is_finite() => (*value).into(),
-            Cell::Float(value) => value.to_string().into(),
-            Cell::Bool(value) => (*value).into(),
-            Cell::Foreign(text) => text.as_str().into(),
-        };
-        Some((column.names[0].to_owned(), value))
+        _ => field.clone(),
     });
-    serde_json::Value::Object(fields.collect()).to_string().into_bytes()
+    let plain = Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(plain));
+    ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).or_else(|_| {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
+    })
 }

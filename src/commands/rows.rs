@@ -32,6 +32,9 @@ fn collect<T>(
         match row {
             Ok(row) => {
                 reading.took(1);
+                if let Some(what) = row.left_out {
+                    reading.left_out(row.line, &what);
+                }
                 good.push(row.value);
             }
             Err(bad) => reading.refused(&bad),
@@ -47,6 +50,7 @@ pub struct Reading<'a> {
     bar: ProgressBar,
     taken: u64,
     refused: u64,
+    left_out: u64,
     /// So many refused rows have been told of in an earlier reading.
     told: u64,
 }
@@ -54,7 +58,7 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Begins with `what`.
     pub fn of(file: &'a Path, what: &'static str) -> Reading<'a> {
-        Reading { file, bar: progress::bar(what, None), taken: 0, refused: 0, told: 0 }
+        Reading { file, bar: progress::bar(what, None), taken: 0, refused: 0, left_out: 0, told: 0 }
     }
 
     /// So many good rows more.
@@ -67,9 +71,18 @@ impl<'a> Reading<'a> {
     pub fn refused(&mut self, bad: &BadRow) {
         self.refused += 1;
         if self.refused > self.told && self.refused <= SHOWN {
-            self.bar.suspend(|| {
-                eprintln!("tickwire: {}, line {}: {}", self.file.display(), bad.line, bad.reason);
-            });
+            let file = bad.file(&self.file.display().to_string());
+            self.bar.suspend(|| eprintln!("tickwire: {file}, line {}: {}", bad.line, bad.reason));
+        }
+    }
+
+    /// A row that was taken without an optional value that could not be read;
+    /// the first of them is named on standard error.
+    pub fn left_out(&mut self, line: u64, what: &str) {
+        self.left_out += 1;
+        if self.left_out == 1 {
+            let file = self.file.display();
+            self.bar.suspend(|| eprintln!("tickwire: {file}, line {line}: {what}, and the row is taken"));
         }
     }
 
@@ -95,6 +108,9 @@ impl<'a> Reading<'a> {
         }
         if refused > 0 {
             eprintln!("tickwire: {file}: {refused} row(s) refused, {} taken", self.taken);
+        }
+        if self.left_out > 1 {
+            eprintln!("tickwire: {file}: {} rows were taken without an optional value", self.left_out);
         }
         Ok(())
     }

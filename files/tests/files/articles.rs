@@ -3,17 +3,18 @@
 use crate::{Folder, outline};
 
 const HEADER: &str = "id,symbol,search_term,headline,url,published_ms\n";
+const AT: &str = "1380873960000";
 
 #[test]
 fn a_headline_may_hold_commas_quotes_and_line_breaks() {
     let text = format!(
-        "{HEADER}1,IBM,,\"One, \"\"two\"\"\nand\n\nthree\",https://e.org/1,5\n2,,oil,Plain,https://e.org/2,6\n"
+        "{HEADER}1,IBM,,\"One, \"\"two\"\"\nand\n\nthree\",https://e.org/1,1380873960005\n2,,oil,Plain,https://e.org/2,1380873960006\n"
     );
     let rows = Folder::new().articles("a.csv", text);
     assert_eq!(outline(&rows), (vec![2, 6], vec![]));
     let first = &rows[0].as_ref().unwrap().value;
     assert_eq!(first.headline, "One, \"two\"\nand\n\nthree");
-    assert_eq!((first.published_timestamp, first.received_timestamp), (5, 5));
+    assert_eq!((first.published_timestamp, first.received_timestamp), (1_380_873_960_005, 1_380_873_960_005));
     assert_eq!(rows[1].as_ref().unwrap().value.key(), "oil");
 }
 
@@ -21,7 +22,7 @@ fn a_headline_may_hold_commas_quotes_and_line_breaks() {
 fn a_quote_that_is_never_closed_spoils_its_own_line_only() {
     for (second, third) in [("5\" disk", "C"), ("B", "\"C, D\""), ("B", "\"C\nD\""), ("B", "C")] {
         let text = format!(
-            "{HEADER}1,IBM,,\"Open,https://e.org/1,5\n2,IBM,,{second},https://e.org/2,6\n3,IBM,,{third},https://e.org/3,7\n"
+            "{HEADER}1,IBM,,\"Open,https://e.org/1,{AT}\n2,IBM,,{second},https://e.org/2,{AT}\n3,IBM,,{third},https://e.org/3,{AT}\n"
         );
         let rows = Folder::new().articles("a.csv", text);
         let (good, bad) = outline(&rows);
@@ -33,13 +34,14 @@ fn a_quote_that_is_never_closed_spoils_its_own_line_only() {
 #[test]
 fn bad_articles_are_named_and_the_rest_is_read() {
     for (row, said) in [
-        ("1,IBM,,H,javascript:x,5", "does not start with http"),
+        ("1,IBM,,H,javascript:x,AT", "does not start with http"),
         ("1,IBM,,H,https://e.org,soon", "`soon` is not a time"),
-        ("1,,,H,https://e.org,5", "symbol and the search term is empty"),
-        ("1,IBM,,,https://e.org,5", "column `headline` is empty"),
-        (",IBM,,H,https://e.org,5", "column `id` is empty"),
+        ("1,,,H,https://e.org,AT", "symbol and the search term is empty"),
+        ("1,IBM,,,https://e.org,AT", "column `headline` is empty"),
+        (",IBM,,H,https://e.org,AT", "column `id` is empty"),
     ] {
-        let rows = Folder::new().articles("a.csv", format!("{HEADER}{row}\n2,IBM,,H,https://e.org,5\n"));
+        let row = row.replace("AT", AT);
+        let rows = Folder::new().articles("a.csv", format!("{HEADER}{row}\n2,IBM,,H,https://e.org,{AT}\n"));
         let (good, bad) = outline(&rows);
         assert_eq!(good, [3]);
         assert!(bad[0].1.contains(said), "{row}: {}", bad[0].1);

@@ -26,13 +26,13 @@ fn a_row_becomes_a_bar_with_its_line_and_defaults() {
 #[test]
 fn columns_are_found_by_name_in_any_order_and_others_ignored() {
     let text = "note,close,otc,low,high,open,vwap,volume,symbol,received_timestamp,end_timestamp,start_timestamp\n\
-                x,2,TRUE,1,3,2,2.5,7,BRK.B,99,1380873990000,1380873960000\n\
+                x,2,TRUE,1,3,2,2.5,7,BRK.B,1380873990099,1380873990000,1380873960000\n\
                 y,2,,1,3,2,,7,BRK.B,,,2013-10-04T08:07:00Z\n";
     let rows = Folder::new().bars("a.csv", text);
     let first = &rows[0].as_ref().unwrap().value;
     assert_eq!(
         (first.otc, first.vwap, first.received_timestamp, first.end_timestamp),
-        (Some(true), Some(2.5), 99, 1_380_873_990_000)
+        (Some(true), Some(2.5), 1_380_873_990_099, 1_380_873_990_000)
     );
     let second = &rows[1].as_ref().unwrap().value;
     assert_eq!(
@@ -61,7 +61,7 @@ fn a_bad_row_is_named_with_line_column_and_value_and_loses_nothing_else() {
         ("1380873960000,A,2,3,1,2,-7", "volume is -7"),
         ("1380873960000,A,2,1,3,2,7", "high 1 is below low 3"),
         ("noon,A,2,3,1,2,7", "column `start_timestamp`: `noon` is not a time"),
-        ("99999999999999999,A,2,3,1,2,7", "not the times of a bar"),
+        ("99999999999999999,A,2,3,1,2,7", "no time in epoch milliseconds between"),
         ("1380873960000,,2,3,1,2,7", "column `symbol` is empty"),
         ("1380873960000,~clock0,2,3,1,2,7", "kept for clock records"),
         ("1380873960000,A,2,3,1,2", "the row has 6 columns, the header has 7"),
@@ -136,18 +136,21 @@ fn a_file_with_the_wrong_columns_names_what_is_missing_and_what_is_there() {
     let said = folder.refused("c.csv", "start_ms,symbol,open,high,low,close,close,volume\n");
     assert!(said.contains("two columns named `close`"), "{said}");
     let said = folder.refused("d.csv", "\n\n");
-    assert!(said.contains("is empty") && said.contains("start_timestamp or start_ms, symbol"), "{said}");
+    assert!(
+        said.contains("is empty") && said.contains("start_timestamp or start_ms, symbol or ticker"),
+        "{said}"
+    );
     assert!(folder.refused("e.csv", "").contains("is empty"));
 }
 
 #[test]
-fn a_file_that_is_not_there_or_is_a_folder_says_so() {
+fn a_file_that_is_not_there_or_is_an_empty_folder_says_so() {
     let folder = Folder::new();
     let error = files::bars(&folder.path("none.csv")).err().unwrap().to_string();
     assert!(error.contains("none.csv") && error.contains("cannot be read"), "{error}");
     std::fs::create_dir(folder.path("folder.csv")).unwrap();
     let error = files::bars(&folder.path("folder.csv")).err().unwrap().to_string();
-    assert!(error.contains("folder.csv") && error.contains("directory"), "{error}");
+    assert!(error.contains("folder.csv") && error.contains("no parts"), "{error}");
     assert!(folder.refused("bars.txt", "").contains("extension"));
 }
 

@@ -6,7 +6,9 @@ mod articles;
 mod csv;
 mod garbage;
 mod json;
+mod packed;
 mod parquet;
+mod spellings;
 mod tables;
 
 use std::fs;

@@ -34,7 +34,7 @@ fn read(path: &Path) -> Result<Replay, FileError> {
         match row {
             Ok(placed) => articles.push(placed.value),
             Err(bad) => {
-                let source = format!("replay:{name}:{}", bad.line);
+                let source = format!("replay:{}:{}", bad.file(&name), bad.line);
                 bad_rows.push(DeadLetter::new(source, bad.reason, &bad.text, time::now()));
             }
         }

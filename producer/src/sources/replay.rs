@@ -66,7 +66,7 @@ impl Replay {
                 self.taken += 1;
                 let (line, before) = (bad.line, outlet.before());
                 if self.taken > before.taken + before.rejected {
-                    let source = format!("replay:{}:{line}", self.name);
+                    let source = format!("replay:{}:{line}", bad.file(&self.name));
                     outlet.refuse(&DeadLetter::new(source, bad.reason, &bad.text, time::now()));
                 }
             }

@@ -1,0 +1,178 @@
+//! A file as it is opened: unpacked where it is compressed, and named for what it
+//! is where its first bytes say that it holds no rows.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
+use std::path::Path;
+
+use crate::lines::Lines;
+use crate::{FileError, Format};
+
+/// So many bytes are looked at to tell what a file is.
+const HEAD: usize = 8 << 10;
+/// So many bytes are read from the disk at once.
+const BUFFER: usize = 1 << 16;
+/// Of zstd, the most memory that a file may ask for to be unpacked, as a power
+/// of two: what every tool writes without `--long`.
+const ZSTD_WINDOW: u32 = 27;
+
+/// An open file of rows.
+pub(crate) enum Input {
+    /// Text in lines, unpacked as it is read: its length in memory is that of a line.
+    Csv(Lines),
+    /// Likewise, with its first bytes.
+    Json(Lines, Vec<u8>),
+    /// Parquet.
+    Parquet(File),
+}
+
+/// Opens a file. Its name tells the format, or else its first bytes.
+///
+/// # Errors
+/// When it cannot be read, or is of none of the formats.
+pub(crate) fn open(path: &Path) -> Result<Input, FileError> {
+    let failed = |source| FileError::Open { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut head = Vec::with_capacity(HEAD);
+    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
+    let foreign = |(what, remedy)| FileError::Foreign { path: path.to_owned(), what, remedy };
+    if let Some(said) = foreign_format(&head) {
+        return Err(foreign(said));
+    }
+    let named = Format::of_packed_name(path);
+    if head.starts_with(PARQUET) || named == Some(Format::Parquet) && packing(&head).is_none() {
+        file.rewind().map_err(failed)?;
+        return Ok(Input::Parquet(file));
+    }
+    if extension_is(path, "br") {
+        return Err(foreign(("compressed with brotli", "unpack it first (`brotli -d`)")));
+    }
+    let packing = packing(&head);
+    let (head, input) = unpacked(packing, head, file).map_err(failed)?;
+    if packing.is_some() {
+        if head.starts_with(PARQUET) {
+            return Err(foreign(("a Parquet file that was compressed once more", "unpack it first")));
+        }
+        if self::packing(&head).is_some() {
+            return Err(foreign(("compressed twice", "unpack it once")));
+        }
+        if let Some(said) = foreign_format(&head) {
+            return Err(foreign(said));
+        }
+    }
+    let format = named.or_else(|| Format::of_content(&head));
+    let input = Lines::new(input);
+    match format {
+        Some(Format::Csv) => Ok(Input::Csv(input)),
+        Some(Format::Json) => Ok(Input::Json(input, head)),
+        Some(Format::Parquet) => {
+            Err(foreign(("named as Parquet and is text inside", "call it .csv or .jsonl, as it is")))
+        }
+        None => Err(FileError::Extension { path: path.to_owned() }),
+    }
+}
+
+const PARQUET: &[u8] = b"PAR1";
+
+/// A compression that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+fn packing(head: &[u8]) -> Option<Packing> {
+    match head {
+        [0x1f, 0x8b, 8, ..] => Some(Packing::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Packing::Zstd),
+        _ => None,
+    }
+}
+
+type Buffered = Box<dyn BufRead + Send>;
+
+/// The first bytes of what is in a file, and all of it.
+fn unpacked(packing: Option<Packing>, head: Vec<u8>, rest: File) -> io::Result<(Vec<u8>, Buffered)> {
+    let whole = BufReader::with_capacity(BUFFER, Cursor::new(head.clone()).chain(rest));
+    let mut input: Box<dyn Read + Send> = match packing {
+        None => return Ok((head, Box::new(whole))),
+        Some(Packing::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+        Some(Packing::Zstd) => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
+            decoder.window_log_max(ZSTD_WINDOW)?;
+            Box::new(decoder)
+        }
+    };
+    let mut head = Vec::with_capacity(HEAD);
+    // An error comes where it stands: after the bytes that could be unpacked.
+    let failed = input.by_ref().take(HEAD as u64).read_to_end(&mut head).err();
+    let input = Cursor::new(head.clone()).chain(Failing(failed)).chain(input);
+    Ok((head, Box::new(BufReader::with_capacity(BUFFER, input))))
+}
+
+/// Nothing, or an error in its place.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+fn extension_is(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// What begins so, what it is, and what to do about it.
+const FOREIGN: [(&[u8], &str, &str); 23] = [
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV UTF-8"),
+    (b"\xfd7zXZ\0", "compressed with xz", "unpack it first (`unxz -k`)"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "unpack it first (`lz4 -d`)"),
+    (b"\xff\x06\0\0sNaPpY", "compressed with snappy", "unpack it first"),
+    (b"\x1f\x9d", "compressed with compress", "unpack it first (`uncompress`)"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first (`7z x`)"),
+    (b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
+    (b"Obj\x01", "an Avro file", "convert it to Parquet, CSV or JSON lines"),
+    (b"ORC\n", "an ORC file", "convert it to Parquet, CSV or JSON lines"),
+    (b"ORC\x03", "an ORC file", "convert it to Parquet, CSV or JSON lines"),
+    (b"ARROW1", "an Arrow file (Feather)", "write it as Parquet"),
+    (b"FEA1", "a Feather file", "write it as Parquet"),
+    (b"PARE", "an encrypted Parquet file", "write it without encryption"),
+    (b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "write it as Parquet or CSV"),
+    (b"\x93NUMPY", "a NumPy array", "write it as Parquet or CSV"),
+    (b"%PDF-", "a PDF document", "get the table as CSV"),
+    (b"\xff\xfe", "text in UTF-16", "save it in UTF-8 (`iconv -f UTF-16 -t UTF-8`)"),
+    (b"\xfe\xff", "text in UTF-16", "save it in UTF-8 (`iconv -f UTF-16 -t UTF-8`)"),
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file", "get it with `git lfs pull`"),
+    (b"<?xml", "an XML document", "convert it to CSV or JSON lines"),
+    (b"<!doctype html", "a web page", "the address gave an answer for people: look into the file"),
+    (b"<html", "a web page", "the address gave an answer for people: look into the file"),
+];
+
+/// What else a file is, and the remedy.
+fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    let holds = |words: &[u8]| head.windows(words.len()).any(|window| window == words);
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Some(match () {
+            () if holds(b"[Content_Types].xml") || holds(b"xl/") => {
+                ("an Excel workbook", "save it as CSV UTF-8")
+            }
+            () if holds(b"opendocument.spreadsheet") => ("a spreadsheet (ODS)", "save it as CSV in UTF-8"),
+            () => ("a ZIP archive", "unpack it first (`unzip`)"),
+        });
+    }
+    if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+        return Some(("compressed with bzip2", "unpack it first (`bunzip2 -k`)"));
+    }
+    // The mark of a tar archive stands behind the name of its first file.
+    if head.get(257..262) == Some(b"ustar") {
+        return Some(("a tar archive", "unpack it first (`tar -xf`) and name the file or the folder in it"));
+    }
+    let text = head.trim_ascii_start();
+    let begins = |&&(magic, ..): &&(&[u8], &str, &str)| match magic.starts_with(b"<") {
+        true => text.get(..magic.len()).is_some_and(|start| start.eq_ignore_ascii_case(magic)),
+        false => head.starts_with(magic),
+    };
+    FOREIGN.iter().find(begins).map(|&(_, what, remedy)| (what, remedy))
+}

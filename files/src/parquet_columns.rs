@@ -1,0 +1,254 @@
+//! The known columns of a Parquet file, and their cells, whatever their types.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
+use arrow::compute::{cast, unary};
+use arrow::datatypes::{
+    ArrowTimestampType, DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
+};
+use arrow::error::ArrowError;
+use parquet::arrow::ProjectionMask;
+use parquet::schema::types::SchemaDescriptor;
+use wire::schema::ColumnType;
+use wire::time::Millis;
+
+use crate::FileError;
+use crate::columns::{self, FromRow, Known, Place};
+use crate::value::Cell;
+
+/// The known columns in a file.
+pub(crate) struct Columns {
+    columns: Vec<Column>,
+    /// What has to be read.
+    pub(crate) mask: ProjectionMask,
+}
+
+/// Where the cells of a known column come from.
+enum Column {
+    Missing,
+    Folder(String),
+    /// The column of this name, read as a type that a cell can hold.
+    File(String, Reading),
+}
+
+/// How the cells of a column are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// As doubles.
+    Floats,
+    /// As integers.
+    Ints,
+    /// As integers above those.
+    UnsignedInts,
+    /// As texts.
+    Texts,
+    /// As bytes, which are texts.
+    Bytes,
+    /// As bytes of one length each, which are texts and filled up with zeros.
+    PaddedBytes,
+    /// As milliseconds of a timestamp or a date.
+    Instants,
+    /// As flags.
+    Flags,
+}
+
+impl Columns {
+    pub(crate) fn find<T: FromRow>(
+        path: &Path,
+        schema: &Schema,
+        parquet: &SchemaDescriptor,
+    ) -> Result<Columns, FileError> {
+        // A column of nothing but nulls has no type, and is as good as none.
+        let name = |field: &Arc<Field>| match field.data_type() {
+            DataType::Null => String::new(),
+            _ => field.name().clone(),
+        };
+        let names: Vec<_> = schema.fields().iter().map(name).collect();
+        let places = columns::find::<T>(path, &names)?;
+        let mut roots = Vec::new();
+        let column = |(known, place): (&Known, &Place)| {
+            let at = match place {
+                Place::Missing => return Ok(Column::Missing),
+                Place::Folder(value) => return Ok(Column::Folder(value.clone())),
+                Place::Column(at) => *at,
+            };
+            let field = schema.field(at);
+            match reading(known, field.data_type()) {
+                Some(reading) => {
+                    roots.push(at);
+                    Ok(Column::File(names[at].clone(), reading))
+                }
+                None if !known.required && known.kind != ColumnType::Time => Ok(Column::Missing),
+                None => Err(FileError::ColumnType {
+                    path: PathBuf::from(path),
+                    column: field.name().clone(),
+                    found: field.data_type().to_string(),
+                    wanted: wanted(known.kind),
+                }),
+            }
+        };
+        let columns = T::COLUMNS.iter().zip(&places).map(column).collect::<Result<_, _>>()?;
+        Ok(Columns { columns, mask: ProjectionMask::roots(parquet, roots) })
+    }
+
+    /// The name that a known column has in the file, if that is where it stands.
+    pub(crate) fn name(&self, known: usize) -> Option<&str> {
+        match &self.columns[known] {
+            Column::File(name, _) => Some(name),
+            Column::Missing | Column::Folder(_) => None,
+        }
+    }
+
+    /// A known column as it stands in the file.
+    pub(crate) fn raw<'a>(&self, batch: &'a RecordBatch, known: usize) -> Option<&'a ArrayRef> {
+        batch.column_by_name(self.name(known)?)
+    }
+
+    /// For each known column its cells.
+    pub(crate) fn cells(&self, batch: &RecordBatch) -> Result<Vec<Cells>, ArrowError> {
+        (0..self.columns.len()).map(|known| self.cells_of(batch, known)).collect()
+    }
+
+    /// The cells of one known column.
+    pub(crate) fn cells_of(&self, batch: &RecordBatch, known: usize) -> Result<Cells, ArrowError> {
+        match &self.columns[known] {
+            Column::Missing => Ok(Cells::Missing),
+            Column::Folder(value) => Ok(Cells::Folder(value.clone())),
+            Column::File(name, reading) => match batch.column_by_name(name) {
+                None => Ok(Cells::Missing),
+                Some(array) => {
+                    reading.of(array).map(|array| Cells::Array(array, *reading == Reading::PaddedBytes))
+                }
+            },
+        }
+    }
+}
+
+/// How a column of some type is read; none where it cannot be what is known of it.
+fn reading(known: &Known, found: &DataType) -> Option<Reading> {
+    use DataType::{
+        Binary, BinaryView, Boolean, Date32, Date64, FixedSizeBinary, LargeBinary, LargeUtf8, Timestamp,
+        UInt64, Utf8, Utf8View,
+    };
+    Some(match found {
+        Utf8 | LargeUtf8 | Utf8View => Reading::Texts,
+        Binary | LargeBinary | BinaryView => Reading::Bytes,
+        FixedSizeBinary(_) => Reading::PaddedBytes,
+        UInt64 => Reading::UnsignedInts,
+        found if found.is_integer() => Reading::Ints,
+        found if found.is_floating() => Reading::Floats,
+        // As it is written: the nearest double to that, and no sum of roundings.
+        found if found.is_decimal() => Reading::Texts,
+        Boolean if known.kind == ColumnType::Bool => Reading::Flags,
+        Timestamp(..) | Date32 | Date64 if known.kind == ColumnType::Time => Reading::Instants,
+        _ => return None,
+    })
+}
+
+/// What a column should hold.
+fn wanted(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Float | ColumnType::Int => "numbers",
+        ColumnType::Time => "timestamps or epoch milliseconds",
+        ColumnType::Text => "texts",
+        ColumnType::Bool => "booleans",
+    }
+}
+
+impl Reading {
+    fn of(self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        // Of dictionaries that a schema left in place.
+        let array = match array.data_type() {
+            DataType::Dictionary(_, values) => &cast(array, values)?,
+            _ => array,
+        };
+        match self {
+            Reading::Floats => cast(array, &DataType::Float64),
+            Reading::Ints => cast(array, &DataType::Int64),
+            Reading::UnsignedInts => Ok(array.clone()),
+            Reading::Texts => cast(array, &DataType::Utf8),
+            Reading::Bytes => cast(array, &DataType::Binary),
+            Reading::PaddedBytes => cast(array, &DataType::Binary),
+            Reading::Flags => Ok(array.clone()),
+            Reading::Instants => instants(array),
+        }
+    }
+}
+
+/// Timestamps and dates in milliseconds. What lies beyond all milliseconds stays
+/// out of reason, and is not taken for a value that is not there.
+fn instants(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    fn millis<T: ArrowTimestampType>(array: &ArrayRef, convert: impl Fn(i64) -> Millis) -> ArrayRef {
+        let millis: PrimitiveArray<TimestampMillisecondType> = unary(array.as_primitive::<T>(), convert);
+        Arc::new(millis)
+    }
+    Ok(match array.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            millis::<TimestampSecondType>(array, |at| at.saturating_mul(1_000))
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => millis::<TimestampMillisecondType>(array, |at| at),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            millis::<TimestampMicrosecondType>(array, |at| at.div_euclid(1_000))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            millis::<TimestampNanosecondType>(array, |at| at.div_euclid(1_000_000))
+        }
+        _ => cast(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?,
+    })
+}
+
+/// The cells of a known column in a batch.
+pub(crate) enum Cells {
+    /// There is no such column.
+    Missing,
+    /// The same value in all rows.
+    Folder(String),
+    /// An array of a type that a cell can hold, and whether its texts are filled up with zeros.
+    Array(ArrayRef, bool),
+}
+
+impl Cells {
+    /// The array, where there is one.
+    pub(crate) fn array(&self) -> Option<&ArrayRef> {
+        match self {
+            Cells::Array(array, _) => Some(array),
+            Cells::Missing | Cells::Folder(_) => None,
+        }
+    }
+
+    /// Whether there is no such column.
+    pub(crate) fn are_missing(&self) -> bool {
+        matches!(self, Cells::Missing)
+    }
+
+    /// One cell.
+    pub(crate) fn at(&self, row: usize) -> Cell<'_> {
+        let (array, padded) = match self {
+            Cells::Missing => return Cell::Missing,
+            Cells::Folder(value) => return Cell::text(value),
+            Cells::Array(array, padded) => (array, *padded),
+        };
+        if array.is_null(row) {
+            return Cell::Missing;
+        }
+        match array.data_type() {
+            DataType::Float64 => Cell::Float(array.as_primitive::<Float64Type>().value(row)),
+            DataType::Int64 => Cell::Int(array.as_primitive::<Int64Type>().value(row).into()),
+            DataType::UInt64 => Cell::Int(array.as_primitive::<UInt64Type>().value(row).into()),
+            DataType::Timestamp(..) => {
+                Cell::Instant(array.as_primitive::<TimestampMillisecondType>().value(row))
+            }
+            DataType::Boolean => Cell::Bool(array.as_boolean().value(row)),
+            DataType::Utf8 => Cell::text(array.as_string::<i32>().value(row)),
+            DataType::Binary => {
+                let bytes = array.as_binary::<i32>().value(row);
+                let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                Cell::bytes(if padded { &bytes[..end] } else { bytes })
+            }
+            other => Cell::Foreign(other.to_string()),
+        }
+    }
+}

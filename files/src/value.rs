@@ -1,0 +1,287 @@
+//! How each kind of value may be written: one table for CSV, JSON lines and Parquet.
+//!
+//! | kind | taken |
+//! | --- | --- |
+//! | number | any integer, double or decimal, as a number or as text |
+//! | time | whole epoch milliseconds, as a number or as text; a timestamp or date; a date and time as text |
+//! | flag | true or false, t/f, yes/no, y/n, on/off, 1/0 |
+//! | text | text, or the digits of a whole number |
+//!
+//! [`NOTHING`] stands for no value. An optional number, flag or text that cannot
+//! be read is left out and noted; times and what must be there refuse their row.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use wire::time::{self, Millis};
+
+use crate::columns::Known;
+use crate::epoch::{self, Scale};
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell<'a> {
+    /// No such column, null, or nothing in it.
+    Missing,
+    /// Text, or a number as it was written.
+    Text(Cow<'a, str>),
+    /// An integer of any width.
+    Int(i128),
+    /// A double.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+    /// An instant of a typed column.
+    Instant(Millis),
+    /// What no column holds: a list, an object, bytes that are no text.
+    Foreign(String),
+}
+
+impl<'a> Cell<'a> {
+    /// Text without the blanks around it.
+    pub(crate) fn text(text: &'a str) -> Cell<'a> {
+        match text.trim() {
+            "" => Cell::Missing,
+            text => Cell::Text(Cow::Borrowed(text)),
+        }
+    }
+
+    /// Bytes, which are text in UTF-8 where they mean anything.
+    pub(crate) fn bytes(bytes: &'a [u8]) -> Cell<'a> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cell::text(text),
+            Err(_) => Cell::Foreign(format!("{} (not UTF-8)", String::from_utf8_lossy(bytes))),
+        }
+    }
+}
+
+impl std::fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 60;
+        let text = match self {
+            Cell::Missing => return Ok(()),
+            Cell::Text(text) => text.clone().into_owned(),
+            Cell::Int(value) => value.to_string(),
+            Cell::Float(value) => value.to_string(),
+            Cell::Bool(value) => value.to_string(),
+            Cell::Instant(at) => time::rfc3339(*at),
+            Cell::Foreign(text) => text.clone(),
+        };
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => write!(f, "{} …", &text[..end]),
+            None => f.write_str(&text),
+        }
+    }
+}
+
+/// What tools write where there is no value, in letters of either case.
+const NOTHING: [&str; 19] = [
+    "nan", "na", "n/a", "<na>", "#n/a", "#na", "#n/a n/a", "null", "none", "nil", "nat", "\\n", "-", "--",
+    ".", "-nan", "+nan", "1.#qnan", "-1.#ind",
+];
+
+/// Of [`NOTHING`] those that are no text either, as they are written: `NA`, `NAN`
+/// and `NIL` are tickers.
+const NO_TEXT: [&str; 9] = ["NaN", "nan", "<NA>", "None", "NULL", "null", "NaT", "\\N", "#N/A"];
+
+const TRUE: [&str; 6] = ["true", "t", "yes", "y", "on", "1"];
+const FALSE: [&str; 6] = ["false", "f", "no", "n", "off", "0"];
+
+/// Whether a text that is not blank is one, and does not stand for no value.
+pub(crate) fn is_text(text: &str) -> bool {
+    !NO_TEXT.contains(&text)
+}
+
+fn is_one_of(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// One row of any format: the cells of the known columns, in their order.
+pub(crate) struct Row<'a> {
+    columns: &'static [Known],
+    cells: Vec<Cell<'a>>,
+    /// The first optional value that could not be read.
+    left_out: OnceCell<String>,
+}
+
+type Reason = String;
+
+impl<'a> Row<'a> {
+    /// A row of one cell for each known column.
+    pub(crate) fn new(columns: &'static [Known], cells: Vec<Cell<'a>>) -> Row<'a> {
+        Row { columns, cells, left_out: OnceCell::new() }
+    }
+
+    /// A finite double that must be there.
+    pub(crate) fn number(&self, column: usize) -> Result<f64, Reason> {
+        let value = match &self.cells[column] {
+            Cell::Missing => return self.needed(column, None),
+            Cell::Text(text) => match text.parse() {
+                Ok(value) => value,
+                Err(_) if is_one_of(text, &NOTHING) => return self.needed(column, None),
+                Err(_) if text.contains(',') => {
+                    let why = "is no number: a point before decimals is taken, and no separator of thousands";
+                    return Err(self.refuse(column, why));
+                }
+                Err(_) => return Err(self.refuse(column, "is no number")),
+            },
+            Cell::Int(value) => *value as f64,
+            Cell::Float(value) => *value,
+            Cell::Bool(_) | Cell::Instant(_) | Cell::Foreign(_) => {
+                return Err(self.refuse(column, "is no number"));
+            }
+        };
+        if value.is_finite() { Ok(value) } else { Err(self.refuse(column, "is no finite number")) }
+    }
+
+    /// An optional double of zero or above.
+    pub(crate) fn quantity(&self, column: usize) -> Option<f64> {
+        match &self.cells[column] {
+            Cell::Missing => return None,
+            Cell::Text(text) if is_one_of(text, &NOTHING) => return None,
+            Cell::Float(value) if value.is_nan() => return None,
+            _ => {}
+        }
+        let value = self.or_left_out(self.number(column))?;
+        if value < 0.0 {
+            return self.or_left_out(Err(self.refuse(column, "is below zero")));
+        }
+        Some(value)
+    }
+
+    /// A time; missing is `None`.
+    pub(crate) fn time(&self, column: usize) -> Result<Option<Millis>, Reason> {
+        self.scaled(column, Scale::Millis)
+    }
+
+    /// A time whose numbers are nanoseconds; missing is `None`.
+    pub(crate) fn time_in_nanoseconds(&self, column: usize) -> Result<Option<Millis>, Reason> {
+        self.scaled(column, Scale::Nanos)
+    }
+
+    fn scaled(&self, column: usize, scale: Scale) -> Result<Option<Millis>, Reason> {
+        let read = match &self.cells[column] {
+            Cell::Missing => return Ok(None),
+            Cell::Text(text) if is_one_of(text, &NOTHING) => return Ok(None),
+            Cell::Float(value) if value.is_nan() => return Ok(None),
+            Cell::Text(text) => match epoch::written(text, scale) {
+                Some(read) => read,
+                None => {
+                    let at = time::parse(text);
+                    let at = at.map_err(|error| format!("column `{}`: {error}", self.name(column)))?;
+                    epoch::within_reason(at)
+                }
+            },
+            Cell::Int(value) => epoch::whole(*value, scale),
+            Cell::Float(value) => epoch::double(*value, scale),
+            Cell::Instant(at) => epoch::within_reason(*at),
+            Cell::Bool(_) | Cell::Foreign(_) => Err("is no time".into()),
+        };
+        read.map(Some).map_err(|why| self.refuse(column, &why))
+    }
+
+    /// A text; missing is `None`.
+    pub(crate) fn text(&self, column: usize) -> Result<Option<String>, Reason> {
+        match &self.cells[column] {
+            Cell::Missing => Ok(None),
+            Cell::Text(text) if !is_text(text) => Ok(None),
+            Cell::Text(text) => Ok(Some(text.clone().into_owned())),
+            Cell::Int(value) => Ok(Some(value.to_string())),
+            Cell::Float(value) if value.is_nan() => Ok(None),
+            // Beyond that not every integer is a double, and an identity would be another.
+            Cell::Float(value) if value.fract() == 0.0 && value.abs() < epoch::EXACT => {
+                Ok(Some(value.to_string()))
+            }
+            Cell::Float(_) | Cell::Bool(_) | Cell::Instant(_) | Cell::Foreign(_) => {
+                Err(self.refuse(column, "is no text"))
+            }
+        }
+    }
+
+    /// A ticker; missing is `None`. What a tool has made a double of is digits again.
+    pub(crate) fn symbol(&self, column: usize) -> Result<Option<String>, Reason> {
+        let text = self.text(column)?;
+        Ok(text.map(|text| match text.strip_suffix(".0") {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.to_owned(),
+            _ => text,
+        }))
+    }
+
+    /// An optional text.
+    pub(crate) fn words(&self, column: usize) -> Option<String> {
+        self.or_left_out(self.text(column)).flatten()
+    }
+
+    /// An optional flag.
+    pub(crate) fn flag(&self, column: usize) -> Option<bool> {
+        let number = match &self.cells[column] {
+            Cell::Missing => return None,
+            Cell::Bool(value) => return Some(*value),
+            Cell::Text(text) if is_one_of(text, &TRUE) => return Some(true),
+            Cell::Text(text) if is_one_of(text, &FALSE) => return Some(false),
+            Cell::Text(text) if is_one_of(text, &NOTHING) => return None,
+            Cell::Text(text) => text.parse().ok(),
+            Cell::Int(value) => Some(*value as f64),
+            Cell::Float(value) if value.is_nan() => return None,
+            Cell::Float(value) => Some(*value),
+            Cell::Instant(_) | Cell::Foreign(_) => None,
+        };
+        match number {
+            Some(1.0) => Some(true),
+            Some(0.0) => Some(false),
+            _ => self.or_left_out(Err(self.refuse(column, "is neither true nor false"))),
+        }
+    }
+
+    /// What must be there.
+    pub(crate) fn needed<T>(&self, column: usize, value: Option<T>) -> Result<T, Reason> {
+        value.ok_or_else(|| match &self.cells[column] {
+            Cell::Missing => format!("column `{}` is empty", self.name(column)),
+            _ => self.refuse(column, "stands for no value, and one must be there"),
+        })
+    }
+
+    /// Whether there is anything in a column.
+    pub(crate) fn has(&self, column: usize) -> bool {
+        self.cells[column] != Cell::Missing
+    }
+
+    /// The first optional value that could not be read, in words.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        self.left_out.get().cloned()
+    }
+
+    /// The row as JSON, for formats that have no bytes of their own for one. It
+    /// is read again as a line of JSON: instants are text there, which has no unit.
+    pub(crate) fn as_json(&self) -> Vec<u8> {
+        let fields = self.columns.iter().zip(&self.cells).filter_map(|(column, cell)| {
+            let value: serde_json::Value = match cell {
+                Cell::Missing => return None,
+                Cell::Text(text) => text.as_ref().into(),
+                Cell::Int(value) => match i64::try_from(*value) {
+                    Ok(value) => value.into(),
+                    Err(_) => value.to_string().into(),
+                },
+                Cell::Float(value) if value.is_finite() => (*value).into(),
+                Cell::Float(value) => value.to_string().into(),
+                Cell::Bool(value) => (*value).into(),
+                Cell::Instant(at) => time::rfc3339(*at).into(),
+                Cell::Foreign(text) => text.as_str().into(),
+            };
+            Some((column.names[0].to_owned(), value))
+        });
+        serde_json::Value::Object(fields.collect()).to_string().into_bytes()
+    }
+
+    fn or_left_out<T>(&self, read: Result<T, Reason>) -> Option<T> {
+        read.map_err(|reason| self.left_out.get_or_init(|| format!("{reason}; it is left out"))).ok()
+    }
+
+    fn refuse(&self, column: usize, why: &str) -> Reason {
+        format!("column `{}` is `{}`, which {why}", self.name(column), self.cells[column])
+    }
+
+    fn name(&self, column: usize) -> &'static str {
+        self.columns[column].names[0]
+    }
+}
