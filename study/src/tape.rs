@@ -10,6 +10,8 @@ use crate::options::Clock;
 pub(crate) struct Print {
     /// From then on it was known.
     pub known: Millis,
+    /// The start of the bar that the price is of.
+    pub start: Millis,
     /// The last price there was then.
     pub close: f64,
     /// Shares that became known.
@@ -60,7 +62,12 @@ fn at_their_ends(bars: &[&Bar]) -> Vec<Print> {
         }
         repeated
     });
-    let print = |bar: &&Bar| Print { known: bar.end_timestamp, close: bar.close, volume: bar.volume };
+    let print = |bar: &&Bar| Print {
+        known: bar.end_timestamp,
+        start: bar.start_timestamp,
+        close: bar.close,
+        volume: bar.volume,
+    };
     let mut prints: Vec<_> = settled.iter().map(print).collect();
     prints.sort_by_key(|print| print.known);
     prints
@@ -78,16 +85,17 @@ fn as_they_came(bars: &[&Bar]) -> Vec<Print> {
     for bar in came {
         let print = match newest {
             Some(before) if bar.start_timestamp < before.start_timestamp => {
-                Print { known: known(bar), close: before.close, volume: bar.volume }
+                let Bar { close, start_timestamp: start, .. } = *before;
+                Print { known: known(bar), start, close, volume: bar.volume }
             }
             Some(before) if bar.start_timestamp == before.start_timestamp => {
                 let added = (bar.volume - before.volume).max(0.0);
                 newest = Some(bar);
-                Print { known: known(bar), close: bar.close, volume: added }
+                Print { known: known(bar), start: bar.start_timestamp, close: bar.close, volume: added }
             }
             _ => {
                 newest = Some(bar);
-                Print { known: known(bar), close: bar.close, volume: bar.volume }
+                Print { known: known(bar), start: bar.start_timestamp, close: bar.close, volume: bar.volume }
             }
         };
         prints.push(print);

@@ -99,7 +99,7 @@ fn a_baseline_passes_over_sessions_with_news_at_that_hour_and_over_half_days() {
 
 #[test]
 fn a_split_is_told_and_kept_out_together_with_the_baseline_behind_it() {
-    let split = at("2024-03-12", "11:00");
+    let split = at("2024-03-12", "09:30");
     let bars: Vec<Bar> = calm("2024-02-26", 20)
         .into_iter()
         .map(|b| {
@@ -108,7 +108,7 @@ fn a_split_is_told_and_kept_out_together_with_the_baseline_behind_it() {
         .collect();
     let articles = [
         article("before", at("2024-03-08", "11:00")),
-        article("across", at("2024-03-12", "11:25")),
+        article("across", at("2024-03-12", "09:50")),
         article("soon-after", at("2024-03-14", "13:00")),
         article("long-after", at("2024-03-20", "13:00")),
     ];
