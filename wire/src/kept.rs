@@ -46,6 +46,16 @@ pub trait Kept: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send 
     /// Names everything that is wrong with it.
     fn checked(entries: Vec<Self>) -> Result<Vec<Self>, Self::Bad>;
 
+    /// Checks what a change brings that did not stand in the list before, by rules
+    /// that no list which is kept already is held to.
+    ///
+    /// # Errors
+    /// Names everything that is wrong with it.
+    fn check_new(old: &[Self], new: &[Self]) -> Result<(), Self::Bad> {
+        let _ = (old, new);
+        Ok(())
+    }
+
     /// What is different in `new`, for a person.
     fn summary(old: &[Self], new: &[Self]) -> String;
 }
@@ -139,6 +149,7 @@ pub async fn put<E: Kept>(
     if current.entries == entries {
         return Ok(current);
     }
+    E::check_new(&current.entries, &entries).map_err(PutError::Bad)?;
     let past = Past {
         version: read + 1,
         at: time::now(),

@@ -47,6 +47,60 @@ pub fn check(symbol: &str) -> Result<(), BadSymbol> {
     }
 }
 
+/// Exchanges that others put before a symbol, as in `NASDAQ:AAPL`.
+const EXCHANGES: [&str; 17] = [
+    "NASDAQ",
+    "NYSE",
+    "AMEX",
+    "NYSEARCA",
+    "ARCA",
+    "NYSEAMERICAN",
+    "NYSEMKT",
+    "BATS",
+    "CBOE",
+    "IEX",
+    "OTC",
+    "OTCMKTS",
+    "PINK",
+    "XNAS",
+    "XNYS",
+    "XASE",
+    "ARCX",
+];
+
+/// How live sources write a symbol that is written here as it is elsewhere:
+/// `NASDAQ:AAPL` (TradingView), `BRK-B` (Yahoo), `BF/B`, `AAPL.US`, or in small
+/// letters alone. None where it is right already, as `BACpA` and `X:BTCUSD` are.
+pub fn spelling(symbol: &str) -> Option<String> {
+    let is_upper = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let in_capitals = match symbol.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => symbol.to_owned(),
+        false => symbol.to_ascii_uppercase(),
+    };
+    let mut right = in_capitals.as_str();
+    if let Some((exchange, rest)) = right.split_once(':')
+        && EXCHANGES.iter().any(|known| exchange.eq_ignore_ascii_case(known))
+    {
+        right = rest;
+    }
+    right = right.strip_suffix(".US").or_else(|| right.strip_suffix(":US")).unwrap_or(right);
+    let parts = right.split_once(['-', '/', '.']);
+    let right = match parts {
+        Some((root, share)) if is_upper(root) && root.len() <= 5 && is_upper(share) => {
+            // Preferred shares of a series; a class, warrants, units.
+            match share.strip_prefix("PR").or_else(|| share.strip_prefix('P')) {
+                Some(series) if series.len() == 1 => format!("{root}p{series}"),
+                _ if share == "WS" || share == "WT" => format!("{root}.WS"),
+                _ if share == "UN" => format!("{root}.U"),
+                _ if share.len() == 1 => format!("{root}.{share}"),
+                _ => right.to_owned(),
+            }
+        }
+        _ => right.to_owned(),
+    };
+    (right != symbol && check(&right).is_ok()).then_some(right)
+}
+
 /// Whether `symbol` is one of ours: a clock record's, which no point, export or page shows.
 pub fn is_ours(symbol: &str) -> bool {
     symbol.starts_with(OURS)
@@ -60,6 +114,38 @@ mod tests {
     fn tickers_of_every_market_pass() {
         for symbol in ["A", "AAPL", "BRK.B", "BACpA", "X:BTCUSD", "C:EURUSD", "BTC-USD", "^GSPC"] {
             assert_eq!(check(symbol), Ok(()), "{symbol}");
+        }
+    }
+
+    #[test]
+    fn symbols_as_other_places_write_them_are_told_as_the_source_does() {
+        for (elsewhere, right) in [
+            ("NASDAQ:AAPL", "AAPL"),
+            ("nasdaq:aapl", "AAPL"),
+            ("NYSE:BRK.B", "BRK.B"),
+            ("NYSE:BRK/B", "BRK.B"),
+            ("BRK-B", "BRK.B"),
+            ("brk-b", "BRK.B"),
+            ("brk.b", "BRK.B"),
+            ("BF/B", "BF.B"),
+            ("aapl", "AAPL"),
+            ("AAPL.US", "AAPL"),
+            ("AAPL:US", "AAPL"),
+            ("BRK-B.US", "BRK.B"),
+            ("BAC-PL", "BACpL"),
+            ("BAC.PRL", "BACpL"),
+            ("BAC/PRL", "BACpL"),
+            ("ACHR-WT", "ACHR.WS"),
+            ("x:btcusd", "X:BTCUSD"),
+        ] {
+            assert_eq!(spelling(elsewhere).as_deref(), Some(right), "{elsewhere}");
+            assert_eq!(spelling(right), None, "{right}");
+        }
+        for right in [
+            "AAPL", "BRK.B", "BRKpA", "BACpA", "ACHR.WS", "X:BTCUSD", "I:SPX", "BTC-USD", "^GSPC", "7203",
+            "A", "US",
+        ] {
+            assert_eq!(spelling(right), None, "{right}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a watchlist may hold.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::query::{self, BadQuery};
 use super::{EVERY_SYMBOL, Entry};
@@ -30,6 +30,14 @@ pub enum BadEntry {
     /// The symbol is none.
     #[error("{0} (`*` stands for every symbol)")]
     Symbol(#[from] BadSymbol),
+    /// A symbol that is written as it is elsewhere.
+    #[error("the source calls `{symbol}` {right}, and nothing would come of it otherwise: write {right}")]
+    Spelling {
+        /// As it was written.
+        symbol: String,
+        /// As the source writes it.
+        right: String,
+    },
     /// All symbols tied to one term: nobody could say whose news it is.
     #[error("`*` stands for every symbol and takes no search term: put the term into an entry of its own")]
     TermOfEverySymbol,
@@ -196,6 +204,22 @@ pub fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
     }
 }
 
+/// Checks how the symbols are written that `new` holds and `old` does not: a
+/// list that was kept before is not spoilt by one of them.
+///
+/// # Errors
+/// Names every such entry with the right spelling.
+pub fn check_spelling(old: &[Entry], new: &[Entry]) -> Result<(), BadList> {
+    let held: HashSet<&str> = old.iter().filter_map(|entry| entry.symbol.as_deref()).collect();
+    let misspelt = |(place, entry): (usize, &Entry)| {
+        let symbol = entry.symbol.clone().filter(|symbol| !held.contains(symbol.as_str()))?;
+        let right = symbol::spelling(&symbol)?;
+        Some(BadPlace { place, entry: shown(entry), problem: BadEntry::Spelling { symbol, right } })
+    };
+    let bad: Vec<_> = (1..).zip(new).filter_map(misspelt).collect();
+    if bad.is_empty() { Ok(()) } else { Err(BadList::Entries(bad)) }
+}
+
 /// An entry that may be bad, for a message.
 fn shown(entry: &Entry) -> String {
     short(&entry.to_string())
@@ -264,6 +288,19 @@ mod tests {
         assert!(error.contains("entry 3 (AAPL): it repeats entry 1"), "{error}");
         assert!(error.contains("entry 5 (`(a`): the search term goes wrong at character 1"), "{error}");
         assert!(!error.contains("entry 4"), "{error}");
+    }
+
+    #[test]
+    fn a_symbol_of_elsewhere_is_refused_with_its_spelling_unless_it_stood_there() {
+        let symbols =
+            |symbols: &[&str]| symbols.iter().map(|&name| entry(Some(name), None, &[])).collect::<Vec<_>>();
+        let new = symbols(&["AAPL", "NASDAQ:MSFT", "BRK-B", "BRKpA", "*", "ibm"]);
+        let error = check_spelling(&symbols(&["ibm"]), &new).unwrap_err().to_string();
+        assert!(error.contains("entry 2 (NASDAQ:MSFT): the source calls `NASDAQ:MSFT` MSFT"), "{error}");
+        assert!(error.contains("entry 3 (BRK-B)") && error.contains("write BRK.B"), "{error}");
+        assert_eq!(error.lines().count(), 2, "{error}");
+        assert_eq!(check_spelling(&new, &new), Ok(()));
+        assert_eq!(check_spelling(&[], &[entry(None, Some("aapl"), &[])]), Ok(()));
     }
 
     #[test]

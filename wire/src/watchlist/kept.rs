@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::check::{BadList, checked};
+use super::check::{BadList, check_spelling, checked};
 use super::{Entry, KEY, Watchlist, parse, summary};
 use crate::kept::{self, Kept};
 use crate::log::{Log, LogError, SharedLog};
@@ -28,6 +28,10 @@ impl Kept for Entry {
 
     fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
         checked(entries)
+    }
+
+    fn check_new(old: &[Entry], new: &[Entry]) -> Result<(), BadList> {
+        check_spelling(old, new)
     }
 
     fn summary(old: &[Entry], new: &[Entry]) -> String {
@@ -89,6 +93,16 @@ mod tests {
         let PutError::Conflict(Conflict { read: 0, current }) = &conflict else { panic!("{conflict}") };
         assert_eq!(current.entries, [symbol("AAPL")]);
         assert!(conflict.to_string().contains("it is at version 1"), "{conflict}");
+    }
+
+    #[tokio::test]
+    async fn a_symbol_as_it_is_written_elsewhere_is_not_put() {
+        let (_folder, log) = log();
+        let PutError::Bad(bad) = put(&*log, 0, vec![symbol("aapl")], "test").await.unwrap_err() else {
+            panic!("put for another reason")
+        };
+        assert!(bad.to_string().contains("write AAPL"), "{bad}");
+        assert_eq!(read(&*log).await.unwrap().version, 0);
     }
 
     #[tokio::test]

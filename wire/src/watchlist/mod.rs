@@ -16,7 +16,8 @@ use crate::kept::List;
 
 pub use change::{BadChange, Change, NotListed, summary};
 pub use check::{
-    BadEntry, BadList, BadPlace, MAX_BYTES, MAX_ENTRIES, MAX_SECTION, MAX_SECTIONS, MAX_TERM, checked,
+    BadEntry, BadList, BadPlace, MAX_BYTES, MAX_ENTRIES, MAX_SECTION, MAX_SECTIONS, MAX_TERM, check_spelling,
+    checked,
 };
 pub use history::history;
 pub use kept::{Conflict, Past, PutError, follow, put, read};

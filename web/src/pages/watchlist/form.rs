@@ -1,7 +1,7 @@
 //! What was typed into the watchlist's forms, and what it comes to.
 
 use serde::Deserialize;
-use wire::watchlist::{BadEntry, BadList, BadQuery, Entry, Past, Watchlist, checked};
+use wire::watchlist::{BadEntry, BadList, BadQuery, Entry, Past, Watchlist, check_spelling, checked};
 
 use super::many;
 
@@ -142,7 +142,8 @@ impl Typed {
                 entries.len()
             }
         };
-        checked(entries).map_err(|bad| match bad {
+        let spelt = |entries: Vec<Entry>| check_spelling(&list.entries, &entries).map(|()| entries);
+        checked(entries).and_then(spelt).map_err(|bad| match bad {
             BadList::Entries(places) => {
                 let mut problems = Problems::default();
                 for bad in places {
@@ -185,7 +186,9 @@ impl Problems {
             BadEntry::Repeats(place) => {
                 self.symbol = format!("Entry {place} has this symbol and this search term already.");
             }
-            BadEntry::Symbol(_) | BadEntry::Malformed(_) => self.symbol = problem.to_string(),
+            BadEntry::Symbol(_) | BadEntry::Spelling { .. } | BadEntry::Malformed(_) => {
+                self.symbol = problem.to_string()
+            }
         }
     }
 }
@@ -236,6 +239,7 @@ mod tests {
         assert!(problems(typed("NVDA", "nvidia AND chips", "business, technology")).is_empty());
         assert!(problems(typed("A B", "", "")).symbol.contains("' '"));
         assert!(problems(typed("", "", "")).symbol.contains("Give a symbol"));
+        assert!(problems(typed("NASDAQ:NVDA", "", "")).symbol.contains("write NVDA"));
         assert!(problems(typed("IBM", "", "")).symbol.contains("Entry 2"));
         assert!(problems(typed("", "x", "Business")).sections.contains("no section"));
         let term = problems(typed("NVDA", "a (b", "")).term.unwrap();

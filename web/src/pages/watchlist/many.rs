@@ -1,7 +1,7 @@
 //! Many entries at once, as they are pasted out of a list or a sheet.
 
 use wire::symbol;
-use wire::watchlist::{EVERY_SYMBOL, Entry, Watchlist, checked};
+use wire::watchlist::{EVERY_SYMBOL, Entry, Watchlist, check_spelling, checked};
 
 use super::form::Problems;
 
@@ -23,7 +23,8 @@ pub(super) fn added(text: &str, list: &Watchlist) -> Result<Vec<Entry>, Problems
             entries.push(entry);
         }
     }
-    checked(entries).map_err(|bad| Problems::of_form(&bad.to_string()))
+    let spelt = |entries: Vec<Entry>| check_spelling(&list.entries, &entries).map(|()| entries);
+    checked(entries).and_then(spelt).map_err(|bad| Problems::of_form(&bad.to_string()))
 }
 
 fn read(text: &str) -> Result<Vec<Entry>, Problems> {
@@ -93,6 +94,7 @@ mod tests {
             shown("AAPL, MSFT;\tX:BTCUSD\r\n\"BRK.B\" IBM"),
             ["IBM", "AAPL", "MSFT", "X:BTCUSD", "BRK.B"]
         );
+        assert!(added("AAPL, BRK-B", &list()).unwrap_err().form.contains("write BRK.B"));
         assert_eq!(shown("AAPL AAPL"), ["IBM", "AAPL"]);
     }
 
