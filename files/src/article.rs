@@ -42,7 +42,7 @@ impl FromRow for Article {
         let article = Article {
             id: text(ID)?,
             symbol: row.symbol(SYMBOL)?,
-            search_term: row.words(SEARCH_TERM).unwrap_or_default(),
+            search_term: row.or_left_out(row.text(SEARCH_TERM)).flatten().unwrap_or_default(),
             headline: text(HEADLINE)?,
             url: text(URL)?,
             kind: row.words(KIND),

@@ -1,5 +1,6 @@
 //! Rows as minute bars.
 
+use wire::bar::{HIGHEST_PRICE, MOST_SHARES};
 use wire::calendar::date_of;
 use wire::schema::ColumnType::{Bool, Float, Text, Time};
 use wire::time::{MINUTE, Millis};
@@ -63,12 +64,12 @@ impl FromRow for Bar {
             high: row.number(HIGH)?,
             low: row.number(LOW)?,
             close: row.number(CLOSE)?,
-            vwap: row.quantity(VWAP),
+            vwap: row.quantity(VWAP, HIGHEST_PRICE),
             volume: row.number(VOLUME)?,
-            accumulated_volume: row.quantity(ACCUMULATED_VOLUME),
-            official_open_price: row.quantity(OFFICIAL_OPEN_PRICE),
-            aggregate_vwap: row.quantity(AGGREGATE_VWAP),
-            average_size: row.quantity(AVERAGE_SIZE),
+            accumulated_volume: row.quantity(ACCUMULATED_VOLUME, MOST_SHARES),
+            official_open_price: row.quantity(OFFICIAL_OPEN_PRICE, HIGHEST_PRICE),
+            aggregate_vwap: row.quantity(AGGREGATE_VWAP, HIGHEST_PRICE),
+            average_size: row.quantity(AVERAGE_SIZE, MOST_SHARES),
             start_timestamp: start,
             end_timestamp: end,
             otc: row.flag(OTC),

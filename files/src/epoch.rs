@@ -2,7 +2,7 @@
 //! of the column. Other units are refused by name, because a time of the wrong
 //! unit is a time too, and would count from 1970 or for ever.
 
-use wire::time::Millis;
+use wire::time::{LATEST, Millis, is_believable};
 
 /// From there on not every integer is a double.
 pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -18,10 +18,6 @@ pub(crate) enum Scale {
 
 type Reason = String;
 
-/// Nothing is dated before: 1900-01-01.
-const EARLIEST: Millis = -2_208_988_800_000;
-/// Nothing is dated so late: 2200-01-01.
-const LATEST: Millis = 7_258_118_400_000;
 /// Numbers of seconds from 1980 on, to 2100.
 const SECONDS: std::ops::Range<i128> = 315_532_800..4_102_444_800;
 
@@ -38,7 +34,7 @@ pub(crate) fn within_reason(at: Millis) -> Result<Millis, Reason> {
         };
         return Err(why.into());
     }
-    if !(EARLIEST..LATEST).contains(&at) {
+    if !is_believable(at) {
         return Err("is no time in epoch milliseconds between the years 1900 and 2200".into());
     }
     Ok(at)

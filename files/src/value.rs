@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
+use wire::article::LONGEST_NAME;
 use wire::time::{self, Millis};
 
 use crate::columns::Known;
@@ -134,8 +135,8 @@ impl<'a> Row<'a> {
         if value.is_finite() { Ok(value) } else { Err(self.refuse(column, "is no finite number")) }
     }
 
-    /// An optional double of zero or above.
-    pub(crate) fn quantity(&self, column: usize) -> Option<f64> {
+    /// An optional double from zero to `most`.
+    pub(crate) fn quantity(&self, column: usize, most: f64) -> Option<f64> {
         match &self.cells[column] {
             Cell::Missing => return None,
             Cell::Text(text) if is_one_of(text, &NOTHING) => return None,
@@ -145,6 +146,9 @@ impl<'a> Row<'a> {
         let value = self.or_left_out(self.number(column))?;
         if value < 0.0 {
             return self.or_left_out(Err(self.refuse(column, "is below zero")));
+        }
+        if value > most {
+            return self.or_left_out(Err(self.refuse(column, &format!("is above {most:e}"))));
         }
         Some(value)
     }
@@ -207,9 +211,14 @@ impl<'a> Row<'a> {
         }))
     }
 
-    /// An optional text.
+    /// An optional name.
     pub(crate) fn words(&self, column: usize) -> Option<String> {
-        self.or_left_out(self.text(column)).flatten()
+        let text = self.or_left_out(self.text(column)).flatten()?;
+        if text.len() > LONGEST_NAME {
+            let why = format!("has {} bytes, and at most {LONGEST_NAME} are taken", text.len());
+            return self.or_left_out(Err(self.refuse(column, &why)));
+        }
+        Some(text)
     }
 
     /// An optional flag.
@@ -273,7 +282,8 @@ impl<'a> Row<'a> {
         serde_json::Value::Object(fields.collect()).to_string().into_bytes()
     }
 
-    fn or_left_out<T>(&self, read: Result<T, Reason>) -> Option<T> {
+    /// What was read of an optional value; what could not be read is noted.
+    pub(crate) fn or_left_out<T>(&self, read: Result<T, Reason>) -> Option<T> {
         read.map_err(|reason| self.left_out.get_or_init(|| format!("{reason}; it is left out"))).ok()
     }
 

@@ -86,7 +86,7 @@ const LONGEST_ID: usize = 1_024;
 /// The longest headline and address, in bytes.
 pub const LONGEST_HEADLINE: usize = 4_096;
 /// The longest kind, section and pillar, in bytes: they are single words or names.
-const LONGEST_NAME: usize = 512;
+pub const LONGEST_NAME: usize = 512;
 
 impl Article {
     /// Checks an article from outside.

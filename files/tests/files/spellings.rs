@@ -440,9 +440,15 @@ fn times_at_both_ends_of_all_integers_overflow_nothing() {
 
 #[test]
 fn an_optional_value_that_cannot_be_read_costs_itself_and_is_told() {
-    for (column, value) in
-        [("vwap", "x"), ("vwap", "-1"), ("vwap", "inf"), ("vwap", "1,5"), ("otc", "maybe"), ("otc", "2")]
-    {
+    for (column, value) in [
+        ("vwap", "x"),
+        ("vwap", "-1"),
+        ("vwap", "inf"),
+        ("vwap", "2e15"),
+        ("vwap", "1,5"),
+        ("otc", "maybe"),
+        ("otc", "2"),
+    ] {
         let text = format!(
             "start_ms,symbol,open,high,low,close,volume,{column}\n1709649000000,A,2,3,1,2,7,\"{value}\"\n"
         );
