@@ -16,7 +16,7 @@ pub use arroyo::Arroyo;
 pub use desired::{Desired, Function, Pipeline};
 pub use difference::{Difference, Step};
 pub use error::{DeployError, QueryError};
-pub use render::{Rendered, Settings};
+pub use render::{KafkaLogin, Rendered, Settings};
 pub use sources::Sources;
 
 /// What a deployment did.

@@ -7,17 +7,45 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use crate::error::DeployError;
 use crate::sources::File;
 
+/// Where the address of Kafka is filled in, and behind it how it is entered.
+const SERVERS: &str = "'{{kafka.bootstrap_servers}}'";
+
 /// What is filled into the SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where the workers reach Kafka.
     pub bootstrap_servers: String,
+    /// How they sign in there; `None` where anybody may enter.
+    pub kafka_login: Option<KafkaLogin>,
     /// What stands after the name of every topic: nothing, or `-simulated`.
     pub topic_suffix: String,
     /// Tasks of every operator.
     pub parallelism: u32,
     /// Partitions of the source topics.
     pub partitions: u32,
+}
+
+/// How Arroyo signs in to Kafka by SASL. Name and password are not among the settings:
+/// the text holds the names of two variables, and Arroyo fills them in from its own
+/// environment (`VarStr` of its Kafka connector), so that its database holds neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaLogin {
+    /// As `SASL_SSL`.
+    pub protocol: String,
+    /// As `SCRAM-SHA-512`.
+    pub mechanism: String,
+}
+
+impl KafkaLogin {
+    /// The options of a table.
+    fn options(&self) -> String {
+        format!(
+            "'auth.type' = 'sasl', 'auth.protocol' = '{}', 'auth.mechanism' = '{}', \
+             'auth.username' = '{{{{ KAFKA_USERNAME }}}}', 'auth.password' = '{{{{ KAFKA_PASSWORD }}}}'",
+            self.protocol.replace('\'', "''"),
+            self.mechanism.replace('\'', "''")
+        )
+    }
 }
 
 /// A pipeline's text.
@@ -146,6 +174,10 @@ impl Statement<'_> {
 
     /// Its lines, with the settings filled in.
     fn filled(&self, settings: &Settings) -> Result<Vec<(u64, String)>, DeployError> {
+        let mut connection = format!("'{}'", settings.bootstrap_servers.replace('\'', "''"));
+        if let Some(login) = &settings.kafka_login {
+            connection = format!("{connection}, {}", login.options());
+        }
         self.lines
             .iter()
             .map(|&(number, line)| {
@@ -153,9 +185,8 @@ impl Statement<'_> {
                 if let Some((name, quoted)) = self.topic_on(number) {
                     line = line.replacen(&quoted, &format!("'{name}{}'", settings.topic_suffix), 1);
                 }
-                let servers = settings.bootstrap_servers.replace('\'', "''");
-                line = line.replace("{{kafka.bootstrap_servers}}", &servers);
-                match line.split_once("{{") {
+                let without = line.replace(SERVERS, "");
+                match without.split_once("{{") {
                     Some((_, rest)) => {
                         let name = rest.split("}}").next().unwrap_or(rest).trim();
                         Err(DeployError::Sql {
@@ -166,7 +197,7 @@ impl Statement<'_> {
                             ),
                         })
                     }
-                    None => Ok((number, line)),
+                    None => Ok((number, line.replace(SERVERS, &connection))),
                 }
             })
             .collect()

@@ -214,6 +214,10 @@ pub struct InitArgs {
     /// Keep secrets under this folder, in one of its own for each service
     #[arg(long, value_name = "DIR")]
     pub secrets: PathBuf,
+
+    /// Also make a password for each service to sign in to Kafka with, and the brokers' file of them
+    #[arg(long)]
+    pub kafka_users: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,9 @@
 //! `tickwire deploy`: brings an Arroyo cluster to what `sql/` and `udfs/` say.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deployer::{Arroyo, Desired, Settings, Sources};
+use deployer::{Arroyo, Desired, KafkaLogin, Settings, Sources};
 use engine::Job;
 
 use super::services;
@@ -14,6 +15,7 @@ pub async fn run(config: &Config, args: DeployArgs) -> anyhow::Result<()> {
     let run = config.run_name()?;
     let settings = Settings {
         bootstrap_servers: config.kafka.bootstrap_servers.clone(),
+        kafka_login: kafka_login(&config.kafka.client),
         topic_suffix: config::topic_suffix(&run),
         parallelism: config.arroyo.parallelism,
         partitions: config.kafka.partitions,
@@ -42,4 +44,31 @@ pub async fn run(config: &Config, args: DeployArgs) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// How Arroyo is to sign in to Kafka, where the services do by SASL: as they do, under a
+/// name and password of its own.
+fn kafka_login(client: &BTreeMap<String, String>) -> Option<KafkaLogin> {
+    let protocol = client.get("security.protocol")?.to_uppercase();
+    // The default of the client library.
+    let mechanism = client.get("sasl.mechanism").or(client.get("sasl.mechanisms"));
+    let mechanism = mechanism.map_or("GSSAPI", String::as_str).to_owned();
+    protocol.starts_with("SASL").then_some(KafkaLogin { protocol, mechanism })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arroyo_signs_in_to_kafka_as_the_services_do() {
+        let client = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+        };
+        assert_eq!(kafka_login(&client(&[])), None);
+        assert_eq!(kafka_login(&client(&[("security.protocol", "ssl")])), None);
+        let login =
+            kafka_login(&client(&[("security.protocol", "sasl_plaintext"), ("sasl.mechanism", "PLAIN")]));
+        assert_eq!(login, Some(KafkaLogin { protocol: "SASL_PLAINTEXT".into(), mechanism: "PLAIN".into() }));
+    }
 }

@@ -2,6 +2,7 @@
 //! hardening holds for every service, so that none can rot.
 #![cfg(test)]
 
+mod cluster;
 mod harness;
 mod reach;
 
@@ -75,7 +76,8 @@ fn no_image_floats() {
     in_every_setup(|stack| {
         for service in stack.services() {
             let image = service.text("image");
-            let (_, tag) = image.rsplit_once(':').unwrap_or((&image, ""));
+            let tagged = image.split('@').next().unwrap_or(&image);
+            let (_, tag) = tagged.rsplit_once(':').unwrap_or((tagged, ""));
             assert!(
                 tag.chars().any(|c| c.is_ascii_digit()) && !tag.contains("latest"),
                 "{service} has {image}"
@@ -166,9 +168,10 @@ fn production_has_three_brokers_that_know_each_other() {
     assert_eq!(setting("KAFKA_MIN_INSYNC_REPLICAS"), ["2", "2", "2"]);
     let advertised = setting("KAFKA_ADVERTISED_LISTENERS");
     assert_eq!(advertised.iter().collect::<BTreeSet<_>>().len(), 3, "{advertised:?}");
-    let data: BTreeSet<_> =
-        brokers.iter().map(|broker| broker.list("volumes")[0]["source"].to_string()).collect();
-    assert_eq!(data.len(), 3, "{data:?}");
+    let disks = brokers.iter().flat_map(|broker| broker.list("volumes"));
+    let disks = disks.filter(|volume| volume["target"] == "/var/lib/kafka/data");
+    let disks: BTreeSet<_> = disks.map(|volume| volume["source"].to_string()).collect();
+    assert_eq!(disks.len(), 3, "{disks:?}");
 }
 
 #[test]
@@ -190,17 +193,23 @@ fn every_setting_of_the_files_is_explained_in_the_example() {
 }
 
 #[test]
-fn what_cannot_be_made_again_is_backed_up_as_the_document_says() {
-    let (stack, document) = (Setup::text("compose.yaml"), Setup::text("docs/operations.md"));
-    let (_, volumes) = stack.split_once("\nvolumes:\n").unwrap();
-    let volumes = volumes.lines().map_while(|line| line.strip_prefix("  ")?.split_once(':'));
-    let volumes: BTreeSet<&str> = volumes.map(|(name, _)| name).collect();
-    let (_, line) = document.split_once("for volume in ").unwrap();
-    let named: BTreeSet<&str> = line.split(';').next().unwrap().split_whitespace().collect();
-    // The client's settings, jobs, dashboards and graphs come out of the files again.
-    let made_again = ["influxdb-config", "arroyo", "grafana", "prometheus", "loki"];
-    let kept: BTreeSet<&str> = volumes.into_iter().filter(|name| !made_again.contains(name)).collect();
-    assert_eq!(named, kept);
+fn every_volume_of_every_setup_is_backed_up_but_for_graphs_and_logs() {
+    let script = Setup::text("deploy/backup");
+    let (_, left_out) = script.split_once("IN(").unwrap();
+    let left_out: BTreeSet<&str> =
+        left_out.split(')').next().unwrap().split('"').skip(1).step_by(2).collect();
+    assert_eq!(left_out, BTreeSet::from(["influxdb-config", "loki", "prometheus"]));
+    in_every_setup(|stack| {
+        let volumes = stack.config["volumes"].as_object().unwrap();
+        for service in stack.services() {
+            for volume in service.list("volumes").iter().filter(|volume| volume["type"] == "volume") {
+                // One without a name is lost with its container.
+                let source = volume["source"].as_str().unwrap_or_default();
+                assert!(volumes.contains_key(source), "{service} has {volume}");
+            }
+        }
+        assert!(left_out.iter().all(|name| volumes.contains_key(*name)));
+    });
 }
 
 #[test]
@@ -220,4 +229,33 @@ fn keys_and_backups_get_neither_into_git_nor_into_an_image() {
         let top = key.split('/').next().unwrap();
         assert!(kept_out.lines().any(|line| line == top), "the image takes {key}");
     }
+}
+
+#[test]
+fn digests_are_written_behind_the_tags_of_all_images_that_are_pulled() {
+    let folder = tempfile::tempdir().unwrap();
+    let docker = folder.path().join("docker");
+    std::fs::write(&docker, "#!/bin/sh\necho sha256:$(printf %s \"$4\" | sha256sum | cut -c 1-64)\n")
+        .unwrap();
+    assert!(std::process::Command::new("chmod").arg("+x").arg(&docker).status().unwrap().success());
+    let copies = ["compose.yaml", "Dockerfile"].map(|name| {
+        let copy = folder.path().join(name);
+        std::fs::write(&copy, Setup::text(name)).unwrap();
+        copy
+    });
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let pin = || {
+        let mut pin = std::process::Command::new(".ci/pin-images");
+        let said =
+            pin.args(&copies).current_dir(env!("CARGO_MANIFEST_DIR")).env("PATH", &path).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        copies.each_ref().map(|copy| std::fs::read_to_string(copy).unwrap())
+    };
+    let pinned = pin();
+    let images = pinned.iter().flat_map(|text| text.lines());
+    let images = images.filter(|line| line.trim().starts_with("image:") || line.starts_with("FROM "));
+    let images: Vec<_> = images.filter(|line| !line.contains(" tickwire")).collect();
+    assert!(images.len() > 7, "{images:?}");
+    assert!(images.iter().all(|line| line.contains("@sha256:")), "{images:?}");
+    assert_eq!(pin(), pinned, "again, nothing changes");
 }

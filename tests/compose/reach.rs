@@ -59,10 +59,11 @@ fn each_service_is_reached_by_those_that_the_document_names() {
         for row in &documented {
             let service = names(&row[0]).into_iter().next().unwrap();
             missing.remove(&service);
-            if row[1] == "nothing" {
-                continue;
-            }
-            assert_eq!(names(&row[2]), reach[&service], "{service}");
+            // Some are of production only.
+            let Some(found) = reach.get(&service).filter(|_| row[1] != "nothing") else { continue };
+            let documented: BTreeSet<_> =
+                names(&row[2]).into_iter().filter(|name| reach.contains_key(name)).collect();
+            assert_eq!(&documented, found, "{service}");
         }
         assert!(missing.is_empty(), "SECURITY.md does not say who reaches {missing:?}");
     }

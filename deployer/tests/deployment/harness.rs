@@ -41,6 +41,7 @@ impl Desk {
             cluster: arroyo::Arroyo::start(wanted).await,
             settings: Settings {
                 bootstrap_servers: "kafka:9092".to_owned(),
+                kafka_login: None,
                 topic_suffix: String::new(),
                 parallelism: 2,
                 partitions: 2,

@@ -35,6 +35,19 @@ async fn addresses_and_the_names_of_simulated_topics_are_filled_in() {
 }
 
 #[tokio::test]
+async fn every_table_signs_in_to_kafka_and_the_text_holds_no_password() {
+    let mut desk = Desk::new().await;
+    let plain = text(&desk, "calm");
+    assert!(!plain.contains("auth.type"), "{plain}");
+    let login = deployer::KafkaLogin { protocol: "SASL_PLAINTEXT".into(), mechanism: "PLAIN".into() };
+    desk.settings.kafka_login = Some(login);
+    let text = text(&desk, "calm");
+    assert_eq!(text.matches("'auth.type' = 'sasl'").count(), text.matches("CREATE TABLE").count());
+    assert!(text.contains("'auth.password' = '{{ KAFKA_PASSWORD }}'"), "{text}");
+    assert_eq!(text.lines().count(), plain.lines().count(), "lines keep their places");
+}
+
+#[tokio::test]
 async fn what_cannot_be_rendered_is_named_with_its_place() {
     for (file, said) in [
         ("SELECT '{{kafka.servers}}';\n", "sql/calm.sql:1: {{kafka.servers}} is no placeholder"),

@@ -5,6 +5,7 @@
 
 mod folder;
 mod influxdb;
+mod kafka;
 mod keys;
 mod passwords;
 
@@ -20,6 +21,9 @@ pub async fn run(config: &Config, args: &InitArgs) -> anyhow::Result<()> {
     keys::of_the_page(&folder, &mut passwords)?;
     keys::of_grafana(&folder, &mut passwords)?;
     keys::of_arroyo(&folder)?;
+    if args.kafka_users {
+        kafka::users(&folder)?;
+    }
     let admin = influxdb::enter(config, &folder, &mut passwords).await?;
     let bucket = influxdb::keep_buckets(config, &admin).await?;
     influxdb::keep_tokens(config, &folder, &admin, &bucket).await?;

@@ -6,6 +6,7 @@ RUN useradd --uid 1000 --create-home appuser \
     && touch /etc/kafka/docker/server.properties /etc/kafka/docker/log4j2.yaml /etc/kafka/docker/tools-log4j2.yaml
 COPY libs /opt/kafka/libs
 COPY kafka-run /etc/kafka/docker/run
+COPY kafka-acls.sh /opt/kafka/bin/kafka-acls.sh
 USER appuser
 VOLUME ["/etc/kafka/secrets", "/var/lib/kafka/data", "/mnt/shared/config"]
 CMD ["/etc/kafka/docker/run"]
