@@ -18,6 +18,7 @@ use commands::serve::Role;
 
 fn main() -> ExitCode {
     heaps::keep_few();
+    inbound::raise_open_files();
     let cli = Cli::read();
     logs::start(cli.log_format);
     match run(cli) {
@@ -44,13 +45,15 @@ async fn obey(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Up(args) => commands::up::run(config()?, args).await,
         // These read the settings themselves, again where something is wrong with them.
-        Command::Producer => commands::serve::run(file, Role::Producer).await,
-        Command::NewsWatcher => commands::serve::run(file, Role::NewsWatcher).await,
-        Command::Engine => commands::serve::run(file, Role::Engine).await,
-        Command::Sink => commands::serve::run(file, Role::Sink).await,
-        Command::Alerts => commands::serve::run(file, Role::Alerts).await,
-        Command::Web(WebArgs { command: None }) => commands::serve::run(file, Role::Web).await,
-        Command::Web(WebArgs { command: Some(command) }) => commands::web::run(&config()?, command),
+        Command::Producer => commands::serve::run(file, Role::Producer, None).await,
+        Command::NewsWatcher => commands::serve::run(file, Role::NewsWatcher, None).await,
+        Command::Engine => commands::serve::run(file, Role::Engine, None).await,
+        Command::Sink => commands::serve::run(file, Role::Sink, None).await,
+        Command::Alerts => commands::serve::run(file, Role::Alerts, None).await,
+        Command::Web(WebArgs { command: None, listen }) => {
+            commands::serve::run(file, Role::Web, listen).await
+        }
+        Command::Web(WebArgs { command: Some(command), .. }) => commands::web::run(&config()?, command),
         Command::Deploy(args) => commands::deploy::run(&config()?, args).await,
         Command::Health(args) => commands::health::run(args).await,
         Command::Compute(args) => commands::compute::run(args).await,

@@ -1,5 +1,6 @@
 //! What can be typed to run and look after the services of a distributed pipeline.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,7 +9,12 @@ use url::Url;
 use super::WebCommand;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct WebArgs {
+    /// Serve the live page at this address [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    pub listen: Option<SocketAddr>,
+
     #[command(subcommand)]
     pub command: Option<WebCommand>,
 }

@@ -6,8 +6,30 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub enum WebCommand {
-    /// Set the password that the page asks for; it is typed, or read from standard input
+    /// Set a password that the page asks for; it is typed, or read from standard input
     SetPassword {
+        /// Whose it is; the owner's without this
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+
+        /// Who signs in with it reads, and changes nothing; the name is `viewer` unless there is one
+        #[arg(long)]
+        read_only: bool,
+
+        #[command(flatten)]
+        data: FolderArgs,
+    },
+    /// Let a name sign in no longer; what is open under it ends
+    RemovePassword {
+        /// Whose it is
+        #[arg(long, value_name = "NAME")]
+        name: String,
+
+        #[command(flatten)]
+        data: FolderArgs,
+    },
+    /// List who may sign in, by name and role
+    People {
         #[command(flatten)]
         data: FolderArgs,
     },

@@ -17,8 +17,8 @@ use crate::private_file::{self, Readers};
 
 /// The files of a run, in the order in which they are copied.
 const OF_A_RUN: [&str; 2] = ["store.db", "log.db"];
-/// What stands beside the runs; the last two are their user's alone.
-const BESIDE: [&str; 4] = ["format", "last-run", "password", "api-tokens"];
+/// What stands beside the runs; the last three are their user's alone.
+const BESIDE: [&str; 5] = ["format", "last-run", "password", "people", "api-tokens"];
 
 /// Copies every run of the data folder, and what stands beside them.
 pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {

@@ -14,7 +14,10 @@ use tokio::sync::mpsc::Receiver;
 use vitals::{Answering, State, Vitals};
 use web::{Access, Process};
 use wire::again::Ask;
-use wire::log::SharedLog;
+use wire::log::{Log, SharedLog};
+use wire::status::{FINISHED, ServiceStatus};
+use wire::stop::Stop;
+use wire::time;
 use wire::topic::{self, Topic};
 
 use super::dead_letters;
@@ -28,6 +31,11 @@ pub const ALERTS: &str = "alerts";
 pub const WEBHOOK: &str = "webhook";
 pub const SINK: &str = "sink";
 pub const WEB: &str = "web";
+
+/// How long the word that a service has ended may take.
+const LAST_WORD: Duration = Duration::from_millis(500);
+/// The longest reason of an end that is said, in characters.
+const LONGEST_REASON: usize = 300;
 
 /// What services work with.
 pub struct Services {
@@ -62,34 +70,34 @@ impl Services {
 
     pub fn producer(&self, prices: PriceSource) -> Service {
         let log = self.log_of(PRODUCER);
-        Service::start(PRODUCER, |stop| producer::run(log, prices, stop))
+        self.start(PRODUCER, |stop| producer::run(log, prices, stop))
     }
 
     pub fn news_watcher(&self, news: NewsSource) -> Service {
         let log = self.log_of(NEWS_WATCHER);
-        Service::start(NEWS_WATCHER, |stop| news_watcher::run(log, news, stop))
+        self.start(NEWS_WATCHER, |stop| news_watcher::run(log, news, stop))
     }
 
     pub fn engine(&self) -> Service {
         let (log, jobs) = (self.log_of(ENGINE), self.jobs.clone());
-        Service::start(ENGINE, |stop| engine::run(log, jobs, stop))
+        self.start(ENGINE, |stop| engine::run(log, jobs, stop))
     }
 
     pub fn alerts(&self) -> Service {
         let log = self.log_of(ALERTS);
-        Service::start(ALERTS, |stop| alerts::run(log, stop))
+        self.start(ALERTS, |stop| alerts::run(log, stop))
     }
 
     pub fn webhook(&self, webhook: Webhook) -> Service {
         let log = self.log_of(WEBHOOK);
-        Service::start(WEBHOOK, |stop| alerts::webhook::run(log, webhook, stop))
+        self.start(WEBHOOK, |stop| alerts::webhook::run(log, webhook, stop))
     }
 
     /// The sink, which also computes again what is `asked` for.
     pub fn sink(&self, store: SharedStore, asked: Receiver<Ask>) -> Service {
         self.vitals.need_store(store.clone());
         let (log, jobs, every) = (self.log_of(SINK), self.jobs.clone(), self.recompute_every);
-        Service::start(SINK, |stop| sink::run_answering(every, asked, log, store, jobs, stop))
+        self.start(SINK, |stop| sink::run_answering(every, asked, log, store, jobs, stop))
     }
 
     pub fn web(&self, page: Page) -> Service {
@@ -99,10 +107,50 @@ impl Services {
         Service::start(WEB, |stop| web::serve_in(listener, log, store, access, process, stop))
     }
 
+    /// Starts a service that says of itself how it fares. Once it has ended it is
+    /// never shown as running: where it does not say so itself, it is said for it.
+    fn start<W, E>(&self, name: &'static str, work: impl FnOnce(Stop) -> W) -> Service
+    where
+        W: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
+    {
+        let (log, vitals) = (self.log.clone(), self.vitals.clone());
+        Service::start(name, |stop| {
+            let work = work(stop);
+            async move {
+                let outcome = work.await.map_err(Into::into);
+                let last_word = say_ended(&*log, &vitals, name, outcome.as_ref().err());
+                // A log that does not answer holds nothing up: it may be why the service ended.
+                let _ = tokio::time::timeout(LAST_WORD, last_word).await;
+                outcome
+            }
+        })
+    }
+
     /// The log of a service that begins to work.
     fn log_of(&self, service: &'static str) -> SharedLog {
         self.vitals.set(service, State::Working);
         self.vitals.watched(service, self.log.clone())
+    }
+}
+
+/// Says that a service has ended, unless it has said so.
+async fn say_ended(log: &dyn Log, vitals: &Vitals, name: &str, error: Option<&anyhow::Error>) {
+    let Some(last) = vitals.said(name) else { return };
+    let has_ended = ["stopped", "failed", FINISHED].iter().any(|word| last.state.starts_with(word));
+    if has_ended {
+        return;
+    }
+    let state = match error {
+        // The whole of it is in the program's own messages.
+        Some(error) => {
+            format!("failed: {}", error.to_string().chars().take(LONGEST_REASON).collect::<String>())
+        }
+        None => "stopped".to_owned(),
+    };
+    let status = ServiceStatus { state, at: time::now(), ..last };
+    if let Err(error) = log.append(vec![status.to_append()]).await {
+        tracing::debug!(name, %error, "the end of a service could not be said");
     }
 }
 
@@ -152,4 +200,42 @@ pub fn topics(jobs: &[Job]) -> Vec<Topic> {
         topic::DEAD_LETTERS,
     ];
     ours.into_iter().chain(jobs.iter().map(|job| job.topic.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::log::EmbeddedLog;
+    use wire::status::Report;
+
+    use super::*;
+
+    /// What a service that ends with `outcome` after its last word is shown as.
+    async fn shown(last: &str, outcome: anyhow::Result<()>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let log: SharedLog =
+            std::sync::Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
+        let vitals = Vitals::default();
+        let services = Services {
+            log: log.clone(),
+            jobs: Vec::new(),
+            recompute_every: Duration::ZERO,
+            vitals: vitals.clone(),
+        };
+        let said = ServiceStatus { service: SINK.into(), state: last.into(), ..ServiceStatus::default() };
+        let ours = services.log_of(SINK);
+        let mut service = services.start(SINK, move |_| async move {
+            ours.append(vec![Report::new(said).say()]).await?;
+            outcome
+        });
+        let _ = service.ended().await;
+        ServiceStatus::last(&*log, SINK).await.unwrap().unwrap().state
+    }
+
+    #[tokio::test]
+    async fn a_service_that_has_ended_is_not_shown_as_running() {
+        assert_eq!(shown("running", Ok(())).await, "stopped");
+        let failed = shown("running", Err(anyhow::anyhow!("the disk is full"))).await;
+        assert_eq!(failed, "failed: the disk is full");
+        assert_eq!(shown(FINISHED, Ok(())).await, FINISHED);
+    }
 }

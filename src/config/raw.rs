@@ -148,8 +148,12 @@ pub struct Web {
     pub password_hash: Option<TypedSecret>,
     /// A file that holds the hash.
     pub password_hash_file: Option<PathBuf>,
-    /// Proxies that are believed where a request comes from.
+    /// Proxies that are believed where a request comes from, by address or network.
     pub trusted_proxies: Vec<String>,
+    /// The header in which these proxies say who has signed in.
+    pub proxy_user_header: Option<String>,
+    /// Who of them may change things.
+    pub proxy_owners: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,9 +1,8 @@
 //! The settings of the page that say who may reach it, checked.
 
-use std::net::IpAddr;
-
-use ::web::PasswordHash;
+use ::web::{PasswordHash, Proxies, ProxyNames};
 use anyhow::{Context, bail};
+use reqwest::header::HeaderName;
 use url::Url;
 
 use super::raw;
@@ -17,7 +16,9 @@ pub struct Web {
     /// The hash of the password, where the settings hold one.
     pub password: Option<PasswordHash>,
     /// Proxies that are believed where a request comes from.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Proxies,
+    /// How these proxies say who has signed in.
+    pub proxy_names: Option<ProxyNames>,
 }
 
 /// Where the hash of the password may stand; it has no common name.
@@ -35,17 +36,38 @@ impl raw::Web {
     pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Web> {
         let password = password_hash(&self).find(environment)?;
         let password = password.map(|hash| PasswordHash::parse(hash.expose())).transpose();
-        let proxy = |typed: &String| {
-            typed.parse().with_context(|| {
-                format!("web.trusted_proxies holds `{typed}`: it takes addresses without a port, as 10.0.0.1")
-            })
-        };
+        let proxies = Proxies::parse(self.trusted_proxies.iter().map(String::as_str));
+        let trusted_proxies = proxies.context("web.trusted_proxies")?;
+        let header = self.proxy_user_header.as_deref().map(user_header).transpose()?;
+        if header.is_some() && trusted_proxies.are_none() {
+            bail!(
+                "web.proxy_user_header is believed from trusted proxies only, and there are none: name them in web.trusted_proxies"
+            );
+        }
+        if header.is_none() && !self.proxy_owners.is_empty() {
+            bail!(
+                "web.proxy_owners names who may change things as web.proxy_user_header says it: set that too"
+            );
+        }
         Ok(Web {
             password: password.context("web.password_hash")?,
             public_url: self.public_url.as_deref().map(public_url).transpose()?,
-            trusted_proxies: self.trusted_proxies.iter().map(proxy).collect::<anyhow::Result<_>>()?,
+            trusted_proxies,
+            proxy_names: header.map(|header| ProxyNames { header, owners: self.proxy_owners }),
         })
     }
+}
+
+fn user_header(typed: &str) -> anyhow::Result<HeaderName> {
+    let header: HeaderName = typed.parse().with_context(|| {
+        format!("web.proxy_user_header is `{typed}`: it takes the name of a header, as X-Forwarded-User")
+    })?;
+    // What browsers and proxies send for other reasons names nobody.
+    let others = ["authorization", "cookie", "host", "origin", "user-agent", "x-forwarded-for", "forwarded"];
+    if others.contains(&header.as_str()) {
+        bail!("web.proxy_user_header is `{typed}`, which says something else: take one as X-Forwarded-User");
+    }
+    Ok(header)
 }
 
 fn public_url(typed: &str) -> anyhow::Result<Url> {
@@ -75,7 +97,20 @@ mod tests {
             assert!(refused(raw).contains("web.public_url"), "{typed}");
         }
         let raw = raw::Web { trusted_proxies: vec!["10.0.0.1:80".into()], ..Default::default() };
-        assert!(refused(raw).contains("web.trusted_proxies holds `10.0.0.1:80`"));
+        let error = refused(raw);
+        assert!(error.contains("web.trusted_proxies") && error.contains("`10.0.0.1:80`"), "{error}");
+        let proxies = || vec!["10.0.0.0/8".to_owned()];
+        for (header, trusted_proxies, owners) in [
+            (Some("X-Forwarded-User"), Vec::new(), Vec::new()),
+            (Some("not a header"), proxies(), Vec::new()),
+            (Some("Cookie"), proxies(), Vec::new()),
+            (None, proxies(), vec!["anna".to_owned()]),
+        ] {
+            let proxy_user_header = header.map(str::to_owned);
+            let raw =
+                raw::Web { proxy_user_header, trusted_proxies, proxy_owners: owners, ..Default::default() };
+            assert!(refused(raw).contains("web.proxy_user_header"), "{header:?}");
+        }
         let hash = Some(raw::TypedSecret(outbound::Secret::new("hunter2-hunter2")));
         let error = refused(raw::Web { password_hash: hash, ..Default::default() });
         assert!(error.contains("web.password_hash") && !error.contains("hunter2"), "{error}");

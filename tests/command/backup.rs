@@ -61,11 +61,12 @@ fn what_lets_people_in_goes_with_a_backup_and_stays_its_users_alone() {
     let desk = Desk::new();
     desk.replay(&sample_bars());
     desk.out_of("web set-password", "a long enough password");
+    desk.out_of("web set-password --read-only", "a long enough password");
     desk.out("backup copy");
     desk.out("restore copy --data-dir elsewhere");
-    for folder in ["copy", "elsewhere"] {
-        let kept = fs::metadata(desk.path(folder).join("password")).unwrap();
-        assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+    for file in ["copy/password", "elsewhere/password", "copy/people", "elsewhere/people"] {
+        let kept = fs::metadata(desk.path(file)).unwrap();
+        assert_eq!(kept.permissions().mode() & 0o777, 0o600, "{file}");
     }
     assert!(!desk.path("copy/owner-token").exists());
 }

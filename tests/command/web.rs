@@ -36,6 +36,29 @@ fn commands_go_through_an_owner_that_asks_for_a_password() {
     assert!(desk.refused("web token remove notebook").contains("no token `notebook`"));
 }
 
+#[test]
+fn names_sign_in_by_their_passwords_and_no_longer_once_they_are_removed() {
+    let desk = Desk::new();
+    desk.out_of("web set-password", PASSWORD);
+    assert!(desk.out_of("web set-password --read-only", PASSWORD).contains("`viewer` signs in"));
+    assert!(desk.out_of("web set-password --name anna", PASSWORD).contains("may change everything"));
+    assert_eq!(desk.out("web people"), "owner  owner\nviewer  viewer\nanna  owner\n");
+    for (typed, said) in [
+        ("web set-password --name command", "`command` cannot be a name"),
+        ("web set-password --name owner --read-only", "the owner may change things"),
+        ("web set-password --name", "value is required"),
+        ("web remove-password --name bob", "no password of `bob`"),
+        ("web --listen nowhere", "write an IP address with a port"),
+    ] {
+        let refused = desk.refused_of(typed, PASSWORD);
+        assert!(refused.contains(said), "{typed}: {refused}");
+    }
+    desk.out("web remove-password --name anna");
+    assert_eq!(desk.out("web people"), "owner  owner\nviewer  viewer\n");
+    let kept = std::fs::read_to_string(desk.path("data/people")).unwrap();
+    assert!(kept.starts_with("viewer viewer $argon2id$") && !kept.contains("horse"), "{kept}");
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_secret_is_readable_by_its_user_alone() {

@@ -75,6 +75,11 @@ impl Vitals {
         locked(&self.0.states).insert(service, state);
     }
 
+    /// What a service of this process said of itself last.
+    pub fn said(&self, service: &str) -> Option<ServiceStatus> {
+        locked(&self.0.said).get(service).cloned()
+    }
+
     /// From now on the log must answer for the process to be ready.
     pub fn need_log(&self, log: SharedLog) {
         locked(&self.0.needs).log = Some(log);

@@ -44,9 +44,7 @@ impl Vitals {
             .route("/metrics", get(metrics))
             .with_state(self.clone());
         let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::warn!(%error, "Nobody can ask for health and metrics any more.");
-            }
+            inbound::serve(listener, router, inbound::Limits::few(), std::future::pending()).await;
         });
         tracing::info!(%address, "Health and metrics are told.");
         Ok(Answering { address, task })

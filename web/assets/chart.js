@@ -10,6 +10,8 @@ const NARROW = 640;
 // A drawing that took long is given this many times as long before the next.
 const REST = 4;
 const SHORTEST_REST = 200;
+// A window with as many bars stands for its symbol.
+const ENOUGH_BARS = Number(document.getElementById("live").dataset.enough);
 
 // The colours of the style sheet that the figure is drawn in.
 const USED = [
@@ -139,7 +141,8 @@ export class Chart {
   // Shows the values at the time that is pointed at, else the newest.
   point() {
     const { bars, volatility } = this.series;
-    if (this.pointed === null) return this.legend.point(bars.last, volatility.last);
+    // As in the table: the thin windows at the end of a day do not stand for the symbol.
+    if (this.pointed === null) return this.legend.point(bars.last, volatility.newest((row) => (row.bars ?? ENOUGH_BARS) >= ENOUGH_BARS));
     this.legend.point(bars.at(this.pointed), volatility.at(this.pointed));
   }
 

@@ -80,6 +80,9 @@ export const dayAndClock = (at, withYear) => `${shortDate(at, withYear).slice(4)
 
 export const dateAndClock = (at, withYear) => `${shortDate(at, withYear)} ${clock(at)}`;
 
+// A sentence whose times, as `2013-10-04 14:30 UTC`, are written in the zone of everything shown.
+export const inZone = (text) => text.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC/g, (_, date, hour) => dateAndClock(Date.parse(`${date}T${hour}Z`)));
+
 // A share as percent with a measure's digits; returns carry their sign.
 export function percent(value, { decimals, panel }) {
   if (value === null || value === undefined) return "";
@@ -100,9 +103,15 @@ export function span(millis) {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
+// Foreign text as it is shown: characters that are not seen and change what is,
+// control characters and those of the direction of text, are written out.
+const DECEPTIVE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const code = (character) => character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+export const visible = (text) => String(text).replace(DECEPTIVE, (character) => `⟨U+${code(character)}⟩`);
+
 // Text for Plotly, which reads a few tags of its own out of what it is given:
 // every character that could begin one is written as an entity.
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
-export const plain = (text) => String(text).replace(/[&<>]/g, (character) => ENTITIES[character]);
+export const plain = (text) => visible(text).replace(/[&<>]/g, (character) => ENTITIES[character]);
 
 export const isWebAddress = (url) => /^https?:\/\//i.test(url ?? "");

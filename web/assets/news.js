@@ -1,6 +1,6 @@
 // The headlines beside the table: text, never markup.
 
-import { dateAndClock, isWebAddress, needsYear } from "./format.js";
+import { dateAndClock, isWebAddress, needsYear, visible } from "./format.js";
 
 const SHOWN = 40;
 
@@ -16,7 +16,7 @@ export function show(articles) {
     if (article.section_name) {
       const section = document.createElement("span");
       section.className = "section";
-      section.textContent = article.section_name;
+      section.textContent = visible(article.section_name);
       item.append(section);
     }
     return item;
@@ -27,7 +27,7 @@ export function show(articles) {
 
 function headline({ headline, url }) {
   const link = document.createElement(isWebAddress(url) ? "a" : "span");
-  link.textContent = headline;
+  link.textContent = visible(headline);
   if (link instanceof HTMLAnchorElement) {
     link.href = url;
     link.target = "_blank";

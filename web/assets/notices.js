@@ -1,6 +1,6 @@
 // The bands above every page: that nothing here is a real market, and what stands still.
 
-import { dateAndClock } from "./format.js";
+import { dateAndClock, visible } from "./format.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -10,7 +10,7 @@ export function simulation() {
 
 // What stands still as the services say, and what is wrong beside it, if anything.
 export function stalled(services, more = "") {
-  const texts = services.map(({ service, reason, since }) => `${service}: ${reason}, since ${dateAndClock(since)}.`);
+  const texts = services.map(({ service, reason, since }) => `${visible(service)}: ${visible(reason)}, since ${dateAndClock(since)}.`);
   if (more !== "") texts.unshift(more);
   at("stalled").hidden = texts.length === 0;
   const text = texts.join(" ");

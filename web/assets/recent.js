@@ -2,7 +2,7 @@
 // that one has opened or closed. One that opens is marked until it is seen.
 
 import { turns } from "./episodes.js";
-import { dateAndClock } from "./format.js";
+import { dateAndClock, inZone, visible } from "./format.js";
 
 const SHOWN = 8;
 // What has just been told is stored a moment later, and under load later still.
@@ -20,6 +20,7 @@ export function heard(status) {
 
 export function times() {
   for (const time of list.querySelectorAll("time")) time.textContent = dateAndClock(Number(time.dataset.at));
+  for (const item of list.children) item.title = inZone(item.dataset.why);
 }
 
 async function ask() {
@@ -42,7 +43,8 @@ function show(alerts) {
 function line({ episode, symbol, rule, opened, closed, explanation }, isKnown) {
   const item = document.createElement("li");
   item.dataset.episode = episode;
-  item.title = explanation;
+  item.dataset.why = visible(explanation);
+  item.title = inZone(item.dataset.why);
   item.classList.toggle("open", closed === undefined || closed === null);
   item.classList.toggle("fresh", !isKnown);
   const time = document.createElement("time");
@@ -54,7 +56,7 @@ function line({ episode, symbol, rule, opened, closed, explanation }, isKnown) {
   const name = document.createElement("b");
   name.textContent = symbol;
   link.append(name);
-  item.append(time, link, ` ${rule}`);
+  item.append(time, link, ` ${visible(rule)}`);
   if (item.classList.contains("open")) {
     const mark = document.createElement("span");
     mark.className = "mark";

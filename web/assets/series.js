@@ -132,6 +132,11 @@ export class ByTime {
     return this.rows.at(-1) ?? null;
   }
 
+  // The newest row that is full enough, else the newest.
+  newest(isFull) {
+    return this.rows.findLast(isFull) ?? this.last;
+  }
+
   // The index of the first row at or after a time.
   from(time) {
     if (this.length === 0 || this.times.at(-1) < time) return this.length;

@@ -1,6 +1,6 @@
 // The status line of the live page, and what of it belongs into the bands above.
 
-import { dateAndClock, span } from "./format.js";
+import { dateAndClock, span, visible } from "./format.js";
 import * as notices from "./notices.js";
 
 const at = (id) => document.getElementById(id);
@@ -20,7 +20,7 @@ export function connection(state, text) {
 export function show(said) {
   report = said;
   if (said.simulated) notices.simulation();
-  setText(at("source"), said.source ?? "no source yet");
+  setText(at("source"), visible(said.source ?? "no source yet"));
   setText(at("late"), said.late.toLocaleString("en-US"));
   setText(at("rejected"), said.rejected.toLocaleString("en-US"));
   at("rejected").classList.toggle("warn", said.rejected > 0);
@@ -55,8 +55,8 @@ function services(list) {
   const shown = list.map((service) => {
     const item = document.createElement("li");
     const state = document.createElement("span");
-    state.textContent = service.state;
-    item.append(service.service, " ", state);
+    state.textContent = visible(service.state);
+    item.append(visible(service.service), " ", state);
     item.title = Object.entries(service.counts).map(([name, count]) => `${name} ${count.toLocaleString("en-US")}`).join(", ");
     return item;
   });

@@ -3,6 +3,9 @@
 
 // After so long without an event a page that comes back to the front connects anew.
 const STALE = 30_000;
+// The pause after a refusal, and the longest one: it doubles while they go on.
+const REFUSED = 3_000;
+const LONGEST = 48_000;
 
 export class Stream {
   constructor({ update, reset, state }) {
@@ -11,6 +14,7 @@ export class Stream {
     this.symbol = "";
     this.place = "";
     this.heard = 0;
+    this.pause = REFUSED;
     document.addEventListener("visibilitychange", () => this.wake());
     addEventListener("pagehide", () => this.close());
     addEventListener("pageshow", (event) => event.persisted && this.on.reset());
@@ -28,7 +32,10 @@ export class Stream {
     this.source = source;
     this.heard = Date.now();
     this.on.state("wait", "connecting");
-    source.onopen = () => this.on.state("ok", "live");
+    source.onopen = () => {
+      this.pause = REFUSED;
+      this.on.state("ok", "live");
+    };
     source.onerror = () => this.failed(source);
     source.addEventListener("update", (event) => {
       this.place = event.lastEventId;
@@ -52,7 +59,8 @@ export class Stream {
     if (source.readyState === EventSource.CLOSED) {
       this.close();
       this.on.state("bad", "refused, trying again");
-      setTimeout(() => this.source === null && this.on.reset(), 3_000);
+      setTimeout(() => this.source === null && this.on.reset(), this.pause * (1 + Math.random()));
+      this.pause = Math.min(this.pause * 2, LONGEST);
     } else {
       this.on.state("bad", "lost, connecting again");
     }

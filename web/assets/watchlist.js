@@ -73,6 +73,9 @@ async function look() {
   }
 }
 
-at("preview-button").addEventListener("click", preview);
-for (const name of PROBLEMS) at(name).addEventListener("change", check);
+// Who only reads has no form.
+if (form !== null) {
+  at("preview-button").addEventListener("click", preview);
+  for (const name of PROBLEMS) at(name).addEventListener("change", check);
+}
 setInterval(look, LOOK_AGAIN);

@@ -25,6 +25,9 @@ use crate::sparks;
 /// Two full trading days, from the opening before to the close after the session.
 const DEFAULT_BARS: usize = 2 * 16 * 60;
 
+/// Symbols of one answer, unless another number is asked for.
+const DEFAULT_SYMBOLS: usize = 5_000;
+
 /// The reader whose commits say what the store holds.
 const SINK: &str = "sink";
 
@@ -40,18 +43,38 @@ const WORTH_COMPRESSING: usize = 4 * 1024;
 /// Done for each answer, so it has to be quick.
 const COMPRESSION: u32 = 4;
 
-/// Every symbol with its newest rows.
+/// Symbols with their newest rows.
 #[derive(Serialize)]
 struct Symbols {
     measures: Vec<Measure>,
     symbols: Vec<Latest>,
+    /// Whether there are more after the last one.
+    more: bool,
 }
 
-/// `GET /api/v1/symbols`
-pub(crate) async fn symbols(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+/// What `/api/v1/symbols` may be asked.
+#[derive(Deserialize)]
+pub(crate) struct SymbolsQuery {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+/// `GET /api/v1/symbols?after=S&limit=N`: by name, those after a symbol.
+pub(crate) async fn symbols(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<SymbolsQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
+    let limit = request::limit(query.limit.as_deref(), DEFAULT_SYMBOLS)?;
     let measures = measures::stored(&site.store).await?;
-    let symbols = overview::read(&site.store, &site.windows).await?;
-    json(Symbols { measures, symbols }, &headers).await
+    let mut symbols = overview::read(&site.store, &site.windows).await?;
+    if let Some(after) = query.after {
+        symbols.retain(|latest| latest.symbol > after);
+    }
+    let more = symbols.len() > limit;
+    symbols.truncate(limit);
+    json(Symbols { measures, symbols, more }, &headers).await
 }
 
 /// `GET /api/v1/sparks`

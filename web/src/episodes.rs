@@ -15,13 +15,15 @@ use wire::topic::ALERTS;
 
 use crate::Site;
 use crate::error::Failure;
-use crate::overview::{known, objects};
+use crate::overview::{each_page, known, objects};
 use crate::request;
 
 /// Without a `from`, episodes of so long before the newest are given.
 const LATELY: Millis = 7 * DAY;
+/// So many episodes are read at once.
+const PAGE: usize = 1_000;
 /// The most episodes that are looked through for one answer.
-const MOST: usize = 50_000;
+const MOST: usize = 200_000;
 /// The most episodes of one answer.
 const SHOWN: usize = 1_000;
 
@@ -70,19 +72,25 @@ pub(crate) async fn read(store: &SharedStore, wanted: &Wanted) -> Result<Episode
     };
     let from = match from {
         Some(from) => Some(from),
-        None => newest(store).await?.map(|newest| to.unwrap_or(newest).min(newest) - LATELY),
+        None => newest(store).await?.map(|newest| to.unwrap_or(newest).min(newest).saturating_sub(LATELY)),
     };
     let tags = symbol.map(|symbol| ("symbol".to_owned(), symbol));
     let tags = tags.into_iter().chain(given(&wanted.rule).map(|rule| ("rule".to_owned(), rule))).collect();
-    let query =
-        Query { measurement: ALERTS.measurement(), tags, from, to, limit: Some(MOST), ..Query::default() };
-    let rows = objects(known(store.read(&query).await)?).into_iter();
-    let alerts = rows.filter_map(|row| serde_json::from_value::<Alert>(row.into()).ok());
-    let mut alerts: Vec<_> =
-        alerts.filter(|alert| open.is_none_or(|open| open == alert.closed.is_none())).collect();
-    alerts.sort_by(|one, other| other.opened.cmp(&one.opened).then_with(|| one.episode.cmp(&other.episode)));
-    let more = alerts.len() > limit;
-    alerts.truncate(limit);
+    let query = Query { measurement: ALERTS.measurement(), tags, from, to, ..Query::default() };
+    // Rows come by symbol and rule: the newest of all are kept while everything is read through.
+    let (mut alerts, mut more) = (Vec::new(), false);
+    let all = each_page(store, query, PAGE, MOST, |page| {
+        let found = objects(page).into_iter();
+        let found = found.filter_map(|row| serde_json::from_value::<Alert>(row.into()).ok());
+        alerts.extend(found.filter(|alert| open.is_none_or(|open| open == alert.closed.is_none())));
+        alerts.sort_by(|one: &Alert, other| {
+            other.opened.cmp(&one.opened).then_with(|| one.episode.cmp(&other.episode))
+        });
+        more |= alerts.len() > limit;
+        alerts.truncate(limit);
+        Ok(())
+    });
+    more |= !all.await?;
     Ok(Episodes { alerts, more })
 }
 

@@ -29,11 +29,14 @@ pub enum WebError {
         /// The address.
         address: SocketAddr,
     },
-    /// Connections could no longer be taken.
+    /// A proxy makes the page public, and nothing asks who they are.
     #[error(
-        "the page can take no more connections: {0}. Check the limit of open files, or name another address with --listen"
+        "web.public_url is {url}, which other machines reach, and there is no password: set one with `tickwire web set-password`, or let the proxy say who it is (web.proxy_user_header)"
     )]
-    Serving(std::io::Error),
+    Public {
+        /// The address that browsers know.
+        url: url::Url,
+    },
 }
 
 /// Why one request was not answered as asked.
@@ -65,6 +68,9 @@ pub(crate) enum Failure {
     /// Too many downloads at once.
     #[error("{0} files are being downloaded already: try again once one of them has ended")]
     Busy(usize),
+    /// Too many event streams.
+    #[error("too many pages are open: close some, or try again in a while")]
+    Crowded,
     /// A query that gave no answer.
     #[error(transparent)]
     Question(#[from] ExploreError),
@@ -105,7 +111,9 @@ impl Failure {
                 Told { status: StatusCode::NOT_FOUND, message: self.to_string() }
             }
             Failure::Form(error) => Told { status: error.status(), message: self.to_string() },
-            Failure::Busy(_) => Told { status: StatusCode::SERVICE_UNAVAILABLE, message: self.to_string() },
+            Failure::Busy(_) | Failure::Crowded => {
+                Told { status: StatusCode::SERVICE_UNAVAILABLE, message: self.to_string() }
+            }
             Failure::Question(error) if !is_ours(error) => {
                 Told { status: status_of(error), message: self.to_string() }
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -20,10 +20,12 @@ use wire::log::LogError;
 use wire::stop::{Stop, Wish};
 
 use crate::Site;
+use crate::access::ClientAddress;
 use crate::cursor::{self, BadCursor, Cursor};
 use crate::error::Failure;
 use crate::hub::Hub;
 use crate::item::{Item, Kind};
+use crate::load::StreamPlace;
 use crate::request;
 use crate::status::Report;
 
@@ -33,7 +35,8 @@ const PACE: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// After which time a browser connects again.
 const RETRY: Duration = Duration::from_secs(1);
-/// About how many items an event gathers at most.
+/// About how many items an event gathers at most, of all lanes: a viewer who
+/// comes back after hours takes them event by event.
 const GATHER: usize = 10_000;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -49,11 +52,13 @@ pub(crate) struct EventsQuery {
 /// the cursor, else from now on.
 pub(crate) async fn stream(
     State(site): State<Arc<Site>>,
+    Extension(ClientAddress(client)): Extension<ClientAddress>,
     query: Result<Query<EventsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Failure> {
     let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
     let symbol = request::optional_symbol(query.symbol)?;
+    let place_of_stream = site.load.stream(client)?;
     let resumed = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let hub = Arc::clone(&site.hub);
     // Before the place is found, so that nothing falls in between.
@@ -82,6 +87,7 @@ pub(crate) async fn stream(
         greeted: false,
         status: None,
         paced: Instant::now(),
+        _place: place_of_stream,
     };
     let events = stream::unfold(viewer, Viewer::step);
     let kept = KeepAlive::new().interval(KEEP_ALIVE).text("still here");
@@ -102,6 +108,7 @@ struct Viewer {
     status: Option<Arc<Report>>,
     /// Not before this the next event.
     paced: Instant,
+    _place: StreamPlace,
 }
 
 /// The data of an `update`.
@@ -175,11 +182,12 @@ impl Viewer {
         Event::default().event(name).id(self.cursor.text(self.hub.lanes())).retry(RETRY).data(data)
     }
 
-    /// Everything new in every lane, up to [`GATHER`] items a lane.
+    /// Everything new in every lane, up to about [`GATHER`] items of all.
     async fn gather(&mut self) -> Result<Vec<Arc<Item>>, LogError> {
         let mut items = Vec::new();
-        for lane in 0..self.cursor.0.len() {
-            let enough = items.len() + GATHER;
+        let lanes = self.cursor.0.len();
+        for lane in 0..lanes {
+            let enough = items.len() + GATHER / lanes;
             loop {
                 let found = self.hub.read(lane, self.cursor.0[lane]).await?;
                 self.lost |= found.lost;

@@ -1,16 +1,19 @@
 //! What is known to be missing of the prices.
 
-use store::{Query, Rows, SharedStore, StoreError};
+use store::{Query, Rows, SharedStore};
 use wire::Gap;
 use wire::schema::Value;
 use wire::time::Millis;
 use wire::topic::GAPS;
 use wire::watchlist::EVERY_SYMBOL;
 
-use crate::overview::known;
+use crate::error::Failure;
+use crate::overview::each_page;
 
 /// The most gaps of one answer: the newest.
 const MOST: usize = 1_000;
+/// The most gaps that are looked through for one answer, filled ones too.
+const MOST_READ: usize = 100_000;
 
 /// The gaps that nothing has filled and that touch the span, by their begin:
 /// of one symbol and of the whole feed, or of every symbol.
@@ -19,22 +22,28 @@ pub(crate) async fn read(
     symbol: Option<&str>,
     from: Option<Millis>,
     to: Option<Millis>,
-) -> Result<Vec<Gap>, StoreError> {
-    let of = |symbol: Option<&str>| Query {
-        measurement: GAPS.measurement(),
-        tags: symbol.map(|symbol| ("symbol".into(), symbol.to_owned())).into_iter().collect(),
-        to,
-        newest_first: true,
-        limit: Some(MOST),
-        ..Query::default()
-    };
-    let mut gaps = gaps(&known(store.read(&of(symbol)).await)?);
-    if symbol.is_some_and(|symbol| symbol != EVERY_SYMBOL) {
-        gaps.extend(self::gaps(&known(store.read(&of(Some(EVERY_SYMBOL))).await)?));
+) -> Result<Vec<Gap>, Failure> {
+    let every = symbol.filter(|symbol| *symbol != EVERY_SYMBOL).map(|_| EVERY_SYMBOL);
+    let mut found = Vec::new();
+    for symbol in [symbol].into_iter().chain(every.map(Some)) {
+        let query = Query {
+            measurement: GAPS.measurement(),
+            tags: symbol.map(|symbol| ("symbol".into(), symbol.to_owned())).into_iter().collect(),
+            to,
+            newest_first: true,
+            ..Query::default()
+        };
+        // Rows come by symbol: the newest of all are kept while everything is read through.
+        each_page(store, query, MOST, MOST_READ, |page| {
+            let open = gaps(&page).into_iter();
+            found.extend(open.filter(|gap| !gap.is_filled() && from.is_none_or(|from| gap.to > from)));
+            found.sort_by(|one: &Gap, other| (one.from, &one.symbol).cmp(&(other.from, &other.symbol)));
+            found.drain(..found.len().saturating_sub(MOST));
+            Ok(())
+        })
+        .await?;
     }
-    gaps.retain(|gap| !gap.is_filled() && from.is_none_or(|from| gap.to > from));
-    gaps.sort_by(|one, other| (one.from, &one.symbol).cmp(&(other.from, &other.symbol)));
-    Ok(gaps)
+    Ok(found)
 }
 
 fn gaps(rows: &Rows) -> Vec<Gap> {

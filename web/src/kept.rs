@@ -11,6 +11,7 @@ use serde_json::json;
 use wire::kept::{self, Kept, List, PutError};
 
 use crate::Site;
+use crate::access::caller;
 use crate::error::{Failure, refused};
 use crate::security;
 
@@ -33,8 +34,8 @@ pub(crate) async fn put<E: Kept>(
         Ok(entries) => entries,
         Err(bad) => return Ok(refused(StatusCode::UNPROCESSABLE_ENTITY, &bad.to_string())),
     };
-    let by = security::who(headers);
-    match kept::put(&*site.log, version, entries, by).await {
+    let by = caller().map_or_else(|| security::who(headers).to_owned(), |caller| caller.name);
+    match kept::put(&*site.log, version, entries, &by).await {
         Ok(list) => {
             tracing::info!(
                 list = E::KEY,

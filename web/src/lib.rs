@@ -8,6 +8,7 @@ mod cursor;
 mod dead_letters;
 mod episodes;
 mod error;
+mod escape;
 mod events;
 mod gaps;
 mod gzip;
@@ -15,6 +16,7 @@ mod hub;
 mod item;
 mod kept;
 mod known;
+mod load;
 mod measures;
 mod openapi;
 mod overview;
@@ -37,8 +39,7 @@ mod tables;
 mod watchlist;
 mod windows;
 
-use std::future::IntoFuture;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,6 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{MethodRouter, get};
-use axum::serve::ListenerExt;
 use store::SharedStore;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -57,16 +57,18 @@ use wire::log::{LogError, SharedLog};
 use wire::stop::{Stop, Wish};
 
 pub use access::{
-    Access, ApiTokens, BadPassword, BadTokens, KnownToken, Pace, PasswordHash, SignIn, command_token,
+    Access, ApiTokens, BadPassword, BadPeople, BadProxy, BadTokens, KnownToken, OWNER, Pace, PasswordHash,
+    PeopleFile, Person, Proxies, ProxyNames, Role, SignIn, VIEWER, command_token,
 };
 pub use error::WebError;
 pub use process::{Key, Process, ReadAgain};
 
-use access::{Rates, Sessions, Tokens};
+use access::{People, Rates, Sessions, Throttle, Tokens};
 use assets::Assets;
 use explore::Explorer;
 use headlines::Headlines;
 use hub::Hub;
+use load::{Load, Readiness};
 use previews::Previews;
 use security::Hosts;
 use status::{Board, Report};
@@ -93,10 +95,13 @@ struct Site {
     board: Mutex<Board>,
     explorer: Explorer,
     downloads: Downloads,
+    load: Load,
     hosts: Hosts,
     process: Process,
     again: Again,
     access: Access,
+    people: People,
+    throttle: Throttle,
     sessions: Sessions,
     rates: Rates,
     tokens: Tokens,
@@ -116,8 +121,8 @@ impl Site {
 /// wished, then ends within a second, open event streams included.
 ///
 /// # Errors
-/// When the listener has no address, other machines reach it and `access` asks
-/// for no password, or it fails for good.
+/// When the listener has no address, or other machines reach it and `access`
+/// asks for no password.
 pub async fn serve(
     listener: TcpListener,
     log: SharedLog,
@@ -147,6 +152,7 @@ pub async fn serve_in(
         let assets = Arc::clone(&assets);
         move || assets.compress()
     });
+    let limits = limits(&access);
     let hub = Hub::new(Arc::clone(&log));
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
@@ -162,23 +168,21 @@ pub async fn serve_in(
         previews: Previews::default(),
         studies: Studies::default(),
         board: Mutex::default(),
+        load: Load::of(limits.connections),
         hosts: Hosts::of(address.ip(), access.public_url.as_ref()),
         again: process.again(),
         process,
         sessions: Sessions::new(access.sign_in),
         rates: Rates::new(access.pace),
+        people: People::of(&access),
+        throttle: Throttle::new(access.pace),
         tokens: Tokens::of(&access),
         access,
         stop: stop.clone(),
     });
+    let watching = tokio::spawn(access::watch(Arc::clone(&site)));
     tracing::info!(address = %address, "the page is served");
 
-    // Events are small and should not wait for each other.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection sends with delay");
-        }
-    });
     let ended = {
         let stop = stop.clone();
         async move { stop.at_least(Wish::Drain).await }
@@ -187,14 +191,26 @@ pub async fn serve_in(
         stop.at_least(Wish::Drain).await;
         tokio::time::sleep(GRACE).await;
     };
-    let router = router(site).into_make_service_with_connect_info::<SocketAddr>();
-    let outcome = tokio::select! {
-        outcome = axum::serve(listener, router).with_graceful_shutdown(ended).into_future() => outcome,
-        () = overdue => Ok(()),
-    };
+    tokio::select! {
+        () = inbound::serve(listener, router(site), limits, ended) => {}
+        () = overdue => {}
+    }
     reading.abort();
+    watching.abort();
     compressing.abort();
-    outcome.map_err(WebError::Serving)
+    Ok(())
+}
+
+/// As many connections as the process has files for; a proxy that is trusted
+/// brings those of many clients.
+fn limits(access: &Access) -> inbound::Limits {
+    let proxies = access.trusted_proxies.clone();
+    let may_be_many = Arc::new(move |address: IpAddr| proxies.contain(address));
+    let mut limits = inbound::Limits { may_be_many, ..inbound::Limits::of_process() };
+    if let Some(most) = access.pace.connections {
+        limits = inbound::Limits { may_be_many: limits.may_be_many, ..inbound::Limits::of(most) };
+    }
+    limits
 }
 
 fn router(site: Arc<Site>) -> Router {
@@ -209,13 +225,14 @@ fn router(site: Arc<Site>) -> Router {
         .fallback(pages::message::not_found)
         .method_not_allowed_fallback(pages::message::method_not_allowed)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), load::turn))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, site.access.pace.patience))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::limit))
         .layer(middleware::from_fn(security::check_origin))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::check_host))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::log_refusals))
-        .layer(middleware::from_fn(security::add_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), security::add_headers))
         .with_state(site)
 }
 
@@ -250,7 +267,11 @@ async fn alive() -> &'static str {
 }
 
 /// Ready once both the log and the store answer.
-async fn ready(State(site): State<Arc<Site>>) -> (StatusCode, &'static str) {
+async fn ready(State(site): State<Arc<Site>>) -> Readiness {
+    site.load.ready(look(&site)).await
+}
+
+async fn look(site: &Site) -> Readiness {
     let log = site.log.topics().await.map(drop).map_err(|error| error.to_string());
     let store = site.store.measurements().await.map(drop).map_err(|error| error.to_string());
     match log.and(store) {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
-use store::{Rows, SharedStore, StoreError};
+use store::{Query, Rows, SharedStore, StoreError};
 use wire::topic::STOCK_PRICES;
 use wire::{Source, symbol};
 
+use crate::error::Failure;
 use crate::measures;
 use crate::windows::Windows;
 
@@ -63,6 +64,33 @@ pub(crate) fn known(rows: Result<Rows, StoreError>) -> Result<Rows, StoreError> 
     }
 }
 
+/// Reads what a query asks for in pages of `page` rows, and hands on each, so that
+/// no more than a page is held by it. Returns whether all was read: after `most`
+/// rows it ends.
+pub(crate) async fn each_page(
+    store: &SharedStore,
+    query: Query,
+    page: usize,
+    most: usize,
+    mut take: impl FnMut(Rows) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let mut query = Query { limit: Some(page), ..query };
+    let mut left = most;
+    loop {
+        let rows = known(store.read(&query).await)?;
+        let (count, last) = (rows.rows.len(), rows.last_key.clone());
+        take(rows)?;
+        if count < page || last.is_none() {
+            return Ok(true);
+        }
+        left = left.saturating_sub(count);
+        if left == 0 {
+            return Ok(false);
+        }
+        query.after = last;
+    }
+}
+
 /// Rows as JSON objects keyed by column.
 pub(crate) fn objects(rows: Rows) -> Vec<Map<String, Json>> {
     let Rows { columns, rows, .. } = rows;
@@ -84,4 +112,45 @@ fn entry(
     let name = name.to_owned();
     let latest = symbols.entry(name.clone()).or_insert_with(|| Latest { symbol: name, ..Latest::default() });
     place(latest, row);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use store::{Batch, EmbeddedStore, Measurement, Point, Store};
+    use wire::schema::{Column, ColumnType, Value};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pages_bring_each_row_once_and_end_after_the_most() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&folder.path().join("store.db")).unwrap();
+        let columns = [("symbol", ColumnType::Text), ("at", ColumnType::Time)];
+        let measurement = Measurement {
+            name: "ticks".into(),
+            columns: columns.map(|(name, kind)| Column::new(name, kind)).into(),
+            tags: vec!["symbol".into()],
+            time: "at".into(),
+            version: None,
+        };
+        store.define(&measurement).await.unwrap();
+        let point = |at| Point { nanos: 0, values: vec![Value::Text("A".into()), Value::Int(at)] };
+        let points = vec![(Arc::new(measurement), (0..25).map(point).collect())];
+        store.write(Batch { points, notes: Vec::new() }.into()).await.unwrap();
+        let store: SharedStore = Arc::new(store);
+        for (page, most, seen, all) in [(10, 100, 25, true), (5, 15, 15, false), (25, 100, 25, true)] {
+            let (mut times, mut longest) = (Vec::new(), 0);
+            let query = Query { measurement: "ticks".into(), newest_first: true, ..Query::default() };
+            let read = each_page(&store, query, page, most, |rows| {
+                longest = longest.max(rows.rows.len());
+                times.extend(rows.rows.iter().filter_map(|row| row[1].as_i64()));
+                Ok(())
+            });
+            assert_eq!(read.await.unwrap(), all);
+            assert_eq!(times, (0..25).rev().take(seen).collect::<Vec<_>>());
+            assert!(longest <= page);
+        }
+    }
 }

@@ -48,7 +48,7 @@ impl Counted {
             counts.clear();
         }
         counts.push_back((status.at, count));
-        while counts.get(1).is_some_and(|(second, _)| *second <= status.at - OVER) {
+        while counts.get(1).is_some_and(|(second, _)| *second <= status.at.saturating_sub(OVER)) {
             counts.pop_front();
         }
     }
@@ -63,8 +63,8 @@ impl Work {
     fn rate(&self, now: Millis) -> Option<Rate> {
         let kept = self.counts.partition_point(|(at, _)| *at <= now - OVER).saturating_sub(1);
         let ((began, first), (_, last)) = (self.counts.get(kept)?, self.counts.back()?);
-        let over = (now - began).max(1);
-        let per_minute = (last - first) as f64 * MINUTE as f64 / over as f64;
+        let over = now.saturating_sub(*began).max(1);
+        let per_minute = last.saturating_sub(*first) as f64 * MINUTE as f64 / over as f64;
         (self.counts.len() > 1).then_some(Rate { of: self.of, per_minute })
     }
 }

@@ -16,6 +16,11 @@ pub(crate) const AFTER: [i64; 3] = [5, 30, 60];
 /// Paths begin and end so long before and after the publication, generously.
 const REACH: Millis = 62 * MINUTE;
 
+/// The most steps read for a symbol: two hours of minutes for sixty articles.
+const MOST_STEPS: usize = 7_500;
+/// The most symbols of an article that are told about.
+const MOST_SYMBOLS: usize = 8;
+
 /// One symbol's reaction to one article.
 pub(crate) struct Reaction {
     pub(crate) symbol: String,
@@ -27,12 +32,13 @@ pub(crate) struct Reaction {
 /// What has been measured of an article, by symbol.
 pub(crate) async fn of(store: &SharedStore, article: &Listed) -> Result<Vec<Reaction>, StoreError> {
     let mut found = Vec::new();
-    for symbol in &article.symbols {
+    for symbol in article.symbols.iter().take(MOST_SYMBOLS) {
         let query = Query {
             measurement: Topic::new("news-reaction").measurement(),
             tags: vec![("symbol".into(), symbol.clone())],
-            from: Some(article.published - REACH),
-            to: Some(article.published + REACH),
+            from: Some(article.published.saturating_sub(REACH)),
+            to: Some(article.published.saturating_add(REACH)),
+            limit: Some(MOST_STEPS),
             ..Query::default()
         };
         let rows = objects(known(store.read(&query).await)?);

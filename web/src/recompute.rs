@@ -16,6 +16,7 @@ use wire::time::Millis;
 
 use crate::Site;
 use crate::error::refused;
+use crate::request;
 
 /// The longest request taken, in bytes.
 const LONGEST: usize = 1_024;
@@ -41,6 +42,10 @@ async fn recompute(State(site): State<Arc<Site>>, body: Bytes) -> Response {
             return refused(StatusCode::BAD_REQUEST, &message);
         }
     };
+    let bounds = request::bounded("from", span.from).and_then(|_| request::bounded("to", span.to));
+    if let Err(failure) = bounds {
+        return failure.into_response();
+    }
     match site.again.compute(span.from, span.to).await {
         Ok(rows) => Json(json!({ "rows": rows })).into_response(),
         Err(error @ NotAgain::NoSink) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),

@@ -8,6 +8,18 @@ use crate::error::Failure;
 /// The most bars of one answer.
 pub(crate) const MAX_BARS: usize = 10_000;
 
+/// The times that may be asked for: 1900 to 2200. Nothing is stored beside them,
+/// and spans can be added to those between without an overflow.
+const TIMES: std::ops::Range<Millis> = -2_208_988_800_000..7_258_118_400_000;
+
+/// A time that may be asked for.
+pub(crate) fn bounded(name: &'static str, at: Millis) -> Result<Millis, Failure> {
+    match TIMES.contains(&at) {
+        true => Ok(at),
+        false => Err(parameter(name, format!("is {at}: it takes a time between the years 1900 and 2200"))),
+    }
+}
+
 /// A symbol that has to be there.
 pub(crate) fn symbol(given: Option<String>) -> Result<String, Failure> {
     let problem = "is missing: name one symbol, as in ?symbol=AAPL; /api/v1/symbols lists them";
@@ -30,7 +42,9 @@ pub(crate) fn range(
         given
             .map(|text| {
                 let short: String = text.chars().take(80).collect();
-                time::parse(&short).map_err(|error| parameter(name, format!("is no time: {error}")))
+                let at = time::parse(&short);
+                let at = at.map_err(|error| parameter(name, format!("is no time: {error}")))?;
+                bounded(name, at)
             })
             .transpose()
     };
@@ -81,6 +95,20 @@ mod tests {
         assert!(said(range(Some("2000"), Some("1000")).unwrap_err()).contains("not after `from`"));
         assert!(said(limit(Some("0"), 5).unwrap_err()).contains("from 1 to 10000"));
         assert!(said(limit(Some("many"), 5).unwrap_err()).contains("`limit`"));
+    }
+
+    #[test]
+    fn times_that_sums_could_overflow_are_refused() {
+        for beyond in [i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, TIMES.start - 1, TIMES.end] {
+            let text = beyond.to_string();
+            for (from, to) in [(Some(text.as_str()), None), (None, Some(text.as_str()))] {
+                let error = range(from, to).unwrap_err().to_string();
+                assert!(error.contains("between the years 1900 and 2200"), "{error}");
+            }
+        }
+        let ends = (TIMES.start.to_string(), (TIMES.end - 1).to_string());
+        assert!(range(Some(&ends.0), Some(&ends.1)).is_ok());
+        assert!(range(Some("-9223372036854775809"), None).is_err() && range(None, Some("1e300")).is_err());
     }
 
     #[test]

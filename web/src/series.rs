@@ -3,19 +3,24 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
-use store::{Query, Rows, SharedStore, StoreError};
+use store::{Query, Rows, SharedStore};
 use wire::Gap;
 use wire::calendar;
 use wire::schema::Value;
-use wire::time::Millis;
+use wire::time::{DAY, Millis};
 use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
 
+use crate::error::Failure;
 use crate::gaps;
 use crate::measures::{self, Measure};
 use crate::overview::{known, objects};
 
 /// The most articles of one answer.
 const MAX_ARTICLES: usize = 2_000;
+
+/// The most days, of trading or not, whose sessions are told: a chart of bars
+/// that lie further apart has the newest.
+const MOST_DAYS: i64 = 3_660;
 
 /// What is wanted.
 pub(crate) struct Wanted {
@@ -70,12 +75,12 @@ const LEFT_OUT: [&str; 3] = ["symbol", "source", "received_timestamp"];
 /// Columns of bars that a chart does not need.
 const BARS_COMPACT: [&str; 1] = ["end_timestamp"];
 /// Columns of windows that a chart does not need.
-const WINDOWS_COMPACT: [&str; 4] = ["window_start", "bars", "log_return", "volume"];
+const WINDOWS_COMPACT: [&str; 3] = ["window_start", "log_return", "volume"];
 /// The significant digits of measures in a chart.
 const DIGITS: usize = 4;
 
 /// Reads the series; `cursor` must have been taken before.
-pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) -> Result<Series, StoreError> {
+pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) -> Result<Series, Failure> {
     let newest = |measurement: String, from: Option<Millis>, limit: usize| Query {
         measurement,
         tags: vec![("symbol".into(), wanted.symbol.clone())],
@@ -162,7 +167,8 @@ fn sort_by_time(rows: &mut Rows, column: &str) {
 /// The trading days that touch a span, and the one after it, which a stream may reach.
 pub(crate) fn sessions(start: Millis, end: Millis) -> Vec<Session> {
     let last = calendar::date_of(end);
-    calendar::date_of(start)
+    let first = calendar::date_of(start).max(calendar::date_of(end.saturating_sub(MOST_DAYS * DAY)));
+    first
         .iter_days()
         .take_while(|date| *date <= last)
         .filter_map(calendar::session)

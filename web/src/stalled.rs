@@ -49,7 +49,8 @@ pub(crate) fn stalled(
     let prices = watermark(PRODUCER);
     let sources = prices.map(|prices| watermark(NEWS_WATCHER).map_or(prices, |news| news.min(prices)));
     let reason = |status: &ServiceStatus| {
-        let silence = now - status.at;
+        // Times of services are foreign: any number may stand there.
+        let silence = now.saturating_sub(status.at);
         let told = ["failed", "waiting"].iter().any(|word| status.state.starts_with(word));
         if told {
             return Some(status.state.clone());
@@ -61,9 +62,10 @@ pub(crate) fn stalled(
             return Some(status.state.clone());
         }
         if status.service == PRODUCER {
-            let at_pace = prices.is_some_and(|prices| now - prices <= AT_PACE);
+            let at_pace = prices.is_some_and(|prices| now.saturating_sub(prices) <= AT_PACE);
             let least = if at_pace { A_MINUTE_APART } else { SILENT };
-            let allowed = rhythm.map_or(A_MINUTE_APART, |rhythm| (3 * rhythm).clamp(least, LONGEST));
+            let allowed =
+                rhythm.map_or(A_MINUTE_APART, |rhythm| rhythm.saturating_mul(3).clamp(least, LONGEST));
             return (silence > allowed).then(|| "no word".to_owned());
         }
         // A source whose calls are counted waits between them, and what joins with it does so too.
@@ -71,7 +73,8 @@ pub(crate) fn stalled(
             true => (prices, "the prices"),
             false => (sources, "its sources"),
         };
-        let behind = leader.zip(status.watermark).is_some_and(|(leader, at)| leader - at > ON_THE_WAY);
+        let behind =
+            leader.zip(status.watermark).is_some_and(|(leader, at)| leader.saturating_sub(at) > ON_THE_WAY);
         let waits = status.quota.is_some() && silence <= BETWEEN_CALLS;
         (behind && !waits).then(|| format!("behind {name} without a word"))
     };

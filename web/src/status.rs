@@ -13,6 +13,8 @@ use crate::stalled::{self, PRODUCER, Stalled};
 
 /// Records read at once.
 const PAGE: usize = 500;
+/// More services than there are: names beyond are not of ours, and are passed over.
+const MOST_SERVICES: usize = 100;
 
 /// The last word of every service, and how far it has been read.
 #[derive(Default)]
@@ -49,13 +51,16 @@ impl Board {
     }
 
     fn take(&mut self, status: ServiceStatus) {
+        if self.services.len() >= MOST_SERVICES && !self.services.contains_key(&status.service) {
+            return;
+        }
         let before = self.services.get(&status.service);
         let moves = before.is_none_or(|before| before.watermark != status.watermark);
         if status.service == PRODUCER
             && moves
             && let Some(moved) = self.moved.replace(status.at)
         {
-            self.pauses = [Some(status.at - moved), self.pauses[0]];
+            self.pauses = [Some(status.at.saturating_sub(moved)), self.pauses[0]];
         }
         self.counted.take(&status);
         self.services.insert(status.service.clone(), status);
@@ -83,9 +88,13 @@ impl Board {
             source: self.services.get("producer").and_then(|status| status.source.clone()),
             prices_watermark: prices,
             watermark: results,
-            lag: prices.zip(results).map(|(prices, results)| (prices - results).max(0)),
+            lag: prices.zip(results).map(|(prices, results)| prices.saturating_sub(results).max(0)),
             late: late("sink").or(late("engine")).unwrap_or(0),
-            rejected: self.services.values().filter_map(|status| status.counts.get("rejected")).sum(),
+            rejected: self
+                .services
+                .values()
+                .filter_map(|status| status.counts.get("rejected"))
+                .fold(0, |sum: u64, count| sum.saturating_add(*count)),
             stalled: self.stalled(),
             rates: self.counted.per_minute(time::now()),
             services: services.map(|status| ServiceStatus { simulated, ..status }).collect(),
@@ -139,6 +148,19 @@ mod tests {
             });
         }
         board
+    }
+
+    #[test]
+    fn services_with_impossible_numbers_or_without_end_do_no_harm() {
+        let mut board = Board::default();
+        for (number, at) in (0..300).zip([i64::MIN, i64::MAX, 0].into_iter().cycle()) {
+            let counts = ["rejected", "bars", "late"].map(|name| (name.to_owned(), u64::MAX)).into();
+            let service = if number < 9 { PRODUCER.into() } else { format!("service-{number}") };
+            let watermark = Some(if number % 2 == 0 { i64::MAX } else { i64::MIN });
+            board.take(ServiceStatus { service, at, watermark, counts, ..ServiceStatus::default() });
+            board.report();
+        }
+        assert_eq!((board.report().services.len(), board.report().rejected), (MOST_SERVICES, u64::MAX));
     }
 
     #[test]

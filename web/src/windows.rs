@@ -1,7 +1,7 @@
 //! Which window of a symbol stands for it: the newest that has enough bars, so
 //! that the thin windows at the end of a day do not hide what was measured.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 use store::{Query, SharedStore, StoreError};
@@ -46,13 +46,17 @@ impl Windows {
         newest: &mut [Map<String, Json>],
     ) -> Result<(), StoreError> {
         let mut seen = self.0.lock().await;
+        // What has gone from the store is not remembered either.
+        let there: HashSet<&str> =
+            newest.iter().filter_map(|row| row.get("symbol").and_then(Json::as_str)).collect();
+        seen.retain(|symbol, _| there.contains(symbol.as_str()));
         let mut left = LOOK_BACK_AT_ONCE;
         for row in newest.iter_mut().filter(|row| !has_enough(row)) {
             let Some(symbol) = row.get("symbol").and_then(Json::as_str).map(str::to_owned) else { continue };
             let Some(end) = row.get("window_end").and_then(Json::as_i64) else { continue };
             // An end before the one seen is of another folder's past: everything is looked at again.
             let before = seen.get(&symbol).copied().filter(|seen| seen.until <= end);
-            let since = before.map(|before| before.until + 1);
+            let since = before.map(|before| before.until.saturating_add(1));
             let mut found = None;
             if since.is_none_or(|since| since <= end) {
                 if left == 0 {
@@ -64,7 +68,7 @@ impl Windows {
             }
             let again = before.and_then(|before| before.enough).filter(|_| found.is_none());
             if let Some(at) = again {
-                found = read(store, &symbol, Some(at), Some(at + 1)).await?.pop();
+                found = read(store, &symbol, Some(at), Some(at.saturating_add(1))).await?.pop();
             }
             let enough = found.as_ref().and_then(|row| row.get("window_end")?.as_i64());
             seen.insert(symbol, Seen { until: end, enough });

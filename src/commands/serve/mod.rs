@@ -7,6 +7,7 @@ mod bench;
 mod role;
 mod token;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use vitals::{State, Vitals};
 
 use super::interrupt::Interrupt;
 use super::services;
-use crate::config::{self, LogKind};
+use crate::config::{self, Config, LogKind};
 use bench::{Bench, Left};
 pub use role::Role;
 use token::AnotherToken;
@@ -32,11 +33,27 @@ const SETTLED: Duration = Duration::from_secs(120);
 /// How often the same trouble is told again.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
 
+/// Where settings are read, and what goes before them.
+#[derive(Clone, Copy)]
+struct Settings<'a> {
+    file: Option<&'a Path>,
+    listen: Option<SocketAddr>,
+}
+
+impl Settings<'_> {
+    fn load(self) -> anyhow::Result<Config> {
+        let config = config::load(self.file)?;
+        Ok(Config { listen: self.listen.unwrap_or(config.listen), ..config })
+    }
+}
+
 /// Runs the service until it is interrupted, or until a replay has ended.
-pub async fn run(settings: Option<&Path>, role: Role) -> anyhow::Result<()> {
+/// `listen` goes before the page's address of the settings.
+pub async fn run(settings: Option<&Path>, role: Role, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+    let settings = Settings { file: settings, listen };
     let interrupt = Interrupt::listen();
     let vitals = Vitals::default();
-    let answering = services::tell(&vitals, config::metrics_address(settings)?).await?;
+    let answering = services::tell(&vitals, config::metrics_address(settings.file)?).await?;
     let work = async {
         match answering {
             // Nobody could ask what is wrong: whoever started it sees it end.
@@ -63,7 +80,7 @@ async fn overdue(interrupt: &Interrupt) {
 /// Tries until the service has ended in order, and stays then: whoever looks after
 /// it would start a replay that is over again and again.
 async fn attempts(
-    settings: Option<&Path>,
+    settings: Settings<'_>,
     role: Role,
     vitals: &Vitals,
     interrupt: &Interrupt,
@@ -107,21 +124,21 @@ async fn stay_until_asked_to_end(role: Role, vitals: &Vitals, interrupt: &Interr
 /// another token of the store, or key of a source, when there is one. Whose trouble has been told of
 /// tries again without a word.
 async fn attempt(
-    settings: Option<&Path>,
+    settings: Settings<'_>,
     role: Role,
     vitals: &Vitals,
     interrupt: &Interrupt,
     quietly: bool,
 ) -> anyhow::Result<()> {
     loop {
-        let config = config::load(settings)?;
+        let config = settings.load()?;
         if config.log != LogKind::Kafka {
             bail!(
                 "`tickwire {}` runs one service of several that meet on Kafka: set log = \"kafka\" (TICKWIRE_LOG=kafka) and kafka.bootstrap_servers. With the log in the data folder `tickwire up` runs them all",
                 role.name()
             );
         }
-        let token = AnotherToken::than(&config, settings);
+        let token = AnotherToken::than(&config, settings.file);
         let bench = Bench::of(config, vitals.clone())?;
         if !quietly {
             bench.announce(role);

@@ -1,4 +1,4 @@
-//! How often a client may ask and try passwords, by its address.
+//! How often a client may ask, by its address.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -23,7 +23,6 @@ const FORGET_EVERY: u32 = 10_000;
 
 /// The counts of every client.
 pub(crate) struct Rates {
-    sign_ins: DefaultKeyedRateLimiter<IpAddr>,
     requests: DefaultKeyedRateLimiter<IpAddr>,
     asked: AtomicU32,
 }
@@ -32,27 +31,13 @@ impl Rates {
     pub(crate) fn new(pace: Pace) -> Rates {
         let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         let requests = Quota::per_second(at_least_one(pace.requests));
-        Rates {
-            sign_ins: RateLimiter::keyed(Quota::per_minute(at_least_one(pace.sign_ins))),
-            requests: RateLimiter::keyed(
-                requests.allow_burst(at_least_one(pace.requests.saturating_mul(10))),
-            ),
-            asked: AtomicU32::new(0),
-        }
-    }
-
-    /// Whether one more password may be tried.
-    ///
-    /// # Errors
-    /// How long to wait until it may.
-    pub(super) fn sign_in(&self, client: IpAddr) -> Result<(), Duration> {
-        check(&self.sign_ins, client)
+        let requests = requests.allow_burst(at_least_one(pace.requests.saturating_mul(10)));
+        Rates { requests: RateLimiter::keyed(requests), asked: AtomicU32::new(0) }
     }
 
     fn request(&self, client: IpAddr) -> Result<(), Duration> {
         if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.requests.retain_recent();
-            self.sign_ins.retain_recent();
         }
         check(&self.requests, client)
     }
@@ -64,11 +49,16 @@ fn check(limiter: &DefaultKeyedRateLimiter<IpAddr>, client: IpAddr) -> Result<()
         .map_err(|not_yet| not_yet.wait_time_from(DefaultClock::default().now()))
 }
 
-/// Holds back a client that asks the API, or changes something, too often.
-pub(crate) async fn limit(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+/// Where a request comes from, for what handles it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+/// Holds back a client that asks for anything but our scripts and styles too often.
+pub(crate) async fn limit(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let counts = path.starts_with("/api/") || path == "/events" || !request.method().is_safe();
+    let counts = !path.starts_with("/assets/") && path != "/healthz";
     let client = client(&request, &site.access.trusted_proxies);
+    request.extensions_mut().insert(ClientAddress(client));
     match if counts { site.rates.request(client) } else { Ok(()) } {
         Ok(()) => next.run(request).await,
         Err(wait) => later(wait, "Too many requests from your address"),

@@ -20,6 +20,9 @@ pub(crate) struct Sessions {
 }
 
 struct Session {
+    name: String,
+    /// What it stands on: the password and the role at its begin.
+    stamp: Digest,
     begun: Instant,
     used: Instant,
     /// Dropped with the session: whatever streams under it ends.
@@ -29,11 +32,19 @@ struct Session {
 /// A valid sign-in of a request.
 #[derive(Clone)]
 pub(crate) struct SignedIn {
+    /// Whose.
+    pub(super) name: String,
+    stamp: Digest,
     ended: watch::Receiver<()>,
     until: Instant,
 }
 
 impl SignedIn {
+    /// Whether it stands on this.
+    pub(super) fn stands_on(&self, stamp: &Digest) -> bool {
+        self.stamp == *stamp
+    }
+
     /// Waits until it is signed out or too old.
     pub(crate) async fn over(mut self) {
         let signed_out = async { while self.ended.changed().await.is_ok() {} };
@@ -49,8 +60,8 @@ impl Sessions {
         Sessions { limits, open: Mutex::default() }
     }
 
-    /// Begins a session; returns what the browser is to hold.
-    pub(super) fn begin(&self, now: Instant) -> std::io::Result<String> {
+    /// Begins a session of somebody; returns what the browser is to hold.
+    pub(super) fn begin(&self, name: &str, stamp: Digest, now: Instant) -> std::io::Result<String> {
         let held = identity()?;
         let mut open = self.open();
         open.retain(|_, session| self.is_valid(session, now));
@@ -58,7 +69,9 @@ impl Sessions {
             let oldest = open.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| *key);
             oldest.and_then(|key| open.remove(&key));
         }
-        open.insert(digest(&held), Session { begun: now, used: now, ended: watch::Sender::new(()) });
+        let name = name.to_owned();
+        let session = Session { name, stamp, begun: now, used: now, ended: watch::Sender::new(()) };
+        open.insert(digest(&held), session);
         Ok(held)
     }
 
@@ -72,7 +85,17 @@ impl Sessions {
             return None;
         }
         session.used = now;
-        Some(SignedIn { ended: session.ended.subscribe(), until: session.begun + self.limits.longest })
+        Some(SignedIn {
+            name: session.name.clone(),
+            stamp: session.stamp,
+            ended: session.ended.subscribe(),
+            until: session.begun + self.limits.longest,
+        })
+    }
+
+    /// Ends the sessions of all but those whose name and stamp still hold.
+    pub(super) fn keep(&self, holds: impl Fn(&str, &Digest) -> bool) {
+        self.open().retain(|_, session| holds(&session.name, &session.stamp));
     }
 
     /// Ends a session.
@@ -98,6 +121,10 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
+    fn begin(sessions: &Sessions, now: Instant) -> std::io::Result<String> {
+        sessions.begin("anna", [7; 32], now)
+    }
+
     fn sessions() -> Sessions {
         Sessions::new(SignIn { idle: HOUR, longest: 3 * HOUR })
     }
@@ -105,9 +132,9 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_is_not_used_and_in_any_case_after_its_longest_time() {
         let (sessions, start) = (sessions(), Instant::now());
-        let idle = sessions.begin(start).unwrap();
+        let idle = begin(&sessions, start).unwrap();
         assert!(sessions.find(&idle, start + HOUR).is_none());
-        let used = sessions.begin(start).unwrap();
+        let used = begin(&sessions, start).unwrap();
         for half_hours in 1..6 {
             assert!(sessions.find(&used, start + half_hours * HOUR / 2).is_some(), "{half_hours}");
         }
@@ -118,7 +145,7 @@ mod tests {
     #[test]
     fn nobody_else_s_identity_and_no_ended_one_is_a_session() {
         let (sessions, now) = (sessions(), Instant::now());
-        let (one, other) = (sessions.begin(now).unwrap(), sessions.begin(now).unwrap());
+        let (one, other) = (begin(&sessions, now).unwrap(), begin(&sessions, now).unwrap());
         assert!(one != other && one.len() == 64);
         sessions.end(&one);
         assert!(sessions.find(&one, now).is_none() && sessions.find(&other, now).is_some());
@@ -128,18 +155,25 @@ mod tests {
     #[tokio::test]
     async fn what_runs_under_a_session_learns_of_its_end() {
         let (sessions, now) = (sessions(), Instant::now());
-        let held = sessions.begin(now).unwrap();
+        let held = begin(&sessions, now).unwrap();
         let signed_in = sessions.find(&held, now).unwrap();
         sessions.end(&held);
         signed_in.over().await;
+        let held = begin(&sessions, now).unwrap();
+        let signed_in = sessions.find(&held, now).unwrap();
+        sessions.keep(|name, stamp| name == "anna" && *stamp == [7; 32]);
+        assert!(sessions.find(&held, now).is_some_and(|again| again.stands_on(&[7; 32])));
+        sessions.keep(|name, stamp| name == "anna" && *stamp == [8; 32]);
+        signed_in.over().await;
+        assert!(sessions.find(&held, now).is_none());
     }
 
     #[test]
     fn the_session_longest_unused_makes_room() {
         let (sessions, start) = (sessions(), Instant::now());
-        let first = sessions.begin(start).unwrap();
+        let first = begin(&sessions, start).unwrap();
         for n in 1..=MOST {
-            sessions.begin(start + Duration::from_millis(n as u64)).unwrap();
+            begin(&sessions, start + Duration::from_millis(n as u64)).unwrap();
         }
         assert_eq!(sessions.open().len(), MOST);
         assert!(sessions.find(&first, start + HOUR / 2).is_none());

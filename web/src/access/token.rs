@@ -4,12 +4,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::SystemTime;
 
 use subtle::ConstantTimeEq;
 use wire::time::{self, Millis};
 
+use super::followed::Followed;
 use super::random::{digest, hexadecimal, identity};
 
 /// What a token begins with, so that it is known where it turns up.
@@ -130,13 +129,13 @@ fn text(tokens: &[KnownToken]) -> String {
 
 /// The tokens as a server asks for them: read again when the file changes.
 pub(super) struct TokenFile {
-    tokens: ApiTokens,
-    read: Mutex<(Option<SystemTime>, Vec<KnownToken>)>,
+    tokens: Followed<Vec<KnownToken>>,
 }
 
 impl TokenFile {
     pub(super) fn new(path: &Path) -> TokenFile {
-        TokenFile { tokens: ApiTokens::of(path), read: Mutex::new((None, Vec::new())) }
+        let parse = |_: &Path, text: &str| text.lines().filter_map(KnownToken::parse).collect();
+        TokenFile { tokens: Followed::new(path, parse) }
     }
 
     /// The name of the token that is shown, if it is one.
@@ -144,18 +143,14 @@ impl TokenFile {
         if !shown.starts_with(MARK) {
             return None;
         }
-        let changed = fs::metadata(&self.tokens.path).and_then(|file| file.modified()).ok();
-        let mut read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if read.0 != changed || changed.is_none() {
-            let tokens = self.tokens.list().unwrap_or_else(|error| {
-                tracing::error!(%error, "no API token is accepted");
-                Vec::new()
-            });
-            *read = (changed, tokens);
-        }
         let digest = hexadecimal(&digest(shown));
         let is_it = |token: &&KnownToken| bool::from(token.digest.as_bytes().ct_eq(digest.as_bytes()));
-        read.1.iter().find(is_it).map(|token| token.name.clone())
+        self.tokens.look(|tokens| tokens.iter().find(is_it).map(|token| token.name.clone()))
+    }
+
+    /// How often what the file holds has changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.tokens.changes()
     }
 }
 

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde::{Deserialize, Serialize};
-use wire::log::SharedLog;
+use tokio::sync::Semaphore;
+use wire::log::{LogError, SharedLog};
 use wire::topic::DEAD_LETTERS;
 
-use super::{Place, Placed, at, newest};
+use super::{PAGE, Place, Placed, at, newest};
 use crate::Site;
 use crate::api::json;
 use crate::error::Failure;
@@ -23,8 +24,9 @@ use crate::request;
 const USUAL: usize = 100;
 /// The most letters of one answer; the file has all.
 const MOST: usize = 200;
-/// So many letters are read at once; each may hold 256 KB.
-const PAGE: usize = 50;
+
+/// The most files of all letters that are read at once.
+const AT_ONCE: usize = 2;
 
 /// What may be asked.
 #[derive(Deserialize)]
@@ -66,9 +68,14 @@ pub(crate) async fn one(
 
 /// `GET /api/v1/dead-letters.jsonl`: all, one a line, oldest first in each partition.
 pub(crate) async fn lines(State(site): State<Arc<Site>>) -> Result<Response, Failure> {
+    static READING: Semaphore = Semaphore::const_new(AT_ONCE);
+    let place = READING.try_acquire().map_err(|_| Failure::Busy(AT_ONCE))?;
     let extents = site.log.extents(&DEAD_LETTERS).await?;
     let spans: Vec<_> = extents.iter().map(|extent| (extent.partition, extent.first, extent.next)).collect();
-    let pages = stream::try_unfold((Arc::clone(&site.log), spans), |(log, spans)| page(log, spans));
+    let pages = stream::try_unfold((place, Arc::clone(&site.log), spans), async |(place, log, spans)| {
+        let page = page(log, spans).await?;
+        Ok::<_, LogError>(page.map(|(lines, (log, spans))| (lines, (place, log, spans))))
+    });
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"dead-letters.jsonl\""),
@@ -80,10 +87,7 @@ pub(crate) async fn lines(State(site): State<Arc<Site>>) -> Result<Response, Fai
 type Spans = Vec<(u32, u64, u64)>;
 
 /// The next lines, and what is left after them.
-async fn page(
-    log: SharedLog,
-    mut spans: Spans,
-) -> Result<Option<(Bytes, (SharedLog, Spans))>, wire::log::LogError> {
+async fn page(log: SharedLog, mut spans: Spans) -> Result<Option<(Bytes, (SharedLog, Spans))>, LogError> {
     while let Some((partition, from, until)) = spans.pop() {
         if from >= until {
             continue;

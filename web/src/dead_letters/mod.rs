@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use tokio::sync::Mutex;
 use wire::DeadLetter;
 use wire::log::{Log, LogError, Record};
 use wire::topic::DEAD_LETTERS;
@@ -42,26 +43,54 @@ pub(crate) struct Placed {
     pub(crate) place: Place,
     #[serde(flatten)]
     pub(crate) letter: DeadLetter,
+    /// Whether the event is cut here; the letter by itself has more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cut: bool,
 }
 
 impl Placed {
     fn of(record: &Record) -> Option<Placed> {
         let place = Place { partition: record.partition, offset: record.offset };
-        Some(Placed { place, letter: serde_json::from_slice(&record.value).ok()? })
+        Some(Placed { place, letter: serde_json::from_slice(&record.value).ok()?, cut: false })
+    }
+
+    /// As it stands in a list.
+    fn listed(mut self) -> Placed {
+        if let Some((end, _)) = self.letter.event.char_indices().nth(LISTED_EVENT) {
+            // Without the memory of the whole event.
+            self.letter.event = self.letter.event[..end].to_owned();
+            self.cut = true;
+        }
+        self
     }
 }
 
-/// The newest letters, at most `most`, and how many are kept in all.
+/// So many letters are read at once; each may hold 256 KB.
+pub(crate) const PAGE: usize = 8;
+/// The most of an event in a list, in characters: a letter by itself has it whole.
+const LISTED_EVENT: usize = 2_000;
+
+/// The newest letters, at most `most`, and how many are kept in all. Long events
+/// are cut ([`Placed::cut`]), so that a list is small whatever the letters hold.
 pub(crate) async fn newest(log: &dyn Log, most: usize) -> Result<(Vec<Placed>, u64), LogError> {
+    // One list is read at a time: what is read of it is not small.
+    static READING: Mutex<()> = Mutex::const_new(());
+    let _reading = READING.lock().await;
     let (mut letters, mut kept) = (Vec::new(), 0);
     for extent in log.extents(&DEAD_LETTERS).await? {
-        kept += extent.next - extent.first;
-        let from = extent.first.max(extent.next.saturating_sub(most as u64));
-        let records = log.read(&DEAD_LETTERS, extent.partition, from, most).await?;
-        letters.extend(records.iter().filter_map(Placed::of));
+        kept += extent.next.saturating_sub(extent.first);
+        let mut from = extent.first.max(extent.next.saturating_sub(most as u64));
+        while from < extent.next {
+            let records = log.read(&DEAD_LETTERS, extent.partition, from, PAGE).await?;
+            let Some(last) = records.last() else { break };
+            from = last.offset + 1;
+            letters.extend(records.iter().filter_map(Placed::of).map(Placed::listed));
+        }
+        letters.sort_by_key(|placed: &Placed| {
+            std::cmp::Reverse((placed.letter.received_timestamp, placed.place))
+        });
+        letters.truncate(most);
     }
-    letters.sort_by_key(|placed| std::cmp::Reverse((placed.letter.received_timestamp, placed.place)));
-    letters.truncate(most);
     Ok((letters, kept))
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct Outcome {
 pub(crate) async fn replay(site: &Site, letters: Vec<Placed>) -> Result<Outcome, Failure> {
     let watchlist = watchlist::read(&*site.log).await?;
     let mut outcome = Outcome::default();
-    for Placed { place, letter } in letters {
+    for Placed { place, letter, .. } in letters {
         let read = match &site.process.read_again {
             Some(read_again) => read_again(&letter, &watchlist),
             None => {

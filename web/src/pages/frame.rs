@@ -6,6 +6,7 @@ use wire::time;
 
 use super::moment::clock;
 use crate::Site;
+use crate::access::{Role, caller};
 use crate::stalled::Stalled;
 use crate::status::{Board, Report};
 
@@ -26,8 +27,12 @@ pub(crate) struct Frame {
     pub(crate) assets: String,
     /// What the services say.
     pub(crate) report: Report,
-    /// Whether one signs in here, and so may sign out.
-    pub(crate) signs_in: bool,
+    /// Whether somebody has signed in here, and may sign out.
+    pub(crate) signs_out: bool,
+    /// Whether whoever looks may change something.
+    pub(crate) may_change: bool,
+    /// Whose page it is, where there are names.
+    pub(crate) name: Option<String>,
     at: &'static str,
 }
 
@@ -35,13 +40,18 @@ impl Frame {
     /// The frame of the page at an address of the navigation, or of none.
     pub(crate) async fn around(site: &Site, at: &'static str) -> Result<Frame, LogError> {
         let report = site.report().await?;
-        Ok(Frame { assets: site.assets.folder(), report, signs_in: site.access.password.is_some(), at })
+        Ok(Frame { report, at, ..Frame::without_notices(site) })
     }
 
     /// The frame where the log cannot be asked: nothing is known of the services.
     pub(crate) fn without_notices(site: &Site) -> Frame {
         let (assets, report) = (site.assets.folder(), Board::default().report());
-        Frame { assets, report, signs_in: site.access.password.is_some(), at: "" }
+        let caller = caller();
+        let signs_out = caller.as_ref().is_some_and(|caller| caller.signs_out);
+        let may_change = caller.as_ref().is_none_or(|caller| caller.role == Role::Owner);
+        let named = signs_out && site.people.have_names() || site.access.proxy_names.is_some();
+        let name = caller.filter(|_| named).map(|caller| caller.name);
+        Frame { assets, report, signs_out, may_change, name, at: "" }
     }
 
     /// Address and name of every page, and whether it is this one.

@@ -28,6 +28,9 @@ use crate::windows::ENOUGH_BARS;
 /// The most symbols named to whoever asked for one that is not known.
 const NAMED: usize = 60;
 
+/// The most symbols in the table as the page is loaded.
+const LISTED: usize = 1_000;
+
 /// Episodes of alerts beside the table.
 const RECENT: usize = 8;
 
@@ -44,6 +47,8 @@ struct Live {
     ascending: bool,
     measures: Vec<Measure>,
     rows: Vec<Row>,
+    /// How many symbols there are beside those of the rows.
+    more: usize,
     /// Whether nothing is known of the symbol that was asked for.
     unknown: bool,
     /// The newest episodes of alerts.
@@ -127,7 +132,8 @@ async fn render(
         symbol: asked.or_else(first).unwrap_or_default(),
         sort,
         ascending,
-        rows: symbols.iter().map(|latest| Row::of(latest, &measures)).collect(),
+        more: symbols.len().saturating_sub(LISTED),
+        rows: symbols.iter().take(LISTED).map(|latest| Row::of(latest, &measures)).collect(),
         measures,
         unknown,
         alerts: episodes::read(&site.store, &Wanted { limit: RECENT.to_string(), ..Wanted::default() })

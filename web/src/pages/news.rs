@@ -19,9 +19,12 @@ use super::shown;
 use crate::Site;
 use crate::error::Failure;
 use crate::reactions::{self, Reaction};
+use crate::request;
 
 /// Articles on a page.
 const SHOWN: usize = 50;
+/// The most symbols and sections to choose from; others are named in the address.
+const MOST_CHOICES: usize = 2_000;
 /// A longer text is cut: nobody types it.
 const LONGEST_TEXT: usize = 400;
 
@@ -88,8 +91,10 @@ async fn render(
         articles.push((article, reactions));
     }
     let status = if problem.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let sections = site.headlines.sections().await?;
-    let symbols = site.headlines.symbols().await?;
+    let mut sections = site.headlines.sections().await?;
+    let mut symbols = site.headlines.symbols().await?;
+    sections.truncate(MOST_CHOICES);
+    symbols.truncate(MOST_CHOICES);
     let page = News {
         frame: Frame::around(site, "/news").await?,
         older: found.next.map(|place| asked.after(place)),
@@ -130,7 +135,8 @@ impl Asked {
     /// Where the page before ended; a place that is none begins anew.
     fn place(&self) -> Option<Place> {
         let (published, number) = self.after.split_once('.')?;
-        Some(Place { published: published.parse().ok()?, number: number.parse().ok()? })
+        let published = request::bounded("after", published.parse().ok()?).ok()?;
+        Some(Place { published, number: number.parse().ok()? })
     }
 
     /// The address of what comes after a place.

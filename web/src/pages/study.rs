@@ -22,10 +22,12 @@ use crate::error::Failure;
 use crate::known;
 use crate::overview;
 use crate::request;
-use crate::studies::Studied;
+use crate::studies::{MOST_BARS, Studied};
 
 /// So many articles are listed, the newest first; the API has them all.
 const LISTED: usize = 100;
+/// The most symbols to choose from; others are named in the address.
+const MOST_CHOICES: usize = 2_000;
 
 #[derive(Template)]
 #[template(path = "study.html")]
@@ -92,7 +94,7 @@ async fn render(
     let page = Page {
         frame: Frame::around(site, "/study").await?,
         plotly: site.assets.plotly(),
-        symbols: traded.union(&in_the_news).cloned().collect(),
+        symbols: traded.union(&in_the_news).take(MOST_CHOICES).cloned().collect(),
         about: words::articles(&studied.study),
         notes: notes(&studied),
         used: studied.study.mean.events,
@@ -114,7 +116,13 @@ async fn symbols(site: &Site, measurement: &str) -> Result<BTreeSet<String>, Fai
 
 fn notes(studied: &Studied) -> Vec<String> {
     let run_up = words::run_up(studied.study.mean.run_up());
-    words::splits(&studied.study).into_iter().chain(run_up).collect()
+    let cut = studied.cut.map(|first| {
+        format!(
+            "Studied are the newest {MOST_BARS} bars and articles at most, from {}: `tickwire backtest` studies all.",
+            clock(first)
+        )
+    });
+    words::splits(&studied.study).into_iter().chain(run_up).chain(cut).collect()
 }
 
 /// Minute, mean, band, volume and articles.

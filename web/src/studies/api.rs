@@ -107,7 +107,7 @@ fn whole(studied: &Studied) -> Json {
         .collect();
     let reactions: Vec<_> = study.reactions.iter().map(|reaction| line(studied, reaction)).collect();
     json!({
-        "symbol": study.symbol, "confidence": studied.options.confidence, "articles": study.reactions.len(),
+        "symbol": study.symbol, "cut": studied.cut, "confidence": studied.options.confidence, "articles": study.reactions.len(),
         "used": study.mean.events, "repeated": study.repeated, "left_out": left_out, "splits": splits,
         "run_up": study.mean.run_up().map(estimate), "minutes": minutes,
         "windows": windows(&studied.comparison), "reactions": reactions,

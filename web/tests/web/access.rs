@@ -5,7 +5,7 @@ use std::time::Duration;
 use outbound::Secret;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
-use web::{Access, ApiTokens, PasswordHash, SignIn, WebError};
+use web::{Access, ApiTokens, PasswordHash, PeopleFile, Proxies, ProxyNames, Role, SignIn, WebError};
 
 use crate::harness::{Feed, PATIENCE, Site};
 
@@ -33,9 +33,80 @@ impl Site {
     }
 }
 
-/// Name and value of the cookie that an answer sets.
+/// Name and value of the cookie of the session that an answer sets.
 fn cookie(answer: &Response) -> String {
     answer.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
+/// Name and value of the cookie by which a browser is known again.
+pub fn device(answer: &Response) -> String {
+    let mut set = answer.headers().get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+    let cookie = set.find(|cookie| cookie.starts_with("tickwire-device=")).unwrap();
+    for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/login", "; Max-Age="] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// A folder with the files of access, and an [`Access`] by them.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        Desk { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn access(&self) -> Access {
+        Access {
+            password_file: Some(self.path("password")),
+            people: Some(self.path("people")),
+            api_tokens: Some(self.path("tokens")),
+            ..Access::default()
+        }
+    }
+
+    fn owner(&self, password: &str) {
+        std::fs::write(self.path("password"), PasswordHash::of(password).unwrap().expose()).unwrap();
+    }
+
+    fn person(&self, name: &str, role: Role, password: &str) {
+        let hash = PasswordHash::of(password).unwrap();
+        let text = PeopleFile::of(&self.path("people")).with(name, role, hash).unwrap();
+        std::fs::write(self.path("people"), text).unwrap();
+    }
+
+    fn token(&self, name: &str) -> String {
+        let (text, token) = ApiTokens::of(&self.path("tokens")).with(name).unwrap();
+        std::fs::write(self.path("tokens"), text).unwrap();
+        format!("Bearer {token}")
+    }
+}
+
+impl Site {
+    /// What the browser holds after somebody has signed in.
+    async fn signed_in_as(&self, name: &str, password: &str) -> String {
+        let answer =
+            self.post_form("/login", &[("name", name), ("password", password)]).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{name}");
+        cookie(&answer)
+    }
+
+    async fn watch(&self, version: u64, header: (&str, &str)) -> Response {
+        let put = self.client.put(format!("{}/api/v1/watchlist", self.url)).header(header.0, header.1);
+        let list = format!("[{{\"symbol\":\"S{version}\"}}]");
+        put.header("if-match", version.to_string()).body(list).send().await.unwrap()
+    }
+}
+
+async fn ends(stream: &mut Response) {
+    let ended = async { while let Ok(Some(_)) = stream.chunk().await {} };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the stream ends");
 }
 
 #[tokio::test]
@@ -190,4 +261,184 @@ fn other_machines_are_listened_to_with_a_password_only() {
     }
     let told = Access::default().check("0.0.0.0:80".parse().unwrap()).unwrap_err().to_string();
     assert!(told.contains("tickwire web set-password"), "{told}");
+}
+
+#[tokio::test]
+async fn what_streams_ends_with_its_token_and_with_a_password_that_changes() {
+    let desk = Desk::new();
+    desk.owner(PASSWORD);
+    desk.person("anna", Role::Owner, "a horse of her own");
+    desk.person("bob", Role::Viewer, "another horse now");
+    let token = desk.token("notebook");
+    let other = desk.token("other");
+    let site = Site::with(desk.access()).await;
+    let owner = site.signed_in().await;
+    let (anna, bob) = (
+        site.signed_in_as("anna", "a horse of her own").await,
+        site.signed_in_as("bob", "another horse now").await,
+    );
+    let mut streams = Vec::new();
+    for held in [("authorization", &token), ("cookie", &owner), ("cookie", &anna), ("cookie", &bob)] {
+        let mut stream = site.get_with("/events", (held.0, held.1)).await;
+        stream.chunk().await.unwrap().expect("a first event");
+        streams.push(stream);
+    }
+    let mut kept = site.get_with("/events", ("authorization", &other)).await;
+    kept.chunk().await.unwrap().expect("a first event");
+    let [by_token, by_owner, by_anna, by_bob] = &mut streams[..] else { unreachable!() };
+
+    let text = ApiTokens::of(&desk.path("tokens")).without("notebook").unwrap();
+    std::fs::write(desk.path("tokens"), text).unwrap();
+    ends(by_token).await;
+    desk.person("anna", Role::Viewer, "a horse of her own");
+    ends(by_anna).await;
+    std::fs::write(desk.path("people"), PeopleFile::of(&desk.path("people")).without("bob").unwrap())
+        .unwrap();
+    ends(by_bob).await;
+    desk.owner("an altogether new horse");
+    ends(by_owner).await;
+    for held in [("authorization", &token), ("cookie", &owner), ("cookie", &anna), ("cookie", &bob)] {
+        assert_eq!(site.get_with("/api/v1/status", (held.0, held.1)).await.status(), 401, "{held:?}");
+    }
+    site.say(&crate::harness::status("sink", 1)).await;
+    let word = tokio::time::timeout(PATIENCE, kept.chunk()).await.expect("what holds goes on");
+    assert!(word.unwrap().is_some());
+    // Without its file the owner signs in no more, and nothing is open for it.
+    std::fs::remove_file(desk.path("password")).unwrap();
+    std::fs::remove_file(desk.path("people")).unwrap();
+    assert_eq!(site.get("/").await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_page_that_was_open_asks_for_the_password_once_there_is_one() {
+    let desk = Desk::new();
+    let site = Site::with(desk.access()).await;
+    let mut stream = site.get("/events").await;
+    assert_eq!(site.get("/").await.status(), 200);
+    desk.owner(PASSWORD);
+    assert_eq!(site.get("/").await.status(), StatusCode::SEE_OTHER);
+    ends(&mut stream).await;
+    let held = site.signed_in().await;
+    assert_eq!(site.get_with("/", ("cookie", &held)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn who_only_reads_is_refused_changes_in_words_and_offered_none() {
+    let desk = Desk::new();
+    desk.owner(PASSWORD);
+    desk.person("viewer", Role::Viewer, "only looks at horses");
+    desk.person("anna", Role::Owner, "a horse of her own");
+    let site = Site::with(desk.access()).await;
+    let form = site.text("/login").await;
+    assert!(form.contains("name=\"name\""), "{form}");
+    let viewer = site.signed_in_as("viewer", "only looks at horses").await;
+    let anna = site.signed_in_as("anna", "a horse of her own").await;
+
+    let refused = site.watch(0, ("cookie", &viewer)).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(refused.text().await.unwrap().contains("You only read here"));
+    for path in ["/watchlist", "/alerts/rules", "/status/replay"] {
+        let refused =
+            site.post_form(path, &[("do", "preview"), ("place", "listed")]).header("cookie", &viewer);
+        let refused = refused.send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{path}");
+        let page = refused.text().await.unwrap();
+        assert!(page.contains("<h1>Not allowed</h1>") && page.contains("viewer, reads only"), "{page}");
+    }
+    let question = site.post_form("/api/v1/query", &[("sql", "SELECT 1")]).header("cookie", &viewer);
+    assert_eq!(question.send().await.unwrap().status(), 200);
+
+    assert_eq!(site.watch(0, ("cookie", &anna)).await.status(), 200);
+    for (path, change) in [
+        ("/watchlist", "name=\"do\""),
+        ("/alerts", "action=\"/alerts/rules\""),
+        ("/watchlist?edit=1", "id=\"entry-form\""),
+    ] {
+        let page = site.get_with(path, ("cookie", &viewer)).await.text().await.unwrap();
+        assert!(page.contains("Sign out") && !page.contains(change), "{path}");
+        let page = site.get_with(path, ("cookie", &anna)).await.text().await.unwrap();
+        assert!(page.contains(change), "{path}");
+    }
+    let signed_out = site.post_form("/logout", &[]).header("cookie", &viewer).send().await.unwrap();
+    assert_eq!(signed_out.status(), StatusCode::SEE_OTHER);
+    assert_eq!(site.get_with("/api/v1/symbols", ("cookie", &viewer)).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_history_says_who_made_each_change() {
+    let desk = Desk::new();
+    desk.owner(PASSWORD);
+    desk.person("anna", Role::Owner, "a horse of her own");
+    let command = web::command_token().unwrap();
+    let proxy_names =
+        ProxyNames { header: "x-forwarded-user".parse().unwrap(), owners: vec!["eve@x.example".into()] };
+    let site = Site::with(Access {
+        command_token: Some(command.clone()),
+        trusted_proxies: Proxies::parse(["127.0.0.0/8"]).unwrap(),
+        proxy_names: Some(proxy_names),
+        ..desk.access()
+    })
+    .await;
+    let (owner, anna) = (site.signed_in().await, site.signed_in_as("anna", "a horse of her own").await);
+    let bearer = format!("Bearer {}", command.expose());
+    let callers = [
+        ("cookie", owner.as_str()),
+        ("cookie", anna.as_str()),
+        ("authorization", bearer.as_str()),
+        ("x-forwarded-user", "eve@x.example"),
+    ];
+    for (version, caller) in (0..).zip(callers) {
+        assert_eq!(site.watch(version, caller).await.status(), 200, "{caller:?}");
+    }
+    let past = wire::watchlist::history(&*site.log, 9).await.unwrap();
+    let by: Vec<_> = past.iter().rev().map(|past| past.by.as_str()).collect();
+    assert_eq!(by, ["owner", "anna", "command", "eve@x.example"]);
+}
+
+#[tokio::test]
+async fn a_name_is_believed_from_a_trusted_proxy_only() {
+    let desk = Desk::new();
+    let names = |trusted: &str| Access {
+        trusted_proxies: Proxies::parse([trusted]).unwrap(),
+        proxy_names: Some(ProxyNames {
+            header: "x-forwarded-user".parse().unwrap(),
+            owners: vec!["eve".into()],
+        }),
+        ..desk.access()
+    };
+    let site = Site::with(names("127.0.0.1")).await;
+    assert_eq!(site.get("/").await.status(), StatusCode::SEE_OTHER, "nobody is named");
+    let page = site.get_with("/watchlist", ("x-forwarded-user", "bob")).await;
+    assert_eq!(page.status(), 200);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("bob, reads only") && !page.contains("Sign out"), "{page}");
+    assert_eq!(site.watch(0, ("x-forwarded-user", "bob")).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(site.watch(0, ("x-forwarded-user", "eve")).await.status(), 200);
+    for odd in ["", "command", "owner", "eve,bob", "eve bob", "<b>"] {
+        assert_eq!(site.watch(1, ("x-forwarded-user", odd)).await.status(), 401, "{odd}");
+    }
+    let twice = site.client.get(format!("{}/api/v1/status", site.url));
+    let twice = twice.header("x-forwarded-user", "eve").header("x-forwarded-user", "bob");
+    assert_eq!(twice.send().await.unwrap().status(), 401);
+
+    let site = Site::with(names("10.0.0.0/8")).await;
+    assert_eq!(site.get_with("/api/v1/status", ("x-forwarded-user", "eve")).await.status(), 401);
+}
+
+#[test]
+fn a_public_address_takes_a_password_at_loopback_too() {
+    let desk = Desk::new();
+    let listen = "127.0.0.1:8080".parse().unwrap();
+    let at = |url: &str| Access { public_url: Some(url.parse().unwrap()), ..desk.access() };
+    for here in ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"] {
+        assert!(at(here).check(listen).is_ok(), "{here}");
+    }
+    for elsewhere in ["https://ticks.example", "http://192.0.2.1", "http://localhost.example"] {
+        let refused = at(elsewhere).check(listen).unwrap_err();
+        assert!(matches!(refused, WebError::Public { .. }), "{elsewhere}");
+        assert!(refused.to_string().contains("tickwire web set-password"), "{refused}");
+    }
+    desk.person("anna", Role::Owner, "a horse of her own");
+    assert!(at("https://ticks.example").check(listen).is_ok());
+    assert!(at("https://ticks.example").check("0.0.0.0:80".parse().unwrap()).is_ok());
 }

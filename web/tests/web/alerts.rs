@@ -268,3 +268,55 @@ async fn forms_from_another_site_huge_and_malformed_ones_change_nothing() {
     assert_eq!(site.form(&[("version", "0"), ("name", "jump"), ("action", "burn")]).await.0, 422);
     assert_eq!(site.json(API).await["version"], 0);
 }
+
+#[tokio::test]
+async fn of_more_episodes_than_a_page_the_newest_of_all_symbols_are_given() {
+    let site = Site::start().await;
+    // They are read by symbol in pages of a thousand; the newest is of the last symbol.
+    let episodes: Vec<_> = (0..2_500).map(|n| (["AAPL", "IBM", "ZZZ"][n / 900], n as i64)).collect();
+    let episodes: Vec<_> = episodes.iter().map(|(symbol, minute)| (*symbol, "jump", *minute, None)).collect();
+    site.store_episodes(&episodes).await;
+    let answer = site.json("/api/v1/alerts?limit=5").await;
+    let opened: Vec<_> =
+        answer["alerts"].as_array().unwrap().iter().map(|one| one["opened"].clone()).collect();
+    assert_eq!(opened, (2_495..2_500).rev().map(|n| json!(OPEN + n * MINUTE)).collect::<Vec<_>>());
+    assert_eq!(answer["more"], true);
+    let answer = site.json("/api/v1/alerts?symbol=IBM&limit=900").await;
+    assert_eq!((answer["alerts"].as_array().unwrap().len(), &answer["more"]), (900, &json!(false)));
+}
+
+#[tokio::test]
+async fn times_at_the_ends_of_all_numbers_are_refused_and_break_nothing() {
+    let site = Site::start().await;
+    site.store_episodes(&[("AAPL", "jump", 0, None)]).await;
+    for at in [i64::MIN, i64::MIN + 1, i64::MAX] {
+        for path in ["alerts", "gaps", "series?symbol=AAPL", "export/alerts"] {
+            for name in ["from", "to"] {
+                let sign = if path.contains('?') { '&' } else { '?' };
+                let path = format!("/api/v1/{path}{sign}{name}={at}");
+                let answer = site.get(&path).await;
+                assert_eq!(answer.status(), 400, "{path}");
+                let said: Json = answer.json().await.unwrap();
+                assert_eq!(said["error"]["parameter"], name, "{path}");
+            }
+        }
+        let form = site.get(&format!("/alerts?from={at}")).await;
+        assert_eq!(form.status(), 400);
+        let body = format!("{{\"from\":{at},\"to\":{at}}}");
+        let again = site.client.post(format!("{}/api/v1/recompute", site.url)).body(body);
+        assert_eq!(again.send().await.unwrap().status(), 400);
+        assert_eq!(site.get(&format!("/news?after={at}.{at}")).await.status(), 200);
+        for path in [format!("/watchlist?from={at}"), format!("/watchlist?edit={at}&done={at}")] {
+            assert_eq!(site.get(&path).await.status(), 200, "{path}");
+        }
+    }
+    let far = u64::MAX;
+    for path in [format!("/api/v1/dead-letters/0/{far}"), format!("/api/v1/dead-letters/{}/{far}", u32::MAX)]
+    {
+        assert_eq!(site.get(&path).await.status(), 404, "{path}");
+    }
+    let cursor = format!("stock-prices/0:{far},news-articles/0:{far},volatility/0:{far}");
+    assert_eq!(site.get(&format!("/events?cursor={cursor}")).await.status(), 200);
+    assert_eq!(site.get(&format!("/watchlist?from={far}")).await.status(), 200);
+    assert_eq!(site.get("/api/v1/alerts").await.status(), 200);
+}

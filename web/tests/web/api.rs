@@ -133,7 +133,7 @@ async fn a_compact_series_has_what_a_chart_needs_to_four_digits() {
     feed.rows[0]["realized"] = json!(0.000_123_456_789);
     site.deliver(&feed).await;
     let series = site.json("/api/v1/series?symbol=AAPL&compact=true").await;
-    assert_eq!(series["volatility"]["columns"], json!(["window_end", "realized", "close_to_close"]));
+    assert_eq!(series["volatility"]["columns"], json!(["window_end", "bars", "realized", "close_to_close"]));
     assert_eq!(column(&series["volatility"], "realized"), [json!(0.000_123_5)]);
     let exact = site.json("/api/v1/series?symbol=AAPL").await;
     assert_eq!(column(&exact["volatility"], "realized"), [json!(0.000_123_456_789)]);
@@ -217,4 +217,24 @@ async fn a_long_answer_is_compressed_for_whoever_takes_it() {
     let compressed = answer.bytes().await.unwrap();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&compressed[..]), &mut text).unwrap();
     assert!(text == plain && compressed.len() < plain.len() / 4);
+}
+
+#[tokio::test]
+async fn symbols_come_in_pages() {
+    let site = Site::start().await;
+    for symbol in ["AAPL", "BRK.B", "IBM", "MSFT", "ZZZ"] {
+        site.deliver(&Feed::of(symbol, 0..1)).await;
+    }
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/symbols?limit=2".to_owned();
+    loop {
+        let page = site.json(&path).await;
+        let names = page["symbols"].as_array().unwrap().iter();
+        seen.extend(names.map(|latest| latest["symbol"].as_str().unwrap().to_owned()));
+        if page["more"] == false {
+            break;
+        }
+        path = format!("/api/v1/symbols?limit=2&after={}", seen.last().unwrap());
+    }
+    assert_eq!(seen, ["AAPL", "BRK.B", "IBM", "MSFT", "ZZZ"]);
 }

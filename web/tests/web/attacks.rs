@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tracing_subscriber::fmt::MakeWriter;
 use web::{Access, Pace};
 
-use crate::access::{PASSWORD, guarded};
+use crate::access::{PASSWORD, device, guarded};
 use crate::harness::{Feed, OPEN, PATIENCE, Site, article};
 
 /// What the program logs, kept.
@@ -131,21 +131,44 @@ async fn forged_cookies_and_tokens_let_nobody_in_and_are_not_logged() {
 #[tokio::test]
 async fn guessing_the_password_is_slowed_down_and_logged_without_what_was_guessed() {
     let (logged, _listening) = Logged::listen();
-    let site = guarded(Access { pace: Pace { sign_ins: 3, ..Pace::default() }, ..Access::default() }).await;
-    for guess in ["password", "letmein-letmein", "correct horse batterz"] {
+    // A guess that waits at all waits for an hour: others are told to come later.
+    let pace = Pace { sign_ins: 3, sign_in_wait: Duration::from_secs(3_600), ..Pace::default() };
+    let site = guarded(Access { pace, ..Access::default() }).await;
+    let device = device(&site.sign_in(PASSWORD, "/").await);
+    for guess in ["password", "letmein-letmein", "correct horse batterz", "again"] {
         assert_eq!(site.sign_in(guess, "/").await.status(), 401);
     }
-    let answer = site.sign_in(PASSWORD, "/").await;
-    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "the right one too");
-    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!((1..=60).contains(&wait), "{wait}");
+    let post = async |header: (&str, &str), guess: &str| {
+        let form = site.post_form("/login", &[("password", guess)]).header(header.0, header.1);
+        // The next one waits its hour, so that it is only begun here.
+        tokio::time::timeout(Duration::from_millis(300), form.send()).await.map(|answer| answer.unwrap())
+    };
+    for _ in 0..3 {
+        let _ = post(("x-a", "b"), "guess").await;
+    }
     // Without a trusted proxy, a made-up address changes nothing.
-    let form = site.client.post(format!("{}/login", site.url)).header("x-forwarded-for", "198.51.100.7");
-    let form = form.header("content-type", "application/x-www-form-urlencoded").body("password=x");
-    assert_eq!(form.send().await.unwrap().status(), 429);
+    let answer = post(("x-forwarded-for", "198.51.100.7"), "x").await.expect("an answer at once");
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 3_600);
+    // Whoever has signed in from this browser before does so again, wherever others guess from.
+    let answer = site.post_form("/login", &[("password", PASSWORD)]).header("cookie", &device).send();
+    assert_eq!(answer.await.unwrap().status(), StatusCode::SEE_OTHER);
+    let forged = format!("{device}0");
+    let answer = post(("cookie", &forged), PASSWORD).await.expect("an answer at once");
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "a forged browser is none");
     let logged = logged.text();
     assert!(logged.contains("wrong password") && logged.contains("status=429"), "{logged}");
     assert!(!logged.contains("letmein") && !logged.contains("batter"), "{logged}");
+}
+
+#[tokio::test]
+async fn after_many_wrong_passwords_the_right_one_waits_and_is_taken() {
+    let pace = Pace { sign_ins: 2, sign_in_wait: Duration::from_millis(50), ..Pace::default() };
+    let site = guarded(Access { pace, ..Access::default() }).await;
+    for _ in 0..7 {
+        assert_eq!(site.sign_in("not the password", "/").await.status(), 401);
+    }
+    assert_eq!(site.sign_in(PASSWORD, "/").await.status(), StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
@@ -173,7 +196,7 @@ async fn a_sign_in_never_leads_to_another_site() {
     ] {
         let answer = site.sign_in(PASSWORD, next).await;
         assert_eq!(answer.headers()["location"], "/", "{next}");
-        assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 1);
+        assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2, "the session and the browser");
     }
     let form = site.text("/login?next=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").await;
     assert!(!form.contains("alert"), "{form}");

@@ -6,6 +6,7 @@ mod alerts;
 mod api;
 mod assets;
 mod attacks;
+mod connections;
 mod ending;
 mod events;
 mod explore;

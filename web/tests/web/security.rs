@@ -33,6 +33,14 @@ async fn every_answer_carries_the_strict_headers() {
         }
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "same-origin", "{path}");
+        let permissions = header("permissions-policy");
+        assert!(permissions.contains("camera=()") && permissions.contains("geolocation=()"), "{path}");
+        assert!(!answer.headers().contains_key("strict-transport-security"), "{path}: not by https");
+    }
+    let public_url = Some("https://ticks.example".parse().unwrap());
+    let site = crate::access::guarded(web::Access { public_url, ..web::Access::default() }).await;
+    for path in ["/login", "/", "/api/v1/symbols"] {
+        assert_eq!(site.get(path).await.headers()["strict-transport-security"], "max-age=31536000", "{path}");
     }
 }
 
@@ -93,4 +101,22 @@ async fn a_hostile_headline_stays_text() {
     .await;
     let event = stream.next().await;
     assert_eq!((event.name.as_str(), &event.data["news"][0]["headline"]), ("update", &headline.into()));
+}
+
+#[tokio::test]
+async fn texts_that_turn_round_are_shown_written_out_and_stay_as_they_are_in_the_api() {
+    let headline = "Profit \u{202e}ssol\u{202c} \u{2066}x";
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..3).with_article(article("AAPL", OPEN, headline))).await;
+    let page = site.text("/news").await;
+    assert!(page.contains("Profit ⟨U+202E⟩ssol⟨U+202C⟩ ⟨U+2066⟩x"), "{page}");
+    let turns =
+        |text: &str| text.chars().any(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    for path in ["/news", "/study?symbol=AAPL", "/"] {
+        assert!(!turns(&site.text(path).await), "{path}");
+    }
+    // What was typed stays in its field, as it was.
+    assert!(site.text("/news?q=a%E2%80%AEb").await.contains("value=\"a\u{202e}b\""));
+    let series = site.json("/api/v1/series?symbol=AAPL").await;
+    assert_eq!(series["news"][0]["headline"], headline);
 }

@@ -129,3 +129,26 @@ async fn where_letters_cannot_be_read_again_the_page_names_the_command() {
     let said = replay(&site, "0/0").await.text().await.unwrap();
     assert!(said.contains("use `tickwire dead-letters replay 0/0`"), "{said}");
 }
+
+#[tokio::test]
+async fn a_list_of_letters_is_small_and_a_letter_by_itself_is_whole() {
+    let site = reading().await;
+    // An event that is long and reads as a bar only where it is whole.
+    let long = format!("{}{}", " ".repeat(50_000), serde_json::to_string(&bar("AAPL", OPEN)).unwrap());
+    for _ in 0..30 {
+        letter(&site, &long, "too long").await;
+    }
+    let list = site.text("/api/v1/dead-letters?limit=30").await;
+    assert!(list.len() < 30 * 3_000, "{}", list.len());
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((&list["kept"], &list["letters"][0]["cut"]), (&30.into(), &true.into()));
+    let whole = site.json("/api/v1/dead-letters/0/29").await;
+    assert_eq!(
+        (whole["event"].as_str().unwrap().len(), &whole["cut"]),
+        (long.len(), &serde_json::Value::Null)
+    );
+    let file = site.text("/api/v1/dead-letters.jsonl").await;
+    assert_eq!((file.lines().count(), file.len() > 30 * long.len()), (30, true));
+    let page = replay(&site, "listed").await.text().await.unwrap();
+    assert!(page.contains("30 dead letters replayed as 30 records"), "{page}");
+}

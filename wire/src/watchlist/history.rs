@@ -4,22 +4,54 @@ use super::Past;
 use crate::log::{Log, LogError};
 use crate::topic::WATCHLIST_HISTORY;
 
-/// The last `count` versions, the newest first.
+/// Versions read at once: each holds the whole list, up to a megabyte.
+const AT_ONCE: usize = 4;
+
+/// The last `count` versions, the newest first, without their entries: what was
+/// changed, by whom and when.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub async fn history(log: &dyn Log, count: usize) -> Result<Vec<Past>, LogError> {
     let mut past: Vec<Past> = Vec::new();
-    for extent in log.extents(&WATCHLIST_HISTORY).await? {
-        // However the versions are spread, the last ones are among the last of each partition.
-        let from = extent.first.max(extent.next.saturating_sub(count as u64));
-        let records = log.read(&WATCHLIST_HISTORY, extent.partition, from, count).await?;
-        past.extend(records.iter().filter_map(|record| serde_json::from_slice(&record.value).ok()));
-    }
+    each(log, count, |version| past.push(Past { entries: Vec::new(), ..version })).await?;
     past.sort_by_key(|past| std::cmp::Reverse(past.version));
     past.dedup_by_key(|past| past.version);
     past.truncate(count);
     Ok(past)
+}
+
+/// One of the last `count` versions, with its entries; none where it lies further back.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn past(log: &dyn Log, version: u64, count: usize) -> Result<Option<Past>, LogError> {
+    let mut found = None;
+    let is_it = |past: Past| {
+        if past.version == version {
+            found = Some(past);
+        }
+    };
+    each(log, count, is_it).await?;
+    Ok(found)
+}
+
+/// Hands on the last `count` versions of each partition, and maybe others.
+async fn each(log: &dyn Log, count: usize, mut take: impl FnMut(Past)) -> Result<(), LogError> {
+    for extent in log.extents(&WATCHLIST_HISTORY).await? {
+        // However the versions are spread, the last ones are among the last of each partition.
+        let mut from = extent.first.max(extent.next.saturating_sub(count as u64));
+        while from < extent.next {
+            let records = log.read(&WATCHLIST_HISTORY, extent.partition, from, AT_ONCE).await?;
+            let Some(last) = records.last() else { break };
+            from = last.offset + 1;
+            records
+                .iter()
+                .filter_map(|record| serde_json::from_slice(&record.value).ok())
+                .for_each(&mut take);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -40,5 +72,9 @@ mod tests {
         let versions: Vec<_> = past.iter().map(|past| past.version).collect();
         assert_eq!(versions, [8, 7, 6, 5]);
         assert_eq!(past[0].summary, "added S7; removed S6");
+        assert!(past.iter().all(|past| past.entries.is_empty()));
+        let sixth = super::past(&log, 6, 4).await.unwrap().unwrap();
+        assert_eq!(sixth.entries[0].symbol.as_deref(), Some("S5"));
+        assert_eq!(super::past(&log, 9, 4).await.unwrap(), None);
     }
 }

@@ -19,7 +19,7 @@ pub use check::{
     BadEntry, BadList, BadPlace, MAX_BYTES, MAX_ENTRIES, MAX_SECTION, MAX_SECTIONS, MAX_TERM, check_spelling,
     checked,
 };
-pub use history::history;
+pub use history::{history, past};
 pub use kept::{Conflict, Past, PutError, follow, put, read};
 pub use query::{BadQuery, Problem, check as check_query};
 pub use typed::parse;

@@ -14,6 +14,7 @@ use super::super::{message, shown};
 use super::render;
 use super::typed::{Refused, TypedRule};
 use crate::Site;
+use crate::access::caller;
 use crate::episodes::Wanted;
 use crate::error::Failure;
 use crate::security;
@@ -37,7 +38,8 @@ pub(super) async fn change(
             return message::message(&site, error.status(), "Not understood", text).await;
         }
     };
-    match make(&site, &typed, security::who(&headers)).await {
+    let by = caller().map_or_else(|| security::who(&headers).to_owned(), |caller| caller.name);
+    match make(&site, &typed, &by).await {
         Ok(None) => Redirect::to("/alerts#rules").into_response(),
         Ok(Some(refused)) => shown(&site, render(&site, Wanted::default(), Some(refused)).await).await,
         Err(failure) => message::failed(&site, &failure).await,

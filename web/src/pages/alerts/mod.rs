@@ -17,7 +17,7 @@ use wire::rules::{self, Comparison, Rule, Rules};
 use wire::time::MINUTE;
 
 use super::frame::Frame;
-use super::moment::clock;
+use super::moment::{Moment, clock};
 use super::shown;
 use crate::Site;
 use crate::episodes::{self, Episodes, Wanted};
@@ -126,7 +126,7 @@ impl Page {
 
     /// How long an episode lasted, in minutes.
     fn lasted(&self, alert: &Alert) -> i64 {
-        alert.closed.map_or(0, |closed| (closed - alert.opened) / MINUTE)
+        alert.closed.map_or(0, |closed| closed.saturating_sub(alert.opened) / MINUTE)
     }
 
     fn number(&self, value: &f64) -> String {

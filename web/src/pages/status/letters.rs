@@ -48,7 +48,15 @@ async fn replayed(
 ) -> Result<(StatusCode, String), Failure> {
     let Form(wanted) = form.map_err(Failure::Form)?;
     let letters = match wanted.place.as_str() {
-        "listed" => dead_letters::newest(&*site.log, LETTERS).await?.0,
+        "listed" => {
+            let mut listed = dead_letters::newest(&*site.log, LETTERS).await?.0;
+            for placed in listed.iter_mut().filter(|placed| placed.cut) {
+                if let Some(whole) = dead_letters::at(&*site.log, placed.place).await? {
+                    *placed = whole;
+                }
+            }
+            listed
+        }
         place => {
             let place: Place =
                 place.parse().map_err(|problem: String| request::parameter("place", problem))?;

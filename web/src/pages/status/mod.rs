@@ -101,7 +101,7 @@ impl Page {
     }
 
     fn minutes(&self, gap: &Gap) -> i64 {
-        (gap.to - gap.from) / wire::time::MINUTE
+        gap.to.saturating_sub(gap.from) / wire::time::MINUTE
     }
 
     /// An entry, in the words of the watchlist.

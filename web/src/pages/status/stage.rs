@@ -46,7 +46,8 @@ impl Stage {
         };
         let is_error = |name: &str| ERRORS.contains(&name);
         let counts = service.counts.iter().filter(|(name, _)| !is_error(name));
-        let behind = |reached: Millis| report.prices_watermark.map(|prices| (prices - reached).max(0));
+        let behind =
+            |reached: Millis| report.prices_watermark.map(|prices| prices.saturating_sub(reached).max(0));
         Stage {
             name: service.service.clone(),
             state: service.state.clone(),
@@ -58,7 +59,11 @@ impl Stage {
                 Some(rate) => format!("{} {}", grouped(rate.per_minute.round() as u64), rate.of),
                 None => "–".into(),
             },
-            errors: service.counts.iter().filter(|(name, _)| is_error(name)).map(|(_, count)| count).sum(),
+            errors: service
+                .counts
+                .iter()
+                .filter(|(name, _)| is_error(name))
+                .fold(0, |sum: u64, (_, count)| sum.saturating_add(*count)),
             counts: counts.map(|(name, count)| (name.replace('_', " "), grouped(*count))).collect(),
             said: service.at,
             version: service.version.clone().unwrap_or_else(|| "–".into()),

@@ -18,6 +18,7 @@ use wire::watchlist::{self, PutError, Watchlist};
 
 use super::{message, shown};
 use crate::Site;
+use crate::access::caller;
 use crate::error::Failure;
 use crate::security;
 use form::{Deed, Problems, Typed};
@@ -73,7 +74,8 @@ async fn change(
             return message::message(&site, status, "Not understood", &text).await;
         }
     };
-    match changed(&site, typed, security::who(&headers)).await {
+    let by = caller().map_or_else(|| security::who(&headers).to_owned(), |caller| caller.name);
+    match changed(&site, typed, &by).await {
         Ok(Outcome::Done(list)) => {
             Redirect::to(&format!("/watchlist?done={}#entries", list.version)).into_response()
         }
@@ -108,8 +110,11 @@ async fn changed(site: &Site, typed: Typed, by: &str) -> Result<Outcome, Failure
     if typed.version() != Some(list.version) {
         return again(StatusCode::CONFLICT, Shown { typed, conflict: true, ..Shown::default() });
     }
-    let past = watchlist::history(&*site.log, PAST).await?;
-    let entries = match typed.entries(deed, &list, &past) {
+    let past = match deed {
+        Deed::Restore(version) => watchlist::past(&*site.log, version, PAST).await?,
+        _ => None,
+    };
+    let entries = match typed.entries(deed, &list, past.as_slice()) {
         Ok(entries) => entries,
         Err(problems) => {
             return again(StatusCode::UNPROCESSABLE_ENTITY, Shown { typed, problems, ..Shown::default() });
