@@ -11,9 +11,8 @@ use serde_json::json;
 use wire::kept::{self, Kept, List, PutError};
 
 use crate::Site;
-use crate::access::caller;
+use crate::access;
 use crate::error::{Failure, refused};
-use crate::security;
 
 /// `GET`: the list with its version.
 pub(crate) async fn read<E: Kept>(State(site): State<Arc<Site>>) -> Result<Response, Failure> {
@@ -34,7 +33,7 @@ pub(crate) async fn put<E: Kept>(
         Ok(entries) => entries,
         Err(bad) => return Ok(refused(StatusCode::UNPROCESSABLE_ENTITY, &bad.to_string())),
     };
-    let by = caller().map_or_else(|| security::who(headers).to_owned(), |caller| caller.name);
+    let by = access::by();
     match kept::put(&*site.log, version, entries, &by).await {
         Ok(list) => {
             tracing::info!(

@@ -28,7 +28,7 @@ pub use password::{BadPassword, PasswordHash};
 pub use people::{BadPeople, OWNER, PeopleFile, Person, Role, VIEWER};
 pub use token::{ApiTokens, BadTokens, KnownToken};
 
-pub(crate) use guard::{Tokens, caller, guard, log_refusals, watch};
+pub(crate) use guard::{Tokens, by, caller, guard, log_refusals, watch};
 pub(crate) use login::routes;
 pub(crate) use people::People;
 pub(crate) use rate::{ClientAddress, Rates, limit};

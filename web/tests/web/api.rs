@@ -39,7 +39,7 @@ async fn symbols_come_with_their_newest_rows_and_every_measure_of_the_sql() {
 #[tokio::test]
 async fn before_the_first_bar_everything_is_empty() {
     let site = Site::start().await;
-    assert_eq!(site.json("/api/v1/symbols").await, json!({ "measures": [], "symbols": [] }));
+    assert_eq!(site.json("/api/v1/symbols").await, json!({ "measures": [], "symbols": [], "more": false }));
     let series = site.json("/api/v1/series?symbol=AAPL").await;
     assert_eq!(series["bars"]["rows"], json!([]));
     assert_eq!(series["cursor"], "stock-prices/0:0,news-articles/0:0,volatility/0:0");

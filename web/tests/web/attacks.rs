@@ -138,23 +138,24 @@ async fn guessing_the_password_is_slowed_down_and_logged_without_what_was_guesse
     for guess in ["password", "letmein-letmein", "correct horse batterz", "again"] {
         assert_eq!(site.sign_in(guess, "/").await.status(), 401);
     }
-    let post = async |header: (&str, &str), guess: &str| {
+    let post = async |header: (&str, &str), guess: &str, patience| {
         let form = site.post_form("/login", &[("password", guess)]).header(header.0, header.1);
-        // The next one waits its hour, so that it is only begun here.
-        tokio::time::timeout(Duration::from_millis(300), form.send()).await.map(|answer| answer.unwrap())
+        tokio::time::timeout(patience, form.send()).await.map(|answer| answer.unwrap())
     };
-    for _ in 0..3 {
-        let _ = post(("x-a", "b"), "guess").await;
-    }
-    // Without a trusted proxy, a made-up address changes nothing.
-    let answer = post(("x-forwarded-for", "198.51.100.7"), "x").await.expect("an answer at once");
+    // Without a trusted proxy, a made-up address changes nothing. The next ones wait their hours.
+    let answer = loop {
+        let guess = post(("x-forwarded-for", "198.51.100.7"), "guess", Duration::from_millis(100));
+        if let Ok(answer) = guess.await {
+            break answer;
+        }
+    };
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(answer.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 3_600);
     // Whoever has signed in from this browser before does so again, wherever others guess from.
     let answer = site.post_form("/login", &[("password", PASSWORD)]).header("cookie", &device).send();
     assert_eq!(answer.await.unwrap().status(), StatusCode::SEE_OTHER);
     let forged = format!("{device}0");
-    let answer = post(("cookie", &forged), PASSWORD).await.expect("an answer at once");
+    let answer = post(("cookie", &forged), PASSWORD, PATIENCE).await.expect("an answer at once");
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "a forged browser is none");
     let logged = logged.text();
     assert!(logged.contains("wrong password") && logged.contains("status=429"), "{logged}");

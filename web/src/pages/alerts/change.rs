@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use wire::rules::{self, Conflict, PutError};
 
@@ -14,10 +14,9 @@ use super::super::{message, shown};
 use super::render;
 use super::typed::{Refused, TypedRule};
 use crate::Site;
-use crate::access::caller;
+use crate::access;
 use crate::episodes::Wanted;
 use crate::error::Failure;
-use crate::security;
 
 /// The longest form taken, in bytes.
 pub(super) fn body_limit() -> DefaultBodyLimit {
@@ -28,7 +27,6 @@ pub(super) fn body_limit() -> DefaultBodyLimit {
 /// `POST /alerts/rules`
 pub(super) async fn change(
     State(site): State<Arc<Site>>,
-    headers: HeaderMap,
     form: Result<Form<TypedRule>, FormRejection>,
 ) -> Response {
     let typed = match form {
@@ -38,7 +36,7 @@ pub(super) async fn change(
             return message::message(&site, error.status(), "Not understood", text).await;
         }
     };
-    let by = caller().map_or_else(|| security::who(&headers).to_owned(), |caller| caller.name);
+    let by = access::by();
     match make(&site, &typed, &by).await {
         Ok(None) => Redirect::to("/alerts#rules").into_response(),
         Ok(Some(refused)) => shown(&site, render(&site, Wanted::default(), Some(refused)).await).await,

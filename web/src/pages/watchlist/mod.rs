@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, Form, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use serde::Deserialize;
@@ -18,9 +18,8 @@ use wire::watchlist::{self, PutError, Watchlist};
 
 use super::{message, shown};
 use crate::Site;
-use crate::access::caller;
+use crate::access;
 use crate::error::Failure;
-use crate::security;
 use form::{Deed, Problems, Typed};
 use view::{State as Shown, View};
 
@@ -56,11 +55,7 @@ async fn page(State(site): State<Arc<Site>>, Query(asked): Query<Asked>) -> Resp
     shown(&site, View::render(&site, StatusCode::OK, state).await).await
 }
 
-async fn change(
-    State(site): State<Arc<Site>>,
-    headers: HeaderMap,
-    form: Result<Form<Typed>, FormRejection>,
-) -> Response {
+async fn change(State(site): State<Arc<Site>>, form: Result<Form<Typed>, FormRejection>) -> Response {
     let typed = match form {
         Ok(Form(typed)) => typed,
         Err(rejection) => {
@@ -74,7 +69,7 @@ async fn change(
             return message::message(&site, status, "Not understood", &text).await;
         }
     };
-    let by = caller().map_or_else(|| security::who(&headers).to_owned(), |caller| caller.name);
+    let by = access::by();
     match changed(&site, typed, &by).await {
         Ok(Outcome::Done(list)) => {
             Redirect::to(&format!("/watchlist?done={}#entries", list.version)).into_response()
