@@ -187,7 +187,7 @@ impl Problems {
                 self.symbol = format!("Entry {place} has this symbol and this search term already.");
             }
             BadEntry::Symbol(_) | BadEntry::Spelling { .. } | BadEntry::Malformed(_) => {
-                self.symbol = problem.to_string()
+                self.symbol = problem.to_string();
             }
         }
     }
