@@ -12,9 +12,21 @@ use wire::time::{Millis, minute_of};
 /// The name of the measurement.
 pub(crate) const PIPELINE: &str = "pipeline";
 
-/// A point a service, figure and time. What a figure counts, its service says:
-/// every count of a status is one, beside `behind_seconds` (how much event time the
-/// service is behind the furthest), `quota_left` and `entries_failing`.
+/// The service that event time comes from.
+const PRODUCER: &str = "producer";
+
+/// A point a service, figure and time. What a figure counts, its service says: every
+/// count of a status is one. The others are worked out here:
+///
+/// - `at_work`: 1 while the service does its work, else 0;
+/// - `behind_seconds`: how far its event time is behind the wall clock where a live source
+///   is followed, else behind the furthest service;
+/// - `overdue_seconds`, of a run that follows the clock: how much of that is more than planned;
+/// - `results_overdue_seconds`, of the sink in such a run: the same of the results of the
+///   jobs over prices alone;
+/// - `without_bars_seconds`: since when no bar has come, while the market is open;
+/// - `quota_left`, `entries_failing`: of a live source;
+/// - `jobs`, `jobs_down`, `job_restarts`, `checkpoint_age_seconds`: of the jobs on a cluster.
 pub(crate) fn measurement() -> Measurement {
     use ColumnType::{Float, Text, Time};
     let columns = [("service", Text), ("figure", Text), ("at", Time), ("value", Float)];
@@ -34,12 +46,17 @@ pub(crate) struct Heard {
     told: BTreeMap<String, (Millis, String)>,
     /// The furthest event time of any service.
     furthest: Option<Millis>,
+    /// How far a live source of prices is behind the clock by plan.
+    planned_lag: Option<Millis>,
 }
 
 impl Heard {
     /// The points of a status, if it is time for some.
     pub(crate) fn points(&mut self, status: ServiceStatus) -> Vec<Point> {
         self.furthest = self.furthest.max(status.watermark);
+        if status.service == PRODUCER {
+            self.planned_lag = status.planned_lag;
+        }
         let now = (minute_of(status.at), status.state.clone());
         if self.told.get(&status.service).is_some_and(|told| told.0 >= now.0 && told.1 == now.1) {
             return Vec::new();
@@ -54,30 +71,51 @@ impl Heard {
                 Value::Float(value),
             ],
         };
-        let points = figures(&status, self.furthest).into_iter().map(point).collect();
+        let points = self.figures(&status).into_iter().map(point).collect();
         self.told.insert(status.service, now);
         points
     }
-}
 
-fn figures(status: &ServiceStatus, furthest: Option<Millis>) -> BTreeMap<String, f64> {
-    let mut figures: BTreeMap<_, _> =
-        status.counts.iter().map(|(name, count)| (name.clone(), *count as f64)).collect();
-    if let (Some(furthest), Some(reached)) = (furthest, status.watermark) {
-        figures.insert("behind_seconds".to_owned(), (furthest - reached) as f64 / 1_000.0);
+    fn figures(&self, status: &ServiceStatus) -> BTreeMap<String, f64> {
+        let mut figures: BTreeMap<_, _> =
+            status.counts.iter().map(|(name, count)| (name.clone(), *count as f64)).collect();
+        let mut add = |name: &str, value: Option<f64>| {
+            if let Some(value) = value {
+                figures.insert(name.to_owned(), value);
+            }
+        };
+        let seconds = |span: Millis| span as f64 / 1_000.0;
+        add("at_work", Some(f64::from(u8::from(status.is_at_work()))));
+        // A source knows how late it may be; what follows the prices may be as late as they are.
+        let planned = status.planned_lag.or(self.planned_lag);
+        let leader = if planned.is_some() { Some(status.at) } else { self.furthest };
+        let behind = leader.zip(status.watermark).map(|(leader, reached)| leader.saturating_sub(reached));
+        add("behind_seconds", behind.map(seconds));
+        let overdue = |behind: Option<Millis>| {
+            planned.zip(behind).map(|(planned, behind)| seconds(behind.saturating_sub(planned).max(0)))
+        };
+        add("overdue_seconds", overdue(behind));
+        add("results_overdue_seconds", overdue(status.price_results_until.map(|until| status.at.saturating_sub(until))));
+        add("without_bars_seconds", status.without_bars(status.at).map(seconds));
+        add("quota_left", status.quota.map(|quota| quota.per_day.saturating_sub(quota.used_today) as f64));
+        if !status.entries.is_empty() {
+            add("entries_failing", Some(status.entries_failing() as f64));
+        }
+        if !status.jobs.is_empty() {
+            add("jobs", Some(status.jobs.len() as f64));
+            add("jobs_down", Some(status.jobs_down() as f64));
+            add("job_restarts", Some(status.jobs.iter().map(|job| job.restarts).sum::<u64>() as f64));
+            add("checkpoint_age_seconds", status.checkpoint_age(status.at).map(seconds));
+        }
+        figures
     }
-    if let Some(quota) = status.quota {
-        figures.insert("quota_left".to_owned(), quota.per_day.saturating_sub(quota.used_today) as f64);
-    }
-    if !status.entries.is_empty() {
-        let failing = status.entries.iter().filter(|entry| entry.state.starts_with("failing")).count();
-        figures.insert("entries_failing".to_owned(), failing as f64);
-    }
-    figures
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::status::JobState;
+    use wire::time::{self, MINUTE};
+
     use super::*;
 
     fn status(service: &str, at: Millis, state: &str, watermark: Millis) -> ServiceStatus {
@@ -102,9 +140,9 @@ mod tests {
     fn every_count_is_a_figure_and_event_time_is_measured_against_the_furthest_service() {
         let mut heard = Heard::default();
         let first = heard.points(status("producer", 1, "running", 90_000));
-        assert_eq!(told(&first), [("behind_seconds", 0.0), ("rows", 7.0)]);
+        assert_eq!(told(&first), [("at_work", 1.0), ("behind_seconds", 0.0), ("rows", 7.0)]);
         let second = heard.points(status("engine", 2, "running", 30_000));
-        assert_eq!(told(&second), [("behind_seconds", 60.0), ("rows", 7.0)]);
+        assert_eq!(told(&second), [("at_work", 1.0), ("behind_seconds", 60.0), ("rows", 7.0)]);
         measurement().check_shape().unwrap();
         second.iter().for_each(|point| measurement().check(point).unwrap());
     }
@@ -118,5 +156,51 @@ mod tests {
         assert!(told(120_000, "running"));
         assert!(told(120_001, "holding"));
         assert!(!told(120_002, "holding"));
+    }
+
+    #[test]
+    fn of_a_live_run_every_lag_is_against_the_clock_even_where_all_stand_together() {
+        let mut heard = Heard::default();
+        let now = time::parse("2024-03-05T17:00:00Z").unwrap();
+        let live = |planned_lag, reached| ServiceStatus {
+            planned_lag,
+            ..status(PRODUCER, now, "waiting for the feed: refused", reached)
+        };
+        let figure = |points: &[Point], name: &str| {
+            told(points).into_iter().find(|(figure, _)| *figure == name).map(|(_, value)| value)
+        };
+        // The only one that speaks is not 0 s behind for that.
+        let first = heard.points(live(Some(15 * MINUTE), now - 28 * MINUTE));
+        assert_eq!(figure(&first, "behind_seconds"), Some(28.0 * 60.0));
+        assert_eq!(figure(&first, "overdue_seconds"), Some(13.0 * 60.0));
+        assert_eq!(figure(&first, "at_work"), Some(0.0));
+        let sink = ServiceStatus {
+            price_results_until: Some(now - 40 * MINUTE),
+            ..status("sink", now, "running", now - 15 * MINUTE)
+        };
+        let second = heard.points(sink);
+        assert_eq!(figure(&second, "overdue_seconds"), Some(0.0));
+        assert_eq!(figure(&second, "results_overdue_seconds"), Some(25.0 * 60.0));
+        // A replay over the same log afterwards is measured against the furthest again.
+        let replay = heard.points(ServiceStatus { at: now + MINUTE, ..live(None, now - 30 * MINUTE) });
+        assert_eq!(figure(&replay, "overdue_seconds"), None);
+    }
+
+    #[test]
+    fn of_jobs_on_a_cluster_those_that_do_not_run_are_counted() {
+        let job = |name: &str, state: &str| JobState {
+            name: name.into(),
+            state: state.into(),
+            restarts: 2,
+            last_checkpoint: Some(1_000),
+        };
+        let jobs = vec![job("volatility", "Running"), job("movers", "Failed")];
+        let points =
+            Heard::default().points(ServiceStatus { jobs, ..status("engine", 61_000, "running", 0) });
+        for wanted in
+            [("jobs", 2.0), ("jobs_down", 1.0), ("job_restarts", 4.0), ("checkpoint_age_seconds", 60.0)]
+        {
+            assert!(told(&points).contains(&wanted), "{wanted:?}");
+        }
     }
 }

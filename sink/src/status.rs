@@ -13,6 +13,17 @@ use crate::progress::Counts;
 
 const EVERY: Duration = Duration::from_secs(1);
 
+/// The event times that the sink has reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reached {
+    /// The watermark of the raw prices.
+    pub(crate) prices: Option<Millis>,
+    /// Up to when the rows of every windowed job have come.
+    pub(crate) results: Option<Millis>,
+    /// The same of the jobs over prices alone.
+    pub(crate) price_results: Option<Millis>,
+}
+
 /// The status as it was last said, shared by all who say something.
 #[derive(Clone)]
 pub(crate) struct Status {
@@ -35,7 +46,7 @@ impl Status {
     pub(crate) async fn say(
         &mut self,
         state: &str,
-        watermark: Option<Millis>,
+        reached: Reached,
         counts: &Counts,
         pending: u64,
         unread: u64,
@@ -56,7 +67,9 @@ impl Status {
             service: "sink".into(),
             at: said.at,
             state: state.into(),
-            watermark,
+            watermark: reached.prices,
+            results_until: reached.results,
+            price_results_until: reached.price_results,
             counts: counts.map(|(name, count)| (name.to_owned(), count)).into(),
             ..ServiceStatus::default()
         };

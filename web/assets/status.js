@@ -6,7 +6,6 @@ import * as notices from "./notices.js";
 const at = (id) => document.getElementById(id);
 
 let report = null;
-let followsTheClock = false;
 let lost = "";
 
 export function connection(state, text) {
@@ -29,9 +28,8 @@ export function show(said) {
   stalled();
 }
 
-// Prices of a live feed are also measured against the wall clock.
+// Where prices come from.
 export function source(name) {
-  followsTheClock = name?.startsWith("polygon") ?? false;
   if (name === "simulation") notices.simulation();
 }
 
@@ -46,9 +44,10 @@ export function times() {
   const watermark = report?.watermark ?? Number(at("watermark").dataset.at ?? NaN);
   if (Number.isFinite(watermark)) setText(at("watermark"), dateAndClock(watermark));
   if (report === null) return;
-  const behind = report.lag === null ? "–" : span(report.lag);
-  const clockLag = followsTheClock && report.watermark !== null ? `, ${span(Date.now() - report.watermark)} behind the clock` : "";
-  setText(at("lag"), behind + clockLag);
+  if (report.lag === null) setText(at("lag"), "–");
+  // In a live run it grows while nothing comes.
+  else if (report.lag_behind === "clock") setText(at("lag"), `${span(Math.max(report.lag, Date.now() - report.watermark))} behind the clock`);
+  else setText(at("lag"), span(report.lag));
 }
 
 function services(list) {

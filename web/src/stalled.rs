@@ -20,9 +20,18 @@ const LONGEST: Millis = 10 * MINUTE;
 const BETWEEN_CALLS: Millis = HOUR;
 /// Results this far behind their sources may still be on their way.
 const ON_THE_WAY: Millis = 3 * MINUTE;
+/// A live feed whose event time is so much further behind the clock than planned is
+/// stalled, whatever its state says; filling a hole from history takes less.
+const OVERDUE: Millis = 15 * MINUTE;
+/// Results of a cluster come in steps and through checkpoints.
+const RESULTS_ON_THE_WAY: Millis = 10 * MINUTE;
 
 /// The service that all others wait for.
 pub(crate) const PRODUCER: &str = "producer";
+/// Who computes the results.
+const ENGINE: &str = "engine";
+/// Who sees them come.
+const SINK: &str = "sink";
 /// The other source: results that join prices with news wait for it too.
 const NEWS_WATCHER: &str = "news-watcher";
 
@@ -35,6 +44,13 @@ pub(crate) struct Stalled {
     pub(crate) reason: String,
     /// Its last word, by the wall clock.
     pub(crate) since: Millis,
+}
+
+/// The event time up to which results are complete: what the local engine says, else
+/// how far the rows have come that the sink was given; `None` until there are any.
+pub(crate) fn results_until(services: &BTreeMap<String, ServiceStatus>) -> Option<Millis> {
+    let engine = services.get(ENGINE).and_then(|status| status.watermark);
+    engine.or_else(|| services.get(SINK)?.results_until)
 }
 
 /// The services that stand still at `now`. A replay that has ended does not, and
@@ -51,9 +67,16 @@ pub(crate) fn stalled(
     let reason = |status: &ServiceStatus| {
         // Times of services are foreign: any number may stand there.
         let silence = now.saturating_sub(status.at);
-        let told = ["failed", "waiting"].iter().any(|word| status.state.starts_with(word));
+        let told = ["failed", "waiting", "holding"].iter().any(|word| status.state.starts_with(word));
         if told {
             return Some(status.state.clone());
+        }
+        if status.service == PRODUCER
+            && let (Some(planned), Some(prices)) = (status.planned_lag, prices)
+            && let overdue = now.saturating_sub(prices).saturating_sub(planned)
+            && overdue > OVERDUE
+        {
+            return Some(format!("{} min later than planned", overdue / MINUTE));
         }
         if status.state == FINISHED || silence <= SILENT {
             return None;
@@ -78,13 +101,41 @@ pub(crate) fn stalled(
         let waits = status.quota.is_some() && silence <= BETWEEN_CALLS;
         (behind && !waits).then(|| format!("behind {name} without a word"))
     };
-    services
+    let mut found: Vec<_> = services
         .values()
         .filter_map(|status| {
             let reason = reason(status)?;
             Some(Stalled { service: status.service.clone(), reason, since: status.at })
         })
-        .collect()
+        .collect();
+    if found.iter().all(|one| one.service != ENGINE) {
+        found.extend(without_results(services, sources, now));
+    }
+    found
+}
+
+/// The engine where it says nothing of event time, as a cluster does, and its results
+/// do not come: seen by the sink, which writes on.
+fn without_results(
+    services: &BTreeMap<String, ServiceStatus>,
+    sources: Option<Millis>,
+    now: Millis,
+) -> Option<Stalled> {
+    let (sink, sources) = (services.get(SINK)?, sources?);
+    if services.get(ENGINE).is_some_and(|engine| engine.watermark.is_some()) {
+        return None;
+    }
+    let told = |reason: &str, since| Stalled { service: ENGINE.into(), reason: reason.into(), since };
+    match sink.results_until {
+        // A run that has only begun has none yet; a watch over the cluster speaks for it.
+        None if services.contains_key(ENGINE) => None,
+        None => Some(told("no word, and no results have come", sink.at)),
+        Some(until) if sources.saturating_sub(until) > RESULTS_ON_THE_WAY => {
+            let behind = sources.saturating_sub(until) / MINUTE;
+            Some(told(&format!("no results for {behind} min of event time"), sink.at.min(now)))
+        }
+        Some(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +230,30 @@ mod tests {
 
     #[test]
     fn what_fails_or_waits_says_so_at_once() {
-        let said = [("engine", "failed", 0, 0), ("producer", "waiting for the feed: refused", 0, 0)];
-        assert_eq!(found(None, &said), ["engine: failed", "producer: waiting for the feed: refused"]);
+        let said = [
+            ("engine", "failed", 0, 0),
+            ("producer", "waiting for the feed: refused", 0, 0),
+            ("sink", "holding: no bucket", 0, 0),
+        ];
+        let told = ["engine: failed", "producer: waiting for the feed: refused", "sink: holding: no bucket"];
+        assert_eq!(found(None, &said), told);
+    }
+
+    #[test]
+    fn a_live_feed_whose_time_stands_still_is_stalled_though_it_goes_on_speaking() {
+        let found = |behind: Millis, planned_lag| {
+            let status = ServiceStatus {
+                service: PRODUCER.into(),
+                state: "running".into(),
+                at: NOW - SECOND,
+                watermark: Some(NOW - behind),
+                planned_lag,
+                ..ServiceStatus::default()
+            };
+            stalled(&[(PRODUCER.to_owned(), status)].into(), None, NOW)
+        };
+        assert!(found(25 * MINUTE, Some(15 * MINUTE)).is_empty());
+        assert_eq!(found(40 * MINUTE, Some(15 * MINUTE))[0].reason, "25 min later than planned");
+        assert!(found(40 * MINUTE, None).is_empty(), "a replay's time is its own");
     }
 }

@@ -74,21 +74,27 @@ impl Board {
 
     /// The board as the page shows it.
     pub(crate) fn report(&self) -> Report {
-        let watermark = |service: &str| self.services.get(service).and_then(|status| status.watermark);
-        let prices = watermark("producer");
-        let results = watermark("engine").or(watermark("sink")).or(prices);
+        let now = time::now();
+        let prices = self.services.get(PRODUCER).and_then(|status| status.watermark);
+        // Raw prices are no results: where no engine has spoken, the sink says how far
+        // the rows have come that it was given.
+        let results = stalled::results_until(&self.services);
+        let planned_lag = self.services.get(PRODUCER).and_then(|status| status.planned_lag);
+        let leader = if planned_lag.is_some() { Some(now) } else { prices };
         // The sink sees each late record once, the engine once a job.
         let late = |service: &str| self.services.get(service)?.counts.get("late").copied();
         // A run is simulated as a whole, though only its sources know.
         let simulated = self.services.values().any(|status| status.simulated);
         let services = self.services.values().cloned();
         Report {
-            now: time::now(),
+            now,
             simulated,
             source: self.services.get("producer").and_then(|status| status.source.clone()),
             prices_watermark: prices,
             watermark: results,
-            lag: prices.zip(results).map(|(prices, results)| prices.saturating_sub(results).max(0)),
+            lag: leader.zip(results).map(|(leader, results)| leader.saturating_sub(results).max(0)),
+            lag_behind: if planned_lag.is_some() { LagBehind::Clock } else { LagBehind::Prices },
+            planned_lag,
             late: late("sink").or(late("engine")).unwrap_or(0),
             rejected: self
                 .services
@@ -96,9 +102,30 @@ impl Board {
                 .filter_map(|status| status.counts.get("rejected"))
                 .fold(0, |sum: u64, count| sum.saturating_add(*count)),
             stalled: self.stalled(),
-            rates: self.counted.per_minute(time::now()),
+            rates: self.counted.per_minute(now),
             services: services.map(|status| ServiceStatus { simulated, ..status }).collect(),
         }
+    }
+}
+
+/// What a lag is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LagBehind {
+    /// The wall clock: prices come from a live feed.
+    Clock,
+    /// The newest prices, whose time is that of a simulation or a replay.
+    Prices,
+}
+
+impl Report {
+    /// How far a service that has reached `reached` is behind; `None` where nothing says it.
+    pub(crate) fn behind(&self, reached: Millis) -> Option<Millis> {
+        let leader = match self.lag_behind {
+            LagBehind::Clock => Some(self.now),
+            LagBehind::Prices => self.prices_watermark,
+        };
+        leader.map(|leader| leader.saturating_sub(reached).max(0))
     }
 }
 
@@ -113,10 +140,14 @@ pub(crate) struct Report {
     pub(crate) source: Option<String>,
     /// The event time up to which prices are complete.
     pub(crate) prices_watermark: Option<Millis>,
-    /// The event time up to which results are complete.
+    /// The event time up to which results are complete; absent until an engine has written any.
     pub(crate) watermark: Option<Millis>,
-    /// How far results are behind prices.
+    /// How far results are behind the clock in a live run, else behind the prices.
     pub(crate) lag: Option<Millis>,
+    /// Which of the two.
+    pub(crate) lag_behind: LagBehind,
+    /// How far a live feed is behind the clock while all is well.
+    pub(crate) planned_lag: Option<Millis>,
     /// Records that came after their windows had closed.
     pub(crate) late: u64,
     /// Events refused because they did not validate.
@@ -171,5 +202,36 @@ mod tests {
         assert!(told(&words).stalled().is_empty());
         let old: Vec<_> = words.iter().map(|(ago, watermark)| (ago + 3 * MINUTE, *watermark)).collect();
         assert_eq!(told(&old).stalled().len(), 1);
+    }
+
+    #[test]
+    fn raw_prices_in_the_store_are_no_results_and_a_live_lag_is_against_the_clock() {
+        let now = time::now();
+        let mut board = Board::default();
+        let said = |service: &str, watermark| ServiceStatus {
+            service: service.into(),
+            state: "running".into(),
+            at: now,
+            watermark: Some(watermark),
+            ..ServiceStatus::default()
+        };
+        let feed = now - 15 * MINUTE;
+        board.take(ServiceStatus { planned_lag: Some(15 * MINUTE), ..said(PRODUCER, feed) });
+        board.take(said("sink", feed));
+        let report = board.report();
+        assert_eq!((report.watermark, report.lag), (None, None), "no engine has written anything");
+        board.take(ServiceStatus { results_until: Some(now - 60 * MINUTE), ..said("sink", feed) });
+        let report = board.report();
+        assert_eq!(report.watermark, Some(now - 60 * MINUTE));
+        assert!(report.lag >= Some(60 * MINUTE) && report.lag_behind == LagBehind::Clock);
+        let engine = report.stalled.iter().find(|one| one.service == "engine").unwrap();
+        assert!(engine.reason.contains("no results"), "{engine:?}");
+        board.take(said("engine", feed));
+        assert_eq!(board.report().watermark, Some(feed));
+        assert!(board.report().stalled.is_empty());
+        // A replay's time is its own.
+        board.take(said(PRODUCER, feed + MINUTE));
+        let report = board.report();
+        assert_eq!((report.lag, report.lag_behind), (Some(MINUTE), LagBehind::Prices));
     }
 }

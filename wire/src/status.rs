@@ -1,5 +1,7 @@
 //! What each service says of itself, on `service-status`.
 
+mod figures;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::log::{Append, Log, LogError, each_record};
 use crate::time::{self, Millis};
 use crate::topic;
+
+pub use figures::market_is_open;
 
 /// The state of a source that will bring nothing more.
 pub const FINISHED: &str = "finished";
@@ -33,6 +37,20 @@ pub struct ServiceStatus {
     /// Whether what it works from is simulated and no real market.
     #[serde(default)]
     pub simulated: bool,
+    /// Of a source whose event time follows the wall clock: how far behind it event
+    /// time is while all is well, in milliseconds. Absent where event time is that
+    /// of a simulation or a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_lag: Option<Millis>,
+    /// Of the sink, the time up to which the rows of every windowed job have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results_until: Option<Millis>,
+    /// Of the sink, the same of the jobs over prices alone, which do not wait for news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_results_until: Option<Millis>,
+    /// Of the engine, how its jobs run, where they run on a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobState>,
     /// Of a live source, how each entry of the watchlist fares, in the list's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<EntryState>,
@@ -74,6 +92,24 @@ pub struct EntryState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_data: Option<Millis>,
 }
+
+/// How a job runs on a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobState {
+    /// The job's name, as that of its file in `sql/`.
+    pub name: String,
+    /// The cluster's word for its state, or `missing`.
+    pub state: String,
+    /// How often it was started again since the watch began.
+    #[serde(default)]
+    pub restarts: u64,
+    /// When its last checkpoint was finished, by the cluster's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_checkpoint: Option<Millis>,
+}
+
+/// The state of a job that runs.
+pub const JOB_RUNNING: &str = "Running";
 
 /// The calls that a key allows, and what has been used of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ use crate::pending::{Pending, Windows};
 use crate::pipeline::{self, Heard};
 use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
-use crate::status::Status;
+use crate::status::{Reached, Status};
 use crate::table::Table;
 use behind::Underway;
 
@@ -245,9 +245,27 @@ impl Sink {
     }
 
     async fn say(&mut self, state: &str) -> Result<(), SinkError> {
-        let (watermark, pending) = (self.progress.watermark(&STOCK_PRICES), self.pending.count(&self.tables));
+        let reached = Reached {
+            prices: self.progress.watermark(&STOCK_PRICES),
+            results: self.results_until(|_| true),
+            price_results: self.results_until(|table| table.reads == [STOCK_PRICES]),
+        };
+        let pending = self.pending.count(&self.tables);
         self.count_unread().await?;
-        Ok(self.status.say(state, watermark, &self.progress.counts, pending, self.unread.1).await?)
+        Ok(self.status.say(state, reached, &self.progress.counts, pending, self.unread.1).await?)
+    }
+
+    /// The time before which the rows of every windowed job that is `wanted` have come,
+    /// whichever engine wrote them; `None` until each has written some. Of the windows
+    /// that end with the furthest row others may still come, so it is one step less.
+    fn results_until(&self, wanted: impl Fn(&Table) -> bool) -> Option<Millis> {
+        let until = |table: &Table| match table.layout {
+            Some(Layout::Windows(hop)) if wanted(table) => {
+                Some(self.emitted(table).map(|end| end.saturating_sub(hop.slide)))
+            }
+            _ => None,
+        };
+        self.tables.iter().filter_map(until).min().flatten()
     }
 
     /// Counts the records that are left to read, now and then.

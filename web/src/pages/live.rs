@@ -22,7 +22,7 @@ use crate::known;
 use crate::measures::{self, Measure};
 use crate::overview::{self, Latest};
 use crate::request;
-use crate::status::Report;
+use crate::status::{LagBehind, Report};
 use crate::windows::ENOUGH_BARS;
 
 /// The most symbols named to whoever asked for one that is not known.
@@ -189,7 +189,8 @@ impl Report {
     }
 
     fn lag_text(&self) -> String {
-        self.lag.map(|lag| format!("{} s", lag / time::SECOND)).unwrap_or_else(|| "–".into())
+        let behind = if self.lag_behind == LagBehind::Clock { " behind the clock" } else { "" };
+        self.lag.map(|lag| format!("{} s{behind}", lag / time::SECOND)).unwrap_or_else(|| "–".into())
     }
 
     fn source_text(&self) -> &str {

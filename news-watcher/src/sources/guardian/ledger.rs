@@ -134,15 +134,17 @@ impl Ledger {
         Ok(())
     }
 
-    /// Appends what has been taken, and says how the entries and the quota stand.
+    /// Appends what has been taken, and says how the entries and the quota stand, and
+    /// how late news may be by its settings.
     pub(super) async fn say(
         &mut self,
         state: &str,
         entries: Vec<EntryState>,
         quota: QuotaState,
+        max_wait: Millis,
     ) -> Result<(), NewsError> {
         let status = self.outlet.status();
-        (status.entries, status.quota) = (entries, Some(quota));
+        (status.entries, status.quota, status.planned_lag) = (entries, Some(quota), Some(max_wait));
         self.say_state(state).await
     }
 

@@ -66,7 +66,8 @@ impl Desk {
         wall: SharedWall,
     ) -> Result<Desk, ProducerError> {
         let history = Arc::new(HistoryClient::new((*config).clone(), wall.clone())?);
-        let records = Records::open(log.clone(), config.clock_keys, &config.host()?, wall.now()).await?;
+        let keys = config.clock_keys;
+        let records = Records::open(log.clone(), keys, &config.host()?, config.lag(), wall.now()).await?;
         let listed = symbols(&watchlist.borrow());
         let earlier = recall::gaps(&log, wall.now()).await?;
         let since = records.stated().map(|stated| {

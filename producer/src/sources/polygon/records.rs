@@ -34,11 +34,13 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Looks up where the topic stands; `host` is where the prices come from.
+    /// Looks up where the topic stands; `host` is where the prices come from, `lag` how
+    /// far event time is behind the clock while all is well.
     pub(super) async fn open(
         log: SharedLog,
         keys: u32,
         host: &str,
+        lag: Millis,
         now: Millis,
     ) -> Result<Records, ProducerError> {
         let name = format!("{NAME} at {host}");
@@ -66,8 +68,14 @@ impl Records {
             state: "connecting".into(),
             watermark: clocked.iter().flatten().min().copied(),
             counts: before.counts,
+            planned_lag: Some(lag),
             ..ServiceStatus::default()
         };
+        let mut status = status;
+        // The first of them is a rise only where there was a count before.
+        for name in ["gaps", "rejected"] {
+            status.counts.entry(name.to_owned()).or_default();
+        }
         let keys = keys.max(log.clock_keys());
         Ok(Records {
             log,

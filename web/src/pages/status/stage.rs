@@ -1,6 +1,6 @@
 //! A stage of the pipeline as the status page shows it.
 
-use wire::status::{FINISHED, ServiceStatus};
+use wire::status::ServiceStatus;
 use wire::time::{Millis, SECOND};
 
 use crate::status::Report;
@@ -41,20 +41,18 @@ impl Stage {
         let stalled = report.stalled.iter().any(|one| one.service == service.service);
         let mark = match service.state.as_str() {
             _ if stalled => "bad",
-            "running" | FINISHED => "ok",
+            _ if service.is_at_work() => "ok",
             _ => "wait",
         };
         let is_error = |name: &str| ERRORS.contains(&name);
         let counts = service.counts.iter().filter(|(name, _)| !is_error(name));
-        let behind =
-            |reached: Millis| report.prices_watermark.map(|prices| prices.saturating_sub(reached).max(0));
         Stage {
             name: service.service.clone(),
             state: service.state.clone(),
             mark,
             source: service.source.clone().unwrap_or_default(),
             reached: service.watermark,
-            lag: service.watermark.and_then(behind).map(span).unwrap_or_else(|| "–".into()),
+            lag: service.watermark.and_then(|at| report.behind(at)).map(span).unwrap_or_else(|| "–".into()),
             rate: match report.rates.get(&service.service) {
                 Some(rate) => format!("{} {}", grouped(rate.per_minute.round() as u64), rate.of),
                 None => "–".into(),

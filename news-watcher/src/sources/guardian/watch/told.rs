@@ -49,6 +49,7 @@ impl Watch {
             _ if self.searches.is_empty() => words::NOTHING_TO_ASK.into(),
             _ => words::running(&self.left_behind, &self.searches),
         };
-        self.ledger.say(&state, entries, self.schedule.quota()).await
+        let max_wait = millis(self.config.max_wait);
+        self.ledger.say(&state, entries, self.schedule.quota(), max_wait).await
     }
 }
