@@ -1,6 +1,8 @@
 //! The services of the pipeline, each started over a log: the one place where they are wired.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use alerts::webhook::Webhook;
@@ -60,6 +62,7 @@ impl Services {
     /// When a job of `sql/` cannot be planned.
     pub fn new(config: &Config, log: SharedLog, vitals: &Vitals) -> anyhow::Result<Services> {
         vitals.need_log(log.clone());
+        vitals.watch_disk(disk_of(config));
         Ok(Services {
             log,
             jobs: config.jobs()?,
@@ -103,6 +106,10 @@ impl Services {
     pub fn web(&self, page: Page) -> Service {
         let Page { listener, store, access, process } = page;
         self.vitals.need_store(store.clone());
+        let vitals = self.vitals.clone();
+        let observe: web::Observe =
+            Arc::new(move |method, route, status, took| vitals.answered(method, route, status, took));
+        let process = Process { observe: Some(observe), ..process };
         let log = self.log_of(WEB);
         Service::start(WEB, |stop| web::serve_in(listener, log, store, access, process, stop))
     }
@@ -152,6 +159,13 @@ async fn say_ended(log: &dyn Log, vitals: &Vitals, name: &str, error: Option<&an
     if let Err(error) = log.append(vec![status.to_append()]).await {
         tracing::debug!(name, %error, "the end of a service could not be said");
     }
+}
+
+/// A path on the disk of the data: the data folder, or where everything lies elsewhere,
+/// the root of this file system, which in a container is on the disk of its engine and
+/// so of the volumes beside it.
+fn disk_of(config: &Config) -> PathBuf {
+    if config.data_dir.exists() { config.data_dir.clone() } else { PathBuf::from("/") }
 }
 
 /// Where alerts are posted, if the settings name an address.

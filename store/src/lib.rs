@@ -76,6 +76,14 @@ pub trait Store: Send + Sync + 'static {
     /// The point time before which a measurement has been trimmed: what is stored
     /// before it is not everything that was written.
     async fn trimmed_before(&self, measurement: &str) -> Result<Option<Millis>, StoreError>;
+
+    /// Whether the store answers just now; cheap, and waits for no other work on it.
+    ///
+    /// # Errors
+    /// When it does not, or no longer knows who asks.
+    async fn health(&self) -> Result<(), StoreError> {
+        self.measurements().await.map(drop)
+    }
 }
 
 /// A store shared by services.

@@ -115,7 +115,7 @@ impl Load {
         };
         let behind = told("tickwire_records_behind{").into_iter().reduce(|all, of_one| all + of_one)?;
         self.most_behind = self.most_behind.max(behind);
-        let reached = told("tickwire_watermark_seconds{").into_iter().reduce(f64::min)?;
+        let reached = told("tickwire_watermark_timestamp_seconds{").into_iter().reduce(f64::min)?;
         (behind == 0.0).then_some(reached as i64 * 1_000)
     }
 

@@ -1,16 +1,18 @@
-//! How far the readers of this process are behind what the log holds.
+//! How far the readers of this process are behind what the log holds, and which of
+//! them do not move.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wire::Topic;
-use wire::log::{LogError, SharedLog};
+use wire::log::{Extent, LogError, SharedLog};
 
 use crate::locked;
 
-/// A log that takes longer to say what it holds is away.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// A consumer that has not asked for records for so long although there are some is
+/// stuck: the longest that a batch takes to be written, and a recompute, is below it.
+const STUCK: Duration = Duration::from_secs(300);
 
 /// One reader's distance from the end of one partition.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,25 +24,36 @@ pub(crate) struct Behind {
     pub(crate) records: i64,
 }
 
+/// What the log holds of the topics that somebody reads.
+pub(crate) type Extents = BTreeMap<Topic, Vec<Extent>>;
+
 /// The readers at work.
 #[derive(Default)]
 pub(crate) struct Readers(Mutex<BTreeMap<(&'static str, String), Read>>);
 
 /// What one reader has read.
-#[derive(Default)]
 struct Read {
     topics: BTreeSet<Topic>,
     next: BTreeMap<(Topic, u32), u64>,
+    /// When it last asked for records.
+    polled: Instant,
 }
 
 impl Readers {
     pub(crate) fn opened(&self, service: &'static str, reader: &str, topics: &[Topic]) {
-        let read = Read { topics: topics.iter().cloned().collect(), next: BTreeMap::new() };
+        let topics = topics.iter().cloned().collect();
+        let read = Read { topics, next: BTreeMap::new(), polled: Instant::now() };
         locked(&self.0).insert((service, reader.to_owned()), read);
     }
 
     pub(crate) fn closed(&self, service: &'static str, reader: &str) {
         locked(&self.0).remove(&(service, reader.to_owned()));
+    }
+
+    pub(crate) fn polled(&self, service: &'static str, reader: &str) {
+        if let Some(read) = locked(&self.0).get_mut(&(service, reader.to_owned())) {
+            read.polled = Instant::now();
+        }
     }
 
     pub(crate) fn reached(
@@ -56,40 +69,59 @@ impl Readers {
         }
     }
 
-    /// How far each is behind; nothing where the log does not answer.
-    pub(crate) async fn behind(&self, log: &SharedLog) -> Vec<Behind> {
-        match tokio::time::timeout(ANSWERS_WITHIN, self.ask(log)).await {
-            Ok(Ok(behind)) => behind,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "Lags are not known.");
-                Vec::new()
-            }
-            Err(_) => Vec::new(),
-        }
+    /// The topics that somebody reads.
+    pub(crate) fn topics(&self) -> BTreeSet<Topic> {
+        locked(&self.0).values().flat_map(|read| read.topics.clone()).collect()
     }
 
-    async fn ask(&self, log: &SharedLog) -> Result<Vec<Behind>, LogError> {
-        let topics: BTreeSet<_> = locked(&self.0).values().flat_map(|read| read.topics.clone()).collect();
-        let mut held = Vec::new();
-        for topic in topics {
-            held.push((log.extents(&topic).await?, topic));
-        }
+    /// How far each is behind `held`.
+    pub(crate) fn behind(&self, held: &Extents) -> Vec<Behind> {
         let readers = locked(&self.0);
-        let mut behind = Vec::new();
-        for ((service, reader), read) in &*readers {
-            for (extents, topic) in held.iter().filter(|(_, topic)| read.topics.contains(topic)) {
-                behind.extend(extents.iter().map(|extent| {
-                    let next = read.next.get(&(topic.clone(), extent.partition)).copied();
-                    Behind {
-                        service,
-                        reader: reader.clone(),
-                        topic: topic.name().to_owned(),
-                        partition: extent.partition,
-                        records: extent.next.saturating_sub(next.unwrap_or(extent.first)) as i64,
-                    }
-                }));
-            }
-        }
-        Ok(behind)
+        readers.iter().flat_map(|((service, reader), read)| read.behind(service, reader, held)).collect()
     }
+
+    /// The readers that do not take what `held` has for them, with the reason; those of
+    /// `excused` services wait for somebody else's server between two records.
+    pub(crate) fn stuck(&self, held: &Extents, now: Instant, excused: &[&str]) -> Vec<String> {
+        let readers = locked(&self.0);
+        let stuck = readers.iter().filter_map(|((service, reader), read)| {
+            let idle = now.saturating_duration_since(read.polled);
+            let left: i64 = read.behind(service, reader, held).iter().map(|behind| behind.records).sum();
+            (idle > STUCK && left > 0 && !excused.contains(service)).then(|| {
+                format!(
+                    "{service}: its consumer `{reader}` has taken nothing for {} s, and {left} records wait",
+                    idle.as_secs()
+                )
+            })
+        });
+        stuck.collect()
+    }
+}
+
+impl Read {
+    fn behind(&self, service: &'static str, reader: &str, held: &Extents) -> Vec<Behind> {
+        let of_topic = |(topic, extents): (&Topic, &Vec<Extent>)| {
+            let behind = |extent: &Extent| {
+                let next = self.next.get(&(topic.clone(), extent.partition)).copied();
+                Behind {
+                    service,
+                    reader: reader.to_owned(),
+                    topic: topic.name().to_owned(),
+                    partition: extent.partition,
+                    records: extent.next.saturating_sub(next.unwrap_or(extent.first)) as i64,
+                }
+            };
+            extents.iter().map(behind).collect::<Vec<_>>()
+        };
+        held.iter().filter(|(topic, _)| self.topics.contains(*topic)).flat_map(of_topic).collect()
+    }
+}
+
+/// What `log` holds of `topics`.
+pub(crate) async fn extents(log: &SharedLog, topics: &BTreeSet<Topic>) -> Result<Extents, LogError> {
+    let mut held = Extents::new();
+    for topic in topics {
+        held.insert(topic.clone(), log.extents(topic).await?);
+    }
+    Ok(held)
 }

@@ -1,4 +1,4 @@
-//! Whether the services of this process are well, and how they fare: `/healthz`,
+//! Whether the services of this process are well, and how they fare: `/livez`,
 //! `/readyz` and `/metrics`.
 //!
 //! A service knows nothing of it. It works on a [`Vitals::watched`] log, and what
@@ -6,14 +6,19 @@
 
 mod lag;
 mod meters;
+mod probe;
+mod process;
 mod ready;
 mod server;
 #[cfg(test)]
 mod tests;
+mod told;
 mod watched;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use store::SharedStore;
 use wire::log::SharedLog;
@@ -23,6 +28,8 @@ pub use server::Answering;
 
 use lag::Readers;
 use meters::Meters;
+use probe::{Found, Needs, Probe};
+use process::Disk;
 use watched::WatchedLog;
 
 /// What a service is doing.
@@ -50,20 +57,17 @@ struct Signs {
     /// What each service said of itself last.
     said: Mutex<BTreeMap<String, ServiceStatus>>,
     needs: Mutex<Needs>,
+    probe: Probe,
+    /// Where the data is, or what shares its disk.
+    disk: Mutex<Option<PathBuf>>,
     readers: Readers,
     meters: Meters,
-}
-
-/// What must answer for the process to be ready.
-#[derive(Clone, Default)]
-struct Needs {
-    log: Option<SharedLog>,
-    store: Option<SharedStore>,
 }
 
 impl Vitals {
     /// `log` for one service, with everything counted that it does there.
     pub fn watched(&self, service: &'static str, log: SharedLog) -> SharedLog {
+        self.0.meters.begin(service);
         Arc::new(WatchedLog::new(service, log, self.clone()))
     }
 
@@ -90,8 +94,25 @@ impl Vitals {
         locked(&self.0.needs).store = Some(store);
     }
 
-    fn needs(&self) -> Needs {
-        locked(&self.0.needs).clone()
+    /// From now on it is told how much room there is on the disk that holds `path`.
+    pub fn watch_disk(&self, path: PathBuf) {
+        *locked(&self.0.disk) = Some(path);
+    }
+
+    /// Notes a request that was answered: `route` is the pattern that it matched, so
+    /// that nobody outside makes names, and `took` the time until the answer began.
+    pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        self.0.meters.answered(method, route, status, took);
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        Disk::of(locked(&self.0.disk).as_deref()?)
+    }
+
+    /// Whether what is needed answers, and what the log holds: seconds old at most.
+    async fn found(&self) -> Found {
+        let needs = locked(&self.0.needs).clone();
+        self.0.probe.look(needs, self.0.readers.topics()).await
     }
 }
 

@@ -1,22 +1,36 @@
-//! The numbers: how much each service reads and writes, how far behind it is,
-//! what it refuses, and what it says of itself.
+//! The numbers that are counted here: how much each service reads and writes and how
+//! long that takes, what it refuses, and what the web app answers.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use wire::status::ServiceStatus;
+use wire::topic;
 
-use crate::State;
-use crate::lag::Behind;
-
-type Labels<const N: usize> = [(&'static str, String); N];
+pub(crate) type Labels<const N: usize> = [(&'static str, String); N];
 type Counts<const N: usize> = Family<Labels<N>, Counter>;
-type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
-type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
+pub(crate) type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
+pub(crate) type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
+type Durations<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
+
+/// Where dead letters come from, as they are told apart: what comes after a colon in
+/// their source (a line of a file, a search term) would make a series of each.
+const LETTER_SOURCES: [&str; 6] =
+    ["polygon", "guardian", "replay", "simulation", "alerts-webhook", "influxdb"];
+
+/// The kind of what a service read from a topic and could not take.
+const TOPIC: &str = "topic";
+/// The kind of every other source.
+const OTHER: &str = "other";
+
+/// The methods that are told apart; anybody can make up another.
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
 
 pub(crate) struct Meters {
     registry: Registry,
@@ -25,41 +39,40 @@ pub(crate) struct Meters {
     dead_letters: Counts<2>,
     errors: Counts<1>,
     failures: Counts<1>,
-    working: Gauges<1>,
-    behind: Gauges<4>,
-    counts: Gauges<2>,
-    watermark: Seconds<1>,
+    appending: Durations<1>,
+    fetching: Durations<1>,
+    requests: Counts<3>,
+    answering: Durations<2>,
+}
+
+/// From a millisecond to sixteen seconds.
+fn durations() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 15))
 }
 
 impl Default for Meters {
     fn default() -> Meters {
         let mut registry = Registry::with_prefix("tickwire");
         let (appended, read, dead_letters) = (Counts::default(), Counts::default(), Counts::default());
-        let (errors, failures) = (Counts::default(), Counts::default());
-        let (working, behind, counts) = (Gauges::default(), Gauges::default(), Gauges::default());
-        let watermark = Seconds::default();
+        let (errors, failures, requests) = (Counts::default(), Counts::default(), Counts::default());
+        let of_a_second = || Durations::<1>::new_with_constructor(durations as fn() -> Histogram);
+        let (appending, fetching) = (of_a_second(), of_a_second());
+        let answering = Durations::<2>::new_with_constructor(durations as fn() -> Histogram);
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Which Tickwire this is", build);
         registry.register("records_appended", "Records appended to a topic", appended.clone());
         registry.register("records_read", "Records read from a topic", read.clone());
-        registry.register(
-            "dead_letters",
-            "Events that did not validate, by where they came from",
-            dead_letters.clone(),
-        );
+        let help = "Events that did not validate, by the kind of their source";
+        registry.register("dead_letters", help, dead_letters.clone());
         registry.register("log_errors", "Appends, reads and commits that failed", errors.clone());
         registry.register("failures", "Times that the service could not work", failures.clone());
-        registry.register("working", "Whether the service works (1) or not (0)", working.clone());
-        registry.register(
-            "records_behind",
-            "Records of a partition that a reader has not read",
-            behind.clone(),
-        );
-        registry.register("count", "What the service counts of itself, as in its status", counts.clone());
-        registry.register_with_unit(
-            "watermark",
-            "The event time that the service has reached",
-            Unit::Seconds,
-            watermark.clone(),
-        );
+        let help = "How long appends took until they were durable";
+        registry.register_with_unit("log_append_duration", help, Unit::Seconds, appending.clone());
+        let help = "How long reads of the log took that do not wait for records";
+        registry.register_with_unit("log_read_duration", help, Unit::Seconds, fetching.clone());
+        registry.register("http_requests", "Requests that the web app answered", requests.clone());
+        let help = "How long the web app took to begin its answer";
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, answering.clone());
         Meters {
             registry,
             appended,
@@ -67,10 +80,10 @@ impl Default for Meters {
             dead_letters,
             errors,
             failures,
-            working,
-            behind,
-            counts,
-            watermark,
+            appending,
+            fetching,
+            requests,
+            answering,
         }
     }
 }
@@ -86,8 +99,19 @@ impl Meters {
         self.read.get_or_create(&labels).inc_by(records as u64);
     }
 
+    /// Tells of a service from its start what it counts later: the first dead letter is
+    /// a rise only where none was counted before.
+    pub(crate) fn begin(&self, service: &str) {
+        for source in LETTER_SOURCES.into_iter().chain([TOPIC, OTHER]) {
+            let labels = [("service", service.to_owned()), ("source", source.to_owned())];
+            drop(self.dead_letters.get_or_create(&labels));
+        }
+        drop(self.errors.get_or_create(&[("service", service.to_owned())]));
+        drop(self.failures.get_or_create(&[("service", service.to_owned())]));
+    }
+
     pub(crate) fn dead_letter(&self, service: &str, source: &str) {
-        let labels = [("service", service.to_owned()), ("source", source.to_owned())];
+        let labels = [("service", service.to_owned()), ("source", kind_of(source).to_owned())];
         self.dead_letters.get_or_create(&labels).inc();
     }
 
@@ -99,41 +123,74 @@ impl Meters {
         self.failures.get_or_create(&[("service", service.to_owned())]).inc();
     }
 
-    pub(crate) fn state(&self, service: &str, state: &State) {
-        let working = i64::from(*state == State::Working);
-        self.working.get_or_create(&[("service", service.to_owned())]).set(working);
+    pub(crate) fn append_took(&self, service: &str, took: Duration) {
+        self.appending.get_or_create(&[("service", service.to_owned())]).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn said(&self, status: &ServiceStatus) {
-        let service = || ("service", status.service.clone());
-        for (what, count) in &status.counts {
-            let count = i64::try_from(*count).unwrap_or(i64::MAX);
-            self.counts.get_or_create(&[service(), ("what", what.clone())]).set(count);
-        }
-        if let Some(watermark) = status.watermark {
-            self.watermark.get_or_create(&[service()]).set(watermark as f64 / 1_000.0);
-        }
+    pub(crate) fn read_took(&self, service: &str, took: Duration) {
+        self.fetching.get_or_create(&[("service", service.to_owned())]).observe(took.as_secs_f64());
     }
 
-    /// Replaces what was known of lags: a reader that is gone lags no more.
-    pub(crate) fn behind(&self, behind: Vec<Behind>) {
-        self.behind.clear();
-        for Behind { service, reader, topic, partition, records } in behind {
-            let labels = [
-                ("service", service.to_owned()),
-                ("reader", reader),
-                ("topic", topic),
-                ("partition", partition.to_string()),
-            ];
-            self.behind.get_or_create(&labels).set(records);
-        }
+    /// A request that was answered; `route` is the pattern that it matched, and no path.
+    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let method = METHODS.iter().find(|known| **known == method).unwrap_or(&"other");
+        let (method, route) = (("method", (*method).to_owned()), ("route", route.to_owned()));
+        let labels = [method.clone(), route.clone(), ("status", status.to_string())];
+        self.requests.get_or_create(&labels).inc();
+        self.answering.get_or_create(&[method, route]).observe(took.as_secs_f64());
     }
 
-    /// All of it, as Prometheus reads it.
-    pub(crate) fn text(&self) -> String {
+    /// All of it with what is in `others`, as Prometheus reads it.
+    pub(crate) fn text(&self, others: &[Registry]) -> String {
         let mut text = String::new();
         // Writing to a text does not fail.
-        let _ = encode(&mut text, &self.registry);
+        for registry in [&self.registry].into_iter().chain(others) {
+            let _ = encode_registry(&mut text, registry);
+        }
+        let _ = encode_eof(&mut text);
         text
+    }
+}
+
+/// The kind of a dead letter's source: one of a few names.
+fn kind_of(source: &str) -> &str {
+    let kind = source.split([':', ' ']).next().unwrap_or_default();
+    let topics =
+        [topic::STOCK_PRICES, topic::NEWS_ARTICLES, topic::SERVICE_STATUS, topic::GAPS, topic::ALERTS];
+    match LETTER_SOURCES.iter().find(|known| **known == kind) {
+        Some(known) => known,
+        None if topics.iter().any(|topic| topic.name() == kind) => TOPIC,
+        None => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_or_term_makes_a_series_of_its_own() {
+        let meters = Meters::default();
+        for line in 0..1_000 {
+            meters.dead_letter("producer", &format!("replay:bars.csv:{line}"));
+            meters.dead_letter("news-watcher", &format!("guardian:term {line}"));
+            meters.dead_letter("sink", &format!("made-up-{line}"));
+        }
+        meters.dead_letter("sink", "stock-prices");
+        for number in 0..100 {
+            meters.answered(&format!("METHOD{number}"), "other", 404, Duration::from_millis(3));
+        }
+        let text = meters.text(&[]);
+        let series: Vec<_> =
+            text.lines().filter(|line| line.starts_with("tickwire_dead_letters_total")).collect();
+        assert_eq!(series.len(), 4, "{series:#?}");
+        assert!(
+            text.contains(r#"http_requests_total{method="other",route="other",status="404"} 100"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"tickwire_dead_letters_total{service="producer",source="replay"} 1000"#),
+            "{text}"
+        );
     }
 }

@@ -1,19 +1,32 @@
-//! Whether the process is ready: every service works, stands by or is done, and
-//! what they need answers just now.
+//! Whether the process is ready, which means that data flows: every service works,
+//! stands by or is done, what they need answers, their consumers move, and a live feed
+//! brings bars while the market trades.
 
-use std::time::Duration;
+use std::time::Instant;
+
+use wire::calendar::{self, Phase};
+use wire::status::ServiceStatus;
+use wire::time::{self, MINUTE, Millis};
 
 use crate::{State, Vitals, locked};
 
-/// How long the log and the store may take to answer.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// A live feed whose event time is so much further behind the clock than planned brings
+/// nothing; filling a hole from history takes less.
+const OVERDUE: Millis = 15 * MINUTE;
+/// The service of the price feed.
+const PRODUCER: &str = "producer";
+/// Services that wait for servers of others and hold nobody up by it: alarms tell of them.
+const OF_OTHERS: [&str; 3] = ["news-watcher", "alerts-webhook", "webhook"];
 
 impl Vitals {
     /// A line a service, and whether all is well.
     pub(crate) async fn ready(&self) -> Result<String, String> {
         let (services, mut well) = self.services();
         let mut lines = services;
-        for trouble in self.troubles().await {
+        let found = self.found().await;
+        let away = found.needs.iter().filter_map(|(_, reason)| reason.clone());
+        let stuck = self.0.readers.stuck(&found.extents, Instant::now(), &OF_OTHERS);
+        for trouble in away.chain(stuck).chain(self.troubles_told(time::now())) {
             well = false;
             lines.push(trouble);
         }
@@ -35,35 +48,31 @@ impl Vitals {
         (states.iter().map(line).collect(), well && !states.is_empty())
     }
 
-    /// What does not answer, with the reason.
-    async fn troubles(&self) -> Vec<String> {
-        let needs = self.needs();
-        let log = async {
-            match &needs.log {
-                Some(log) => {
-                    in_time("the log", async { log.health().await.map_err(|e| e.to_string()) }).await
-                }
-                None => None,
-            }
-        };
-        let store = async {
-            match &needs.store {
-                Some(store) => {
-                    let asked = async { store.measurements().await.map(drop).map_err(|e| e.to_string()) };
-                    in_time("the store", asked).await
-                }
-                None => None,
-            }
-        };
-        let (log, store) = tokio::join!(log, store);
-        log.into_iter().chain(store).collect()
+    /// What the services of this process say themselves that keeps data from flowing.
+    pub(crate) fn troubles_told(&self, now: Millis) -> Vec<String> {
+        let said = locked(&self.0.said);
+        said.values()
+            .filter_map(|status| Some(format!("{}: {}", status.service, trouble(status, now)?)))
+            .collect()
     }
 }
 
-async fn in_time(what: &str, asked: impl Future<Output = Result<(), String>>) -> Option<String> {
-    match tokio::time::timeout(ANSWERS_WITHIN, asked).await {
-        Ok(Ok(())) => None,
-        Ok(Err(reason)) => Some(reason),
-        Err(_) => Some(format!("{what} does not answer within {} s", ANSWERS_WITHIN.as_secs())),
+fn trouble(status: &ServiceStatus, now: Millis) -> Option<String> {
+    if OF_OTHERS.contains(&status.service.as_str()) {
+        return None;
     }
+    if status.service != PRODUCER {
+        let holds = ["waiting", "holding", "failed"].iter().any(|word| status.state.starts_with(word));
+        return holds.then(|| status.state.clone());
+    }
+    // Of a replay the end of its file is no trouble; a feed is silent while nobody trades.
+    let planned = status.planned_lag?;
+    if calendar::phase(now - planned) == Phase::Closed {
+        return None;
+    }
+    if !status.is_at_work() {
+        return Some(status.state.clone());
+    }
+    let overdue = now - status.watermark? - planned;
+    (overdue > OVERDUE).then(|| format!("event time is {} min later than planned", overdue / MINUTE))
 }

@@ -10,7 +10,10 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::{Vitals, locked};
+use wire::time;
+
+use crate::told::Snapshot;
+use crate::{Vitals, locked, process};
 
 /// The form in which numbers are told.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,9 +32,10 @@ impl Drop for Answering {
 }
 
 impl Vitals {
-    /// Answers at `listen`: `/healthz` while the process lives, `/readyz` when it
-    /// is well, else with the reason and status 503, and `/metrics`. Nothing that is
-    /// told is secret, but it is meant for operators: let no stranger reach it.
+    /// Answers at `listen`: `/livez` (and `/healthz`, its older name) while the process
+    /// lives, whatever becomes of the servers that it needs; `/readyz` while data flows,
+    /// else with the reason and status 503; and `/metrics`. Nothing that is told is
+    /// secret, but it is meant for operators: let no stranger reach it.
     ///
     /// # Errors
     /// When the address cannot be listened at.
@@ -39,7 +43,8 @@ impl Vitals {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let router = Router::new()
-            .route("/healthz", get(async || "alive\n"))
+            .route("/livez", get(alive))
+            .route("/healthz", get(alive))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics))
             .with_state(self.clone());
@@ -52,14 +57,23 @@ impl Vitals {
 
     /// All numbers, as they are now.
     pub(crate) async fn numbers(&self) -> String {
-        let signs = &self.0;
-        if let Some(log) = self.needs().log {
-            signs.meters.behind(signs.readers.behind(&log).await);
-        }
-        locked(&signs.said).values().for_each(|status| signs.meters.said(status));
-        locked(&signs.states).iter().for_each(|(service, state)| signs.meters.state(service, state));
-        signs.meters.text()
+        let (signs, found) = (&self.0, self.found().await);
+        let states: Vec<_> =
+            locked(&signs.states).iter().map(|(service, state)| (*service, state.clone())).collect();
+        let snapshot = Snapshot {
+            now: time::now(),
+            states,
+            said: locked(&signs.said).clone(),
+            needs: found.needs.iter().map(|(name, trouble)| (*name, trouble.is_none())).collect(),
+            behind: signs.readers.behind(&found.extents),
+            disk: self.disk(),
+        };
+        signs.meters.text(&[snapshot.registry(), process::registry()])
     }
+}
+
+async fn alive() -> &'static str {
+    "alive\n"
 }
 
 async fn ready(Held(vitals): Held<Vitals>) -> (StatusCode, String) {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
 use wire::DeadLetter;
 use wire::log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
 use wire::status::ServiceStatus;
+use wire::time::{self, HOUR, MINUTE, Millis};
 use wire::topic::STOCK_PRICES;
 
 use super::*;
@@ -74,8 +77,8 @@ async fn dead_letters_and_what_a_service_says_of_itself_are_told() {
     };
     producer.append(vec![letter.to_append(), status.to_append()]).await.unwrap();
     bench.tells(r#"tickwire_dead_letters_total{service="producer",source="replay"} 1"#).await;
-    bench.tells(r#"tickwire_count{service="producer",what="bars"} 7"#).await;
-    bench.tells(r#"tickwire_watermark_seconds{service="producer"} 1700000060.0"#).await;
+    bench.tells(r#"tickwire_bars_total{service="producer"} 7"#).await;
+    bench.tells(r#"tickwire_watermark_timestamp_seconds{service="producer"} 1700000060.0"#).await;
 }
 
 #[tokio::test]
@@ -104,4 +107,186 @@ async fn a_process_is_ready_once_every_service_works_or_stands_by_and_else_says_
     assert!(bench.vitals.ready().await.unwrap().contains("engine: standing by"));
     bench.vitals.set("engine", State::Done);
     assert!(bench.vitals.ready().await.unwrap().contains("engine: done"));
+}
+
+/// A status of the live producer at a moment when New York trades.
+fn feed(state: &str, behind: Millis) -> (ServiceStatus, Millis) {
+    let noon = time::parse("2024-03-05T17:00:00Z").unwrap();
+    let status = ServiceStatus {
+        service: "producer".into(),
+        state: state.into(),
+        at: noon,
+        watermark: Some(noon - behind),
+        planned_lag: Some(15 * MINUTE),
+        ..ServiceStatus::default()
+    };
+    (status, noon)
+}
+
+#[tokio::test]
+async fn a_refused_feed_is_not_ready_while_the_market_trades_and_is_alive_all_the_same() {
+    let bench = Bench::new();
+    let producer = bench.vitals.watched("producer", bench.log.clone());
+    let (refused, noon) = feed("waiting for the feed: refused", 15 * MINUTE);
+    producer.append(vec![refused.to_append()]).await.unwrap();
+    assert_eq!(bench.vitals.troubles_told(noon), ["producer: waiting for the feed: refused"]);
+    let night = noon + 12 * HOUR;
+    assert!(bench.vitals.troubles_told(night).is_empty(), "nobody trades");
+    let (running, _) = feed("running", 20 * MINUTE);
+    producer.append(vec![running.to_append()]).await.unwrap();
+    assert!(bench.vitals.troubles_told(noon).is_empty());
+    let (stalled, _) = feed("running", 40 * MINUTE);
+    producer.append(vec![stalled.to_append()]).await.unwrap();
+    let told = bench.vitals.troubles_told(noon);
+    assert_eq!(told, ["producer: event time is 25 min later than planned"]);
+    let answering = bench.vitals.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    assert_eq!(get(answering.address, "/livez").await, "200 alive");
+}
+
+#[tokio::test]
+async fn what_a_service_waits_for_is_the_reason_that_it_is_not_ready() {
+    let bench = Bench::new();
+    let sink = bench.vitals.watched("sink", bench.log.clone());
+    bench.vitals.set("sink", State::Working);
+    assert!(bench.vitals.ready().await.is_ok());
+    let status = |service: &str, state: &str| ServiceStatus {
+        service: service.into(),
+        state: state.into(),
+        ..ServiceStatus::default()
+    };
+    sink.append(vec![status("sink", "holding: the token is refused").to_append()]).await.unwrap();
+    assert!(bench.vitals.ready().await.unwrap_err().contains("sink: holding: the token is refused"));
+    sink.append(vec![status("sink", "running").to_append()]).await.unwrap();
+    // A webhook that does not answer is somebody else's server, and holds up nothing here.
+    sink.append(vec![status("alerts-webhook", "waiting for the webhook").to_append()]).await.unwrap();
+    assert!(bench.vitals.ready().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_consumer_that_takes_nothing_although_there_is_something_is_stuck() {
+    let bench = Bench::new();
+    bench.log.append(bars(3)).await.unwrap();
+    let sink = bench.vitals.watched("sink", bench.log.clone());
+    let mut reader = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
+    let found = bench.vitals.found().await;
+    let later = std::time::Instant::now() + Duration::from_secs(301);
+    let stuck = |excused: &[&str]| bench.vitals.0.readers.stuck(&found.extents, later, excused);
+    assert!(
+        stuck(&[])[0].starts_with("sink: its consumer `sink` has taken nothing for 301 s, and 3 records")
+    );
+    assert!(stuck(&["sink"]).is_empty());
+    assert!(bench.vitals.0.readers.stuck(&found.extents, std::time::Instant::now(), &[]).is_empty());
+    reader.poll(10, Duration::ZERO).await.unwrap();
+    assert!(stuck(&[]).is_empty(), "nothing waits");
+}
+
+#[tokio::test]
+async fn however_many_ask_the_store_is_asked_once_and_by_no_query() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let router = Router::new().fallback({
+        let asked = asked.clone();
+        async move |request: Request| {
+            locked(&asked).push(request.uri().path().to_owned());
+            "{}"
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let token = outbound::Secret::new("t");
+    let address = store::InfluxAddress { url, org: "o".into(), bucket: "b".into(), token };
+    let bench = Bench::new();
+    bench.vitals.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
+    bench.vitals.set("sink", State::Working);
+    let questions = (0..300).map(|_| bench.vitals.ready());
+    let answers = futures::future::join_all(questions).await;
+    assert!(answers.iter().all(Result::is_ok), "{:?}", answers[0]);
+    assert_eq!(*locked(&asked), ["/api/v2/buckets"]);
+    bench.tells(r#"tickwire_dependency_up{dependency="store"} 1"#).await;
+    server.abort();
+}
+
+#[tokio::test]
+async fn the_log_and_the_store_that_do_not_answer_are_named_and_counted_as_down() {
+    let bench = Bench::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    drop(listener);
+    let token = outbound::Secret::new("t");
+    let address = store::InfluxAddress { url, org: "o".into(), bucket: "b".into(), token };
+    bench.vitals.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
+    bench.vitals.set("sink", State::Working);
+    assert!(bench.vitals.ready().await.unwrap_err().contains("InfluxDB at "));
+    bench.tells(r#"tickwire_dependency_up{dependency="store"} 0"#).await;
+    bench.tells(r#"tickwire_dependency_up{dependency="log"} 1"#).await;
+}
+
+#[tokio::test]
+async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_usual() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    bench.vitals.watch_disk(folder.path().to_owned());
+    let sink = bench.vitals.watched("sink", bench.log.clone());
+    let (feed, _) = feed("waiting for the feed: refused", 0);
+    let job = |name: &str, state: &str| wire::status::JobState {
+        name: name.into(),
+        state: state.into(),
+        restarts: 3,
+        last_checkpoint: Some(1_700_000_000_000),
+    };
+    let engine = ServiceStatus {
+        service: "engine".into(),
+        state: "failed: movers".into(),
+        jobs: vec![job("volatility", "Running"), job("movers", "Failed")],
+        ..ServiceStatus::default()
+    };
+    let results = ServiceStatus {
+        service: "sink".into(),
+        price_results_until: Some(1_700_000_060_000),
+        ..ServiceStatus::default()
+    };
+    for status in [feed, engine, results] {
+        sink.append(vec![status.to_append()]).await.unwrap();
+    }
+    for line in [
+        r#"tickwire_service_at_work{service="producer"} 0"#,
+        r#"tickwire_planned_lag_seconds{service="producer"} 900.0"#,
+        r#"tickwire_engine_job_up{name="movers"} 0"#,
+        r#"tickwire_engine_job_up{name="volatility"} 1"#,
+        r#"tickwire_engine_job_restarts_total{name="movers"} 3"#,
+        r#"tickwire_engine_job_checkpoint_timestamp_seconds{name="movers"} 1700000000.0"#,
+        r#"tickwire_results_timestamp_seconds{jobs="prices"} 1700000060.0"#,
+        &format!(r#"tickwire_build_info{{version="{}"}} 1"#, env!("CARGO_PKG_VERSION")),
+    ] {
+        bench.tells(line).await;
+    }
+    let numbers = bench.vitals.numbers().await;
+    for name in [
+        "tickwire_disk_free_bytes",
+        "tickwire_disk_size_bytes",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_start_time_seconds",
+        "tickwire_log_append_duration_seconds_count{",
+    ] {
+        assert!(numbers.lines().any(|line| line.starts_with(name)), "{name} is not among\n{numbers}");
+    }
+    assert!(numbers.ends_with("# EOF\n") && numbers.matches("# EOF").count() == 1);
+    // What becomes of the sink's status is how a dashboard without Prometheus sees the disk.
+    let told = ServiceStatus::last(&*bench.log, "sink").await.unwrap().unwrap();
+    assert!(told.counts["disk_free_percent"] <= 100);
+}
+
+/// Status and first line of an answer.
+async fn get(address: std::net::SocketAddr, path: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split_whitespace().nth(1).unwrap();
+    format!("{status} {}", answer.lines().last().unwrap())
 }

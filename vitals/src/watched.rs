@@ -1,13 +1,17 @@
 //! A log that counts what one service does with it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use wire::log::{Append, Extent, Lease, Log, LogError, Position, Reader, Record, SharedLog};
+use wire::status::ServiceStatus;
 use wire::time::Millis;
 use wire::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
 
 use crate::{Vitals, locked};
+
+/// The service whose statuses become points.
+const SINK: &str = "sink";
 
 pub(crate) struct WatchedLog {
     service: &'static str,
@@ -27,7 +31,7 @@ struct WatchedReader {
 struct Tally {
     topics: Vec<(Topic, usize)>,
     letters: Vec<String>,
-    status: Option<wire::status::ServiceStatus>,
+    status: Option<ServiceStatus>,
 }
 
 impl WatchedLog {
@@ -37,6 +41,21 @@ impl WatchedLog {
 
     fn noted<T>(&self, outcome: Result<T, LogError>) -> Result<T, LogError> {
         noted(&self.vitals, self.service, outcome)
+    }
+
+    /// Adds to what the sink says how much room the disk has: its statuses become points,
+    /// which are watched where no Prometheus runs.
+    fn add_disk(&self, records: &mut [Append]) {
+        if self.service != SINK {
+            return;
+        }
+        let Some(disk) = self.vitals.disk() else { return };
+        for record in records.iter_mut().filter(|record| record.topic == SERVICE_STATUS) {
+            if let Ok(mut status) = serde_json::from_slice::<ServiceStatus>(&record.value) {
+                status.counts.insert("disk_free_percent".to_owned(), disk.percent_free());
+                record.value = status.to_append().value;
+            }
+        }
     }
 
     fn count(&self, tally: Tally) {
@@ -80,9 +99,12 @@ fn noted<T>(vitals: &Vitals, service: &str, outcome: Result<T, LogError>) -> Res
 
 #[async_trait]
 impl Log for WatchedLog {
-    async fn append(&self, records: Vec<Append>) -> Result<(), LogError> {
-        let tally = Tally::of(&records);
-        self.noted(self.inner.append(records).await)?;
+    async fn append(&self, mut records: Vec<Append>) -> Result<(), LogError> {
+        self.add_disk(&mut records);
+        let (tally, began) = (Tally::of(&records), Instant::now());
+        let outcome = self.inner.append(records).await;
+        self.vitals.0.meters.append_took(self.service, began.elapsed());
+        self.noted(outcome)?;
         self.count(tally);
         Ok(())
     }
@@ -100,7 +122,10 @@ impl Log for WatchedLog {
     }
 
     async fn read(&self, topic: &Topic, part: u32, from: u64, limit: usize) -> Result<Vec<Record>, LogError> {
-        self.noted(self.inner.read(topic, part, from, limit).await)
+        let began = Instant::now();
+        let outcome = self.inner.read(topic, part, from, limit).await;
+        self.vitals.0.meters.read_took(self.service, began.elapsed());
+        self.noted(outcome)
     }
 
     async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
@@ -143,6 +168,7 @@ impl Log for WatchedLog {
 impl Reader for WatchedReader {
     async fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Record>, LogError> {
         let records = noted(&self.vitals, self.service, self.inner.poll(limit, wait).await)?;
+        self.vitals.0.readers.polled(self.service, &self.name);
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let Record { topic, partition, .. } = &run[0];
             let next = run[run.len() - 1].offset + 1;

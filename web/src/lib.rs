@@ -26,6 +26,7 @@ mod process;
 mod queries;
 mod rate;
 mod reactions;
+mod ready;
 mod recompute;
 mod request;
 mod rules;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{MethodRouter, get};
@@ -61,14 +62,14 @@ pub use access::{
     PeopleFile, Person, Proxies, ProxyNames, Role, SignIn, VIEWER, command_token,
 };
 pub use error::WebError;
-pub use process::{Key, Process, ReadAgain};
+pub use process::{Key, Observe, Process, ReadAgain};
 
 use access::{People, Rates, Sessions, Throttle, Tokens};
 use assets::Assets;
 use explore::Explorer;
 use headlines::Headlines;
 use hub::Hub;
-use load::{Load, Readiness};
+use load::Load;
 use previews::Previews;
 use security::Hosts;
 use status::{Board, Report};
@@ -220,8 +221,9 @@ fn router(site: Arc<Site>) -> Router {
         .merge(access::routes())
         .route("/events", get(events::stream))
         .route("/assets/{*path}", get(assets::serve))
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
+        .route("/livez", get(ready::alive))
+        .route("/healthz", get(ready::alive))
+        .route("/readyz", get(ready::ready))
         .fallback(pages::message::not_found)
         .method_not_allowed_fallback(pages::message::method_not_allowed)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
@@ -233,6 +235,7 @@ fn router(site: Arc<Site>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::check_host))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::log_refusals))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::add_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), ready::observe))
         .with_state(site)
 }
 
@@ -260,25 +263,4 @@ fn api_routes() -> Vec<(&'static str, MethodRouter<Arc<Site>>)> {
         ("/api/v1/recompute", recompute::routes()),
         ("/api/v1/openapi.json", get(openapi::serve)),
     ]
-}
-
-async fn alive() -> &'static str {
-    "alive\n"
-}
-
-/// Ready once both the log and the store answer.
-async fn ready(State(site): State<Arc<Site>>) -> Readiness {
-    site.load.ready(look(&site)).await
-}
-
-async fn look(site: &Site) -> Readiness {
-    let log = site.log.topics().await.map(drop).map_err(|error| error.to_string());
-    let store = site.store.measurements().await.map(drop).map_err(|error| error.to_string());
-    match log.and(store) {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the log or the store does not answer\n")
-        }
-    }
 }

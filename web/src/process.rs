@@ -1,6 +1,7 @@
 //! What the process around the pages knows and does for them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wire::DeadLetter;
 use wire::again::{self, Again};
@@ -9,6 +10,10 @@ use wire::watchlist::Watchlist;
 
 /// Reads a dead letter by the rules of today: the events that it holds, or why it holds none.
 pub type ReadAgain = Arc<dyn Fn(&DeadLetter, &Watchlist) -> Result<Vec<Event>, String> + Send + Sync>;
+
+/// Is told of every request that was answered: its method, the pattern of the route that
+/// it matched, the status, and how long it took until the answer began.
+pub type Observe = Arc<dyn Fn(&str, &str, u16, Duration) + Send + Sync>;
 
 /// What the process around the pages knows and does for them; by default nothing.
 #[derive(Clone, Default)]
@@ -19,6 +24,8 @@ pub struct Process {
     pub keys: Vec<Key>,
     /// How dead letters are read again, where this process can.
     pub read_again: Option<ReadAgain>,
+    /// Who counts requests.
+    pub observe: Option<Observe>,
 }
 
 /// A secret of the settings: whether it is there, and never what it is.

@@ -192,4 +192,8 @@ impl Store for InfluxStore {
         let age = retention.and_then(|age| Millis::try_from(age.as_millis()).ok());
         Ok(age.map(|age| wire::time::now() - age))
     }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.server.health().await
+    }
 }

@@ -148,6 +148,21 @@ impl Server {
         u64::try_from(rule.every_seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
+    /// Whether it answers and knows the token, by a question about the bucket that
+    /// reads no points.
+    pub(super) async fn health(&self) -> Result<(), StoreError> {
+        let request = self.http.get(self.path("api/v2/buckets")).query(&[
+            ("org", self.address.org.as_str()),
+            ("name", self.bucket()),
+            ("limit", "1"),
+        ]);
+        let (status, answer, wait) = self.send(request).await?;
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(self.failure(status.as_u16(), self.words(&answer), wait))
+    }
+
     async fn send(
         &self,
         request: reqwest::RequestBuilder,

@@ -29,7 +29,7 @@ use crate::pages::message::message;
 use crate::security;
 
 /// What anybody may see: the way in, and whether the program is alive.
-const OPEN: [&str; 3] = ["/login", "/healthz", "/readyz"];
+const OPEN: [&str; 4] = ["/login", "/livez", "/healthz", "/readyz"];
 const OPEN_FOLDER: &str = "/assets/";
 
 /// What may be sent by who only reads: it changes nothing.

@@ -1,5 +1,7 @@
 //! The page as it is before any script runs.
 
+use std::sync::{Arc, Mutex};
+
 use crate::harness::{Feed, OPEN, Site, status};
 use wire::status::ServiceStatus;
 use wire::time::MINUTE;
@@ -157,6 +159,7 @@ async fn what_is_not_there_or_not_understood_is_a_page_that_leads_back() {
 #[tokio::test]
 async fn the_probes_answer() {
     let site = Site::start().await;
+    assert_eq!(site.text("/livez").await, "alive\n");
     assert_eq!(site.text("/healthz").await, "alive\n");
     assert_eq!(site.text("/readyz").await, "ready\n");
 }
@@ -182,4 +185,22 @@ async fn every_page_leads_to_the_others_and_marks_itself() {
         assert_eq!(page.matches("<h1").count(), 1, "{place}");
     }
     assert!(!site.text("/nothing").await.contains("aria-current=\"page\""));
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_the_pattern_of_their_route_and_never_by_their_path() {
+    let counted = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&counted);
+    let observe: web::Observe = Arc::new(move |method, route, status, _| {
+        seen.lock().unwrap().push(format!("{method} {route} {status}"));
+    });
+    let process = web::Process { observe: Some(observe), ..web::Process::default() };
+    let site = Site::within(web::Access::default(), process).await;
+    site.get("/api/v1/dead-letters/0/4711").await;
+    site.get("/made/up/4711").await;
+    site.get("/api/v1/status").await;
+    let counted = counted.lock().unwrap().clone();
+    let expected =
+        ["GET /api/v1/dead-letters/{partition}/{offset} 404", "GET other 404", "GET /api/v1/status 200"];
+    assert_eq!(counted, expected);
 }
