@@ -1,6 +1,8 @@
 -- The raw topics, as every job reads them. Event time is the bar's start or
 -- the article's first publication; the watermark is the producers' own
--- statement `complete_until`, never arrival.
+-- statement `complete_until`, never arrival. A source that is silent for
+-- `idle_micros` of the clock would leave a cluster's least watermark, and windows
+-- would close without it; a week is longer than anybody leaves a service down.
 
 CREATE TABLE stock_prices (
     symbol TEXT NOT NULL,
@@ -30,7 +32,7 @@ CREATE TABLE stock_prices (
     bootstrap_servers = '{{kafka.bootstrap_servers}}',
     topic = 'stock-prices',
     'source.offset' = 'earliest',
-    idle_micros = 600000000
+    idle_micros = 604800000000
 );
 
 CREATE TABLE news_articles (
@@ -58,5 +60,5 @@ CREATE TABLE news_articles (
     bootstrap_servers = '{{kafka.bootstrap_servers}}',
     topic = 'news-articles',
     'source.offset' = 'earliest',
-    idle_micros = 600000000
+    idle_micros = 604800000000
 );

@@ -54,6 +54,7 @@ async fn obey(cli: Cli) -> anyhow::Result<()> {
             commands::serve::run(file, Role::Web, listen).await
         }
         Command::Web(WebArgs { command: Some(command), .. }) => commands::web::run(&config()?, command),
+        Command::Deploy(args) if args.watch => commands::deploy::watch(file, &args).await,
         Command::Deploy(args) => commands::deploy::run(&config()?, args).await,
         Command::Health(args) => commands::health::run(args).await,
         Command::Compute(args) => commands::compute::run(args).await,

@@ -1,6 +1,7 @@
 //! Brings an Arroyo cluster to what the folders `sql/` and `udfs/` say, through
 //! its REST API: what is there is compared with what should be, and only the
-//! difference is carried out, one pipeline at a time.
+//! difference is carried out, one pipeline at a time. Then, where that is wanted, the
+//! jobs are watched, and started again when they fail.
 
 mod arroyo;
 mod carry_out;
@@ -9,6 +10,7 @@ mod difference;
 mod error;
 mod render;
 mod sources;
+mod watch;
 
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ pub use difference::{Difference, Step};
 pub use error::{DeployError, QueryError};
 pub use render::{KafkaLogin, Rendered, Settings};
 pub use sources::Sources;
+pub use watch::{Look, Pace, WatchedJob, Watcher};
 
 /// What a deployment did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

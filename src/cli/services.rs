@@ -43,6 +43,10 @@ pub struct DeployArgs {
     #[arg(long, conflicts_with = "dry_run")]
     pub print: bool,
 
+    /// Go on after that: watch the jobs, start again what fails, and say how they fare
+    #[arg(long, conflicts_with_all = ["dry_run", "print"])]
+    pub watch: bool,
+
     /// How many seconds the cluster may take to answer, and each job to reach its state
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub patience: u64,

@@ -1,49 +1,75 @@
-//! `tickwire deploy`: brings an Arroyo cluster to what `sql/` and `udfs/` say.
+//! `tickwire deploy`: brings an Arroyo cluster to what `sql/` and `udfs/` say, and with
+//! `--watch` keeps it there.
+
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deployer::{Arroyo, Desired, KafkaLogin, Settings, Sources};
+use deployer::{Arroyo, Desired, KafkaLogin, Outcome, Settings, Sources};
 use engine::Job;
+use wire::log::KafkaLog;
 
 use super::services;
 use crate::cli::DeployArgs;
 use crate::config::{self, Config};
 
+pub use watch::run as watch;
+
 /// Deploys, or with `--dry-run` prints what that would change.
 pub async fn run(config: &Config, args: DeployArgs) -> anyhow::Result<()> {
-    let run = config.run_name()?;
-    let settings = Settings {
-        bootstrap_servers: config.kafka.bootstrap_servers.clone(),
-        kafka_login: kafka_login(&config.kafka.client),
-        topic_suffix: config::topic_suffix(&run),
-        parallelism: config.arroyo.parallelism,
-        partitions: config.kafka.partitions,
-    };
-    let desired = Desired::of(&Sources::read(&args.sql, &args.udfs)?, &settings)?;
+    let desired = desired(config, &args)?;
     if args.print {
         for pipeline in &desired.pipelines {
             println!("{}", pipeline.text.text);
         }
         return Ok(());
     }
-    let arroyo = Arroyo::new(config.arroyo.url.clone(), config.arroyo.api_key.clone())?;
-    let patience = Duration::from_secs(args.patience);
     if args.dry_run {
-        let difference = deployer::difference(&arroyo, &desired, patience).await?;
+        let patience = Duration::from_secs(args.patience);
+        let difference = deployer::difference(&arroyo(config)?, &desired, patience).await?;
         difference.steps.iter().for_each(|step| println!("{step}"));
         return Ok(());
     }
-    // Arroyo makes no topics, and would make them without their settings.
-    config.kafka_log(&run)?.make(&services::topics(&Job::in_folder(&args.sql)?)).await?;
-    let outcome = deployer::deploy(&arroyo, &desired, patience).await?;
+    let log = config.kafka_log(&config.run_name()?)?;
+    let outcome = deploy(config, &args, &desired, &log).await?;
     outcome.steps.iter().for_each(|step| println!("{step}"));
-    for job in &outcome.reread {
-        println!(
-            "{job} reads its topics from the earliest record again. What lies before that is still of the SQL before; `tickwire recompute` computes a span of it anew."
-        );
-    }
+    outcome.reread.iter().for_each(|job| println!("{}", read_again(job)));
     Ok(())
+}
+
+/// What the folders and the settings say that a cluster is to run.
+fn desired(config: &Config, args: &DeployArgs) -> anyhow::Result<Desired> {
+    let settings = Settings {
+        bootstrap_servers: config.kafka.bootstrap_servers.clone(),
+        kafka_login: kafka_login(&config.kafka.client),
+        topic_suffix: config::topic_suffix(&config.run_name()?),
+        parallelism: config.arroyo.parallelism,
+        partitions: config.kafka.partitions,
+    };
+    Ok(Desired::of(&Sources::read(&args.sql, &args.udfs)?, &settings)?)
+}
+
+fn arroyo(config: &Config) -> anyhow::Result<Arroyo> {
+    Ok(Arroyo::new(config.arroyo.url.clone(), config.arroyo.api_key.clone())?)
+}
+
+async fn deploy(
+    config: &Config,
+    args: &DeployArgs,
+    desired: &Desired,
+    log: &KafkaLog,
+) -> anyhow::Result<Outcome> {
+    // Arroyo makes no topics, and would make them without their settings.
+    log.make(&services::topics(&Job::in_folder(&args.sql)?)).await?;
+    Ok(deployer::deploy(&arroyo(config)?, desired, Duration::from_secs(args.patience)).await?)
+}
+
+/// What is to be known of a job that was made anew.
+fn read_again(job: &str) -> String {
+    format!(
+        "{job} reads its topics from the earliest record again. What lies before that is still of the SQL before; `tickwire recompute` computes a span of it anew."
+    )
 }
 
 /// How Arroyo is to sign in to Kafka, where the services do by SASL: as they do, under a

@@ -77,3 +77,22 @@ async fn a_refused_job_is_shown_with_its_line_and_a_failed_one_is_started_by_the
     stack.out(&deploy);
     assert!(cluster.pipelines().iter().all(|pipeline| pipeline.state == "Running"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployer_that_watches_keeps_jobs_running_and_says_how_they_fare() {
+    let Some((stack, cluster, deploy)) = stack_and_cluster(12).await else { return };
+    let mut deployer = stack.start(&format!("{deploy} --watch"));
+    deployer.said("All jobs run, and are watched");
+    let ready = deployer.answers(200, "deployer: working");
+    assert!(!ready.contains(KEY), "{ready}");
+    cluster.take_changes();
+    let volatility = cluster.pipelines().into_iter().find(|found| found.name.ends_with("-volatility"));
+    cluster.bring_into(&volatility.unwrap().name, "Failed");
+    // A look or two later it is seen, told and started again.
+    deployer.answers(503, "volatility is Failed (a worker panicked)");
+    deployer.said("it is started again");
+    assert!(cluster.take_changes().iter().any(|change| change.starts_with("restart ")));
+    deployer.answers(200, "deployer: working");
+    assert!(deployer.lines().iter().all(|line| !line.contains(KEY)), "no line holds the key");
+    assert_eq!(deployer.stop(), Some(0));
+}

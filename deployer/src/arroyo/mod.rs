@@ -12,11 +12,11 @@ use url::Url;
 use crate::desired::{Desired, Function, Pipeline};
 use crate::error::{DeployError, QueryError};
 
-pub(crate) use types::{ClusterFunction, ClusterJob, ListedPipeline};
 use types::{
-    Created, Diagnostic, FunctionVerdict, LocalFunction, NewFunction, NewPipeline, Page, Query, QueryVerdict,
-    Refusal,
+    Checkpoint, Created, Diagnostic, FunctionVerdict, LocalFunction, NewFunction, NewPipeline, Page, Query,
+    QueryVerdict, Refusal,
 };
+pub(crate) use types::{ClusterFunction, ClusterJob, ListedPipeline};
 
 /// The group that our functions are in; others are not touched.
 pub(crate) const PREFIX: &str = "tickwire";
@@ -88,6 +88,16 @@ impl Arroyo {
 
     /// All pipelines, ours and others', each with the state of its run.
     pub(crate) async fn pipelines(&self) -> Result<Vec<(ListedPipeline, Option<ClusterJob>)>, DeployError> {
+        let mut with_jobs = Vec::new();
+        for pipeline in self.listed().await? {
+            let job = self.job(&pipeline.id).await?;
+            with_jobs.push((pipeline, job));
+        }
+        Ok(with_jobs)
+    }
+
+    /// All pipelines, ours and others', without previews.
+    pub(crate) async fn listed(&self) -> Result<Vec<ListedPipeline>, DeployError> {
         let mut listed: Vec<ListedPipeline> = Vec::new();
         loop {
             let mut request = self.request(Method::GET, "pipelines").query(&[("limit", PAGE)]);
@@ -98,15 +108,24 @@ impl Arroyo {
             let last = page.data.is_empty() || !page.has_more;
             listed.extend(page.data);
             if last {
-                break;
+                listed.retain(|pipeline| !pipeline.preview);
+                return Ok(listed);
             }
         }
-        let mut with_jobs = Vec::new();
-        for pipeline in listed.into_iter().filter(|pipeline| !pipeline.preview) {
-            let job = self.job(&pipeline.id).await?;
-            with_jobs.push((pipeline, job));
-        }
-        Ok(with_jobs)
+    }
+
+    /// When the last checkpoint of a run was finished, in milliseconds of the cluster's
+    /// clock; `None` where there is none yet.
+    pub(crate) async fn last_checkpoint(
+        &self,
+        pipeline: &str,
+        job: &ClusterJob,
+    ) -> Result<Option<i64>, DeployError> {
+        let path = format!("pipelines/{pipeline}/jobs/{}/checkpoints", job.id);
+        let found: Page<Checkpoint> =
+            self.answer(self.request(Method::GET, &path), "list the checkpoints of a pipeline").await?;
+        let last = found.data.iter().filter_map(|checkpoint| checkpoint.finish_time).max();
+        Ok(last.and_then(|micros| i64::try_from(micros / 1_000).ok()))
     }
 
     /// The run of a pipeline.

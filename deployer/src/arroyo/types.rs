@@ -88,6 +88,8 @@ pub(crate) struct Created {
 /// A pipeline's run.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ClusterJob {
+    #[serde(default)]
+    pub(crate) id: String,
     pub(crate) state: String,
     #[serde(default)]
     pub(crate) failure_reason: Option<FailureReason>,
@@ -111,6 +113,13 @@ impl ClusterJob {
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state.as_str(), "Stopped" | "Finished" | "Failed")
     }
+}
+
+/// A checkpoint of a job; times in microseconds of the cluster's clock.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Checkpoint {
+    #[serde(default)]
+    pub(crate) finish_time: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

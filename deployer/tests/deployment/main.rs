@@ -5,3 +5,4 @@ mod changes;
 mod faults;
 mod harness;
 mod text;
+mod watch;

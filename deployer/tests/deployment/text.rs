@@ -72,3 +72,11 @@ async fn a_folder_that_is_not_there_is_named_with_its_flag() {
         "{error}"
     );
 }
+
+#[test]
+fn every_source_waits_a_week_for_what_is_silent() {
+    let tables = include_str!("../../../sql/tables.sql");
+    let set = tables.lines().filter_map(|line| line.trim().strip_prefix("idle_micros = "));
+    let micros: Vec<u64> = set.map(|value| value.parse().unwrap()).collect();
+    assert_eq!(micros, vec![7 * 24 * 3_600 * 1_000_000; tables.matches("type = 'source'").count()]);
+}

@@ -30,6 +30,8 @@ pub struct Pipeline {
     pub state: String,
     /// How it was last asked to stop.
     pub stopped_by: Option<String>,
+    /// When its checkpoints were finished, in microseconds; one that is under way is last.
+    pub checkpoints: Vec<Option<u64>>,
     /// Looks at it until it leaves the state that it is in.
     pub(super) looks_left: u32,
     pub(super) next: &'static str,
@@ -52,6 +54,8 @@ pub struct Manner {
     pub checkpoints_hang: bool,
     /// Creating pipelines fails with 500 after this many.
     pub creates_at_most: Option<usize>,
+    /// A run that has ended is not started again.
+    pub refuses_restarts: bool,
     /// Validation gives bare messages, as versions up to 0.15 do.
     pub bare_messages: bool,
 }
@@ -101,6 +105,7 @@ impl Cluster {
             parallelism,
             state: state.to_owned(),
             stopped_by: None,
+            checkpoints: Vec::new(),
             looks_left,
             next,
         });

@@ -43,6 +43,7 @@ impl Arroyo {
             .route("/pipelines/validate_query", post(pipelines::check))
             .route("/pipelines/{id}", patch(pipelines::stop).delete(pipelines::remove))
             .route("/pipelines/{id}/jobs", get(pipelines::jobs))
+            .route("/pipelines/{id}/jobs/{job}/checkpoints", get(pipelines::checkpoints))
             .route("/pipelines/{id}/restart", post(pipelines::restart))
             .layer(middleware::from_fn_with_state(cluster.clone(), admit))
             .with_state(cluster.clone());
@@ -92,6 +93,20 @@ impl Arroyo {
         for pipeline in cluster.pipelines.iter_mut().filter(|pipeline| pipeline.name == name) {
             (pipeline.state, pipeline.looks_left) = (state.to_owned(), u32::MAX);
         }
+    }
+
+    /// A run finishes a checkpoint, at a time in microseconds, and begins another.
+    pub fn checkpoint(&self, name: &str, finished: u64) {
+        let mut cluster = lock(&self.cluster);
+        for pipeline in cluster.pipelines.iter_mut().filter(|pipeline| pipeline.name == name) {
+            pipeline.checkpoints.pop_if(|last| last.is_none());
+            pipeline.checkpoints.extend([Some(finished), None]);
+        }
+    }
+
+    /// A pipeline is gone, as after its cluster's volume was lost.
+    pub fn lose(&self, name: &str) {
+        lock(&self.cluster).pipelines.retain(|pipeline| pipeline.name != name);
     }
 
     /// Every change that was asked for, in order, as `verb what`; forgets them.

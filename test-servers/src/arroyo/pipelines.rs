@@ -91,6 +91,22 @@ pub(super) async fn jobs(State(cluster): State<Shared>, Path(id): Path<String>) 
     Json(json!({ "data": [job] })).into_response()
 }
 
+pub(super) async fn checkpoints(
+    State(cluster): State<Shared>,
+    Path((id, _)): Path<(String, String)>,
+) -> Response {
+    let cluster = lock(&cluster);
+    let Some(found) = cluster.pipelines.iter().find(|found| found.id == id) else {
+        return refused(StatusCode::NOT_FOUND, "Pipeline not found");
+    };
+    let listed = found.checkpoints.iter().enumerate().map(|(epoch, finished)| {
+        json!({
+            "epoch": epoch, "backend": "parquet", "start_time": 1, "finish_time": finished, "events": [],
+        })
+    });
+    Json(json!({ "data": listed.collect::<Vec<_>>() })).into_response()
+}
+
 #[derive(Deserialize)]
 pub(super) struct Patch {
     stop: Option<String>,
@@ -118,6 +134,9 @@ pub(super) async fn stop(
 
 pub(super) async fn restart(State(cluster): State<Shared>, Path(id): Path<String>) -> Response {
     let mut cluster = lock(&cluster);
+    if cluster.manner.refuses_restarts {
+        return refused(StatusCode::BAD_REQUEST, "Pipeline cannot be restarted");
+    }
     let (slowness, fails) = (cluster.manner.slowness, cluster.manner.fails.clone());
     let Some(found) = cluster.pipelines.iter_mut().find(|found| found.id == id) else {
         return refused(StatusCode::NOT_FOUND, "Pipeline not found");

@@ -56,7 +56,7 @@ pub(crate) struct ClientAddress(pub(crate) IpAddr);
 /// Holds back a client that asks for anything but our scripts and styles too often.
 pub(crate) async fn limit(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let counts = !path.starts_with("/assets/") && path != "/healthz";
+    let counts = !path.starts_with("/assets/") && path != "/livez" && path != "/healthz";
     let client = client(&request, &site.access.trusted_proxies);
     request.extensions_mut().insert(ClientAddress(client));
     match if counts { site.rates.request(client) } else { Ok(()) } {

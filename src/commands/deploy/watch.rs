@@ -1,0 +1,146 @@
+//! `tickwire deploy --watch`: deploys, and then keeps the jobs running: a service like
+//! the others, which says as `engine` how the jobs fare.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use deployer::{Look, Pace, Watcher};
+use outbound::Backoff;
+use vitals::{State, Vitals};
+use wire::log::{KafkaLog, Log, SharedLog};
+use wire::status::{JobState, ServiceStatus};
+use wire::time;
+
+use super::super::interrupt::Interrupt;
+use super::super::services::{self, ENGINE};
+use crate::cli::DeployArgs;
+use crate::config::{self, Config};
+
+/// The name under which one of several works, and that of its state.
+const DEPLOYER: &str = "deployer";
+/// How long there is between two attempts, at first and at last.
+const TRY_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// How long the cluster may take to say how all jobs fare.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs until it is interrupted. What keeps it from working is told, in the log, at
+/// `/readyz` and on the status page, and tried again.
+pub async fn run(settings: Option<&Path>, args: &DeployArgs) -> anyhow::Result<()> {
+    let interrupt = Interrupt::listen();
+    let vitals = Vitals::default();
+    let _answering = services::tell(&vitals, config::metrics_address(settings)?).await?;
+    let [first, last] = TRY_AGAIN;
+    let mut backoff = Backoff::new(first, last);
+    let mut told = String::new();
+    loop {
+        vitals.set(DEPLOYER, State::Starting);
+        let outcome = tokio::select! {
+            outcome = work(settings, args, &vitals, &mut backoff) => outcome,
+            () = interrupt.asked() => return Ok(()),
+        };
+        if let Err(error) = outcome {
+            let trouble = crate::in_words(&error);
+            if trouble != told {
+                tracing::error!(service = DEPLOYER, "{trouble}. It is tried again.");
+                told.clone_from(&trouble);
+            }
+            vitals.set(DEPLOYER, State::Failed(trouble));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.wait().max(first)) => {}
+            () = interrupt.asked() => return Ok(()),
+        }
+    }
+}
+
+/// Deploys and watches while it holds the lease; ends where the jobs are to be deployed
+/// again, or the lease went to another.
+async fn work(
+    settings: Option<&Path>,
+    args: &DeployArgs,
+    vitals: &Vitals,
+    backoff: &mut Backoff,
+) -> anyhow::Result<()> {
+    let config = config::load(settings)?;
+    let kafka = config.kafka_log(&config.run_name()?)?;
+    vitals.need_log(kafka.clone());
+    vitals.set(DEPLOYER, State::StandingBy);
+    let lease = kafka.lease(DEPLOYER).await?;
+    let log = vitals.watched(DEPLOYER, kafka.clone());
+    let outcome = tokio::select! {
+        outcome = under_lease(&config, args, &kafka, &log, vitals, backoff) => outcome,
+        () = lease.lost() => {
+            tracing::warn!(service = DEPLOYER, "Another instance takes over; this one stands by.");
+            Ok(())
+        }
+    };
+    // Giving it back waits for a thread.
+    let _ = tokio::task::spawn_blocking(move || drop(lease)).await;
+    outcome
+}
+
+async fn under_lease(
+    config: &Config,
+    args: &DeployArgs,
+    kafka: &KafkaLog,
+    log: &SharedLog,
+    vitals: &Vitals,
+    backoff: &mut Backoff,
+) -> anyhow::Result<()> {
+    let source = format!("Arroyo at {}", config.arroyo.url.host_str().unwrap_or_default());
+    let say = async |state: String, jobs: Vec<JobState>| {
+        let (service, at, source) = (ENGINE.to_owned(), time::now(), Some(source.clone()));
+        let status = ServiceStatus { service, at, source, state, jobs, ..ServiceStatus::default() };
+        log.append(vec![status.to_append()]).await
+    };
+    let desired = super::desired(config, args)?;
+    say("waiting: the jobs are being deployed".to_owned(), Vec::new()).await?;
+    let outcome = match super::deploy(config, args, &desired, kafka).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            say(format!("failed: {}", crate::in_words(&error)), Vec::new()).await?;
+            return Err(error);
+        }
+    };
+    outcome.steps.iter().for_each(|step| tracing::info!("{step}"));
+    outcome.reread.iter().for_each(|job| tracing::warn!("{}", super::read_again(job)));
+    tracing::info!(jobs = desired.pipelines.len(), "All jobs run, and are watched.");
+    vitals.set(DEPLOYER, State::Working);
+    backoff.reset();
+    let mut watcher = Watcher::new(super::arroyo(config)?, &desired, Pace::default());
+    loop {
+        let looked = tokio::time::timeout(ANSWERS_WITHIN, watcher.look(Instant::now(), time::now())).await;
+        let looked = looked.map_err(|_| {
+            format!("{source} does not answer within {} s: is it overloaded?", ANSWERS_WITHIN.as_secs())
+        });
+        match looked.and_then(|looked| looked.map_err(|error| error.to_string())) {
+            Ok(look) => {
+                say(look.state(), states(&look)).await?;
+                vitals.set(DEPLOYER, State::Working);
+                if look.deploy {
+                    tracing::warn!(
+                        service = DEPLOYER,
+                        "Jobs are missing on the cluster; all are deployed again."
+                    );
+                    return Ok(());
+                }
+            }
+            Err(trouble) => {
+                say(format!("failed: {trouble}"), Vec::new()).await?;
+                tracing::warn!(service = DEPLOYER, "The jobs cannot be watched: {trouble}");
+                vitals.set(DEPLOYER, State::Failed(trouble));
+            }
+        }
+        tokio::time::sleep(watcher.every()).await;
+    }
+}
+
+fn states(look: &Look) -> Vec<JobState> {
+    let state = |job: &deployer::WatchedJob| JobState {
+        name: job.name.clone(),
+        state: job.state.clone(),
+        restarts: job.restarts,
+        last_checkpoint: job.last_checkpoint,
+    };
+    look.jobs.iter().map(state).collect()
+}
