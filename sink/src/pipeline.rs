@@ -95,7 +95,10 @@ impl Heard {
             planned.zip(behind).map(|(planned, behind)| seconds(behind.saturating_sub(planned).max(0)))
         };
         add("overdue_seconds", overdue(behind));
-        add("results_overdue_seconds", overdue(status.price_results_until.map(|until| status.at.saturating_sub(until))));
+        add(
+            "results_overdue_seconds",
+            overdue(status.price_results_until.map(|until| status.at.saturating_sub(until))),
+        );
         add("without_bars_seconds", status.without_bars(status.at).map(seconds));
         add("quota_left", status.quota.map(|quota| quota.per_day.saturating_sub(quota.used_today) as f64));
         if !status.entries.is_empty() {

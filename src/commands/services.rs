@@ -226,8 +226,7 @@ mod tests {
     /// What a service that ends with `outcome` after its last word is shown as.
     async fn shown(last: &str, outcome: anyhow::Result<()>) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let log: SharedLog =
-            std::sync::Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
+        let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
         let vitals = Vitals::default();
         let services = Services {
             log: log.clone(),

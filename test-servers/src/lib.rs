@@ -6,6 +6,7 @@ pub mod guardian;
 pub mod influxd;
 pub mod kafka;
 pub mod massive;
+pub mod prometheus;
 pub mod proxy;
 mod real_bars;
 pub mod scripted_influxdb;

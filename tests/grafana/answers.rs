@@ -72,8 +72,9 @@ impl Filled {
 async fn every_query_answers_with_rows_and_none_with_a_clock_record() {
     let Some(filled) = Filled::by_a_replay().await else { return };
     let (mut silent, mut clocks) = (Vec::new(), Vec::new());
-    for query in queries() {
-        let rows = filled.rows(&query).await;
+    // What alarms look for is not there while all is well: tests/alarms puts it there.
+    for query in queries().iter().filter(|query| !query.place.starts_with("alert rule")) {
+        let rows = filled.rows(query).await;
         if rows.is_empty() {
             silent.push(query.place.clone());
         }

@@ -102,7 +102,9 @@ impl Drop for StreamPlace {
 /// Lets a request be worked on when it is its turn.
 pub(crate) async fn turn(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/assets/") || matches!(path, "/events" | "/livez" | "/healthz" | "/readyz" | "/login") {
+    if path.starts_with("/assets/")
+        || matches!(path, "/events" | "/livez" | "/healthz" | "/readyz" | "/login")
+    {
         return next.run(request).await;
     }
     match site.load.work.acquire().await {

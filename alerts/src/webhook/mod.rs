@@ -117,7 +117,9 @@ impl Caller {
             reader.commit(ends(&log).await?).await?;
             reader = log.reader(SERVICE, &[ALERTS]).await?;
         }
-        let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
+        // The first of them is a rise only where there was a count before.
+        let counts = ["delivered", "failed_tries", "given_up"].map(|name| (name.to_owned(), 0)).into();
+        let status = ServiceStatus { service: SERVICE.into(), counts, ..ServiceStatus::default() };
         let client = Client::new(&webhook)?;
         Ok(Caller { log, reader, webhook, client, report: Report::new(status) })
     }

@@ -46,7 +46,11 @@ impl ServiceStatus {
     /// How long ago the job that is worst off had its last checkpoint, in milliseconds;
     /// `None` where no job has had one yet.
     pub fn checkpoint_age(&self, now: Millis) -> Option<Millis> {
-        self.jobs.iter().filter_map(|job| job.last_checkpoint).min().map(|last| now.saturating_sub(last).max(0))
+        self.jobs
+            .iter()
+            .filter_map(|job| job.last_checkpoint)
+            .min()
+            .map(|last| now.saturating_sub(last).max(0))
     }
 }
 
