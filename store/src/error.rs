@@ -29,6 +29,18 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The bucket was written by a later version.
+    #[error(
+        "{store} has format {found}, this program reads up to {known}: run the newer tickwire that wrote it, or name another bucket with influxdb.bucket"
+    )]
+    NewerBucket {
+        /// Which store.
+        store: String,
+        /// Its format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// There is no store to read from.
     #[error("there is no store {path}: run `tickwire up` first, or name its data folder with --data-dir")]
     NotThere {

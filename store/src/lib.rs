@@ -21,7 +21,7 @@ use wire::time::Millis;
 pub use check::{BadPoint, BadShape};
 pub use embedded::EmbeddedStore;
 pub use error::{Patience, RejectedPoint, StoreError};
-pub use influx::{FirstUser, InfluxAddress, InfluxAdmin, InfluxStore, Rights, SetupError};
+pub use influx::{BucketToken, FirstUser, InfluxAddress, InfluxAdmin, InfluxStore, Rights, SetupError};
 pub use point::{Measurement, Point};
 pub use raw::NoSuchRecord;
 
@@ -62,6 +62,37 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When there is no such measurement, or a named tag is none of its tags.
     async fn read(&self, query: &Query) -> Result<Rows, StoreError>;
+
+    /// What is stored under the identities of these points, each with the columns of
+    /// `measurement` in their order; `None` where nothing is.
+    ///
+    /// # Errors
+    /// When there is no such measurement.
+    async fn held(
+        &self,
+        measurement: &Arc<Measurement>,
+        points: &[Point],
+    ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
+        let mut held = Vec::with_capacity(points.len());
+        for point in points {
+            let Some((tags, time)) = measurement.identity(point) else {
+                held.push(None);
+                continue;
+            };
+            let query = Query {
+                measurement: measurement.name.clone(),
+                tags: measurement.tags.iter().cloned().zip(tags.iter().cloned()).collect(),
+                limit: Some(1),
+                after: Some((tags.clone(), time.saturating_sub(1))),
+                ..Query::default()
+            };
+            let rows = self.read(&query).await?;
+            let found = rows.last_key == Some((tags, time));
+            let row = rows.rows.into_iter().next().filter(|_| found);
+            held.push(row.map(|row| measurement.in_order(&rows.columns, &row)));
+        }
+        Ok(held)
+    }
 
     /// The newest row of every symbol of a measurement: of every value of its
     /// first tag. Rows come ordered by that tag.

@@ -37,6 +37,19 @@ impl Measurement {
         self.columns.iter().position(|known| known.name == column)
     }
 
+    /// Tags and time in nanoseconds: what makes two points of a measurement the same.
+    pub(crate) fn identity(&self, point: &Point) -> Option<(Vec<String>, i64)> {
+        let tag = |tag: &String| Some(point.values.get(self.index_of(tag)?)?.as_str()?.to_owned());
+        Some((self.tags.iter().map(tag).collect::<Option<_>>()?, self.time_ns(point)?))
+    }
+
+    /// A row of `columns` as one of this measurement's; what it lacks is null.
+    pub(crate) fn in_order(&self, columns: &[Column], row: &[Value]) -> Vec<Value> {
+        let place = |name: &str| columns.iter().position(|column| column.name == name);
+        let value = |column: &Column| place(&column.name).and_then(|at| row.get(at)).cloned();
+        self.columns.iter().map(|column| value(column).unwrap_or(Value::Null)).collect()
+    }
+
     pub(crate) fn time_index(&self) -> Option<usize> {
         self.index_of(&self.time)
     }

@@ -3,12 +3,13 @@
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
+use wire::article::offset_of;
 use wire::schema::{Column, Value, article_columns, bar_columns};
 use wire::time::Millis;
 use wire::{Article, Bar, Source, Topic, topic};
 
 use crate::Rows;
-use crate::point::{Measurement, NANOS, Point};
+use crate::point::{Measurement, Point};
 
 /// The time of a window's row.
 const WINDOW_END: &str = "window_end";
@@ -72,7 +73,7 @@ impl Point {
     pub fn result(measurement: &Measurement, values: Vec<Value>) -> Point {
         let id = measurement.index_of("id").filter(|_| measurement.time == PATH_TIME);
         let id = id.and_then(|at| values.get(at)?.as_str());
-        Point { nanos: id.map_or(0, nanos_of), values }
+        Point { nanos: id.map_or(0, offset_of), values }
     }
 
     /// A bar as a point of [`Measurement::bars`].
@@ -116,7 +117,7 @@ impl Point {
             text(article.source.as_str()),
             Value::Int(article.received_timestamp),
         ];
-        Point { nanos: nanos_of(&article.id), values }
+        Point { nanos: offset_of(&article.id), values }
     }
 }
 
@@ -126,14 +127,6 @@ fn text(text: &str) -> Value {
 
 fn optional<T>(value: Option<T>, wrap: impl Fn(T) -> Value) -> Value {
     value.map_or(Value::Null, wrap)
-}
-
-/// 0 to 999,999 from an identity, the same for ever: FNV-1a, 64 bits.
-fn nanos_of(id: &str) -> i64 {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash % NANOS as u64) as i64
 }
 
 impl Rows {
@@ -310,16 +303,6 @@ mod tests {
     }
 
     #[test]
-    fn headlines_of_one_second_are_kept_apart_by_their_identities() {
-        let offsets: std::collections::BTreeSet<_> =
-            (0..100).map(|n| nanos_of(&format!("business/2013/oct/04/{n}"))).collect();
-        assert_eq!(offsets.len(), 100);
-        assert!(offsets.iter().all(|offset| (0..NANOS).contains(offset)));
-        // Published for the hash: FNV-1a of "a".
-        assert_eq!(nanos_of("a"), (0xaf63_dc4c_8601_ec8c_u64 % 1_000_000) as i64);
-    }
-
-    #[test]
     fn paths_of_one_second_are_kept_apart_and_keep_the_latest_version() {
         use wire::schema::ColumnType::{Text, Time};
         let columns = [("symbol", Text), ("id", Text), ("path_time", Time), ("received_timestamp", Time)]
@@ -329,7 +312,7 @@ mod tests {
         assert_eq!(measurement.version.as_deref(), Some("received_timestamp"));
         let point =
             |id: &str| Point::result(&measurement, vec![text("A"), text(id), Value::Int(7), Value::Int(8)]);
-        assert_eq!(point("a").nanos, nanos_of("a"));
+        assert_eq!(point("a").nanos, offset_of("a"));
         assert_ne!(point("a").nanos, point("b").nanos);
     }
 

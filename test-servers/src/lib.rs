@@ -2,6 +2,7 @@
 //! faults seen in the wild, a real Kafka and InfluxDB, and real bars; for tests.
 
 pub mod arroyo;
+pub mod fake_influxdb;
 pub mod guardian;
 pub mod influxd;
 pub mod kafka;

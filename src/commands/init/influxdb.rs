@@ -1,7 +1,8 @@
 //! InfluxDB: who enters it, its buckets, and a token for each service.
 
 use anyhow::{Context, bail};
-use store::{FirstUser, InfluxAdmin, Rights, SetupError};
+use outbound::Secret;
+use store::{BucketToken, FirstUser, InfluxAdmin, Rights, SetupError};
 
 use super::folder::SecretsFolder;
 use super::passwords::{FILE, INFLUXDB, Passwords, new_password};
@@ -105,18 +106,40 @@ pub async fn keep_tokens(
 ) -> anyhow::Result<()> {
     for Holder { service, rights } in HOLDERS {
         let (file, name) = (format!("{service}/influxdb-token"), name_of(service, config));
-        let token = match folder.read(&file)? {
-            Some(held) if admin.is_token(&name, bucket, rights, &held).await? => held,
-            _ => {
-                let token = admin.new_token(&name, bucket, rights).await?;
-                folder.keep(&file, &token)?;
+        let note = format!("admin/{service}-influxdb-token-id");
+        let known = match folder.read(&file)? {
+            Some(held) => {
+                let noted = folder.read(&note)?;
+                let noted = noted.as_ref().and_then(|noted| id_in(noted.expose(), &held));
+                let id = admin.id_of_token(&name, bucket, rights, &held, noted).await?;
+                id.map(|id| BucketToken { token: held, id })
+            }
+            None => None,
+        };
+        let BucketToken { token, id } = match known {
+            Some(known) => known,
+            None => {
+                let made = admin.new_token(&name, bucket, rights).await?;
+                folder.keep(&file, &made.token)?;
                 println!("{service} has a new token for InfluxDB.");
-                token
+                made
             }
         };
-        admin.remove_tokens_but(&name, &token).await?;
+        folder.keep_private(&note, &note_of(&id, &token))?;
+        admin.remove_tokens_but(&name, &id).await?;
     }
     Ok(())
+}
+
+/// The id of a token with a hash of it, so that the note is taken for no other token.
+fn note_of(id: &str, token: &Secret) -> String {
+    format!("{id} {}\n", blake3::hash(token.expose().as_bytes()).to_hex())
+}
+
+/// The id in a note, if it is about this token.
+fn id_in<'a>(note: &'a str, token: &Secret) -> Option<&'a str> {
+    let (id, _) = note.split_once(' ')?;
+    (note.trim_end() == note_of(id, token).trim_end()).then_some(id)
 }
 
 /// How InfluxDB lists a token. Two systems may share an organization.

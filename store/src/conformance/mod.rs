@@ -54,6 +54,8 @@ hold_for_every_store! {
     read::pages_put_together_are_the_whole,
     read::the_latest_row_of_every_symbol_is_its_newest_over_all_other_tags,
     read::a_measurement_without_tags_is_one_row_of_times,
+    read::rows_of_one_time_come_in_the_order_of_their_nanoseconds,
+    read::what_is_held_is_found_by_the_identities_of_points,
     read::an_unknown_measurement_or_tag_is_named_with_those_that_there_are,
     write::every_type_comes_back_as_it_was_written,
     write::empty_and_blank_texts_keep_their_places_among_others,

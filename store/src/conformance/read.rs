@@ -100,3 +100,38 @@ pub(super) async fn an_unknown_measurement_or_tag_is_named_with_those_that_there
     assert!(matches!(error, StoreError::UnknownTag { .. }));
     assert!(error.to_string().ends_with("no tag `int`: the tags are symbol, term"), "{error}");
 }
+
+pub(super) async fn rows_of_one_time_come_in_the_order_of_their_nanoseconds(place: &dyn Place) {
+    let store = with_readings(place).await;
+    let point = |int: i64, nanos: i64| Point { nanos, ..reading("A", "", 5, int, 0) };
+    for (int, nanos) in [(2, 700_000), (0, 3), (3, 999_999), (1, 650_000)] {
+        store.write(batch(&readings(), vec![point(int, nanos)])).await.unwrap();
+    }
+    assert_eq!(read(&store, Query::default()).await, [0, 1, 2, 3]);
+    let newest = Query { newest_first: true, limit: Some(2), ..Query::default() };
+    assert_eq!(read(&store, newest).await, [3, 2]);
+}
+
+pub(super) async fn what_is_held_is_found_by_the_identities_of_points(place: &dyn Place) {
+    let store = sixty(place).await;
+    let mut given = readings();
+    given.columns.reverse();
+    let given = std::sync::Arc::new(given);
+    let point = |symbol: &str, term: &str, at: i64, nanos: i64| {
+        let mut values = reading(symbol, term, at, -1, 0).values;
+        values.reverse();
+        Point { nanos, values }
+    };
+    let points = [
+        point("B", "x", 3, 0),
+        point("B", "x", 3, 1),
+        point("A", "", 9, 0),
+        point("Z", "", 0, 0),
+        point("C", "x", 10, 0),
+        point("B", "x", 3, 0),
+    ];
+    let held = store.held(&given, &points).await.unwrap();
+    let int = given.index_of("int").unwrap();
+    let ints: Vec<_> = held.iter().map(|row| row.as_ref().and_then(|row| row[int].as_i64())).collect();
+    assert_eq!(ints, [Some(33), None, Some(9), None, None, Some(33)]);
+}

@@ -19,9 +19,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::OptionalExtension;
+use wire::schema::Value;
 use wire::time::Millis;
 
-use crate::{Batch, Measurement, Query, Rows, Store, StoreError};
+use crate::{Batch, Measurement, Point, Query, Rows, Store, StoreError};
 use file::StoreFile;
 use writer::{Request, Writer};
 
@@ -71,6 +72,16 @@ impl EmbeddedStore {
         }
     }
 
+    /// Lowers the time before which a measurement counts as trimmed to `latest`, where
+    /// it lies beyond: points after it have not been deleted for their age.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn trimmed_at_most(&self, measurement: &str, latest: Millis) -> Result<(), StoreError> {
+        let name = measurement.to_owned();
+        self.writer()?.ask(|reply| Request::TrimmedAtMost(name, latest, reply)).await
+    }
+
     fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer.as_ref().ok_or_else(|| StoreError::ReadOnly { path: self.file.name() })
     }
@@ -98,6 +109,16 @@ impl Store for EmbeddedStore {
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
         let query = query.clone();
         self.file.read(move |connection| scan::read(connection, &query)).await
+    }
+
+    async fn held(
+        &self,
+        measurement: &Arc<Measurement>,
+        points: &[Point],
+    ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
+        let identities: Vec<_> = points.iter().map(|point| measurement.identity(point)).collect();
+        let given = measurement.clone();
+        self.file.read(move |connection| scan::held(connection, &given, &identities)).await
     }
 
     async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {

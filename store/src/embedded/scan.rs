@@ -3,6 +3,7 @@
 
 use rusqlite::types::Value as Sql;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter};
+use wire::schema::Value;
 
 use super::catalogue;
 use super::file::Fault;
@@ -31,6 +32,26 @@ pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault
         tags = scan.next_tags(&wanted, &these)?;
     }
     Ok(found.rows)
+}
+
+/// Tags and time of a point, in nanoseconds.
+pub(super) type Identity = Option<(Vec<String>, i64)>;
+
+/// What is stored under some identities, each with the columns of `given`.
+pub(super) fn held(
+    connection: &Connection,
+    given: &Measurement,
+    identities: &[Identity],
+) -> Result<Vec<Option<Vec<Value>>>, Fault> {
+    let measurement = catalogue::find(connection, &given.name)?;
+    let mut scan = Scan::new(connection, &measurement, measurement.tags.len(), false)?;
+    let held = |identity: &Identity| {
+        let Some((tags, time)) = identity else { return Ok(None) };
+        let mut found = Found::new(&measurement, Some(1));
+        scan.range(tags, &Bounds { low: *time, high: *time }, &mut found)?;
+        Ok(found.rows.rows.first().map(|row| given.in_order(&measurement.columns, row)))
+    };
+    identities.iter().map(held).collect()
 }
 
 /// The newest row of every value of the first tag.

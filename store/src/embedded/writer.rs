@@ -19,6 +19,7 @@ pub(super) enum Request {
     Define(Measurement, Reply<()>),
     Write(Arc<Batch>, Reply<()>),
     Trim(String, Millis, Reply<u64>),
+    TrimmedAtMost(String, Millis, Reply<()>),
 }
 
 /// Requests that wait together are committed together, up to this many.
@@ -98,7 +99,9 @@ impl WriterThread {
             let outcome = outcome.map_err(|fault| self.file.name_in(fault));
             // A receiver that is gone no longer wants the answer.
             match request {
-                Request::Define(_, reply) | Request::Write(_, reply) => drop(reply.send(outcome.map(drop))),
+                Request::Define(_, reply)
+                | Request::Write(_, reply)
+                | Request::TrimmedAtMost(_, _, reply) => drop(reply.send(outcome.map(drop))),
                 Request::Trim(_, _, reply) => drop(reply.send(outcome)),
             }
         }
@@ -131,6 +134,13 @@ fn apply(connection: &Connection, inserts: &mut Inserts, request: &Request) -> R
         }
         Request::Write(batch, _) => write(connection, inserts, batch).map(|()| 0),
         Request::Trim(measurement, before, _) => trim(connection, measurement, *before),
+        Request::TrimmedAtMost(measurement, latest, _) => {
+            connection.execute(
+                "UPDATE _measurements SET trimmed_before = ?2 WHERE name = ?1 AND trimmed_before > ?2",
+                params![measurement, latest],
+            )?;
+            Ok(0)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 use wire::schema::{Column, ColumnType, Value};
 use wire::time::{HOUR, Millis};
 
+use super::answer::Record;
 use super::delivery;
 use super::flux::Flux;
 use super::lines::{Layout, Lines};
@@ -54,7 +55,7 @@ impl Kept {
         let measurement = self.layout.measurement();
         let newest = Flux::points(server.bucket(), &measurement.name, i64::MIN, i64::MAX).last();
         let (mut texts, mut forgotten) = (BTreeMap::new(), Vec::new());
-        for record in server.query(newest.keep(&measurement.tags)).await? {
+        let each = |record: &Record<'_>| {
             let hour = record.time().unwrap_or_default() / crate::point::NANOS;
             self.hour.fetch_max(hour, Ordering::Relaxed);
             let key = record.text("key");
@@ -65,7 +66,8 @@ impl Kept {
                 ("kept", Value::Bool(false)) => forgotten.push(key.to_owned()),
                 _ => {}
             }
-        }
+        };
+        server.query(newest.keep(&measurement.tags), each).await?;
         forgotten.iter().for_each(|key| drop(texts.remove(key)));
         Ok(texts)
     }

@@ -6,6 +6,7 @@
 //! in between, the same batch is written again and leaves the same. One sink
 //! writes a bucket at a time; any number of readers read it.
 
+mod answer;
 mod delivery;
 mod flux;
 mod kept;
@@ -22,19 +23,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
+use wire::schema::Value;
 use wire::time::{HOUR, Millis};
 
-use crate::{Batch, Measurement, Query, Rows, Store, StoreError};
+use crate::{Batch, Measurement, Point, Query, Rows, Store, StoreError};
 use kept::Kept;
 pub use server::InfluxAddress;
 use server::Server;
-pub use setup::{FirstUser, InfluxAdmin, Rights, SetupError};
+pub use setup::{BucketToken, FirstUser, InfluxAdmin, Rights, SetupError};
 use writing::Writing;
+
+/// The format of what is written to a bucket; a higher one is left alone.
+const FORMAT: i64 = 1;
+/// Where it is kept among the shapes: no measurement has a name that begins so.
+const FORMAT_KEY: &str = "_format";
 
 /// How long a reader trusts the shapes that it has read.
 const TRUSTED: Duration = Duration::from_secs(5);
+
+/// How long the retention of the bucket is taken as it was last said: `tickwire init`
+/// may change it.
+const RETENTION_TRUSTED: Duration = Duration::from_secs(600);
 
 /// The store in one bucket.
 pub struct InfluxStore {
@@ -43,7 +54,8 @@ pub struct InfluxStore {
     definitions: Kept,
     shapes: Mutex<Shapes>,
     writing: Mutex<Writing>,
-    retention: OnceCell<Option<Duration>>,
+    /// How long the bucket keeps points, and when it said so.
+    retention: Mutex<Option<(Instant, Option<Duration>)>>,
 }
 
 /// The shapes of measurements as they were last read or written.
@@ -67,7 +79,7 @@ impl InfluxStore {
             definitions: Kept::new("tickwire_measurements"),
             shapes: Mutex::default(),
             writing: Mutex::default(),
-            retention: OnceCell::new(),
+            retention: Mutex::default(),
         })
     }
 
@@ -81,11 +93,22 @@ impl InfluxStore {
     }
 
     async fn read_shapes(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
-        let texts = self.definitions.read(&self.server, "").await?;
+        let texts = self.defined().await?;
         let known = texts.iter().filter_map(|(name, text)| Some((name.clone(), kept::shape_of(name, text)?)));
         shapes.known = known.collect();
         shapes.read = Some(Instant::now());
         Ok(())
+    }
+
+    /// What is kept of shapes, in a bucket of a format that is known.
+    async fn defined(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let texts = self.definitions.read(&self.server, "").await?;
+        // Where no format is told, the bucket was written before there was one.
+        let found = texts.get(FORMAT_KEY).and_then(|text| text.parse().ok()).unwrap_or(FORMAT);
+        if found > FORMAT {
+            return Err(StoreError::NewerBucket { store: self.server.name(), found, known: FORMAT });
+        }
+        Ok(texts)
     }
 
     /// The stored shapes of what is to be written, which fits them.
@@ -119,8 +142,11 @@ impl InfluxStore {
     async fn renew(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
         let hour = wire::time::now().div_euclid(HOUR);
         if shapes.renewed < hour && !shapes.known.is_empty() {
-            let texts: Vec<_> =
-                shapes.known.values().map(|shape| (shape.name.as_str(), kept::shape_text(shape))).collect();
+            // A newer program may have written here since.
+            self.defined().await?;
+            let known = shapes.known.values();
+            let texts = known.map(|shape| (shape.name.as_str(), kept::shape_text(shape)));
+            let texts: Vec<_> = texts.chain([(FORMAT_KEY, FORMAT.to_string())]).collect();
             let texts = texts.iter().map(|(name, text)| (*name, Some(text.as_str())));
             self.definitions.write(&self.server, texts).await?;
             shapes.renewed = hour;
@@ -149,8 +175,9 @@ impl Store for InfluxStore {
             Some(stored) => stored.merged_with(measurement)?,
             None => measurement.clone(),
         };
-        let text = kept::shape_text(&merged);
-        self.definitions.write(&self.server, [(merged.name.as_str(), Some(text.as_str()))]).await?;
+        let (text, format) = (kept::shape_text(&merged), FORMAT.to_string());
+        let texts = [(FORMAT_KEY, Some(format.as_str())), (merged.name.as_str(), Some(text.as_str()))];
+        self.definitions.write(&self.server, texts).await?;
         shapes.known.insert(merged.name.clone(), merged);
         Ok(())
     }
@@ -178,6 +205,15 @@ impl Store for InfluxStore {
         rows::read(&self.server, &shape, query).await
     }
 
+    async fn held(
+        &self,
+        measurement: &Arc<Measurement>,
+        points: &[Point],
+    ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
+        let shape = self.shape(&measurement.name).await?;
+        writing::held(&self.server, &shape, measurement, points).await
+    }
+
     async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {
         let shape = self.shape(measurement).await?;
         rows::latest(&self.server, &shape).await
@@ -188,7 +224,16 @@ impl Store for InfluxStore {
     }
 
     async fn trimmed_before(&self, _: &str) -> Result<Option<Millis>, StoreError> {
-        let retention = self.retention.get_or_init(|| self.server.retention()).await;
+        let mut known = self.retention.lock().await;
+        let retention = match *known {
+            Some((at, retention)) if at.elapsed() < RETENTION_TRUSTED => retention,
+            // A failure is not remembered: it would stand for a bucket that keeps points for ever.
+            _ => {
+                let retention = self.server.retention().await?;
+                *known = Some((Instant::now(), retention));
+                retention
+            }
+        };
         let age = retention.and_then(|age| Millis::try_from(age.as_millis()).ok());
         Ok(age.map(|age| wire::time::now() - age))
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use wire::schema::{ColumnType, Value};
 
+use super::answer::Record;
 use super::flux::Flux;
 use super::lines::NO_TAG;
-use super::server::{Record, Server};
+use super::server::Server;
 use crate::point::NANOS;
 use crate::query::Bounds;
 use crate::{Measurement, Query, Rows, StoreError};
@@ -96,11 +97,12 @@ pub(super) async fn series(
         asked = asked.field(always);
     }
     let mut series = BTreeMap::new();
-    for record in server.query(asked.last().keep(&shape.tags)).await? {
+    let each = |record: &Record<'_>| {
         let time = record.time().unwrap_or(i64::MIN);
-        let newest = series.entry(tags_of(shape, &record)).or_insert(time);
+        let newest = series.entry(tags_of(shape, record)).or_insert(time);
         *newest = time.max(*newest);
-    }
+    };
+    server.query(asked.last().keep(&shape.tags), each).await?;
     Ok(series)
 }
 
@@ -129,9 +131,9 @@ fn points(server: &Server, shape: &Measurement, bounds: &Bounds) -> Flux {
 
 async fn found(server: &Server, shape: &Measurement, asked: Flux) -> Result<Found, StoreError> {
     let mut found = Found::new();
-    for record in server.query(asked.keep(&shape.tags)).await? {
-        let Some(time) = record.time() else { continue };
-        let tags = tags_of(shape, &record);
+    let each = |record: &Record<'_>| {
+        let Some(time) = record.time() else { return };
+        let tags = tags_of(shape, record);
         let rows = match found.get_mut(&tags) {
             Some(rows) => rows,
             None => found.entry(tags.clone()).or_default(),
@@ -140,11 +142,12 @@ async fn found(server: &Server, shape: &Measurement, asked: Flux) -> Result<Foun
         if let Some(at) = shape.index_of(record.text("_field")) {
             row[at] = as_kind(record.value(), shape.columns[at].kind);
         }
-    }
+    };
+    server.query(asked.keep(&shape.tags), each).await?;
     Ok(found)
 }
 
-fn tags_of(shape: &Measurement, record: &Record) -> Tags {
+fn tags_of(shape: &Measurement, record: &Record<'_>) -> Tags {
     let value = |tag: &String| Some(record.text(tag)).filter(|value| *value != NO_TAG).unwrap_or_default();
     shape.tags.iter().map(|tag| value(tag).to_owned()).collect()
 }

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use fallible_iterator::FallibleIterator;
-use influxdb2::RequestError;
-use influxdb2_structmap::value::Value as Cell;
 use outbound::{HttpFailure, Secret, redact, retry_after};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::{flux, lines};
+use super::answer::{Answer, Record};
+use super::flux;
 use crate::StoreError;
 
-/// How long a query may take.
+/// How long the server may work on a query before it answers.
 const QUERY: Duration = Duration::from_secs(60);
 /// So much of a server's words is repeated.
 const WORDS: usize = 400;
@@ -35,7 +33,8 @@ pub struct InfluxAddress {
 pub(super) struct Server {
     address: InfluxAddress,
     http: reqwest::Client,
-    queries: influxdb2::Client,
+    /// For queries: the server may work for long before it answers.
+    queries: reqwest::Client,
 }
 
 /// Why lines were not taken.
@@ -53,22 +52,11 @@ pub(super) enum Refusal {
     Failed(StoreError),
 }
 
-/// One value of one field of one point, with its tags, in no particular order.
-pub(super) struct Record {
-    values: std::collections::BTreeMap<String, Cell>,
-}
-
 impl Server {
     pub(super) fn new(address: InfluxAddress) -> Result<Server, StoreError> {
         let unusable = |reason: String| StoreError::Refused { store: address.name(), status: 0, reason };
         let http = outbound::http().map_err(|failure| unusable(failure.to_string()))?;
-        let builder = influxdb2::ClientBuilder::with_builder(
-            outbound::patient_builder(QUERY),
-            address.url.as_str(),
-            address.org.as_str(),
-            address.token.expose(),
-        );
-        let queries = builder.build().map_err(|error| unusable(error.to_string()))?;
+        let queries = outbound::patient_http(QUERY).map_err(|failure| unusable(failure.to_string()))?;
         Ok(Server { address, http, queries })
     }
 
@@ -125,27 +113,69 @@ impl Server {
         Err(self.failure(status.as_u16(), self.words(&answer), wait))
     }
 
-    /// The records that a query yields.
-    pub(super) async fn query(&self, flux: String) -> Result<Vec<Record>, StoreError> {
-        let asked = self.queries.query_raw_iter(Some(influxdb2::models::Query::new(flux)));
-        let answer = tokio::time::timeout(QUERY, asked)
-            .await
-            .map_err(|_| self.unavailable(format!("a query took longer than {} s", QUERY.as_secs()), None))?
-            .map_err(|error| self.query_failure(error))?;
-        let records = answer.result().map(|record| Ok(Record { values: record.values }));
-        records.collect().map_err(|error| self.query_failure(error))
+    /// Gives each record that a query yields, as it arrives. Where it fails, some may
+    /// have been given.
+    pub(super) async fn query(
+        &self,
+        flux: String,
+        mut each: impl FnMut(&Record<'_>),
+    ) -> Result<(), StoreError> {
+        let annotations = json!(["datatype", "group", "default"]);
+        let body = json!({"query": flux, "type": "flux", "dialect": {"header": true, "delimiter": ",", "annotations": annotations}});
+        let request = self
+            .queries
+            .post(self.path("api/v2/query"))
+            .query(&[("org", self.address.org.as_str())])
+            .header(reqwest::header::ACCEPT, "application/csv")
+            .json(&body);
+        let mut answer = self.asked(request).await?;
+        let (status, wait) = (answer.status(), retry_after(answer.headers()));
+        if !status.is_success() {
+            let words = answer.text().await.unwrap_or_default();
+            return Err(self.failure(status.as_u16(), self.words(&words), wait));
+        }
+        let unreadable = |reason: String| self.unavailable(self.words(&reason), None);
+        let mut read = Answer::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| self.cut_off(error))? {
+            read.feed(&piece, &mut each).map_err(unreadable)?;
+        }
+        read.finish(&mut each).map_err(unreadable)
     }
 
-    /// How long the bucket keeps points, if the token may know; `None` is for ever.
-    pub(super) async fn retention(&self) -> Option<Duration> {
-        let asked = influxdb2::api::buckets::ListBucketsRequest {
-            name: Some(self.bucket().to_owned()),
-            org: Some(self.address.org.clone()),
-            ..Default::default()
-        };
-        let buckets = tokio::time::timeout(QUERY, self.queries.list_buckets(Some(asked))).await.ok()?.ok()?;
-        let rule = buckets.buckets.first()?.retention_rules.first()?;
-        u64::try_from(rule.every_seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    /// How long the bucket keeps points; `None` is for ever, or that the token may
+    /// not know.
+    pub(super) async fn retention(&self) -> Result<Option<Duration>, StoreError> {
+        #[derive(Deserialize)]
+        struct Buckets {
+            #[serde(default)]
+            buckets: Vec<Bucket>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Bucket {
+            #[serde(default)]
+            retention_rules: Vec<Rule>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Rule {
+            every_seconds: u64,
+        }
+        let request = self.http.get(self.path("api/v2/buckets"));
+        let request = request.query(&[("name", self.bucket()), ("org", self.address.org.as_str())]);
+        let (status, answer, wait) = self.send(request).await?;
+        // Where its rights do not go so far, that does not pass.
+        if matches!(status.as_u16(), 401 | 403 | 404) {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(self.failure(status.as_u16(), self.words(&answer), wait));
+        }
+        let buckets: Buckets = serde_json::from_str(&answer)
+            .map_err(|error| self.unavailable(format!("its list of buckets does not read: {error}"), None))?;
+        let rule = buckets.buckets.first().and_then(|bucket| bucket.retention_rules.first());
+        let seconds = rule.map_or(0, |rule| rule.every_seconds);
+        Ok(Some(Duration::from_secs(seconds)).filter(|age| !age.is_zero()))
     }
 
     /// Whether it answers and knows the token, by a question about the bucket that
@@ -167,9 +197,7 @@ impl Server {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<(StatusCode, String, Option<Duration>), StoreError> {
-        let token = format!("Token {}", self.address.token.expose());
-        let sent = request.header(reqwest::header::AUTHORIZATION, token).send().await;
-        let answer = sent.map_err(|error| self.unavailable(HttpFailure::from(error).to_string(), None))?;
+        let answer = self.asked(request).await?;
         let (status, wait) = (answer.status(), retry_after(answer.headers()));
         match answer.text().await {
             Ok(text) => Ok((status, text, wait)),
@@ -179,14 +207,15 @@ impl Server {
         }
     }
 
-    fn query_failure(&self, error: RequestError) -> StoreError {
-        match error {
-            RequestError::Http { status, text } => self.failure(status.as_u16(), self.words(&text), None),
-            RequestError::ReqwestProcessing { source } => {
-                self.unavailable(HttpFailure::from(source).to_string(), None)
-            }
-            other => self.unavailable(redact(&other.to_string(), &[&self.address.token]), None),
-        }
+    /// The answer to a request, as far as its head.
+    async fn asked(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, StoreError> {
+        let token = format!("Token {}", self.address.token.expose());
+        let sent = request.header(reqwest::header::AUTHORIZATION, token).send().await;
+        sent.map_err(|error| self.cut_off(error))
+    }
+
+    fn cut_off(&self, error: reqwest::Error) -> StoreError {
+        self.unavailable(HttpFailure::from(error).to_string(), None)
     }
 
     /// Overload and trouble of the server pass; any other refusal needs somebody to do something.
@@ -224,35 +253,5 @@ impl Server {
 impl InfluxAddress {
     fn name(&self) -> String {
         format!("InfluxDB at {}, bucket `{}` of `{}`", self.url, self.bucket, self.org)
-    }
-}
-
-impl Record {
-    pub(super) fn text(&self, column: &str) -> &str {
-        match self.values.get(column) {
-            Some(Cell::String(text)) => text,
-            _ => "",
-        }
-    }
-
-    /// The point's time, in nanoseconds.
-    pub(super) fn time(&self) -> Option<i64> {
-        match self.values.get("_time") {
-            Some(Cell::TimeRFC(time)) => time.timestamp_nanos_opt(),
-            _ => None,
-        }
-    }
-
-    /// The field's value.
-    pub(super) fn value(&self) -> wire::schema::Value {
-        use wire::schema::Value;
-        match self.values.get("_value") {
-            Some(Cell::Double(value)) => Value::Float(value.into_inner()),
-            Some(Cell::Long(value)) => Value::Int(*value),
-            Some(Cell::Bool(value)) => Value::Bool(*value),
-            // Answers come with the line breaks of CSV.
-            Some(Cell::String(text)) => Value::Text(lines::text_of_field(text.replace("\r\n", "\n"))),
-            _ => Value::Null,
-        }
     }
 }

@@ -24,6 +24,10 @@ use crate::{Measurement, Point, RejectedPoint, StoreError};
 /// Stored points are looked up in one query as long as no gap between them is longer.
 const GAP: i64 = HOUR * NANOS;
 
+/// No more are looked up in one query, but for those of one time: each brings the
+/// rows between it and the next into memory.
+const RUN: usize = 2_000;
+
 /// What one writer knows.
 #[derive(Default)]
 pub(super) struct Writing {
@@ -147,6 +151,63 @@ impl Writing {
     }
 }
 
+/// What is stored under the identities of some points, each with the columns of `given`.
+pub(super) async fn held(
+    server: &Server,
+    shape: &Measurement,
+    given: &Measurement,
+    points: &[Point],
+) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
+    let mut held = vec![None; points.len()];
+    let mut places: BTreeMap<(i64, Tags), Vec<usize>> = BTreeMap::new();
+    for (place, point) in points.iter().enumerate() {
+        if let Some((tags, time)) = given.identity(point) {
+            places.entry((time, tags)).or_default().push(place);
+        }
+    }
+    for run in in_runs(places.keys()) {
+        let stored = stored_of(server, shape, &run).await?;
+        for identity in run {
+            let Some(row) = stored.get(&identity.1).and_then(|rows| rows.get(&identity.0)) else { continue };
+            for place in &places[identity] {
+                held[*place] = Some(given.in_order(&shape.columns, row));
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// The stored rows around a run of identities.
+async fn stored_of(
+    server: &Server,
+    shape: &Measurement,
+    run: &[&(i64, Tags)],
+) -> Result<rows::Found, StoreError> {
+    let mut series: Vec<Tags> = run.iter().map(|(_, tags)| tags.clone()).collect();
+    series.sort();
+    series.dedup();
+    let (low, high) = (run[0].0, run[run.len() - 1].0);
+    rows::rows_of(server, shape, &series, &Bounds { low, high }).await
+}
+
+/// Identities, by time, in runs without long gaps. A run of many tags is short: all
+/// that is stored in its time is read.
+fn in_runs<'a>(identities: impl Iterator<Item = &'a (i64, Tags)>) -> Vec<Vec<&'a (i64, Tags)>> {
+    let mut runs: Vec<Vec<&(i64, Tags)>> = Vec::new();
+    for identity in identities {
+        match runs.last_mut() {
+            Some(run)
+                if run.last().is_some_and(|last| identity.0.saturating_sub(last.0) <= GAP)
+                    && (run.len() < RUN || run.last().is_some_and(|last| last.0 == identity.0)) =>
+            {
+                run.push(identity);
+            }
+            _ => runs.push(vec![identity]),
+        }
+    }
+    runs
+}
+
 /// Values of a row of which only the tags are known.
 fn with_tags(shape: &Measurement, tags: Tags) -> Vec<Value> {
     let mut values = vec![Value::Null; shape.columns.len()];
@@ -186,11 +247,7 @@ impl<'a> Compared<'a> {
     async fn against_stored(&self, server: &Server, shape: &Measurement) -> Result<Vec<usize>, StoreError> {
         let mut left_out = Vec::new();
         for run in self.runs(shape) {
-            let mut series: Vec<Tags> = run.iter().map(|(_, tags)| tags.clone()).collect();
-            series.sort();
-            series.dedup();
-            let (low, high) = (run[0].0, run[run.len() - 1].0);
-            let stored = rows::rows_of(server, shape, &series, &Bounds { low, high }).await?;
+            let stored = stored_of(server, shape, &run).await?;
             for (time, tags) in run {
                 let Some(row) = stored.get(tags).and_then(|rows| rows.get(time)) else { continue };
                 let place = self.places[&(*time, tags.clone())];
@@ -207,19 +264,8 @@ impl<'a> Compared<'a> {
 
     /// The identities that must be looked up, in runs without long gaps.
     fn runs(&self, shape: &Measurement) -> Vec<Vec<&(i64, Tags)>> {
-        let mut runs: Vec<Vec<&(i64, Tags)>> = Vec::new();
-        for (identity, place) in &self.places {
-            if self.is_whole(shape, &self.points[*place].values) {
-                continue;
-            }
-            match runs.last_mut() {
-                Some(run) if run.last().is_some_and(|last| identity.0.saturating_sub(last.0) <= GAP) => {
-                    run.push(identity);
-                }
-                _ => runs.push(vec![identity]),
-            }
-        }
-        runs
+        let unsure = |(_, place): &(_, &usize)| !self.is_whole(shape, &self.points[**place].values);
+        in_runs(self.places.iter().filter(unsure).map(|(identity, _)| identity))
     }
 
     /// Whether a point stands whatever is stored: it has no version, and a value

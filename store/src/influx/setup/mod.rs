@@ -20,7 +20,7 @@ use url::Url;
 pub use error::SetupError;
 use error::{Asked, words_of};
 pub use first::FirstUser;
-pub use tokens::Rights;
+pub use tokens::{BucketToken, Rights};
 
 /// An organization on a server, entered with a token that may make buckets and
 /// tokens there.

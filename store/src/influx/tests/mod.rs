@@ -1,5 +1,6 @@
 //! The store on InfluxDB: what it sends, against scripted answers and a real server.
 
+mod answers;
 mod lines;
 
 use std::sync::Arc;
