@@ -1,6 +1,7 @@
 //! `tickwire up`: the whole pipeline in this process.
 
 mod announce;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,8 @@ use std::time::Duration;
 use store::{EmbeddedStore, SharedStore};
 use vitals::Vitals;
 use web::Access;
-use wire::log::{EmbeddedLog, SharedLog};
+use wire::log::SharedLog;
 use wire::stop::Wish;
-use wire::time::{self, Millis};
 
 use super::interrupt::Interrupt;
 use super::refused;
@@ -20,6 +20,7 @@ use crate::cli::UpArgs;
 use crate::commands::web::access;
 use crate::config::{Config, LogKind, Sources, StoreKind};
 use crate::data_folder::DataFolder;
+use retention::Kind;
 
 /// How long an interrupted pipeline may go on to write out what is under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(4);
@@ -53,8 +54,8 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let (store, embedded) = store_of(&config, &folder)?;
     let _told = folder.tell_address(listener.local_addr()?, &token)?;
     announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
-    let keeping = tokio::spawn(forget_old(log.clone(), embedded, config.clone(), is_replay(&sources)));
     let live = sources.are_live();
+    let keeping = tokio::spawn(retention::keep(log.clone(), embedded, config.clone(), Kind::of(&sources)));
     let webhook = services::webhook_of(&config, &folder.run);
     let services = Services::new(&config, log.clone(), &vitals)?;
     let (again, asked) = wire::again::channel();
@@ -183,38 +184,4 @@ async fn drain(news: &mut Service, followers: &mut [Service]) -> anyhow::Result<
 async fn any_ended(followers: &mut [Service], web: &mut Service) -> anyhow::Result<()> {
     let ends = followers.iter_mut().chain([web]).map(|service| Box::pin(service.ended()));
     futures::future::select_all(ends).await.0
-}
-
-/// Once an hour, what is older than the settings keep is deleted. A replay's
-/// bars stay: the file is finite, and its results are computed from them.
-async fn forget_old(log: Arc<EmbeddedLog>, store: Option<Arc<EmbeddedStore>>, config: Config, replay: bool) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
-        let trimmed = async {
-            let records = log.trim(time::now() - config.keep_log).await?;
-            let bars = match &store {
-                Some(store) if !replay => forget_bars(store, config.keep_bars).await?,
-                _ => 0,
-            };
-            anyhow::Ok((records, bars))
-        };
-        match trimmed.await {
-            Ok((0, 0)) => {}
-            Ok((records, bars)) => tracing::info!(records, bars, "Deleted what is past its retention."),
-            Err(error) => tracing::warn!("Retention could not be applied, and will be in an hour: {error:#}"),
-        }
-    }
-}
-
-/// Bars are as old as the newest bar says: simulated time is not the wall clock's.
-async fn forget_bars(store: &EmbeddedStore, keep: Millis) -> anyhow::Result<u64> {
-    use store::Store;
-    let bars = wire::topic::STOCK_PRICES.measurement();
-    let latest = store.latest(&bars).await?;
-    let at = latest.columns.iter().position(|column| column.name == "start_timestamp");
-    let newest = at.and_then(|at| latest.rows.iter().filter_map(|row| row[at].as_i64()).max());
-    match newest {
-        Some(newest) => Ok(store.trim(&bars, newest - keep).await?),
-        None => Ok(0),
-    }
 }
