@@ -7,6 +7,9 @@
 -- rank: by a filter on what was aggregated, which no planner can move to before
 -- the window. Articles without a symbol go the same way. The news is ranked
 -- before the join because Arroyo does not rank what was joined.
+--
+-- `bars`, `articles` and `received_until` say what a row was made of, of its own
+-- symbol: one made of less never replaces it.
 
 CREATE TABLE movers (
     symbol TEXT,
@@ -17,7 +20,9 @@ CREATE TABLE movers (
     news_rank BIGINT,
     realized DOUBLE,
     log_return DOUBLE,
-    articles BIGINT
+    articles BIGINT,
+    bars BIGINT,
+    received_until TIMESTAMP
 ) WITH (
     connector = 'kafka',
     type = 'sink',
@@ -39,7 +44,9 @@ SELECT
     news_rank,
     realized,
     log_return,
-    articles
+    articles,
+    bars,
+    arrow_cast(received_until * 1000000, 'Timestamp(Nanosecond, None)')
 FROM (
     SELECT
         p.symbol AS symbol,
@@ -49,13 +56,20 @@ FROM (
         n.news_rank AS news_rank,
         p.realized AS realized,
         p.log_return AS log_return,
-        coalesce(n.articles, 0) AS articles
+        coalesce(n.articles, 0) AS articles,
+        p.bars AS bars,
+        CASE
+            WHEN n.received_until > p.received_until THEN n.received_until
+            ELSE p.received_until
+        END AS received_until
     FROM (
         SELECT
             symbol,
             window,
             realized,
             log_return,
+            bars,
+            received_until,
             row_number() OVER (PARTITION BY window ORDER BY realized DESC NULLS LAST, symbol) AS volatility_rank,
             row_number() OVER (PARTITION BY window ORDER BY log_return DESC NULLS LAST, symbol) AS return_rank
         FROM (
@@ -64,7 +78,8 @@ FROM (
                 hop(INTERVAL '1 minute', INTERVAL '30 minutes') AS window,
                 count(DISTINCT CASE WHEN source <> 'clock' THEN start_timestamp END) AS bars,
                 realized(start_timestamp, received_timestamp, close) AS realized,
-                log_return(start_timestamp, received_timestamp, open, close) AS log_return
+                log_return(start_timestamp, received_timestamp, open, close) AS log_return,
+                max(received_timestamp) AS received_until
             FROM stock_prices
             GROUP BY symbol, window
         )
@@ -75,12 +90,14 @@ FROM (
             symbol,
             window,
             articles,
+            received_until,
             row_number() OVER (PARTITION BY window ORDER BY articles DESC, symbol) AS news_rank
         FROM (
             SELECT
                 symbol,
                 hop(INTERVAL '1 minute', INTERVAL '30 minutes') AS window,
-                count(DISTINCT CASE WHEN source <> 'clock' AND symbol IS NOT NULL THEN id END) AS articles
+                count(DISTINCT CASE WHEN source <> 'clock' AND symbol IS NOT NULL THEN id END) AS articles,
+                max(received_timestamp) AS received_until
             FROM news_articles
             GROUP BY symbol, window
         )

@@ -4,6 +4,9 @@
 -- the volatility of the last minutes is measured against, and enough bars (120)
 -- for the smoothing of the RSI to have forgotten where it began. A signal is
 -- NULL as long as its bars are too few.
+--
+-- `bars`, `articles` and `received_until` say what a row was made of: one made of
+-- less never replaces it.
 
 CREATE TABLE signals (
     symbol TEXT,
@@ -16,7 +19,9 @@ CREATE TABLE signals (
     percent_move DOUBLE,
     average_cross DOUBLE,
     rsi DOUBLE,
-    bollinger DOUBLE
+    bollinger DOUBLE,
+    bars BIGINT,
+    received_until TIMESTAMP
 ) WITH (
     connector = 'kafka',
     type = 'sink',
@@ -40,7 +45,9 @@ SELECT
     percent_move,
     average_cross,
     rsi,
-    bollinger
+    bollinger,
+    bars,
+    arrow_cast(received_until * 1000000, 'Timestamp(Nanosecond, None)')
 FROM (
     SELECT
         p.symbol AS symbol,
@@ -52,7 +59,12 @@ FROM (
         p.percent_move AS percent_move,
         p.average_cross AS average_cross,
         p.rsi AS rsi,
-        p.bollinger AS bollinger
+        p.bollinger AS bollinger,
+        p.bars AS bars,
+        CASE
+            WHEN n.received_until > p.received_until THEN n.received_until
+            ELSE p.received_until
+        END AS received_until
     FROM (
         SELECT
             symbol,
@@ -63,7 +75,9 @@ FROM (
             percent_move(start_timestamp, received_timestamp, open, close) AS percent_move,
             average_cross(start_timestamp, received_timestamp, close) AS average_cross,
             rsi(start_timestamp, received_timestamp, close) AS rsi,
-            bollinger(start_timestamp, received_timestamp, close) AS bollinger
+            bollinger(start_timestamp, received_timestamp, close) AS bollinger,
+            count(DISTINCT start_timestamp) AS bars,
+            max(received_timestamp) AS received_until
         FROM stock_prices
         GROUP BY symbol, window
     ) p
@@ -71,7 +85,8 @@ FROM (
         SELECT
             symbol,
             hop(INTERVAL '1 minute', INTERVAL '2 hours') AS window,
-            count(DISTINCT id) AS articles
+            count(DISTINCT id) AS articles,
+            max(received_timestamp) AS received_until
         FROM news_articles
         GROUP BY symbol, window
     ) n

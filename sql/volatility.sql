@@ -3,6 +3,9 @@
 -- Bars arrive repeated and corrected: every aggregate takes the bar's start
 -- and the time it was received, and settles versions itself. Nothing is
 -- filtered here: clock records must pass through, and readers drop them.
+--
+-- `bars` and `received_until` say what a row was made of: how many bars, and when
+-- the last version of any had been received. One made of less never replaces it.
 
 CREATE TABLE volatility (
     symbol TEXT,
@@ -18,7 +21,8 @@ CREATE TABLE volatility (
     yang_zhang DOUBLE,
     jump_share DOUBLE,
     log_return DOUBLE,
-    volume DOUBLE
+    volume DOUBLE,
+    received_until TIMESTAMP
 ) WITH (
     connector = 'kafka',
     type = 'sink',
@@ -45,7 +49,8 @@ SELECT
     yang_zhang,
     jump_share,
     log_return,
-    volume
+    volume,
+    arrow_cast(received_until * 1000000, 'Timestamp(Nanosecond, None)')
 FROM (
     SELECT
         symbol,
@@ -60,7 +65,8 @@ FROM (
         yang_zhang(start_timestamp, received_timestamp, open, high, low, close) AS yang_zhang,
         jump_share(start_timestamp, received_timestamp, close) AS jump_share,
         log_return(start_timestamp, received_timestamp, open, close) AS log_return,
-        volume(start_timestamp, received_timestamp, volume) AS volume
+        volume(start_timestamp, received_timestamp, volume) AS volume,
+        max(received_timestamp) AS received_until
     FROM stock_prices
     GROUP BY symbol, window
 );

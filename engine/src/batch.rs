@@ -113,12 +113,7 @@ pub(crate) async fn compute_planned(
         rows.extend(push(&mut plan, job, source, |plan| plan.sources[source].of_articles(articles))?);
     }
     rows.extend(plan.close(Millis::MAX / 4).await?);
-    let order = order(job);
-    rows.sort_by(|a, b| {
-        let by = |row: &[Value], at: usize| (row[at].as_i64(), row[at].as_str().map(str::to_owned));
-        let compared = order.iter().map(|&at| by(a, at).cmp(&by(b, at)));
-        compared.fold(Ordering::Equal, Ordering::then)
-    });
+    sort(job, &mut rows);
     Ok(rows)
 }
 
@@ -143,18 +138,24 @@ fn settle<T, K: Ord>(
     });
 }
 
-/// The columns that rows are ordered by.
-fn order(job: &Job) -> Vec<usize> {
+/// Orders rows as their points lie in a store: by key and time, and paths of one time
+/// by the offset that tells their articles apart.
+fn sort(job: &Job, rows: &mut [Row]) {
     let column = |name: &str| job.columns.iter().position(|column| column.name == name);
-    match job.window {
-        Some(_) => [column(&job.key), column("window_start")].into_iter().flatten().collect(),
-        // As points lie in a store.
-        None => [column(&job.key), column("path_time")]
-            .into_iter()
-            .flatten()
-            .chain(0..job.columns.len())
-            .collect(),
-    }
+    let by = |row: &[Value], at: usize| (row[at].as_i64(), row[at].as_str().map(str::to_owned));
+    let compare = |a: &Row, b: &Row, order: &[usize]| {
+        let compared = order.iter().map(|&at| by(a, at).cmp(&by(b, at)));
+        compared.fold(Ordering::Equal, Ordering::then)
+    };
+    let time = if job.window.is_some() { "window_start" } else { "path_time" };
+    let order: Vec<_> = [column(&job.key), column(time)].into_iter().flatten().collect();
+    let id = column("id").filter(|_| job.window.is_none());
+    let offset = |row: &Row| id.and_then(|at| row[at].as_str()).map(wire::article::offset_of);
+    let all: Vec<_> = (0..job.columns.len()).filter(|_| job.window.is_none()).collect();
+    rows.sort_by(|a, b| {
+        let identity = compare(a, b, &order).then_with(|| offset(a).cmp(&offset(b)));
+        identity.then_with(|| compare(a, b, &all))
+    });
 }
 
 fn push(

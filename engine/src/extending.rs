@@ -19,7 +19,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
 /// `sql/volatility.sql` with the page's lines where it says.
 fn extended() -> String {
     let (_, text) = sql::FILES.iter().find(|(file, _)| *file == "volatility").unwrap();
-    let places = ["    volume DOUBLE\n", "    volume\nFROM", "        volume(start_timestamp"];
+    let places = ["    volume DOUBLE,\n", "    volume,\n    arrow_cast", "        volume(start_timestamp"];
     let mut text = (*text).to_owned();
     for (line, place) in blocks("sql").into_iter().zip(places) {
         assert_eq!(text.matches(place).count(), 1, "{place}");

@@ -2,7 +2,7 @@
 
 use crate::harness::{Desk, sample_bars};
 
-const HEADER: &str = "symbol,window_start,window_end,bars,realized,bipower,parkinson,garman_klass,rogers_satchell,gkyz,yang_zhang,jump_share,log_return,volume";
+const HEADER: &str = "symbol,window_start,window_end,bars,realized,bipower,parkinson,garman_klass,rogers_satchell,gkyz,yang_zhang,jump_share,log_return,volume,received_until";
 
 #[test]
 fn rows_are_ordered_by_symbol_and_window_under_the_jobs_columns() {

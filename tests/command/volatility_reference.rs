@@ -9,7 +9,7 @@ use test_servers::real_bars;
 use crate::harness::Desk;
 
 const HEADER: &str = "symbol,window_start,window_end,bars,realized,bipower,parkinson,garman_klass,\
-                      rogers_satchell,gkyz,yang_zhang,jump_share,log_return,volume";
+                      rogers_satchell,gkyz,yang_zhang,jump_share,log_return,volume,received_until";
 const MINUTE: i64 = 60_000;
 const WINDOW: i64 = 30 * MINUTE;
 
@@ -103,6 +103,8 @@ struct Row {
     bars: usize,
     /// From `realized` to `volume`, in the order of the header.
     measures: [Option<f64>; 10],
+    /// The end of its last bar: the file says nothing else of receipts.
+    received_until: i64,
 }
 
 impl Row {
@@ -111,9 +113,10 @@ impl Row {
         let (start, end) = (self.window_start, self.window_start + WINDOW);
         let key = [self.symbol.clone(), start.to_string(), end.to_string(), self.bars.to_string()];
         assert_eq!(fields[..4], key, "in {line}");
-        assert_eq!(fields.len(), 14, "in {line}");
+        assert_eq!(fields.len(), 15, "in {line}");
+        assert_eq!(fields[14], self.received_until.to_string(), "in {line}");
         for ((field, &expected), name) in
-            fields[4..].iter().zip(&self.measures).zip(HEADER.split(',').skip(4))
+            fields[4..14].iter().zip(&self.measures).zip(HEADER.split(',').skip(4))
         {
             assert!(agree(field, expected), "{name} is {field:?}, not {expected:?}, in {line}");
         }
@@ -139,13 +142,14 @@ fn expected_rows() -> Vec<Row> {
             starts.extend((0..30).map(|back| minute - back * MINUTE));
         }
         for window_start in starts {
-            let window: Vec<Bar> =
-                bars.range(window_start..window_start + WINDOW).map(|(_, bar)| *bar).collect();
+            let (starts, window): (Vec<i64>, Vec<Bar>) =
+                bars.range(window_start..window_start + WINDOW).map(|(start, bar)| (*start, *bar)).unzip();
             rows.push(Row {
                 symbol: symbol.clone(),
                 window_start,
                 bars: window.len(),
                 measures: measures(&window),
+                received_until: starts[starts.len() - 1] + MINUTE,
             });
         }
     }

@@ -75,7 +75,7 @@ const LEFT_OUT: [&str; 3] = ["symbol", "source", "received_timestamp"];
 /// Columns of bars that a chart does not need.
 const BARS_COMPACT: [&str; 1] = ["end_timestamp"];
 /// Columns of windows that a chart does not need.
-const WINDOWS_COMPACT: [&str; 3] = ["window_start", "log_return", "volume"];
+const WINDOWS_COMPACT: [&str; 4] = ["window_start", "log_return", "volume", "received_until"];
 /// The significant digits of measures in a chart.
 const DIGITS: usize = 4;
 

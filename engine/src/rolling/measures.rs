@@ -4,6 +4,7 @@ use std::f64::consts::{FRAC_PI_2, LN_2};
 
 use wire::schema::{ColumnType, Value};
 
+use super::stretches::Stretch;
 use super::terms::{
     GARMAN_KLASS, GKYZ, LATER_ROGERS_SATCHELL, PRODUCT, ROGERS_SATCHELL, SQUARED_RANGE, SQUARED_RETURN, Sums,
     VOLUME, variances,
@@ -25,6 +26,8 @@ pub(super) enum Measure {
     JumpShare,
     LogReturn,
     Volume,
+    /// `max(received_timestamp)`.
+    ReceivedUntil,
 }
 
 impl Measure {
@@ -47,7 +50,11 @@ impl Measure {
 
     /// The type of its column.
     pub(super) fn kind(self) -> ColumnType {
-        if self == Measure::Bars { ColumnType::Int } else { ColumnType::Float }
+        match self {
+            Measure::Bars => ColumnType::Int,
+            Measure::ReceivedUntil => ColumnType::Time,
+            _ => ColumnType::Float,
+        }
     }
 
     /// Its value over a window; NaN where there is none.
@@ -65,6 +72,7 @@ impl Measure {
             Measure::JumpShare if sums.bars >= 3 => jump_share(sums),
             Measure::LogReturn => finite(log_return(window)),
             Measure::Volume => finite(of[VOLUME]),
+            Measure::ReceivedUntil => received_until(window),
             _ => f64::NAN,
         }
     }
@@ -73,7 +81,7 @@ impl Measure {
     pub(super) fn as_value(self, value: f64) -> Value {
         match self.kind() {
             _ if value.is_nan() => Value::Null,
-            ColumnType::Int => Value::Int(value as i64),
+            ColumnType::Int | ColumnType::Time => Value::Int(value as i64),
             _ => Value::Float(value + 0.0),
         }
     }
@@ -103,6 +111,15 @@ fn jump_share(sums: &Sums) -> f64 {
         true => 0.0,
         false => f64::NAN,
     }
+}
+
+/// The latest receipt of any bar, in epoch milliseconds: exact as a double for any time
+/// that there is.
+fn received_until(window: &Slice<'_>) -> f64 {
+    let (head, tail) = (window.head.len(), window.bars.len() - window.tail.len());
+    let bars = window.bars[..head].iter().chain(&window.bars[tail..]).map(|bar| bar.received_timestamp);
+    let received = bars.chain(window.stretches.iter().map(Stretch::received));
+    received.max().map_or(f64::NAN, |received| received as f64)
 }
 
 fn log_return(window: &Slice<'_>) -> f64 {

@@ -15,6 +15,8 @@ use crate::sql::{SourceTable, WindowedQuery, end_column, start_column};
 const START: &str = "start_timestamp";
 const EVENT_TIME: &str = "arrow_cast(start_timestamp * 1000000, 'Timestamp(Nanosecond, None)')";
 const SYMBOL: &str = "symbol";
+/// The column that orders the versions of a bar.
+const RECEIVED: &str = "received_timestamp";
 
 impl Rolling {
     /// `job`, if it chooses columns of one window over bars by symbol, each a
@@ -27,7 +29,7 @@ impl Rolling {
         let under = under_the_window(&windowed.select, &source.name)?;
         let chosen = chosen(&job.query, &windowed.table)?;
         let shown =
-            chosen.iter().map(|name| shown(name, windowed, &under)).collect::<Option<Vec<Shown>>>()?;
+            chosen.iter().map(|chosen| shown(chosen, windowed, &under)).collect::<Option<Vec<Shown>>>()?;
         let fits = |(shown, column): (&Shown, &wire::schema::Column)| shown.kind() == column.kind;
         let whole = shown.len() == job.columns.len() && shown.iter().zip(&job.columns).all(fits);
         let keyed = job
@@ -90,8 +92,27 @@ fn under_the_window(select: &Select, source: &str) -> Option<Vec<(String, Shown)
         .collect()
 }
 
-/// The names that the query above chooses, when choosing is all that it does.
-fn chosen(query: &Query, windowed: &str) -> Option<Vec<String>> {
+/// What the query above chooses, when choosing is all that it does: a name, which may
+/// be shown as the time that its milliseconds stand for.
+struct Chosen {
+    name: String,
+    as_time: bool,
+}
+
+impl Chosen {
+    fn of(expression: &Expr) -> Option<Chosen> {
+        if let Expr::Identifier(name) = expression {
+            return Some(Chosen { name: name.value.clone(), as_time: false });
+        }
+        let text = expression.to_string();
+        let name =
+            text.strip_prefix("arrow_cast(")?.strip_suffix(" * 1000000, 'Timestamp(Nanosecond, None)')")?;
+        let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        is_name.then(|| Chosen { name: name.to_owned(), as_time: true })
+    }
+}
+
+fn chosen(query: &Query, windowed: &str) -> Option<Vec<Chosen>> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     let plain = Query {
         body: Box::new(SetExpr::Select(Box::new(Select {
@@ -110,21 +131,27 @@ fn chosen(query: &Query, windowed: &str) -> Option<Vec<String>> {
             if joins.is_empty() && subquery.to_string() == whole => {}
         _ => return None,
     }
-    let name = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(name.value.clone()),
+    let chosen = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expression) => Chosen::of(expression),
         _ => None,
     };
-    select.projection.iter().map(name).collect()
+    select.projection.iter().map(chosen).collect()
 }
 
-fn shown(name: &str, windowed: &WindowedQuery, under: &[(String, Shown)]) -> Option<Shown> {
-    if name == start_column(&windowed.alias) {
+fn shown(chosen: &Chosen, windowed: &WindowedQuery, under: &[(String, Shown)]) -> Option<Shown> {
+    let Chosen { name, as_time } = chosen;
+    if *as_time {
+        let shown = under.iter().find(|(known, _)| known == name).map(|(_, shown)| *shown);
+        return shown.filter(|shown| *shown == Shown::Measure(Measure::ReceivedUntil));
+    }
+    if *name == start_column(&windowed.alias) {
         return Some(Shown::WindowStart);
     }
-    if name == end_column(&windowed.alias) {
+    if *name == end_column(&windowed.alias) {
         return Some(Shown::WindowEnd);
     }
-    under.iter().find(|(known, _)| known == name).map(|(_, shown)| *shown)
+    let shown = under.iter().find(|(known, _)| known == name).map(|(_, shown)| *shown);
+    shown.filter(|shown| *shown != Shown::Measure(Measure::ReceivedUntil))
 }
 
 /// The measure that a call computes, where each argument is the column of its name.
@@ -143,6 +170,10 @@ fn measure(call: &Function) -> Option<Measure> {
     if name.eq_ignore_ascii_case("count") {
         let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
         return (distinct && given == [START]).then_some(Measure::Bars);
+    }
+    if name.eq_ignore_ascii_case("max") {
+        let plain = list.duplicate_treatment.is_none();
+        return (plain && given == [RECEIVED]).then_some(Measure::ReceivedUntil);
     }
     let udf = udfs::all().iter().find(|udf| udf.name == name)?;
     let named = udf.arguments.iter().map(|argument| argument.name).eq(given);
@@ -183,7 +214,7 @@ mod tests {
     #[test]
     fn volatility_is_recognized_and_its_sql_says_the_window_and_the_columns() {
         let as_it_stands = of(str::to_owned).unwrap();
-        assert_eq!(as_it_stands.shown.len(), 14);
+        assert_eq!(as_it_stands.shown.len(), 15);
         assert_eq!(as_it_stands.hop, Job::named("volatility").unwrap().window.unwrap());
         let longer = of(|text| text.replace("'30 minutes'", "'390 minutes'")).unwrap();
         assert_eq!(longer.hop.size, 390 * wire::time::MINUTE);
@@ -203,6 +234,9 @@ mod tests {
             ("received_timestamp, close) AS realized", "received_timestamp, open) AS realized"),
             ("count(DISTINCT start_timestamp)", "count(start_timestamp)"),
             ("count(DISTINCT start_timestamp)", "count(DISTINCT received_timestamp)"),
+            ("max(received_timestamp)", "min(received_timestamp)"),
+            ("max(received_timestamp)", "max(start_timestamp)"),
+            ("arrow_cast(received_until * 1000000,", "arrow_cast(received_until * 1000,"),
             (
                 "realized(start_timestamp, received_timestamp, close)",
                 "last_close(start_timestamp, received_timestamp, close)",

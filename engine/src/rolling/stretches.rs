@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use wire::Candle;
 use wire::time::Millis;
 
 use super::terms::{BODY, GAP, Terms};
@@ -25,19 +26,26 @@ pub(super) struct Stretch {
     pub(super) sums: Terms,
     /// The squared deviations of gaps and bodies from their means.
     deviations: [f64; 2],
+    /// The latest receipt of any of them.
+    received: Millis,
 }
 
 impl Stretch {
-    fn of(rows: Range<usize>, bars: &[Terms]) -> Stretch {
+    fn of(rows: Range<usize>, bars: &[Candle], terms: &[Terms]) -> Stretch {
         let mut sums = [-0.0; _];
-        for bar in bars {
+        for bar in terms {
             sums.iter_mut().zip(bar).for_each(|(sum, term)| *sum += term);
         }
         let deviations = [GAP, BODY].map(|term| {
-            let mean = sums[term] / bars.len() as f64;
-            bars.iter().map(|bar| (bar[term] - mean).powi(2)).sum()
+            let mean = sums[term] / terms.len() as f64;
+            terms.iter().map(|bar| (bar[term] - mean).powi(2)).sum()
         });
-        Stretch { rows, sums, deviations }
+        let received = bars.iter().map(|bar| bar.received_timestamp).max().unwrap_or(Millis::MIN);
+        Stretch { rows, sums, deviations, received }
+    }
+
+    pub(super) fn received(&self) -> Millis {
+        self.received
     }
 
     pub(super) fn bars(&self) -> usize {
@@ -72,7 +80,14 @@ impl Default for Stretches {
 
 impl Stretches {
     /// Adds up the stretches that end by `end`, where windows of `hop` are long enough for it.
-    pub(super) fn reach(&mut self, end: Millis, hop: Hop, slides: &[Millis], terms: &[Terms]) {
+    pub(super) fn reach(
+        &mut self,
+        end: Millis,
+        hop: Hop,
+        slides: &[Millis],
+        bars: &[Candle],
+        terms: &[Terms],
+    ) {
         if hop.size < LONG * hop.slide {
             return;
         }
@@ -84,7 +99,7 @@ impl Stretches {
             }
             let after = slides[self.until_row..].partition_point(|slide| *slide < stretch_end);
             let rows = self.until_row..self.until_row + after;
-            self.all.push(Stretch::of(rows.clone(), &terms[rows]));
+            self.all.push(Stretch::of(rows.clone(), &bars[rows.clone()], &terms[rows]));
             (self.until_row, self.until) = (self.until_row + after, stretch_end);
         }
     }

@@ -111,7 +111,7 @@ impl Track {
             }
             match self.slides.get(high) {
                 _ if low < high => {
-                    self.stretches.reach(start + hop.size, hop, &self.slides, &self.terms);
+                    self.stretches.reach(start + hop.size, hop, &self.slides, &self.bars, &self.terms);
                     each(start, &self.slice(low..high));
                     start += hop.slide;
                 }
