@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 use store::Point;
 use wire::schema::Value;
-use wire::time::Millis;
+use wire::time::{self, Millis};
 use wire::{Article, Bar};
 
 use crate::row;
@@ -43,7 +43,7 @@ pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
             Content::Data { at: bar.start_timestamp, symbol: Some(bar.symbol), point }
         }
     };
-    Ok(Raw { complete_until: bar.complete_until, content })
+    Ok(Raw { complete_until: believed(bar.complete_until)?, content })
 }
 
 /// A record of `news-articles`.
@@ -58,7 +58,16 @@ pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
             Content::Data { at: article.published_timestamp, symbol: article.symbol, point }
         }
     };
-    Ok(Raw { complete_until: article.complete_until, content })
+    Ok(Raw { complete_until: believed(article.complete_until)?, content })
+}
+
+/// A statement about the watermark, if it is a time: another would carry event time on,
+/// or back, for good.
+fn believed(complete_until: Millis) -> Result<Millis, String> {
+    match time::is_believable(complete_until) {
+        true => Ok(complete_until),
+        false => Err(format!("complete_until {complete_until} is no time in epoch milliseconds")),
+    }
 }
 
 /// A record of a job's topic, as a row with the types of the job's columns. A

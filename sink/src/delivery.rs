@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use outbound::Backoff;
-use store::{Batch, Measurement, Patience, Query, Rows, SharedStore, Store, StoreError};
+use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store, StoreError};
+use wire::schema::Value;
 use wire::stop::{Stop, Wish};
 use wire::time::Millis;
 
@@ -98,6 +99,14 @@ impl Store for Delivery {
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
         self.patiently(|| self.store.read(query)).await
+    }
+
+    async fn held(
+        &self,
+        measurement: &Arc<Measurement>,
+        points: &[Point],
+    ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
+        self.patiently(|| self.store.held(measurement, points)).await
     }
 
     async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {

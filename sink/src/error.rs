@@ -1,7 +1,7 @@
 //! What can go wrong in the sink.
 
 use engine::EngineError;
-use store::{NoSuchRecord, StoreError};
+use store::StoreError;
 use wire::log::LogError;
 
 /// What can go wrong in the sink. Single records that are wrong are no error:
@@ -21,18 +21,5 @@ pub enum SinkError {
         job: String,
         /// The engine's words.
         source: EngineError,
-    },
-    /// The stored bars or articles are none.
-    #[error("the store does not hold what was put there: {0}. Use another data folder, and tell us")]
-    Stored(#[from] NoSuchRecord),
-    /// A note of ours that does not read.
-    #[error(
-        "the note `{key}` in the store does not read: {source}. The store was changed from outside; use another data folder"
-    )]
-    Note {
-        /// The note's key.
-        key: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
     },
 }

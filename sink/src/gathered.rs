@@ -23,6 +23,8 @@ pub(crate) type Points = Vec<(Arc<Measurement>, Vec<Point>)>;
 /// What waits to be written.
 pub(crate) struct Gathered {
     points: Points,
+    /// Rows that may be stored already, by measurement.
+    again: Vec<Vec<Point>>,
     letters: Vec<Append>,
     records: usize,
     since: Option<Instant>,
@@ -30,8 +32,9 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     pub(crate) fn new(measurements: Vec<Arc<Measurement>>) -> Gathered {
-        let points = measurements.into_iter().map(|measurement| (measurement, Vec::new())).collect();
-        Gathered { points, letters: Vec::new(), records: 0, since: None }
+        let points: Points = measurements.into_iter().map(|measurement| (measurement, Vec::new())).collect();
+        let again = points.iter().map(|_| Vec::new()).collect();
+        Gathered { points, again, letters: Vec::new(), records: 0, since: None }
     }
 
     /// A record has been taken in, whatever comes of it.
@@ -45,6 +48,13 @@ impl Gathered {
         let (measurement, points) = &mut self.points[measurement];
         measurement.check(&point).map_err(|error| error.to_string())?;
         points.push(point);
+        Ok(())
+    }
+
+    /// Adds a point that may be stored already: what is stored has a say in it.
+    pub(crate) fn add_again(&mut self, measurement: usize, point: Point) -> Result<(), String> {
+        self.points[measurement].0.check(&point).map_err(|error| error.to_string())?;
+        self.again[measurement].push(point);
         Ok(())
     }
 
@@ -67,11 +77,25 @@ impl Gathered {
         self.since.map_or(wait, |since| AGE.saturating_sub(since.elapsed()).min(wait))
     }
 
-    /// Takes everything out: points and dead letters.
-    pub(crate) fn take(&mut self) -> (Points, Vec<Append>) {
+    /// Takes everything out.
+    pub(crate) fn take(&mut self) -> Taken {
         (self.records, self.since) = (0, None);
         let points =
             self.points.iter_mut().map(|(measurement, points)| (measurement.clone(), std::mem::take(points)));
-        (points.filter(|(_, points)| !points.is_empty()).collect(), std::mem::take(&mut self.letters))
+        let points = points.collect();
+        let again = self.again.iter_mut().enumerate();
+        let again = again.map(|(measurement, points)| (measurement, std::mem::take(points)));
+        let again = again.filter(|(_, points)| !points.is_empty()).collect();
+        Taken { points, again, letters: std::mem::take(&mut self.letters) }
     }
+}
+
+/// What was gathered.
+pub(crate) struct Taken {
+    /// All measurements, also those without points.
+    pub(crate) points: Points,
+    /// Points that may be stored already, with the place of their measurement.
+    pub(crate) again: Vec<(usize, Vec<Point>)>,
+    /// Dead letters.
+    pub(crate) letters: Vec<Append>,
 }

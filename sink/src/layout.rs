@@ -57,15 +57,6 @@ impl Layout {
         }
     }
 
-    /// The event times of the records of `topic` that have a part in the row at `place`.
-    pub(crate) fn made_of(self, topic: &Topic, place: Millis) -> (Millis, Millis) {
-        match self {
-            Layout::Windows(hop) => (place, place + hop.size),
-            Layout::Paths { .. } if *topic == STOCK_PRICES => (place, place + MINUTE),
-            Layout::Paths { reach } => (place - reach, place + MINUTE + reach),
-        }
-    }
-
     /// The event times that the rows at the places from `from` to `to` are made of.
     pub(crate) fn inputs(self, from: Millis, to: Millis) -> (Millis, Millis) {
         match self {
@@ -138,8 +129,6 @@ mod tests {
         assert_eq!(paths.touched(&STOCK_PRICES, 7 * MINUTE), (7 * MINUTE, 8 * MINUTE));
         assert_eq!(paths.touched(&NEWS_ARTICLES, HOUR), (0, 2 * HOUR + MINUTE));
         assert_eq!(paths.place(7 * MINUTE + 17_000), 7 * MINUTE);
-        assert_eq!(paths.made_of(&STOCK_PRICES, 7 * MINUTE), (7 * MINUTE, 8 * MINUTE));
-        assert_eq!(paths.made_of(&NEWS_ARTICLES, HOUR), (0, 2 * HOUR + MINUTE));
         assert_eq!(paths.inputs(HOUR, 2 * HOUR), (0, 3 * HOUR));
     }
 

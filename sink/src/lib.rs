@@ -12,7 +12,6 @@ mod delivery;
 mod error;
 mod gaps;
 mod gathered;
-mod late;
 mod layout;
 mod pending;
 mod pipeline;
@@ -26,6 +25,8 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod versions;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use wire::time::Millis;
 
 use crate::error::SinkError;
 use crate::layout::Layout;
-use crate::progress::Note;
+use crate::progress::{Note, read_note};
 use crate::ranges::Ranges;
 use crate::table::Table;
 
@@ -30,8 +30,7 @@ impl Pending {
         let mut pending = Pending::default();
         for (key, value) in store.notes(PREFIX).await? {
             let Some((measurement, symbol)) = key[PREFIX.len()..].split_once('/') else { continue };
-            let starts: Ranges = serde_json::from_str(&value)
-                .map_err(|source| SinkError::Note { key: key.clone(), source })?;
+            let Some(starts) = read_note::<Ranges>(&key, &value) else { continue };
             pending.windows.entry(measurement.to_owned()).or_default().insert(symbol.to_owned(), starts);
         }
         Ok(pending)

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use engine::Job;
-use store::{Batch, Measurement, Point, Query, SharedStore};
+use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore};
 use wire::schema::Value;
 use wire::time::{DAY, MINUTE, Millis};
 use wire::{Article, Bar, topic};
@@ -14,6 +14,7 @@ use crate::pending::{EVERY_SYMBOL, Windows};
 use crate::progress::Progress;
 use crate::ranges::Ranges;
 use crate::table::Table;
+use crate::work::{Bench, Portion, Work};
 
 /// A longer run of windows is computed in parts.
 const LONGEST: Millis = 7 * DAY;
@@ -21,6 +22,10 @@ const LONGEST: Millis = 7 * DAY;
 /// So much time, over all symbols, is computed at once: it bounds memory, and how
 /// long a wish to stop waits.
 const AT_ONCE: Millis = 20_000 * MINUTE;
+
+/// So many articles are held at once; a portion with more is halved. Bars need no such
+/// limit: there is one a minute.
+const ARTICLES_AT_ONCE: usize = 20_000;
 
 /// The batch path: all rows that a job makes of bars and articles.
 #[async_trait]
@@ -57,9 +62,9 @@ impl Compute for Engine {
 }
 
 /// Computes again every row of `jobs` whose point has a time in [`from`, `to`),
-/// for all symbols, from stored bars and articles; returns the number of rows
-/// written. Rows of windows that are still open, or from before what retention
-/// has kept, are left as they are.
+/// for all symbols, from stored bars and articles; returns how many were computed.
+/// A row that was made of more than is stored now stays, and so do rows of windows
+/// that are still open, or from before what retention has kept.
 ///
 /// # Errors
 /// When the store or the computation fails; rows written until then stay.
@@ -70,41 +75,24 @@ pub async fn recompute(
     to: Millis,
 ) -> Result<u64, SinkError> {
     let tables: Vec<_> = jobs.iter().map(Table::of).collect();
-    let progress = Progress::load(store).await?;
+    let mut progress = Progress::load(store).await?;
     for table in &tables {
         store.define(&table.measurement).await?;
     }
-    span(store, &Engine(jobs.to_vec()), &tables, progress.as_ref(), from, to).await
-}
-
-/// [`recompute`], of these tables.
-pub(crate) async fn span(
-    store: &SharedStore,
-    compute: &dyn Compute,
-    tables: &[Table],
-    progress: Option<&Progress>,
-    from: Millis,
-    to: Millis,
-) -> Result<u64, SinkError> {
-    // Far beyond any time there is, and far from where sums of times overflow.
-    let (from, to) = (from.max(Millis::MIN / 4), to.min(Millis::MAX / 4));
-    let mut written = 0;
-    for table in tables {
-        let Some(layout) = table.layout else { continue };
-        let closed = progress.map_or(Some(to), |progress| closed_until(progress, table));
-        let Some(closed) = closed else { continue };
-        let (first, last) = layout.places(from, to);
-        let asked = (first, last.min(layout.whole_until(closed)));
-        let windows = windows_with_bars(store, table, layout, asked).await?;
-        let windows = kept(store, table, windows).await?.0;
-        for part in parts(table, &windows, symbols(store, &windows).await?) {
-            let points = rows(store, compute, table, &part).await?;
-            written += points.len() as u64;
-            let batch = Batch { points: vec![(table.measurement.clone(), points)], notes: vec![] };
-            store.write(batch.into()).await?;
+    let engine = Engine(jobs.to_vec());
+    let mut work = Work::asked(store, from, to).await?;
+    loop {
+        let bench = Bench { store, compute: &engine, tables: &tables, progress: progress.as_ref() };
+        let Some(Portion { table, judged, .. }) = work.portion(&bench).await? else { break };
+        let table = &tables[table];
+        if let Some(progress) = &mut progress {
+            progress.wrote(&table.topic, judged.points.iter().filter_map(|point| table.time(&point.values)));
         }
+        let notes = progress.iter().map(Progress::note).collect();
+        let points = vec![(table.measurement.clone(), judged.points)];
+        store.write(Batch { points, notes }.into()).await?;
     }
-    Ok(written)
+    Ok(work.finish(&tables).rows)
 }
 
 /// The event time until which every raw topic that a table is made from is whole
@@ -132,26 +120,51 @@ pub(crate) async fn symbols(store: &SharedStore, windows: &Windows) -> Result<us
     }
 }
 
-/// For every symbol with bars, its places from the first of `asked` to the second.
-async fn windows_with_bars(
-    store: &SharedStore,
-    table: &Table,
-    layout: Layout,
-    asked: (Millis, Millis),
-) -> Result<Windows, SinkError> {
-    let mut windows = Windows::new();
-    for newest in store.latest(&Measurement::bars().name).await?.to_bars()? {
-        let of_symbol = bars_query(&newest.symbol, None, None);
-        let oldest = store.read(&Query { limit: Some(1), ..of_symbol }).await?.to_bars()?;
-        let Some(oldest) = oldest.first() else { continue };
-        let (first, last) = layout.with_bars(oldest.start_timestamp, newest.start_timestamp);
-        let (first, last) = (first.max(asked.0), last.min(asked.1));
-        if first < last {
-            let symbol = table.waits_under(&newest.symbol).to_owned();
-            windows.entry(symbol).or_default().insert(first, last);
+/// Symbols with bars, each with the start of its newest.
+pub(crate) async fn newest_bars(store: &SharedStore) -> Result<Vec<(String, Millis)>, SinkError> {
+    let newest = read_bars(&store.latest(&Measurement::bars().name).await?);
+    Ok(newest.into_iter().map(|bar| (bar.symbol, bar.start_timestamp)).collect())
+}
+
+/// The start of a symbol's oldest bar.
+pub(crate) async fn oldest_bar(store: &SharedStore, symbol: &str) -> Result<Option<Millis>, SinkError> {
+    let query = Query { limit: Some(1), ..bars_query(symbol, None, None) };
+    Ok(read_bars(&store.read(&query).await?).first().map(|bar| bar.start_timestamp))
+}
+
+/// Stored bars. One that does not read, as somebody else may have written it, is
+/// passed over, so that it costs no others: what is made without it says so by its
+/// number of bars.
+pub(crate) fn read_bars(rows: &Rows) -> Vec<Bar> {
+    readable(rows, "bar", |row| row.to_bars())
+}
+
+/// Stored articles, likewise.
+pub(crate) fn read_articles(rows: &Rows) -> Vec<Article> {
+    readable(rows, "article", |row| row.to_articles())
+}
+
+fn readable<T>(rows: &Rows, what: &str, read: impl Fn(&Rows) -> Result<Vec<T>, NoSuchRecord>) -> Vec<T> {
+    if let Ok(all) = read(rows) {
+        return all;
+    }
+    let one =
+        |row: &Vec<Value>| Rows { columns: rows.columns.clone(), rows: vec![row.clone()], last_key: None };
+    let (mut all, mut first) = (Vec::new(), None);
+    for row in &rows.rows {
+        match read(&one(row)) {
+            Ok(found) => all.extend(found),
+            Err(error) => first = first.or(Some(error)),
         }
     }
-    Ok(windows)
+    if let Some(first) = first {
+        let unreadable = rows.rows.len() - all.len();
+        tracing::warn!(
+            unreadable,
+            "Stored rows are passed over, because they do not read as a {what}: {first}. Something else wrote to this store"
+        );
+    }
+    all
 }
 
 /// The rows whose bars and articles are all still there, and the others.
@@ -207,14 +220,16 @@ pub(crate) fn parts(table: &Table, windows: &Windows, symbols: usize) -> Vec<Win
     parts
 }
 
-/// The rows at exactly these places, computed from what is stored.
+/// The rows at exactly these places, computed from what is stored; `None` where more
+/// articles than can be held belong to them, and there is a smaller portion.
 pub(crate) async fn rows(
     store: &SharedStore,
     compute: &dyn Compute,
     table: &Table,
     windows: &Windows,
-) -> Result<Vec<Point>, SinkError> {
-    let Some(layout) = table.layout else { return Ok(Vec::new()) };
+    divisible: bool,
+) -> Result<Option<Vec<Point>>, SinkError> {
+    let Some(layout) = table.layout else { return Ok(Some(Vec::new())) };
     let (mut bars, mut articles) = (Vec::new(), Vec::new());
     for (symbol, starts) in windows {
         let mut spans = Ranges::default();
@@ -223,11 +238,16 @@ pub(crate) async fn rows(
             spans.insert(from, to);
         }
         for (from, to) in spans.iter() {
-            if table.reads.contains(&topic::STOCK_PRICES) {
-                bars.extend(store.read(&bars_query(symbol, Some(from), Some(to))).await?.to_bars()?);
-            }
             if table.reads.contains(&topic::NEWS_ARTICLES) {
-                articles.extend(store.read(&articles_query(symbol, from, to)).await?.to_articles()?);
+                let limit = divisible.then(|| ARTICLES_AT_ONCE + 1 - articles.len());
+                let query = Query { limit, ..articles_query(symbol, from, to) };
+                articles.extend(read_articles(&store.read(&query).await?));
+                if divisible && articles.len() > ARTICLES_AT_ONCE {
+                    return Ok(None);
+                }
+            }
+            if table.reads.contains(&topic::STOCK_PRICES) {
+                bars.extend(read_bars(&store.read(&bars_query(symbol, Some(from), Some(to))).await?));
             }
         }
     }
@@ -237,7 +257,44 @@ pub(crate) async fn rows(
         let place = layout.place(time);
         windows.get(table.waits_under(symbol)).is_some_and(|starts| starts.meets(place, place + 1))
     };
-    Ok(computed.into_iter().filter(is_asked_for).map(|row| table.point(as_stored(row))).collect())
+    let points = computed.into_iter().filter(is_asked_for).map(|row| table.point(as_stored(row)));
+    Ok(Some(points.filter(|point| can_be_stored(table, point)).collect()))
+}
+
+/// Whether a point fits its measurement; what was computed of good bars does, and
+/// what does not would otherwise end all that is written with it.
+fn can_be_stored(table: &Table, point: &Point) -> bool {
+    match table.measurement.check(point) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!("A row computed again is left out: {error}");
+            false
+        }
+    }
+}
+
+/// Two portions of the places of one; `None` where it is but one place.
+pub(crate) fn halves(layout: Layout, windows: &Windows) -> Option<[Windows; 2]> {
+    let places: Vec<(&String, Millis, Millis)> = windows
+        .iter()
+        .flat_map(|(symbol, starts)| starts.iter().map(move |(from, to)| (symbol, from, to)))
+        .collect();
+    let mut halves = [Windows::new(), Windows::new()];
+    if let [(symbol, from, to)] = places[..] {
+        let steps = (to - from) / layout.step();
+        if steps < 2 {
+            return None;
+        }
+        let middle = from + steps / 2 * layout.step();
+        halves[0].entry(symbol.clone()).or_default().insert(from, middle);
+        halves[1].entry(symbol.clone()).or_default().insert(middle, to);
+        return Some(halves);
+    }
+    for (at, (symbol, from, to)) in places.iter().enumerate() {
+        let half = usize::from(at >= places.len() / 2);
+        halves[half].entry((*symbol).clone()).or_default().insert(*from, *to);
+    }
+    Some(halves)
 }
 
 /// A row as it would have come through the log, where a number that is not

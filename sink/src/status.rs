@@ -59,6 +59,9 @@ impl Status {
             ("rejected", counts.rejected),
             ("too_old", counts.too_old),
             ("recomputed", counts.recomputed),
+            ("changed", counts.changed),
+            ("poorer", counts.poorer),
+            ("not_finite", counts.not_finite),
             ("pending", pending),
             ("unread", unread),
         ];

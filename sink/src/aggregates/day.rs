@@ -10,7 +10,7 @@ use wire::time::Millis;
 
 use super::row::Row;
 use crate::error::SinkError;
-use crate::recompute::{articles_query, bars_query};
+use crate::recompute::{articles_query, bars_query, read_articles, read_bars};
 
 /// The day, as far as the store holds any of its bars.
 pub(crate) async fn read(
@@ -19,13 +19,13 @@ pub(crate) async fn read(
     session: &SessionDay,
 ) -> Result<Option<Row>, SinkError> {
     let query = bars_query(symbol, Some(session.open), Some(session.close));
-    let bars = store.read(&query).await?.to_bars()?;
-    let articles = articles(store, symbol, session, session).await?;
-    Ok(of(&bars, session, articles))
+    let bars = read_bars(&store.read(&query).await?);
+    let news = news(store, symbol, session, session).await?;
+    Ok(of(&bars, session, &news))
 }
 
 /// The day of these bars, which are settled and in order.
-fn of(bars: &[Bar], session: &SessionDay, articles: i64) -> Option<Row> {
+fn of(bars: &[Bar], session: &SessionDay, news: &News) -> Option<Row> {
     let (first, last) = (bars.first()?, bars.last()?);
     Some(Row {
         start: session.open,
@@ -34,11 +34,17 @@ fn of(bars: &[Bar], session: &SessionDay, articles: i64) -> Option<Row> {
         high: bars.iter().map(|bar| bar.high).fold(f64::MIN, f64::max),
         low: bars.iter().map(|bar| bar.low).fold(f64::MAX, f64::min),
         close: last.close,
-        volume: bars.iter().map(|bar| bar.volume).sum(),
+        volume: finite(bars.iter().map(|bar| bar.volume).sum()),
         realized: realized(bars),
-        articles,
+        articles: news.articles,
         bars: bars.len() as i64,
+        received_until: bars.iter().map(|bar| bar.received_timestamp).max().max(news.received_until),
     })
+}
+
+/// Nothing for what is not finite: each volume is, their sum may not be.
+pub(super) fn finite(sum: f64) -> Option<f64> {
+    Some(sum).filter(|sum| sum.is_finite())
 }
 
 /// By the very function that the windows are made with: √(Σ r²) over the log
@@ -54,18 +60,29 @@ fn realized(bars: &[Bar]) -> Option<f64> {
     }
 }
 
-/// The number of distinct articles from the close before the first session,
-/// left out, to the close of the last: each article falls to one session.
-pub(crate) async fn articles(
+/// The news of a run of sessions.
+pub(crate) struct News {
+    /// How many distinct articles.
+    pub(crate) articles: i64,
+    /// When the last of them was received.
+    pub(crate) received_until: Option<Millis>,
+}
+
+/// The articles from the close before the first session, left out, to the close of
+/// the last: each article falls to one session.
+pub(crate) async fn news(
     store: &SharedStore,
     symbol: &str,
     first: &SessionDay,
     last: &SessionDay,
-) -> Result<i64, SinkError> {
+) -> Result<News, SinkError> {
     let since = calendar::previous_session(first.date).close;
     let rows = store.read(&articles_query(symbol, since + 1, last.close + 1)).await?;
-    let articles = rows.to_articles()?;
-    Ok(articles.iter().map(|article| article.id.as_str()).collect::<BTreeSet<_>>().len() as i64)
+    let articles = read_articles(&rows);
+    Ok(News {
+        articles: articles.iter().map(|article| article.id.as_str()).collect::<BTreeSet<_>>().len() as i64,
+        received_until: articles.iter().map(|article| article.received_timestamp).max(),
+    })
 }
 
 #[cfg(test)]
@@ -87,7 +104,10 @@ mod tests {
             })
             .collect();
         assert!(bars.iter().all(|bar| bar.check().is_ok()));
-        let day = of(&bars, &session, 0).unwrap();
-        assert!(day.volume.is_finite() && day.realized.is_some_and(f64::is_finite), "{day:?}");
+        let day = of(&bars, &session, &News { articles: 0, received_until: None }).unwrap();
+        assert!(
+            day.volume.is_some_and(f64::is_finite) && day.realized.is_some_and(f64::is_finite),
+            "{day:?}"
+        );
     }
 }

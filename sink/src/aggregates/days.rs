@@ -1,41 +1,145 @@
 //! Days whose aggregates must be written, until they have been: noted in the
 //! store, so that a restart forgets none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::NaiveDate;
-use store::SharedStore;
+use store::{Query, SharedStore};
 use wire::calendar::{self, SessionDay};
-use wire::time::Millis;
+use wire::time::{DAY, Millis};
 
+use super::Aggregated;
+use super::period::Period;
+use super::row::measurements;
 use crate::error::SinkError;
-use crate::gathered::Points;
-use crate::progress::Note;
+use crate::progress::{Note, read_note};
 
 const PREFIX: &str = "sink/days/";
 
-/// The sessions of which something has come in since they were aggregated last.
+/// Stands where weeks and months are noted beside days.
+const PERIODS: &str = "sink/periods";
+
+/// Where they are not, those of so much time are taken over: a month and a week.
+const TAKEN_OVER: Millis = 38 * DAY;
+
+/// So many stored days are read at once.
+const PAGE: usize = 10_000;
+
+/// What has to be written of the symbols of which something has come in: days since
+/// they were written last, and the weeks and months that hold them.
 #[derive(Debug, Default)]
 pub(crate) struct Days {
-    touched: BTreeMap<String, BTreeSet<NaiveDate>>,
+    touched: BTreeMap<String, Touched>,
     changed: BTreeSet<String>,
-    /// The earliest close that event time has yet to pass, of the days touched.
+    /// Symbols of which something had closed when it was looked for last.
+    due: VecDeque<String>,
+    /// The earliest close that event time has yet to pass, of all that is touched.
     next_close: Option<Millis>,
+    /// That weeks and months are noted is yet to be noted itself.
+    has_periods: bool,
     /// The session looked at last: the next record is most likely of it too.
     session: Option<SessionDay>,
 }
 
+/// What has to be written of one symbol.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Touched {
+    pub(super) days: BTreeSet<NaiveDate>,
+    /// Weeks and months. They close later than most of their days, and have to be
+    /// written also when the symbol has no bars any more by then.
+    pub(super) periods: BTreeSet<Period>,
+}
+
+impl Touched {
+    /// These days, and the weeks and months that hold them.
+    pub(super) fn of(days: BTreeSet<NaiveDate>) -> Touched {
+        let periods = days.iter().flat_map(|&date| Period::of(date)).collect();
+        Touched { days, periods }
+    }
+
+    fn closes(&self) -> impl Iterator<Item = Millis> {
+        self.days.iter().map(|&date| close_of(date)).chain(self.periods.iter().map(Period::closes))
+    }
+
+    /// What of it has closed.
+    fn due(&self, closed: Millis) -> Touched {
+        Touched {
+            days: self.days.iter().copied().filter(|&date| close_of(date) <= closed).collect(),
+            periods: self.periods.iter().copied().filter(|period| period.closes() <= closed).collect(),
+        }
+    }
+
+    fn remove(&mut self, done: &Touched) {
+        self.days.retain(|date| !done.days.contains(date));
+        self.periods.retain(|period| !done.periods.contains(period));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.days.is_empty() && self.periods.is_empty()
+    }
+
+    /// As a note holds it: dates of days, and weeks and months with their first date.
+    fn words(&self) -> Vec<String> {
+        let days = self.days.iter().map(NaiveDate::to_string);
+        days.chain(self.periods.iter().map(Period::to_string)).collect()
+    }
+
+    /// What a note tells of. One of an earlier version has days alone.
+    fn from_words(words: &[String]) -> Touched {
+        let mut touched = Touched::of(words.iter().filter_map(|word| word.parse().ok()).collect());
+        touched.periods.extend(words.iter().filter_map(|word| Period::from_words(word)));
+        touched
+    }
+}
+
+fn close_of(date: NaiveDate) -> Millis {
+    calendar::session(date).map_or(Millis::MIN, |session| session.close)
+}
+
 impl Days {
-    pub(crate) async fn load(store: &SharedStore) -> Result<Days, SinkError> {
+    /// What was noted; `watermark` is that of the prices.
+    pub(crate) async fn load(store: &SharedStore, watermark: Option<Millis>) -> Result<Days, SinkError> {
         let mut days = Days::default();
+        if let (Some(watermark), true) = (watermark, store.notes(PERIODS).await?.is_empty()) {
+            days.take_over(store, watermark).await?;
+        }
+        days.has_periods = true;
         for (key, value) in store.notes(PREFIX).await? {
-            let dates: Vec<String> = serde_json::from_str(&value)
-                .map_err(|source| SinkError::Note { key: key.clone(), source })?;
-            let dates = dates.iter().filter_map(|date| date.parse().ok()).collect();
-            days.touched.insert(key[PREFIX.len()..].to_owned(), dates);
+            let Some(words) = read_note::<Vec<String>>(&key, &value) else { continue };
+            let noted = Touched::from_words(&words);
+            let touched = days.touched.entry(key[PREFIX.len()..].to_owned()).or_default();
+            touched.days.extend(noted.days);
+            touched.periods.extend(noted.periods);
             days.next_close = Some(Millis::MIN);
         }
         Ok(days)
+    }
+
+    /// An earlier version noted no weeks and months: those that hold the last days that
+    /// it wrote are to be written.
+    async fn take_over(&mut self, store: &SharedStore, watermark: Millis) -> Result<(), SinkError> {
+        let mut query = Query {
+            measurement: measurements()[0].name.clone(),
+            from: Some(watermark - TAKEN_OVER),
+            limit: Some(PAGE),
+            ..Query::default()
+        };
+        loop {
+            let page = store.read(&query).await?;
+            let place = |name: &str| page.columns.iter().position(|column| column.name == name);
+            let (Some(symbol), Some(end)) = (place("symbol"), place("window_end")) else { return Ok(()) };
+            for row in &page.rows {
+                let (Some(symbol), Some(end)) = (row[symbol].as_str(), row[end].as_i64()) else { continue };
+                let periods = Period::of(calendar::date_of(end));
+                self.touched.entry(symbol.to_owned()).or_default().periods.extend(periods);
+                self.changed.insert(symbol.to_owned());
+                self.next_close = Some(Millis::MIN);
+            }
+            query.after = page.last_key;
+            if page.rows.len() < PAGE {
+                return Ok(());
+            }
+        }
     }
 
     /// A bar that starts at `at` came in; `watermark` is that of the prices.
@@ -63,15 +167,18 @@ impl Days {
     }
 
     fn touch(&mut self, symbol: &str, session: &SessionDay, watermark: impl Fn() -> Option<Millis>) {
-        if self.touched.get(symbol).is_some_and(|dates| dates.contains(&session.date)) {
+        if self.touched.get(symbol).is_some_and(|touched| touched.days.contains(&session.date)) {
             return;
         }
-        self.touched.entry(symbol.to_owned()).or_default().insert(session.date);
+        let touched = self.touched.entry(symbol.to_owned()).or_default();
+        let more = Touched::of([session.date].into());
+        // What comes after a close waits for the next recomputation.
+        let watermark = watermark();
+        let open = more.closes().filter(|close| watermark.is_none_or(|watermark| watermark < *close)).min();
+        touched.days.extend(more.days);
+        touched.periods.extend(more.periods);
         self.changed.insert(symbol.to_owned());
-        // What comes after the close waits for the next recomputation.
-        if watermark().is_none_or(|watermark| watermark < session.close) {
-            self.next_close = Some(self.next_close.map_or(session.close, |next| next.min(session.close)));
-        }
+        self.next_close = [self.next_close, open].into_iter().flatten().min();
     }
 
     /// Whether event time, `closed`, has passed a close that was waited for.
@@ -79,28 +186,35 @@ impl Days {
         self.next_close.is_some_and(|next| next <= closed)
     }
 
-    /// The points of the next symbol that has days closed by `closed`, and which
+    /// The points of the next symbol that has something closed by `closed`, and which
     /// count as written from then on; none once all have been given.
     pub(crate) async fn next_points(
         &mut self,
         store: &SharedStore,
         closed: Millis,
-    ) -> Result<Option<Points>, SinkError> {
-        let close = |date: NaiveDate| calendar::session(date).map_or(Millis::MIN, |session| session.close);
-        let next = self.touched.iter().find_map(|(symbol, dates)| {
-            let due: BTreeSet<_> = dates.iter().copied().filter(|&date| close(date) <= closed).collect();
-            (!due.is_empty()).then(|| (symbol.clone(), due))
-        });
-        let Some((symbol, due)) = next else {
-            let open = self.touched.values().flatten().map(|&date| close(date));
-            self.next_close = open.min();
-            return Ok(None);
+    ) -> Result<Option<Aggregated>, SinkError> {
+        let (symbol, due) = loop {
+            if self.due.is_empty() {
+                let is_due = |touched: &Touched| touched.closes().any(|close| close <= closed);
+                let due = self.touched.iter().filter(|(_, touched)| is_due(touched));
+                self.due = due.map(|(symbol, _)| symbol.clone()).collect();
+            }
+            let Some(symbol) = self.due.pop_front() else {
+                self.next_close = self.touched.values().flat_map(Touched::closes).min();
+                return Ok(None);
+            };
+            let due = self.touched.get(&symbol).map(|touched| touched.due(closed)).unwrap_or_default();
+            if !due.is_empty() {
+                break (symbol, due);
+            }
         };
         let points = super::points(store, &symbol, &due, closed).await?;
-        if let Some(dates) = self.touched.get_mut(&symbol) {
-            dates.retain(|date| !due.contains(date));
+        if let Some(touched) = self.touched.get_mut(&symbol) {
+            touched.remove(&due);
         }
-        self.touched.retain(|_, dates| !dates.is_empty());
+        if self.touched.get(&symbol).is_some_and(Touched::is_empty) {
+            self.touched.remove(&symbol);
+        }
         self.changed.insert(symbol);
         Ok(Some(points))
     }
@@ -108,10 +222,11 @@ impl Days {
     /// What has changed since the last call, as notes.
     pub(crate) fn take_notes(&mut self) -> Vec<Note> {
         let note = |symbol: String| {
-            let dates = self.touched.get(&symbol);
-            let text = dates.map(|dates| dates.iter().map(NaiveDate::to_string).collect::<Vec<_>>());
-            (format!("{PREFIX}{symbol}"), text.and_then(|text| serde_json::to_string(&text).ok()))
+            let words = self.touched.get(&symbol).map(Touched::words);
+            (format!("{PREFIX}{symbol}"), words.and_then(|words| serde_json::to_string(&words).ok()))
         };
-        std::mem::take(&mut self.changed).into_iter().map(note).collect()
+        let notes = std::mem::take(&mut self.changed).into_iter().map(note);
+        let periods = std::mem::take(&mut self.has_periods);
+        notes.chain(periods.then(|| (PERIODS.to_owned(), Some("noted".to_owned())))).collect()
     }
 }

@@ -11,6 +11,7 @@ mod period;
 mod row;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use store::{Batch, Measurement, SharedStore};
@@ -20,18 +21,19 @@ use wire::time::Millis;
 use crate::error::SinkError;
 use crate::gathered::Points;
 use crate::progress::Progress;
-use crate::recompute::bars_query;
+use crate::recompute::{newest_bars, oldest_bar};
+use crate::versions::Judged;
 
 pub(crate) use days::Days;
 pub(crate) use row::measurements;
 
-use period::Period;
+use days::Touched;
 use row::Row;
 
 /// Writes the days of [`from`, `to`) again, for all symbols, with the weeks and
-/// months that hold them; returns the number of points written. What has not
-/// closed yet by event time, and days of which retention has taken bars, are
-/// left as they are.
+/// months that hold them; returns the number of rows that are as stored then. What
+/// has not closed yet by event time, days of which retention has taken bars, and rows
+/// that were made of more than is stored now, are left as they are.
 ///
 /// # Errors
 /// When the store fails; what was written until then stays.
@@ -44,15 +46,21 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
     let closed = progress.map_or(Some(to), |progress| progress.watermark(&wire::topic::STOCK_PRICES));
     let Some(closed) = closed else { return Ok(0) };
     let mut written = 0;
-    for newest in store.latest(&Measurement::bars().name).await?.to_bars()? {
-        let of_symbol = bars_query(&newest.symbol, None, None);
-        let oldest = store.read(&store::Query { limit: Some(1), ..of_symbol }).await?.to_bars()?;
-        let Some(oldest) = oldest.first() else { continue };
-        let (from, to) = (from.max(oldest.start_timestamp), to.min(newest.end_timestamp).min(closed));
-        let dates = sessions(from, to);
-        let points = points(store, &newest.symbol, &dates, closed).await?;
-        written += points.iter().map(|(_, points)| points.len() as u64).sum::<u64>();
-        store.write(Batch { points, notes: Vec::new() }.into()).await?;
+    for (symbol, newest) in newest_bars(store).await? {
+        let Some(oldest) = oldest_bar(store, &symbol).await? else { continue };
+        let (from, to) = (from.max(oldest), to.min(newest + 1).min(closed));
+        let touched = Touched::of(sessions(from, to));
+        let Aggregated { points, not_finite } = points(store, &symbol, &touched, closed).await?;
+        if not_finite > 0 {
+            say_not_finite(not_finite);
+        }
+        let mut kept = Points::new();
+        for (measurement, points) in points {
+            let judged = Judged::of(store, &measurement, points).await?;
+            written += judged.rows - judged.poorer;
+            kept.push((measurement, judged.points));
+        }
+        store.write(Batch { points: kept, notes: Vec::new() }.into()).await?;
     }
     Ok(written)
 }
@@ -68,33 +76,45 @@ fn sessions(from: Millis, to: Millis) -> BTreeSet<NaiveDate> {
         .collect()
 }
 
-/// The points of these days of a symbol, and of the weeks and months that they
-/// lie in, as far as they have closed.
+/// Days, weeks and months of a symbol.
+pub(crate) struct Aggregated {
+    pub(crate) points: Points,
+    /// How many of their figures are null because they are not finite.
+    pub(crate) not_finite: u64,
+}
+
+/// Says that figures are missing, and why.
+pub(crate) fn say_not_finite(figures: u64) {
+    tracing::warn!(
+        figures,
+        "Volumes of days, weeks or months are beyond the greatest number, and are stored as null: a bar has a volume that cannot be"
+    );
+}
+
+/// The points of what is touched of a symbol, as far as it has closed.
 async fn points(
     store: &SharedStore,
     symbol: &str,
-    dates: &BTreeSet<NaiveDate>,
+    touched: &Touched,
     closed: Millis,
-) -> Result<Points, SinkError> {
+) -> Result<Aggregated, SinkError> {
     let trimmed = store.trimmed_before(&Measurement::bars().name).await?;
     let is_whole = |open: Millis| trimmed.is_none_or(|trimmed| trimmed <= open);
     let mut days: Vec<Row> = Vec::new();
-    for session in dates.iter().filter_map(|&date| calendar::session(date)) {
+    for session in touched.days.iter().filter_map(|&date| calendar::session(date)) {
         if session.close <= closed && is_whole(session.open) {
             days.extend(day::read(store, symbol, &session).await?);
         }
     }
-    let [daily, weekly, monthly] = measurements();
-    let mut points = vec![(daily.clone(), days.iter().map(|day| day.point(symbol)).collect())];
-    for (measurement, period_of) in
-        [(weekly, Period::week as fn(NaiveDate) -> Period), (monthly, Period::month)]
-    {
-        let periods: BTreeSet<Period> = dates.iter().map(|&date| period_of(date)).collect();
-        let mut rows = Vec::new();
-        for period in periods.into_iter().filter(|period| period.closes() <= closed) {
-            rows.extend(period.read(store, symbol, &days).await?);
-        }
-        points.push((measurement.clone(), rows.iter().map(|row| row.point(symbol)).collect()));
+    let mut rows: Vec<(&Arc<Measurement>, Row)> =
+        days.iter().map(|day| (&measurements()[0], day.clone())).collect();
+    for period in touched.periods.iter().filter(|period| period.closes() <= closed) {
+        rows.extend(period.read(store, symbol, &days).await?.map(|row| (period.measurement(), row)));
     }
-    Ok(points)
+    let not_finite = rows.iter().map(|(_, row)| row.not_finite()).sum();
+    let points = measurements().iter().map(|measurement| {
+        let rows = rows.iter().filter(|(of, _)| Arc::ptr_eq(of, measurement));
+        (measurement.clone(), rows.map(|(_, row)| row.point(symbol)).collect())
+    });
+    Ok(Aggregated { points: points.collect(), not_finite })
 }

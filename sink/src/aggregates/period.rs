@@ -1,9 +1,10 @@
 //! Weeks and months of a symbol, out of its days.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
-use store::{Query, SharedStore};
+use store::{Measurement, Query, SharedStore};
 use wire::calendar::{self, SessionDay};
 use wire::time::Millis;
 
@@ -32,6 +33,32 @@ impl Period {
         Period { from, to: from + Months::new(1) }
     }
 
+    /// The week and the month of a date.
+    pub(crate) fn of(date: NaiveDate) -> [Period; 2] {
+        [Period::week(date), Period::month(date)]
+    }
+
+    /// The measurement of its rows.
+    pub(crate) fn measurement(&self) -> &'static Arc<Measurement> {
+        let [_, weekly, monthly] = measurements();
+        if self.is_week() { weekly } else { monthly }
+    }
+
+    fn is_week(&self) -> bool {
+        self.to == self.from + Days::new(7)
+    }
+
+    /// What [`Period`]'s `Display` writes.
+    pub(crate) fn from_words(words: &str) -> Option<Period> {
+        let (kind, date) = words.split_once(' ')?;
+        let date = date.parse().ok()?;
+        match kind {
+            "week" => Some(Period::week(date)),
+            "month" => Some(Period::month(date)),
+            _ => None,
+        }
+    }
+
     /// Its first session and its last. There is one in every week and month.
     fn sessions(&self) -> (SessionDay, SessionDay) {
         (calendar::next_session(self.from - Days::new(1)), calendar::previous_session(self.to))
@@ -57,9 +84,21 @@ impl Period {
         let within = fresh.iter().filter(|day| (first.close..=last.close).contains(&day.end)).cloned();
         let days: BTreeMap<Millis, Row> =
             stored.into_iter().chain(within).map(|day| (day.end, day)).collect();
-        let articles = day::articles(store, symbol, &first, &last).await?;
+        let news = day::news(store, symbol, &first, &last).await?;
         let days: Vec<Row> = days.into_values().collect();
-        Ok(together(&days).map(|row| Row { start: first.open, end: last.close, articles, ..row }))
+        Ok(together(&days).map(|row| Row {
+            start: first.open,
+            end: last.close,
+            articles: news.articles,
+            received_until: row.received_until.max(news.received_until),
+            ..row
+        }))
+    }
+}
+
+impl std::fmt::Display for Period {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", if self.is_week() { "week" } else { "month" }, self.from)
     }
 }
 
@@ -72,9 +111,10 @@ fn together(days: &[Row]) -> Option<Row> {
         high: days.iter().map(|day| day.high).fold(f64::MIN, f64::max),
         low: days.iter().map(|day| day.low).fold(f64::MAX, f64::min),
         close: last.close,
-        volume: days.iter().map(|day| day.volume).sum(),
+        volume: days.iter().map(|day| day.volume).sum::<Option<f64>>().and_then(day::finite),
         realized: (!squares.is_empty()).then(|| squares.iter().sum::<f64>().sqrt()),
         bars: days.iter().map(|day| day.bars).sum(),
+        received_until: days.iter().map(|day| day.received_until).max().flatten(),
         ..first.clone()
     })
 }
@@ -82,6 +122,16 @@ fn together(days: &[Row]) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_comes_back_from_its_words() {
+        for date in ["2024-02-29", "2023-02-01", "2024-12-31"] {
+            for period in Period::of(date.parse().unwrap()) {
+                assert_eq!(Period::from_words(&period.to_string()), Some(period));
+            }
+        }
+        assert_eq!(Period::from_words("2024-02-29"), None);
+    }
 
     #[test]
     fn weeks_and_months_reach_from_their_first_session_to_their_last() {

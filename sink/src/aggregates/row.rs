@@ -18,13 +18,16 @@ pub(crate) struct Row {
     pub high: f64,
     pub low: f64,
     pub close: f64,
-    pub volume: f64,
+    /// None where the sum is beyond the greatest number.
+    pub volume: Option<f64>,
     /// Realized volatility, the nights left out; none of fewer than two bars.
     pub realized: Option<f64>,
     /// Distinct articles since the close before.
     pub articles: i64,
     /// Minute bars.
     pub bars: i64,
+    /// When the last of its bars and articles had been received.
+    pub received_until: Option<Millis>,
 }
 
 /// Days, weeks and months, in this order.
@@ -48,12 +51,18 @@ fn measurement(topic: &'static str) -> Arc<Measurement> {
         ("realized", Float),
         ("articles", Int),
         ("bars", Int),
+        ("received_until", Time),
     ];
     let columns = columns.map(|(name, kind)| Column::new(name, kind));
     Arc::new(Measurement::results(&Topic::new(topic), &columns))
 }
 
 impl Row {
+    /// How many figures of it are none because they were not finite.
+    pub(crate) fn not_finite(&self) -> u64 {
+        u64::from(self.volume.is_none())
+    }
+
     /// The row as a point of any of [`measurements`].
     pub(crate) fn point(&self, symbol: &str) -> Point {
         let values = vec![
@@ -64,10 +73,11 @@ impl Row {
             Value::Float(self.high),
             Value::Float(self.low),
             Value::Float(self.close),
-            Value::Float(self.volume),
-            self.realized.map_or(Value::Null, Value::Float),
+            number(self.volume),
+            number(self.realized),
             Value::Int(self.articles),
             Value::Int(self.bars),
+            self.received_until.map_or(Value::Null, Value::Int),
         ];
         Point { nanos: 0, values }
     }
@@ -86,12 +96,18 @@ impl Row {
                 high: float("high")?,
                 low: float("low")?,
                 close: float("close")?,
-                volume: float("volume")?,
+                volume: float("volume"),
                 realized: float("realized"),
                 articles: int("articles")?,
                 bars: int("bars")?,
+                received_until: int("received_until"),
             })
         };
         rows.rows.iter().filter_map(read).collect()
     }
+}
+
+/// A number, if it is one that can be stored.
+fn number(value: Option<f64>) -> Value {
+    value.filter(|value| value.is_finite()).map_or(Value::Null, Value::Float)
 }

@@ -10,7 +10,7 @@ use wire::log::Position;
 
 use super::Sink;
 use crate::error::SinkError;
-use crate::gathered::Points;
+use crate::gathered::{Points, Taken};
 use crate::progress::{Counts, Progress};
 use crate::rejected;
 
@@ -39,10 +39,14 @@ impl Sink {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let (points, letters) = self.gathered.take();
+        let Taken { mut points, again, letters } = self.gathered.take();
         if !letters.is_empty() {
             self.log.append(letters).await?;
         }
+        if !again.is_empty() {
+            self.settle_repeats(&mut points, again).await?;
+        }
+        points.retain(|(_, points)| !points.is_empty());
         let batch = Arc::new(Batch { points, notes: self.notes() });
         let (store, sent) = (self.store.clone(), batch.clone());
         let mut writing = JoinSet::new();

@@ -1,6 +1,7 @@
 //! The sink at work: takes records in, writes batches, and has windows computed
 //! again that late records touch.
 
+mod again;
 mod behind;
 mod take;
 
@@ -20,7 +21,6 @@ use crate::aggregates::{self, Days};
 use crate::delivery::Delivery;
 use crate::error::SinkError;
 use crate::gathered::Gathered;
-use crate::late::LateMinutes;
 use crate::layout::Layout;
 use crate::pending::{Pending, Windows};
 use crate::pipeline::{self, Heard};
@@ -28,6 +28,8 @@ use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
 use crate::status::{Reached, Status};
 use crate::table::Table;
+use crate::versions::Newest;
+use again::{Again, Repeats};
 use behind::Underway;
 
 /// The name under which positions are committed.
@@ -36,6 +38,8 @@ const READER: &str = "sink";
 const POLL: usize = 2_000;
 /// How long to wait for records before looking at the wish to stop.
 const WAIT: Duration = Duration::from_millis(250);
+/// The notes of late minutes, which decided which rows stand before these said it.
+const OUTDATED: &str = "sink/late/";
 /// How often what is left to read is counted: on Kafka that is a question a partition.
 const COUNT_UNREAD: Duration = Duration::from_secs(10);
 
@@ -54,16 +58,22 @@ pub(crate) struct Sink {
     /// Asked until it answers.
     store: SharedStore,
     tables: Vec<Table>,
+    /// How far the rows of each table have come.
+    newest: Vec<Newest>,
     compute: Box<dyn Compute>,
     pub(crate) progress: Progress,
-    late: LateMinutes,
     days: Days,
     pub(crate) pending: Pending,
     heard: Heard,
     status: Status,
+    /// What is left to read, and when it was counted.
     unread: (Instant, u64),
     gathered: Gathered,
     underway: Option<Underway>,
+    again: Again,
+    repeats: Repeats,
+    /// Notes that were kept by an earlier version, and are forgotten.
+    outdated: Vec<Note>,
 }
 
 impl Sink {
@@ -82,15 +92,18 @@ impl Sink {
         let progress = Progress::resume(&store, &log).await?;
         Ok(Sink {
             reader: progress.reader(READER, &topics, &log).await?,
+            newest: tables.iter().map(|table| Newest::after(progress.floor(&table.topic))).collect(),
+            days: Days::load(&store, progress.watermark(&STOCK_PRICES)).await?,
             progress,
-            late: LateMinutes::load(&store).await?,
-            days: Days::load(&store).await?,
             pending: Pending::load(&store).await?,
             heard: Heard::default(),
             status: delivery.status(),
             unread: (Instant::now(), 0),
             gathered: Gathered::new(measurements),
             underway: None,
+            again: Again::default(),
+            repeats: Repeats::default(),
+            outdated: store.notes(OUTDATED).await?.into_iter().map(|(key, _)| (key, None)).collect(),
             log,
             store,
             tables,
@@ -99,7 +112,7 @@ impl Sink {
     }
 
     /// Works until `stop` asks for an end, computing touched windows again every
-    /// `every`, and what is `asked` for at once.
+    /// `every`, and what is `asked` for in between.
     pub(crate) async fn run(
         mut self,
         every: Duration,
@@ -110,10 +123,12 @@ impl Sink {
         loop {
             if stop.stopped() {
                 self.flush().await?;
+                self.again.give_up();
                 return self.say("stopped").await;
             }
             let draining = stop.draining();
-            let idle = !self.read(if draining { Duration::ZERO } else { WAIT }).await?;
+            let may_wait = !draining && !self.again.is_busy();
+            let idle = !self.read(if may_wait { WAIT } else { Duration::ZERO }).await?;
             if idle {
                 self.flush().await?;
             } else if self.gathered.is_due() {
@@ -121,15 +136,20 @@ impl Sink {
             }
             if idle && draining && self.reader.caught_up().await? {
                 self.recompute(Due::Closed, stop).await?;
+                self.again.give_up();
                 return self.say(if stop.stopped() { "stopped" } else { "finished" }).await;
             }
-            self.aggregate_closed(stop).await?;
-            if let Ok(ask) = asked.try_recv() {
-                self.answer(ask).await?;
+            self.look_for_closed();
+            if !self.again.is_computing() {
+                if let Ok(ask) = asked.try_recv() {
+                    self.begin_asked(ask).await?;
+                } else if recomputed.elapsed() >= every {
+                    self.begin_due(Due::Emitted).await?;
+                    recomputed = Instant::now();
+                }
             }
-            if recomputed.elapsed() >= every {
-                self.recompute(Due::Emitted, stop).await?;
-                recomputed = Instant::now();
+            if self.again.is_its_turn(idle) {
+                self.go_on_again().await?;
             }
             if self.status.is_due() {
                 self.say("running").await?;
@@ -149,69 +169,10 @@ impl Sink {
 
     fn notes(&mut self) -> Vec<Note> {
         let mut notes = vec![self.progress.note()];
-        notes.extend(self.late.take_notes());
         notes.extend(self.pending.take_notes());
         notes.extend(self.days.take_notes());
+        notes.append(&mut self.outdated);
         notes
-    }
-
-    /// Computes again what was asked for, between two batches: nothing is written
-    /// meanwhile that it would not know of.
-    async fn answer(&mut self, ask: Ask) -> Result<(), SinkError> {
-        self.flush().await?;
-        let (compute, progress) = (self.compute.as_ref(), Some(&self.progress));
-        let outcome = recompute::span(&self.store, compute, &self.tables, progress, ask.from, ask.to).await;
-        if let Ok(rows) = outcome {
-            self.progress.counts.recomputed += rows;
-        }
-        // Whoever asked may have gone.
-        let _ = ask.answer.send(outcome.map_err(|error| error.to_string()));
-        Ok(())
-    }
-
-    /// Computes windows again that late records touch, in portions, each written
-    /// together with the note that it is done.
-    pub(crate) async fn recompute(&mut self, due: Due, stop: &Stop) -> Result<(), SinkError> {
-        // Bars must be stored before windows are computed from them.
-        self.flush().await?;
-        for table in self.tables.clone() {
-            let windows = self.due(&table, due);
-            let (windows, lost) = recompute::kept(&self.store, &table, windows).await?;
-            self.give_up(&table, &lost);
-            let symbols = recompute::symbols(&self.store, &windows).await?;
-            for part in recompute::parts(&table, &windows, symbols) {
-                if stop.stopped() {
-                    return Ok(());
-                }
-                let rows = recompute::rows(&self.store, self.compute.as_ref(), &table, &part).await?;
-                self.progress.counts.recomputed += rows.len() as u64;
-                self.pending.done(&table, &part);
-                self.put(vec![(table.measurement.clone(), rows)]).await?;
-            }
-        }
-        self.late.forget(self.progress.log_time);
-        self.aggregate(stop).await
-    }
-
-    /// Writes days as soon as event time passes their close.
-    pub(crate) async fn aggregate_closed(&mut self, stop: &Stop) -> Result<(), SinkError> {
-        match self.progress.watermark(&STOCK_PRICES) {
-            Some(closed) if self.days.has_closed(closed) => self.aggregate(stop).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes days that have closed, with their weeks and months, each symbol
-    /// together with the note that it is done.
-    async fn aggregate(&mut self, stop: &Stop) -> Result<(), SinkError> {
-        self.flush().await?;
-        let Some(closed) = self.progress.watermark(&STOCK_PRICES) else { return Ok(()) };
-        while !stop.stopped()
-            && let Some(points) = self.days.next_points(&self.store, closed).await?
-        {
-            self.put(points).await?;
-        }
-        Ok(())
     }
 
     fn due(&self, table: &Table, due: Due) -> Windows {
@@ -233,10 +194,11 @@ impl Sink {
     }
 
     fn give_up(&mut self, table: &Table, lost: &Windows) {
-        for (symbol, starts) in lost {
+        if let Some((symbol, starts)) = lost.iter().next() {
             let from = starts.iter().next().map(|(from, _)| wire::time::rfc3339(from)).unwrap_or_default();
             tracing::warn!(
                 symbol,
+                symbols = lost.len(),
                 measurement = table.measurement.name,
                 "Late records from {from} on touch windows whose other bars are gone by retention; these windows stay as they are."
             );

@@ -9,13 +9,15 @@ use wire::{DeadLetter, symbol};
 use super::Sink;
 use crate::decode::{self, Content, Raw};
 use crate::gathered::{ARTICLES, BARS, FIRST_TABLE};
-use crate::progress::Place;
+use crate::layout::Layout;
+use crate::progress::{Mark, Place};
 
 impl Sink {
     /// Takes in records of one partition.
     pub(super) fn take(&mut self, run: &[Record]) {
         let Record { topic, partition, .. } = &run[0];
         let mut place = self.progress.place(topic, *partition);
+        let next = place.next;
         for record in run {
             // What the store has noted already is polled again after a kill.
             if record.offset < place.next {
@@ -27,6 +29,9 @@ impl Sink {
             if let Err(reason) = self.take_one(record, &mut place) {
                 self.refuse(record, &reason);
             }
+        }
+        if let Some(last) = run.last().filter(|_| place.next > next) {
+            place.last = Some(Mark::of(last));
         }
         self.progress.set_place(topic, *partition, place);
     }
@@ -71,16 +76,15 @@ impl Sink {
         }
         let minute = minute_of(at);
         if before.is_some_and(|before| minute < minute_of(before)) {
-            self.note_late(&record.topic, symbol.as_deref(), minute, record.appended_at);
+            self.note_late(&record.topic, symbol.as_deref(), minute);
         }
         Ok(())
     }
 
-    fn note_late(&mut self, topic: &Topic, symbol: Option<&str>, minute: Millis, appended_at: Millis) {
+    fn note_late(&mut self, topic: &Topic, symbol: Option<&str>, minute: Millis) {
         let counts = &mut self.progress.counts;
         *(if *topic == STOCK_PRICES { &mut counts.late } else { &mut counts.late_articles }) += 1;
         let Some(symbol) = symbol else { return };
-        self.late.remember(topic, symbol, minute, appended_at);
         for table in &self.tables {
             if let Some(layout) = table.layout_over(topic) {
                 let (from, to) = layout.touched(topic, minute);
@@ -90,25 +94,25 @@ impl Sink {
     }
 
     fn take_row(&mut self, table: usize, record: &Record, place: &mut Place) -> Result<(), String> {
-        let (measurement, table) = (FIRST_TABLE + table, &self.tables[table]);
-        let row = decode::row(table, &record.value)?;
-        let time = table.time(&row);
+        let (measurement, of) = (FIRST_TABLE + table, &self.tables[table]);
+        let row = decode::row(of, &record.value)?;
+        let time = of.time(&row);
         place.reached = place.reached.max(time);
-        if table.symbol(&row).is_some_and(symbol::is_ours) {
+        if of.symbol(&row).is_some_and(symbol::is_ours) {
             return Ok(());
         }
-        // It may be of an engine that knows nothing of what came late.
-        if let (Some(layout), Some(symbol), Some(time)) = (table.layout, table.symbol(&row), time) {
-            let (place, of) = (layout.place(time), (!table.ranks).then_some(symbol));
-            let meets = |topic: &Topic| {
-                let (from, to) = layout.made_of(topic, place);
-                self.late.meets(topic, of, from, to)
-            };
-            if table.reads.iter().any(meets) {
-                self.pending.add(table, table.waits_under(symbol), place, place + layout.step());
-            }
+        let is_new = match (of.layout, of.symbol(&row), time) {
+            // What is stored has a say in what may not be new: it may come from an engine
+            // that starts over and knows nothing of what came late.
+            (Some(Layout::Windows(_)), Some(symbol), Some(time)) => self.newest[table].moves_on(symbol, time),
+            (Some(Layout::Paths { .. }), ..) => false,
+            _ => true,
+        };
+        let point = of.point(row);
+        match is_new {
+            true => self.gathered.add(measurement, point)?,
+            false => self.gathered.add_again(measurement, point)?,
         }
-        self.gathered.add(measurement, table.point(row))?;
         self.progress.counts.points += 1;
         Ok(())
     }

@@ -116,6 +116,107 @@ async fn weeks_and_months_follow_from_their_days_once_they_have_closed() {
     assert_eq!(shown(&folder, "bars_monthly").await, [(month, [10.0, 31.0, 9.0, 30.0, 20.0], 0, 2)]);
 }
 
+#[tokio::test]
+async fn a_symbol_that_does_not_trade_on_the_last_day_gets_its_week_and_month() {
+    let folder = Folder::new();
+    let mut sink = folder.sink().await;
+    let day = 24 * 60;
+    // THIN trades on Tuesday alone, FULL on Friday too; nothing comes afterwards but the clock.
+    let thin = Bar { symbol: "THIN".into(), ..traded(5, 10.0, 0) };
+    folder.append(vec![bar_record(&thin), bar_record(&traded(3 * day, 30.0, 3 * day))]).await;
+    folder.append(vec![clock(3 * day + 389)]).await;
+    catch_up(&mut sink).await;
+    aggregate_closed(&mut sink).await;
+    assert_eq!(shown(&folder, "bars_weekly").await, [], "before the close of Friday");
+    folder.append(vec![clock(3 * day + 390)]).await;
+    catch_up(&mut sink).await;
+    aggregate_closed(&mut sink).await;
+    let friday = CLOSE + 3 * day * MINUTE;
+    let row = |close: f64| (friday, [close, close + 1.0, close - 1.0, close, 10.0], 0, 1);
+    assert_eq!(shown(&folder, "bars_weekly").await, [row(30.0), row(10.0)]);
+    folder.append(vec![clock(40 * day)]).await;
+    catch_up(&mut sink).await;
+    aggregate_closed(&mut sink).await;
+    assert_eq!(shown(&folder, "bars_monthly").await.len(), 2);
+    assert_equals_on_demand(&folder).await;
+}
+
+#[tokio::test]
+async fn weeks_and_months_are_written_after_a_restart_in_between() {
+    let folder = Folder::new();
+    let day = 24 * 60;
+    folder.append(vec![bar_record(&traded(5, 10.0, 0)), clock(day)]).await;
+    folder.drain().await;
+    assert_eq!(shown(&folder, "bars_daily").await.len(), 1);
+    folder.append(vec![clock(4 * day)]).await;
+    folder.drain().await;
+    assert_eq!(shown(&folder, "bars_weekly").await.len(), 1);
+    // A bar that comes late for a week that was written has it written again.
+    folder.append(vec![bar_record(&traded(6, 20.0, 4 * day))]).await;
+    folder.drain().await;
+    let friday = CLOSE + 3 * day * MINUTE;
+    assert_eq!(shown(&folder, "bars_weekly").await, [(friday, [10.0, 21.0, 9.0, 20.0, 20.0], 0, 2)]);
+    folder.append(vec![clock(40 * day)]).await;
+    folder.drain().await;
+    assert_eq!(shown(&folder, "bars_monthly").await.len(), 1);
+    assert_equals_on_demand(&folder).await;
+}
+
+#[tokio::test]
+async fn weeks_that_an_earlier_version_did_not_note_are_written() {
+    let folder = Folder::new();
+    let day = 24 * 60;
+    folder.append(vec![bar_record(&traded(5, 10.0, 0)), clock(day)]).await;
+    folder.drain().await;
+    let notes = vec![("sink/days/A".to_owned(), None), ("sink/periods".to_owned(), None)];
+    folder.store.write(Batch { points: vec![], notes }.into()).await.unwrap();
+    folder.append(vec![clock(4 * day)]).await;
+    folder.drain().await;
+    assert_eq!(shown(&folder, "bars_weekly").await.len(), 1);
+}
+
+/// What is stored is what it is when written on demand.
+async fn assert_equals_on_demand(folder: &Folder) {
+    let all = async || {
+        let mut all = Vec::new();
+        for measurement in ["bars_daily", "bars_weekly", "bars_monthly"] {
+            let query = Query { measurement: measurement.into(), ..Query::default() };
+            all.push(folder.store.read(&query).await.unwrap().rows);
+        }
+        all
+    };
+    let before = all().await;
+    assert!(aggregate(&folder.store, 0, i64::MAX / 4).await.unwrap() >= 3);
+    assert_eq!(all().await, before);
+}
+
+#[tokio::test]
+async fn a_volume_beyond_the_greatest_number_is_null_and_the_sink_goes_on() {
+    let folder = Folder::new();
+    let day = 24 * 60;
+    // Such bars are refused now; an earlier version stored them, and noted their day.
+    let huge = |minute: i64| Bar { volume: 1.7e308, ..traded(minute, 10.0, minute) };
+    let measurement = Arc::new(Measurement::bars());
+    folder.store.define(&measurement).await.unwrap();
+    let points = [huge(0), huge(1)].iter().map(Point::bar).collect();
+    let notes = vec![("sink/days/A".to_owned(), Some("[\"2024-03-05\"]".to_owned()))];
+    folder.store.write(Batch { points: vec![(measurement, points)], notes }.into()).await.unwrap();
+    let other = Bar { symbol: "B".into(), ..traded(1, 20.0, 1) };
+    folder.append(vec![bar_record(&other), clock(391)]).await;
+    folder.drain().await;
+    folder.drain().await;
+    folder.append(vec![clock(40 * day)]).await;
+    folder.drain().await;
+    for measurement in ["bars_daily", "bars_weekly", "bars_monthly"] {
+        let query = Query { measurement: measurement.into(), ..Query::default() };
+        let rows = folder.store.read(&query).await.unwrap().rows;
+        assert_eq!((rows[0][7].clone(), rows[0][10].clone()), (Value::Null, Value::Int(2)), "{measurement}");
+        assert_eq!(rows[1][7], Value::Float(10.0), "{measurement}");
+    }
+    let sink = folder.sink().await;
+    assert_eq!(sink.progress.counts.not_finite, 3);
+}
+
 async fn aggregate_closed(sink: &mut Sink) {
     let (_stopper, stop) = stop::channel();
     sink.aggregate_closed(&stop).await.unwrap();

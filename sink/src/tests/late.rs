@@ -1,15 +1,12 @@
 //! Late and corrected bars: the windows that they touch are computed again,
 //! once their own rows have come by.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use store::Measurement;
-use wire::time::{DAY, MINUTE};
-use wire::topic::STOCK_PRICES;
+use wire::time::MINUTE;
 
 use super::{Folder, Totals, bar, bar_record, catch_up, clock_record, recompute, row_record, sums, window};
-use crate::late::LateMinutes;
 use crate::sink::Due;
 
 /// One bar in time, then one that comes late to the windows 8, 9 and 10.
@@ -90,7 +87,7 @@ async fn a_row_emitted_again_after_the_recomputation_does_not_have_the_last_word
     // The engine and the sink start anew; the engine repeats what it had not committed.
     emit_uncorrected(&folder).await;
     let mut sink = folder.sink_caught_up().await;
-    assert_eq!(folder.totals().await[&("A".into(), 9)], (2, 2.0));
+    assert_eq!(folder.totals().await, corrected(), "not even in between");
     assert_eq!(sink.pending.count(&[super::totals()]), 3);
     recompute(&mut sink, Due::Closed).await;
     assert_eq!(folder.totals().await, corrected());
@@ -169,31 +166,4 @@ async fn a_shuffled_file_is_computed_in_a_few_calls() {
     wanted.retain(|key, _| stored.contains_key(key));
     assert!(stored.len() > 19_000);
     assert_eq!(stored, wanted);
-}
-
-#[tokio::test]
-async fn late_records_are_forgotten_after_seven_days_of_the_log() {
-    let folder = Folder::new();
-    let mut late = LateMinutes::load(&folder.store).await.unwrap();
-    let (old, new) = (DAY, 9 * DAY);
-    late.remember(&STOCK_PRICES, "BTC/USD", 10 * MINUTE, old);
-    late.remember(&STOCK_PRICES, "A", 10 * MINUTE, new);
-    late.remember(&STOCK_PRICES, "A", 11 * MINUTE, new);
-    let write = async |notes: Vec<crate::progress::Note>| {
-        folder.store.write(store::Batch { points: vec![], notes }.into()).await.unwrap();
-    };
-    write(late.take_notes()).await;
-    assert_eq!(late.take_notes(), []);
-
-    let mut late = LateMinutes::load(&folder.store).await.unwrap();
-    let meets = |late: &LateMinutes, symbol, minute: i64| {
-        late.meets(&STOCK_PRICES, Some(symbol), minute * MINUTE, (minute + 1) * MINUTE)
-    };
-    assert!(meets(&late, "BTC/USD", 10) && meets(&late, "A", 11));
-    assert!(!meets(&late, "BTC/USD", 11) && !meets(&late, "A", 12) && !meets(&late, "Z", 10));
-    late.forget(new);
-    assert!(!meets(&late, "BTC/USD", 10) && meets(&late, "A", 10));
-    write(late.take_notes()).await;
-    let kept: BTreeMap<_, _> = folder.store.notes("sink/late/").await.unwrap().into_iter().collect();
-    assert_eq!(kept.keys().collect::<Vec<_>>(), ["sink/late/stock-prices/0/A"]);
 }

@@ -9,7 +9,9 @@ mod gaps;
 mod jobs;
 mod late;
 mod points;
+mod portions;
 mod restart;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,10 +62,14 @@ impl Folder {
 
     /// A sink as a new process would open it.
     async fn sink(&self) -> Sink {
-        let (compute, (_, stop)) = (Box::new(Sums(self.calls.clone())), stop::channel());
+        self.sink_with(vec![totals()], Box::new(Sums(self.calls.clone()))).await
+    }
+
+    async fn sink_with(&self, tables: Vec<Table>, compute: Box<dyn Compute>) -> Sink {
+        let (_, stop) = stop::channel();
         let status = Status::new(self.log.clone());
         let delivery = Arc::new(Delivery::new(self.store.clone(), status, Waits::USUAL, stop));
-        Sink::open(self.log.clone(), delivery, vec![totals()], compute).await.unwrap()
+        Sink::open(self.log.clone(), delivery, tables, compute).await.unwrap()
     }
 
     /// A sink that has read and stored what is in the log.

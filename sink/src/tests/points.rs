@@ -77,6 +77,7 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
     };
     let totals = Topic::new("totals");
     let crossed = wire::Bar { high: 0.5, ..bar("A", 3, 1.0, 0) };
+    let endless = wire::Bar { complete_until: i64::MAX, ..bar("A", 4, 1.0, 0) };
     let unsafe_address = Article { url: "javascript:alert(1)".into(), ..article("c", None) };
     folder
         .append(vec![
@@ -84,6 +85,8 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
             raw(&STOCK_PRICES, &[0xff, 0xfe]),
             bar_record(&crossed),
             bar_record(&bar("A", 4, 1.0, 0)),
+            bar_record(&endless),
+            bar_record(&wire::Bar { complete_until: i64::MIN, ..wire::clock::bar(0, 0) }),
             Append::json(NEWS_ARTICLES, "results", &unsafe_address),
             raw(&totals, b"[]"),
             Append::json(totals.clone(), "A", &json!({"symbol": "A", "window_end": 3, "bars": 1.5})),
@@ -101,6 +104,8 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
         ("stock-prices", "partition 0, offset 0: not a bar"),
         ("stock-prices", "offset 1: not a bar"),
         ("stock-prices", "high 0.5 is below low 1"),
+        ("stock-prices", "complete_until 9223372036854775807 is no time"),
+        ("stock-prices", "complete_until -9223372036854775808 is no time"),
         ("news-articles", "does not start with http"),
         ("totals", "not a row of totals"),
         ("totals", "column `bars` takes Int, not 1.5"),
@@ -114,5 +119,5 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
     let status = folder.log.read(&SERVICE_STATUS, 0, 0, 100).await.unwrap();
     let status: ServiceStatus = serde_json::from_slice(&status.last().unwrap().value).unwrap();
     assert_eq!((status.service.as_str(), status.state.as_str()), ("sink", "finished"));
-    assert_eq!((status.counts["rejected"], status.counts["points"]), (7, 2));
+    assert_eq!((status.counts["rejected"], status.counts["points"]), (9, 2));
 }

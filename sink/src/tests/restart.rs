@@ -83,6 +83,24 @@ async fn a_store_beside_another_log_reads_that_log_from_its_start() {
 }
 
 #[tokio::test]
+async fn another_log_that_is_not_shorter_is_noticed_and_read_from_its_start() {
+    let mut folder = Folder::new();
+    some_records(&folder).await;
+    folder.drain().await;
+    let rows = folder.totals().await;
+    folder.log = Arc::new(EmbeddedLog::open(&folder.path.path().join("other.db"), 1).unwrap());
+    let bars: Vec<_> = (0..10).map(|n| bar_record(&bar("Z", 30 + n, 1.0, 30 + n))).collect();
+    folder.append(bars).await;
+    folder.append((0..10).map(|start| row_record("Z", start, 1, 1.0)).collect()).await;
+    folder.drain().await;
+    assert_eq!(folder.bars().await.len(), 3 + 10, "none of the new log is passed over");
+    assert_eq!(folder.totals().await.len(), rows.len() + 10);
+    folder.drain().await;
+    let sink = folder.sink_caught_up().await;
+    assert_eq!(sink.progress.place(&STOCK_PRICES, 0).next, 10, "and only once");
+}
+
+#[tokio::test]
 async fn a_store_that_was_lost_or_put_back_from_a_copy_is_filled_again_from_the_log() {
     let mut folder = Folder::new();
     some_records(&folder).await;

@@ -1,0 +1,231 @@
+//! Which of two rows of one identity stands: a row that was made of less never takes
+//! the place of one that was made of more, however long ago that was written.
+//!
+//! Rows say what they were made of: how many bars and articles, and until when these
+//! had been received. Where that decides nothing and the figures differ, the row is
+//! computed again from what is stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use store::{Measurement, Point, SharedStore};
+use wire::schema::Value;
+use wire::time::Millis;
+
+use crate::error::SinkError;
+
+/// The columns that say what a row was made of; each only grows as more comes in.
+const VERSION: [&str; 5] =
+    ["bars", "articles", "received_until", "received_timestamp", "article_received_timestamp"];
+
+/// So many symbols are remembered for each job. Beyond, all are taken as having come
+/// as far as the furthest: their next rows are looked up once more than needed.
+const SYMBOLS: usize = 50_000;
+
+/// How a row compares with the one that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing is stored.
+    New,
+    /// Every value is the same.
+    Same,
+    /// The same but for values that the stored row lacks, as one of an older format.
+    Completed,
+    /// Made of more.
+    Richer,
+    /// Made of less.
+    Poorer,
+    /// Made of as much, or of more in one respect and of less in another, and different.
+    Unclear,
+}
+
+/// How `new` compares with `stored`, both with the columns of `measurement`.
+pub(crate) fn verdict(measurement: &Measurement, stored: Option<&[Value]>, new: &[Value]) -> Verdict {
+    let Some(stored) = stored else { return Verdict::New };
+    if stored == new {
+        return Verdict::Same;
+    }
+    let (mut more, mut less) = (false, false);
+    for (column, (stored, new)) in measurement.columns.iter().zip(stored.iter().zip(new)) {
+        if VERSION.contains(&column.name.as_str())
+            && let (Some(stored), Some(new)) = (number(stored), number(new))
+        {
+            more |= new > stored;
+            less |= new < stored;
+        }
+    }
+    match (more, less) {
+        (true, false) => Verdict::Richer,
+        (false, true) => Verdict::Poorer,
+        (true, true) => Verdict::Unclear,
+        (false, false) => {
+            let completes = |(stored, new): (&Value, &Value)| stored == new || *stored == Value::Null;
+            match stored.iter().zip(new).all(completes) {
+                true => Verdict::Completed,
+                false => Verdict::Unclear,
+            }
+        }
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_i64().map(|value| value as f64))
+}
+
+/// How far the rows of one job have come, symbol by symbol: what lies beyond is new,
+/// and needs no look at the store.
+#[derive(Debug, Default)]
+pub(crate) struct Newest {
+    /// Up to this time any symbol may have rows.
+    floor: Option<Millis>,
+    symbols: HashMap<String, Millis>,
+}
+
+impl Newest {
+    /// Any symbol may have rows up to `floor`.
+    pub(crate) fn after(floor: Option<Millis>) -> Newest {
+        Newest { floor, symbols: HashMap::new() }
+    }
+
+    /// Whether a row of this time is newer than all others of its symbol; from then on
+    /// it is one of them.
+    pub(crate) fn moves_on(&mut self, symbol: &str, time: Millis) -> bool {
+        if self.floor.is_some_and(|floor| time <= floor) {
+            return false;
+        }
+        match self.symbols.get_mut(symbol) {
+            Some(newest) if time <= *newest => false,
+            Some(newest) => {
+                *newest = time;
+                true
+            }
+            None => {
+                if self.symbols.len() >= SYMBOLS {
+                    self.floor = self.floor.max(self.symbols.values().max().copied());
+                    self.symbols.clear();
+                }
+                self.symbols.insert(symbol.to_owned(), time);
+                true
+            }
+        }
+    }
+}
+
+/// Rows computed again, beside what is stored.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// Those to be written.
+    pub(crate) points: Vec<Point>,
+    /// How many there are in all.
+    pub(crate) rows: u64,
+    /// Of those to be written, symbol and time of each that takes the place of another.
+    pub(crate) changed: Vec<(String, Millis)>,
+    /// How many are made of less than what is stored.
+    pub(crate) poorer: u64,
+}
+
+impl Judged {
+    /// Compares rows of a measurement, computed from everything that is stored, with the
+    /// stored ones.
+    pub(crate) async fn of(
+        store: &SharedStore,
+        measurement: &Arc<Measurement>,
+        points: Vec<Point>,
+    ) -> Result<Judged, SinkError> {
+        let held = store.held(measurement, &points).await?;
+        let (symbol, time) = (measurement.index_of("symbol"), measurement.index_of(&measurement.time));
+        let mut judged = Judged { rows: points.len() as u64, ..Judged::default() };
+        for (point, held) in points.into_iter().zip(held) {
+            match verdict(measurement, held.as_deref(), &point.values) {
+                Verdict::Same => continue,
+                Verdict::Poorer => {
+                    judged.poorer += 1;
+                    continue;
+                }
+                Verdict::New | Verdict::Completed => {}
+                Verdict::Richer | Verdict::Unclear => {
+                    let symbol = symbol.and_then(|at| point.values[at].as_str()).unwrap_or_default();
+                    let time = time.and_then(|at| point.values[at].as_i64()).unwrap_or_default();
+                    judged.changed.push((symbol.to_owned(), time));
+                }
+            }
+            judged.points.push(point);
+        }
+        Ok(judged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::schema::{Column, ColumnType};
+
+    use super::*;
+
+    fn measurement() -> Measurement {
+        let columns = [
+            ("symbol", ColumnType::Text),
+            ("window_end", ColumnType::Time),
+            ("realized", ColumnType::Float),
+            ("articles", ColumnType::Float),
+            ("bars", ColumnType::Int),
+            ("received_until", ColumnType::Time),
+        ];
+        Measurement {
+            name: "rows".into(),
+            columns: columns.map(|(name, kind)| Column::new(name, kind)).into(),
+            tags: vec!["symbol".into()],
+            time: "window_end".into(),
+            version: None,
+        }
+    }
+
+    fn row(realized: f64, articles: f64, bars: i64, received: Option<i64>) -> Vec<Value> {
+        let received = received.map_or(Value::Null, Value::Int);
+        let symbol = Value::Text("A".into());
+        vec![
+            symbol,
+            Value::Int(9),
+            Value::Float(realized),
+            Value::Float(articles),
+            Value::Int(bars),
+            received,
+        ]
+    }
+
+    #[test]
+    fn what_a_row_was_made_of_decides_and_not_when_it_was_written() {
+        let verdict =
+            |new: Vec<Value>| verdict(&measurement(), Some(row(0.5, 1.0, 30, Some(100)).as_slice()), &new);
+        assert_eq!(verdict(row(0.5, 1.0, 30, Some(100))), Verdict::Same);
+        assert_eq!(verdict(row(0.4, 1.0, 29, Some(100))), Verdict::Poorer);
+        assert_eq!(verdict(row(0.4, 0.0, 30, Some(100))), Verdict::Poorer);
+        assert_eq!(verdict(row(0.4, 1.0, 30, Some(99))), Verdict::Poorer);
+        assert_eq!(verdict(row(0.6, 1.0, 31, Some(100))), Verdict::Richer);
+        assert_eq!(verdict(row(0.6, 1.0, 30, Some(101))), Verdict::Richer);
+        assert_eq!(verdict(row(0.6, 1.0, 31, Some(99))), Verdict::Unclear);
+        assert_eq!(verdict(row(0.6, 1.0, 30, Some(100))), Verdict::Unclear);
+        assert_eq!(verdict(row(0.6, 2.0, 29, Some(100))), Verdict::Unclear);
+    }
+
+    #[test]
+    fn a_stored_row_of_an_older_format_is_completed_or_compared_without() {
+        let stored = row(0.5, 1.0, 30, None);
+        let verdict = |new: Vec<Value>| verdict(&measurement(), Some(&stored), &new);
+        assert_eq!(verdict(row(0.5, 1.0, 30, Some(100))), Verdict::Completed);
+        assert_eq!(verdict(row(0.4, 1.0, 29, Some(100))), Verdict::Poorer);
+        assert_eq!(verdict(row(0.4, 1.0, 30, Some(100))), Verdict::Unclear);
+    }
+
+    #[test]
+    fn only_rows_beyond_the_newest_of_their_symbol_move_on() {
+        let mut newest = Newest::after(Some(10));
+        assert!(!newest.moves_on("A", 10), "it may be stored");
+        assert!(newest.moves_on("A", 11) && !newest.moves_on("A", 11) && newest.moves_on("A", 12));
+        assert!(newest.moves_on("B", 11), "each symbol by itself");
+        for symbol in 0..=SYMBOLS {
+            newest.moves_on(&symbol.to_string(), 20);
+        }
+        assert!(newest.symbols.len() <= SYMBOLS, "what is remembered has a limit");
+        assert!(!newest.moves_on("A", 13), "beyond the limit rows are looked up");
+    }
+}

@@ -1,0 +1,193 @@
+//! Computing rows again in portions, so that between two of them records are stored,
+//! positions committed and the wish to stop looked at.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use store::SharedStore;
+use wire::time::{Millis, rfc3339};
+
+use crate::error::SinkError;
+use crate::pending::Windows;
+use crate::progress::Progress;
+use crate::recompute::{self, Compute};
+use crate::table::Table;
+use crate::versions::Judged;
+
+/// So many symbols are looked up in one portion.
+const SYMBOLS: usize = 64;
+
+/// So many symbols are named where rows have changed.
+const NAMED: usize = 5;
+
+/// What is needed to compute rows.
+pub(crate) struct Bench<'a> {
+    pub(crate) store: &'a SharedStore,
+    pub(crate) compute: &'a dyn Compute,
+    pub(crate) tables: &'a [Table],
+    /// How far the store is whole; all of it, where nobody says.
+    pub(crate) progress: Option<&'a Progress>,
+}
+
+/// What is left to be computed again.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// The time asked for, where all symbols are.
+    asked: (Millis, Millis),
+    /// Symbols whose first bar is yet to be looked up, with the start of their last.
+    symbols: VecDeque<(String, Millis)>,
+    /// How many there are.
+    count: usize,
+    /// The places of the tables that are computed for all symbols together.
+    together: BTreeMap<usize, Windows>,
+    parts: VecDeque<(usize, Windows)>,
+    done: BTreeMap<usize, Done>,
+}
+
+/// One portion.
+pub(crate) struct Portion {
+    /// Of which table.
+    pub(crate) table: usize,
+    /// The places that are done with it.
+    pub(crate) places: Windows,
+    /// The rows, of which some are to be written.
+    pub(crate) judged: Judged,
+}
+
+/// What became of the rows of a measurement.
+#[derive(Default)]
+pub(crate) struct Done {
+    rows: u64,
+    changed: u64,
+    poorer: u64,
+    symbols: Vec<String>,
+    span: Option<(Millis, Millis)>,
+}
+
+/// What became of all rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Computed again.
+    pub(crate) rows: u64,
+}
+
+impl Work {
+    /// Every row whose point has a time in [`from`, `to`).
+    pub(crate) async fn asked(store: &SharedStore, from: Millis, to: Millis) -> Result<Work, SinkError> {
+        let symbols: VecDeque<_> = recompute::newest_bars(store).await?.into();
+        // Far beyond any time there is, and far from where sums of times overflow.
+        let asked = (from.max(Millis::MIN / 4), to.min(Millis::MAX / 4));
+        Ok(Work { asked, count: symbols.len(), symbols, ..Work::default() })
+    }
+
+    /// Adds places of a table.
+    pub(crate) fn add(&mut self, tables: &[Table], table: usize, windows: &Windows, symbols: usize) {
+        let parts = recompute::parts(&tables[table], windows, symbols);
+        self.parts.extend(parts.into_iter().map(|part| (table, part)));
+    }
+
+    /// The next portion; `None` once nothing is left. One may be empty, where it took
+    /// long enough to find out what there is.
+    pub(crate) async fn portion(&mut self, bench: &Bench<'_>) -> Result<Option<Portion>, SinkError> {
+        let nothing = |table| Portion { table, places: Windows::new(), judged: Judged::default() };
+        if self.parts.is_empty() && !self.symbols.is_empty() {
+            self.look_up(bench).await?;
+            return Ok(Some(nothing(0)));
+        }
+        if self.parts.is_empty() {
+            for (table, windows) in std::mem::take(&mut self.together) {
+                self.add(bench.tables, table, &windows, self.count.max(1));
+            }
+        }
+        let Some((table, places)) = self.parts.pop_front() else { return Ok(None) };
+        let Bench { store, compute, tables, .. } = *bench;
+        let halves = tables[table].layout.and_then(|layout| recompute::halves(layout, &places));
+        let rows = recompute::rows(store, compute, &tables[table], &places, halves.is_some()).await?;
+        let Some(rows) = rows else {
+            halves.into_iter().flatten().rev().for_each(|half| self.parts.push_front((table, half)));
+            return Ok(Some(nothing(table)));
+        };
+        let judged = Judged::of(store, &tables[table].measurement, rows).await?;
+        self.done.entry(table).or_default().count(&judged);
+        Ok(Some(Portion { table, places, judged }))
+    }
+
+    /// Finds out where some more symbols have rows.
+    async fn look_up(&mut self, bench: &Bench<'_>) -> Result<(), SinkError> {
+        let mut found: BTreeMap<usize, Windows> = BTreeMap::new();
+        for _ in 0..SYMBOLS {
+            let Some((symbol, newest)) = self.symbols.pop_front() else { break };
+            let Some(oldest) = recompute::oldest_bar(bench.store, &symbol).await? else { continue };
+            for (at, table) in bench.tables.iter().enumerate() {
+                let Some(layout) = table.layout else { continue };
+                let closed = bench
+                    .progress
+                    .map_or(Some(self.asked.1), |progress| recompute::closed_until(progress, table));
+                let Some(closed) = closed else { continue };
+                let (from, to) = layout.places(self.asked.0, self.asked.1);
+                let (first, last) = layout.with_bars(oldest, newest);
+                let (first, last) = (first.max(from), last.min(to).min(layout.whole_until(closed)));
+                let windows = if table.ranks { self.together.entry(at) } else { found.entry(at) };
+                let symbol = table.waits_under(&symbol).to_owned();
+                windows.or_default().entry(symbol).or_default().insert(first, last);
+            }
+        }
+        if self.symbols.is_empty() {
+            for (at, windows) in std::mem::take(&mut self.together) {
+                let kept = recompute::kept(bench.store, &bench.tables[at], windows).await?.0;
+                self.together.insert(at, kept);
+            }
+        }
+        for (at, windows) in found {
+            let kept = recompute::kept(bench.store, &bench.tables[at], windows).await?.0;
+            self.add(bench.tables, at, &kept, 1);
+        }
+        Ok(())
+    }
+
+    /// Says what has changed, and gives what became of all rows.
+    pub(crate) fn finish(self, tables: &[Table]) -> Totals {
+        let mut totals = Totals::default();
+        for (table, done) in self.done {
+            totals.rows += done.rows;
+            done.say(&tables[table].measurement.name);
+        }
+        totals
+    }
+}
+
+impl Done {
+    pub(crate) fn count(&mut self, judged: &Judged) {
+        self.rows += judged.rows;
+        self.poorer += judged.poorer;
+        self.changed += judged.changed.len() as u64;
+        for (symbol, time) in &judged.changed {
+            if self.symbols.len() < NAMED && !self.symbols.contains(symbol) {
+                self.symbols.push(symbol.clone());
+            }
+            let (first, last) = self.span.unwrap_or((*time, *time));
+            self.span = Some((first.min(*time), last.max(*time)));
+        }
+    }
+
+    /// Says what has changed, so that a figure that is not what it was can be explained.
+    pub(crate) fn say(&self, measurement: &str) {
+        if let Some((first, last)) = self.span {
+            tracing::info!(
+                measurement,
+                rows = self.rows,
+                changed = self.changed,
+                symbols = self.symbols.join(", "),
+                "Rows computed again differ from what was stored, from {} to {}.",
+                rfc3339(first),
+                rfc3339(last)
+            );
+        }
+        if self.poorer > 0 {
+            tracing::warn!(
+                measurement,
+                rows = self.poorer,
+                "Rows computed again are made of fewer bars or articles than the stored ones, which stay."
+            );
+        }
+    }
+}
