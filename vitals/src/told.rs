@@ -17,7 +17,7 @@ use crate::meters::{Gauges, Labels, Seconds};
 use crate::process::Disk;
 
 /// Counts of statuses that only grow: their name there, the metric's, and its meaning.
-const COUNTERS: [(&str, &str, &str); 18] = [
+const COUNTERS: [(&str, &str, &str); 21] = [
     ("bars", "bars", "Bars taken in"),
     ("articles", "articles", "Articles taken in"),
     ("rejected", "events_rejected", "Events that did not validate"),
