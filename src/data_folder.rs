@@ -185,7 +185,7 @@ impl DataFolder {
 
     /// The log, for the owner.
     pub fn log(&self) -> anyhow::Result<Arc<EmbeddedLog>> {
-        Ok(Arc::new(EmbeddedLog::open(&self.path.join("log.db"), 1)?))
+        Ok(Arc::new(self.of_this_run(EmbeddedLog::open(&self.path.join("log.db"), 1)?)))
     }
 
     /// The store, for the owner.
@@ -195,7 +195,11 @@ impl DataFolder {
 
     /// The log, to read beside its owner.
     pub fn log_to_read(&self) -> anyhow::Result<EmbeddedLog> {
-        Ok(EmbeddedLog::open_to_read(&self.path.join("log.db"))?)
+        Ok(self.of_this_run(EmbeddedLog::open_to_read(&self.path.join("log.db"))?))
+    }
+
+    fn of_this_run(&self, log: EmbeddedLog) -> EmbeddedLog {
+        if self.run == LIVE { log.of_live_data() } else { log }
     }
 
     /// The store, to read beside its owner.

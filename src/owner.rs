@@ -135,8 +135,11 @@ impl Way {
         }
         match self {
             Way::Direct { log, run } => {
-                let _alone = run.alone(log, SINK).await?;
+                let alone = run.alone(log, SINK).await?;
                 let (store, _folder) = run.store_to_write()?;
+                if let Some(fence) = alone.log().fence() {
+                    sink::take_over(&store, &fence).await?;
+                }
                 Ok(sink::recompute(&store, &run.jobs()?, from, to).await?)
             }
             Way::Owner(api) => {

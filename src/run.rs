@@ -26,7 +26,17 @@ pub struct Run {
 }
 
 /// What makes this process the only one who works, as long as it is kept.
-pub struct Alone(#[expect(dead_code, reason = "only kept")] Option<Box<dyn Lease>>);
+pub struct Alone {
+    log: SharedLog,
+    _lease: Option<Box<dyn Lease>>,
+}
+
+impl Alone {
+    /// The log to which this process alone appends under the service's name.
+    pub fn log(&self) -> SharedLog {
+        self.log.clone()
+    }
+}
 
 impl Run {
     /// The run that is named, else the last one; over Kafka, else that of the settings.
@@ -106,7 +116,7 @@ impl Run {
     /// When one works.
     pub async fn alone(&self, log: &SharedLog, service: &str) -> anyhow::Result<Alone> {
         if self.folder.is_some() {
-            return Ok(Alone(None));
+            return Ok(Alone { log: log.clone(), _lease: None });
         }
         let lease = tokio::time::timeout(LEASE_WITHIN, log.lease(service)).await.ok().with_context(|| {
             format!(
@@ -114,7 +124,8 @@ impl Run {
                 self.name
             )
         })?;
-        Ok(Alone(Some(lease?)))
+        let lease = lease?;
+        Ok(Alone { log: lease.log().unwrap_or_else(|| log.clone()), _lease: Some(lease) })
     }
 }
 

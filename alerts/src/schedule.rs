@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use wire::foreign::{self, MOST_VERSIONS};
+use wire::kept::Standing;
 use wire::log::{Log, LogError};
 use wire::rules::{KEY, Rule, Rules};
 use wire::time::Millis;
@@ -17,6 +19,9 @@ const AT_ONCE: usize = 100;
 pub(crate) struct Schedule {
     versions: BTreeMap<u64, (Millis, Rules)>,
     next: BTreeMap<(Topic, u32), u64>,
+    /// The list as it stands: what says that it is newer is not believed.
+    standing: Standing<Rule>,
+    current: u64,
 }
 
 /// What the history and the topic itself have in common.
@@ -41,18 +46,23 @@ impl Schedule {
                             continue;
                         }
                         match serde_json::from_slice::<Version>(&record.value) {
-                            Ok(Version { version, entries }) => {
+                            Ok(Version { version, entries }) if version <= MOST_VERSIONS => {
                                 let rules = Rules { version, entries };
                                 self.versions.entry(version).or_insert((record.appended_at, rules));
                             }
-                            Err(error) => {
-                                tracing::warn!(%topic, offset = record.offset, %error, "Alert rules in the log cannot be read; those before them stay.");
+                            Ok(Version { version, .. }) => {
+                                foreign::passed_over(
+                                    &record,
+                                    &format!("version {version} of the alert rules"),
+                                );
                             }
+                            Err(error) => foreign::passed_over(&record, &error),
                         }
                     }
                 }
             }
         }
+        self.current = self.standing.read_on(log).await?.version;
         Ok(())
     }
 
@@ -60,7 +70,10 @@ impl Schedule {
     /// newer than `version`. Of two appends in one millisecond, the rules count
     /// as the later.
     pub(crate) fn newer_than(&self, version: u64, at: Millis) -> Option<&Rules> {
-        let newer = self.versions.range(version + 1..).rev();
+        // The list and its history are appended together, and may show one after the other.
+        let believed = self.current.saturating_add(1);
+        let newer = self.versions.range(version.saturating_add(1)..).rev();
+        let newer = newer.filter(|(version, _)| **version <= believed);
         newer.map(|(_, held)| held).find(|(appended, _)| *appended < at).map(|(_, rules)| rules)
     }
 }

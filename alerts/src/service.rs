@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wire::Alert;
-use wire::log::{Append, Reader, Record, SharedLog};
+use wire::log::{Append, Position, Reader, Record, SharedLog, is_another};
+use wire::reason::Reason;
 use wire::status::{FINISHED, Report, ServiceStatus};
 use wire::stop::{Stop, Wish};
+use wire::time;
 
 use crate::error::AlertsError;
 use crate::partition::{Counts, Partition};
@@ -66,15 +68,52 @@ struct Service {
     partitions: BTreeMap<u32, Partition>,
     /// Partitions that have moved since their state was kept.
     moved: BTreeSet<u32>,
+    /// Which times on records are believed.
+    reason: Reason,
     report: Report,
+}
+
+/// A reader that begins no later than the state holds: the state is kept before the
+/// position is committed, so it is behind only where a state was lost.
+async fn resumed(
+    log: &SharedLog,
+    partitions: &BTreeMap<u32, Partition>,
+) -> Result<Box<dyn Reader>, AlertsError> {
+    let mut reader = log.reader(SERVICE, &[signals()]).await?;
+    let ahead = |at: &Position| {
+        let offset = partitions.get(&at.partition)?.next;
+        (offset < at.offset).then(|| Position { offset, ..at.clone() })
+    };
+    let ahead: Vec<_> = reader.resumed_from().iter().filter_map(ahead).collect();
+    if ahead.is_empty() {
+        return Ok(reader);
+    }
+    reader.commit(ahead).await?;
+    drop(reader);
+    Ok(log.reader(SERVICE, &[signals()]).await?)
 }
 
 impl Service {
     async fn start(log: SharedLog) -> Result<Service, AlertsError> {
         let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
+        let (mut partitions, now) = (state::read(&*log).await?, time::now());
+        let reason = Reason::of(log.as_ref());
+        for (number, partition) in &mut partitions {
+            partition.reached = reason.noted(partition.reached, now);
+            if let Some((offset, at)) = partition.last
+                && is_another(log.as_ref(), &signals(), *number, offset, at).await?
+            {
+                tracing::warn!(
+                    partition = number,
+                    "The signals were made anew, and are read from their start."
+                );
+                partition.next = 0;
+            }
+        }
         Ok(Service {
-            reader: log.reader(SERVICE, &[signals()]).await?,
-            partitions: state::read(&*log).await?,
+            reader: resumed(&log, &partitions).await?,
+            partitions,
+            reason,
             log,
             schedule: Schedule::default(),
             moved: BTreeSet::new(),
@@ -94,7 +133,7 @@ impl Service {
             let partition = self.partitions.entry(record.partition).or_default();
             // What the state holds already is polled again after a kill.
             if record.offset >= partition.next {
-                alerts.extend(partition.take(record, &self.schedule));
+                alerts.extend(partition.take(record, &self.schedule, self.reason));
                 self.moved.insert(record.partition);
             }
         }
@@ -110,8 +149,7 @@ impl Service {
         if self.moved.is_empty() {
             return Ok(());
         }
-        let moved = self.partitions.iter().filter(|(number, _)| self.moved.contains(number));
-        state::write(&*self.log, moved.map(|(number, partition)| (*number, partition))).await?;
+        state::write(&self.log, &mut self.partitions, &self.moved).await?;
         self.moved.clear();
         Ok(self.reader.commit(self.reader.positions()).await?)
     }
@@ -143,6 +181,7 @@ impl Service {
             ("open", open),
             ("passed_over", sum(|counts| counts.passed_over)),
             ("refused", sum(|counts| counts.refused)),
+            ("forgotten", sum(|counts| counts.forgotten)),
         ]
         .map(|(name, count)| (name.to_owned(), count))
         .into();

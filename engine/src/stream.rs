@@ -14,7 +14,9 @@ use std::time::Duration;
 use serde::ser::SerializeMap;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use wire::foreign;
 use wire::log::{Append, Reader, Record, SharedLog};
+use wire::reason::Reason;
 use wire::schema::Value;
 use wire::stop::{Stop, Wish};
 use wire::time::{MINUTE, minute_of};
@@ -75,6 +77,8 @@ async fn follow(log: SharedLog, job: Job, stop: Stop, progress: Arc<Progress>) -
         if records.is_empty() && stop.draining() && follower.reader.caught_up().await? {
             return follower.commit().await;
         }
+        let skipped = follower.reader.skipped();
+        follower.progress.skipped(skipped.iter().map(|skipped| skipped.to - skipped.from).sum());
         follower.take(&records).await?;
         follower.close_windows().await?;
         if committed.elapsed() >= CHECKPOINT {
@@ -98,8 +102,13 @@ impl Follower {
     async fn start(log: SharedLog, job: Job, progress: Arc<Progress>) -> Result<Follower, EngineError> {
         let mut plan = Plan::of(&job, Knowing::All).await?;
         let reader = log.reader(&format!("engine-{}", job.name), &job.reads).await?;
-        let partitions =
-            Partitions::resume(&job.reads, log.partitions(), reader.resumed_from(), plan.takes_late_rows());
+        let partitions = Partitions::resume(
+            &job.reads,
+            log.partitions(),
+            reader.resumed_from(),
+            plan.takes_late_rows(),
+            Reason::of(log.as_ref()),
+        );
         if let Some(closed) = partitions.closed_until() {
             plan.skip_until(closed);
             progress.closed(closed);
@@ -119,24 +128,27 @@ impl Follower {
                 self.plan.sources[source].decode(&values).map_err(EngineError::plan(&self.job.name))?;
             for &at in &refused {
                 // The sink keeps it as a dead letter; here it only must not stop what follows.
-                tracing::warn!(job = self.job.name, topic = %run[at].topic, offset = run[at].offset, "Passing over a record that does not decode.");
+                foreign::passed_over(&run[at], &"it does not decode");
             }
             self.progress.refused(refused.len());
             let decoded =
                 run.iter().enumerate().filter(|(at, _)| !refused.contains(at)).map(|(_, record)| record);
-            let seen: Vec<Seen> = decoded
+            let seen: Vec<Option<Seen>> = decoded
                 .zip(rows.event_times.iter().zip(&rows.watermarks))
                 .map(|(record, (&at, &watermark))| {
-                    self.partitions.see(source, record, minute_of(at), watermark)
+                    let seen = self.partitions.see(source, record, minute_of(at), watermark);
+                    seen.inspect_err(|beyond| foreign::passed_over(record, beyond)).ok()
                 })
                 .collect();
+            self.progress.refused(seen.iter().filter(|seen| seen.is_none()).count());
             let taken = |seen: &Seen| seen.in_time || self.plan.takes_late_rows();
-            let mask: Vec<bool> = seen.iter().map(taken).collect();
+            let mask: Vec<bool> = seen.iter().map(|seen| seen.as_ref().is_some_and(taken)).collect();
             let rows = match mask.contains(&false) {
                 true => rows.keep(&mask).map_err(EngineError::plan(&self.job.name))?,
                 false => rows,
             };
-            let again: Vec<bool> = seen.iter().filter(|seen| taken(seen)).map(|seen| seen.again).collect();
+            let again: Vec<bool> =
+                seen.iter().flatten().filter(|seen| taken(seen)).map(|seen| seen.again).collect();
             let out = self.plan.push(source, &rows, &again)?;
             self.write(&out).await?;
         }

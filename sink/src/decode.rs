@@ -13,6 +13,8 @@ use crate::table::Table;
 pub(crate) struct Raw {
     /// What its producer says of the watermark.
     pub(crate) complete_until: Millis,
+    /// Its event time, whatever it is.
+    pub(crate) at: Millis,
     pub(crate) content: Content,
 }
 
@@ -35,6 +37,7 @@ pub(crate) enum Content {
 pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
     let bar: Bar = serde_json::from_slice(value).map_err(|error| format!("not a bar: {error}"))?;
     let bar = bar.without_odd_figures();
+    let at = bar.start_timestamp;
     let content = match bar.check() {
         _ if bar.is_clock() => Content::Clock,
         Err(error) => Content::Bad(error.to_string()),
@@ -43,13 +46,14 @@ pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
             Content::Data { at: bar.start_timestamp, symbol: Some(bar.symbol), point }
         }
     };
-    Ok(Raw { complete_until: believed(bar.complete_until)?, content })
+    Ok(Raw { complete_until: believed(bar.complete_until)?, at, content })
 }
 
 /// A record of `news-articles`.
 pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
     let article: Article =
         serde_json::from_slice(value).map_err(|error| format!("not an article: {error}"))?;
+    let at = article.published_timestamp;
     let content = match article.check() {
         _ if article.is_clock() => Content::Clock,
         Err(error) => Content::Bad(error.to_string()),
@@ -58,7 +62,7 @@ pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
             Content::Data { at: article.published_timestamp, symbol: article.symbol, point }
         }
     };
-    Ok(Raw { complete_until: believed(article.complete_until)?, content })
+    Ok(Raw { complete_until: believed(article.complete_until)?, at, content })
 }
 
 /// A statement about the watermark, if it is a time: another would carry event time on,

@@ -8,10 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use outbound::Backoff;
 use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store, StoreError};
+use wire::log::Fence;
 use wire::schema::Value;
 use wire::stop::{Stop, Wish};
 use wire::time::Millis;
 
+use crate::fence;
 use crate::status::Status;
 
 /// How long to wait where the store does not say.
@@ -40,11 +42,23 @@ pub(crate) struct Delivery {
     status: Status,
     waits: Waits,
     stop: Stop,
+    /// Of a sink that works under a lease.
+    fence: Option<Fence>,
 }
 
 impl Delivery {
     pub(crate) fn new(store: SharedStore, status: Status, waits: Waits, stop: Stop) -> Delivery {
-        Delivery { store, status, waits, stop }
+        Delivery { store, status, waits, stop, fence: None }
+    }
+
+    /// The same for the holder of a lease: it takes the store over, and writes as long
+    /// as no other has.
+    pub(crate) async fn held_by(mut self, fence: Option<Fence>) -> Result<Delivery, StoreError> {
+        if let Some(fence) = &fence {
+            self.patiently(|| fence::take_over(&self.store, fence)).await?;
+        }
+        self.fence = fence;
+        Ok(self)
     }
 
     /// What the service says of itself.
@@ -94,7 +108,13 @@ impl Store for Delivery {
     }
 
     async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
-        self.patiently(|| self.store.write(batch.clone())).await
+        self.patiently(|| async {
+            if let Some(fence) = &self.fence {
+                fence::check(&self.store, fence).await?;
+            }
+            self.store.write(batch.clone()).await
+        })
+        .await
     }
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {

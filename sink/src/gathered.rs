@@ -58,9 +58,10 @@ impl Gathered {
         Ok(())
     }
 
-    /// Adds a dead letter.
-    pub(crate) fn refuse(&mut self, letter: Append) {
-        self.letters.push(letter);
+    /// Adds a record that goes to the log before the points go to the store: a dead
+    /// letter, or a gap.
+    pub(crate) fn append(&mut self, record: Append) {
+        self.letters.push(record);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -10,6 +10,7 @@ mod alerts;
 mod decode;
 mod delivery;
 mod error;
+mod fence;
 mod gaps;
 mod gathered;
 mod layout;
@@ -40,6 +41,7 @@ use wire::stop::Stop;
 
 pub use aggregates::aggregate;
 pub use error::SinkError;
+pub use fence::take_over;
 pub use recompute::recompute;
 
 /// How often touched windows are computed again when nobody says otherwise, by the wall clock.
@@ -94,9 +96,11 @@ async fn work(
     let tables = tables(&jobs);
     let compute = Box::new(recompute::Engine::new(jobs));
     let status = status::Status::new(log.clone());
-    let delivery = Arc::new(delivery::Delivery::new(store, status, delivery::Waits::USUAL, stop.clone()));
-    let worked =
-        async { sink::Sink::open(log, delivery, tables, compute).await?.run(every, asked, &stop).await };
+    let delivery = delivery::Delivery::new(store, status, delivery::Waits::USUAL, stop.clone());
+    let worked = async {
+        let delivery = Arc::new(delivery.held_by(log.fence()).await?);
+        sink::Sink::open(log, delivery, tables, compute).await?.run(every, asked, &stop).await
+    };
     match worked.await {
         Err(SinkError::Store(error)) if stop.stopped() && error.patience() != Patience::None => {
             tracing::warn!(

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use store::SharedStore;
 use wire::log::{LogError, Position, Reader, Record, SharedLog};
+use wire::reason::Reason;
 use wire::time::Millis;
 use wire::topic::Topic;
 
@@ -100,6 +101,9 @@ pub(crate) struct Counts {
     /// Points that were older than the store keeps any.
     #[serde(default)]
     pub(crate) too_old: u64,
+    /// Records that retention had deleted before they were read.
+    #[serde(default)]
+    pub(crate) skipped: u64,
     /// Windows computed again.
     pub(crate) recomputed: u64,
     /// Of these, those whose figures were not what was stored.
@@ -126,6 +130,7 @@ impl Progress {
     pub(crate) async fn resume(store: &SharedStore, log: &SharedLog) -> Result<Progress, SinkError> {
         let mut progress = Progress::load(store).await?.unwrap_or_default();
         progress.partitions = log.partitions();
+        progress.forget_times_beyond_reason(Reason::of(log.as_ref()));
         for (name, places) in &progress.places {
             let topic = Topic::new(name.clone());
             let extents = log.extents(&topic).await?;
@@ -155,6 +160,24 @@ impl Progress {
             }
         }
         Ok(progress)
+    }
+
+    /// A version that believed everything may have noted a time that nothing comes after.
+    fn forget_times_beyond_reason(&mut self, reason: Reason) {
+        for (topic, places) in &mut self.places {
+            for (partition, place) in places {
+                let noted = place.reached;
+                place.reached = reason.noted(noted, wire::time::now());
+                if place.reached != noted {
+                    tracing::warn!(
+                        topic,
+                        partition,
+                        noted,
+                        "An event time beyond reason was noted; it is found anew."
+                    );
+                }
+            }
+        }
     }
 
     /// A reader that begins no later than what was noted. Notes are written before

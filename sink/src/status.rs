@@ -58,6 +58,7 @@ impl Status {
             ("late_articles", counts.late_articles),
             ("rejected", counts.rejected),
             ("too_old", counts.too_old),
+            ("skipped", counts.skipped),
             ("recomputed", counts.recomputed),
             ("changed", counts.changed),
             ("poorer", counts.poorer),

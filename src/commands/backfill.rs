@@ -28,13 +28,13 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
             "a tickwire runs on the live data: stop it, bring the history in, and start it again; the hole in between it fills by itself"
         );
     };
-    let _alone = run.alone(&log, PRODUCER).await?;
+    let alone = run.alone(&log, PRODUCER).await?;
     let symbols = match args.symbols.is_empty() {
         false => args.symbols,
         true => listed(&watchlist::read(&*log).await?)?,
     };
     let bar = progress::bar("Bringing history", Some(0));
-    let outcome = history::backfill(log.clone(), polygon, &symbols, from, to, |come| {
+    let outcome = history::backfill(alone.log(), polygon, &symbols, from, to, |come| {
         bar.set_length(come.of as u64);
         bar.set_position(come.done as u64);
         bar.set_message(format!("{} ({} bars)", come.symbol, come.bars));

@@ -212,6 +212,8 @@ pub fn topics(jobs: &[Job]) -> Vec<Topic> {
         topic::PREVIEWS,
         topic::GAPS,
         topic::DEAD_LETTERS,
+        topic::LEASES,
+        topic::LOG_FORMAT,
     ];
     ours.into_iter().chain(jobs.iter().map(|job| job.topic.clone())).collect()
 }

@@ -11,6 +11,7 @@ use wire::log::KafkaConfig;
 use wire::time::{DAY, Millis};
 
 use super::Raw;
+use super::above_zero;
 use super::alerts::Webhook;
 use super::arroyo::Arroyo;
 use super::kafka::{self, LogKind};
@@ -102,7 +103,8 @@ impl Raw {
                 .join("tickwire"),
         };
         let arroyo = self.arroyo.check(environment)?;
-        let days = |days: Option<u32>, default| Millis::from(days.unwrap_or(default)) * DAY;
+        let days =
+            |key, days, default| Ok::<_, anyhow::Error>(Millis::from(above_zero(key, days, default)?) * DAY);
         Ok(Config {
             data_dir,
             listen: listen.parse().with_context(|| {
@@ -121,8 +123,8 @@ impl Raw {
             },
             seed: self.simulation.seed.unwrap_or(SEED),
             sql: self.sql,
-            keep_log: days(self.retention.log, LOG_DAYS),
-            keep_bars: days(self.retention.bars, BARS_DAYS),
+            keep_log: days("retention.log", self.retention.log, LOG_DAYS)?,
+            keep_bars: days("retention.bars", self.retention.bars, BARS_DAYS)?,
             recompute_every: self
                 .recompute_every
                 .map_or(sink::RECOMPUTE_EVERY, |seconds| Duration::from_secs(seconds.get().into())),
@@ -148,5 +150,17 @@ mod tests {
         let metrics = raw::Metrics { listen: Some("9100".into()) };
         let error = format!("{:#}", Raw { metrics, ..Raw::default() }.check(&|_| None).unwrap_err());
         assert!(error.contains("metrics.listen is `9100`"), "{error}");
+    }
+
+    #[test]
+    fn a_retention_of_no_days_is_refused() {
+        let zero = Some(0);
+        for (retention, key) in [
+            (raw::Retention { log: zero, bars: None }, "retention.log is 0"),
+            (raw::Retention { log: None, bars: zero }, "retention.bars is 0"),
+        ] {
+            let error = Raw { retention, ..Raw::default() }.check(&|_| None).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
     }
 }

@@ -136,6 +136,11 @@ pub enum StoreError {
     /// Points that the server will never take. The others have been written, notes have not.
     #[error("the store refused {} point(s): {}", .0.len(), .0.first().map_or("", |first| &first.reason))]
     Rejected(Vec<RejectedPoint>),
+    /// Another writer has taken over, or may have.
+    #[error(
+        "another sink has taken the store over, or this one was silent for so long that another may have: what it held is dropped, and read again from the log"
+    )]
+    Fenced,
     /// The store has been closed.
     #[error("the store has been closed")]
     Closed,

@@ -52,6 +52,10 @@ impl Log for BadLog {
         self.inner.append(records).await
     }
 
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
     fn partitions(&self) -> u32 {
         self.inner.partitions()
     }
@@ -107,6 +111,10 @@ impl Reader for BadReader {
 
     fn positions(&self) -> Vec<Position> {
         self.inner.positions()
+    }
+
+    fn skipped(&mut self) -> Vec<wire::log::Skipped> {
+        self.inner.skipped()
     }
 
     async fn caught_up(&self) -> Result<bool, LogError> {

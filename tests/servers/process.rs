@@ -84,6 +84,12 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Sends it a signal by name, as `STOP` or `CONT`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// Asks it to end; gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let id = self.child.id().to_string();

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use wire::Topic;
-use wire::log::{Extent, LogError, SharedLog};
+use wire::log::{Extent, LogError, SharedLog, unread};
 
 use crate::locked;
 
@@ -26,6 +26,9 @@ pub(crate) struct Behind {
 
 /// What the log holds of the topics that somebody reads.
 pub(crate) type Extents = BTreeMap<Topic, Vec<Extent>>;
+
+/// The next offset of each partition.
+pub(crate) type Places = BTreeMap<(Topic, u32), u64>;
 
 /// The readers at work.
 #[derive(Default)]
@@ -67,6 +70,16 @@ impl Readers {
         if let Some(read) = locked(&self.0).get_mut(&(service, reader.to_owned())) {
             read.next.insert((topic.clone(), partition), next);
         }
+    }
+
+    /// The furthest place of any reader, of each partition.
+    pub(crate) fn places(&self) -> Places {
+        let mut places = Places::new();
+        for (lane, next) in locked(&self.0).values().flat_map(|read| &read.next) {
+            let place = places.entry(lane.clone()).or_default();
+            *place = (*place).max(*next);
+        }
+        places
     }
 
     /// The topics that somebody reads.
@@ -117,11 +130,24 @@ impl Read {
     }
 }
 
-/// What `log` holds of `topics`.
-pub(crate) async fn extents(log: &SharedLog, topics: &BTreeSet<Topic>) -> Result<Extents, LogError> {
+/// What `log` holds of `topics`, up to the last record: the markers of transactions that
+/// follow it are left to nobody who stands at one of `places`.
+pub(crate) async fn extents(
+    log: &SharedLog,
+    topics: &BTreeSet<Topic>,
+    places: &Places,
+) -> Result<Extents, LogError> {
     let mut held = Extents::new();
     for topic in topics {
-        held.insert(topic.clone(), log.extents(topic).await?);
+        let mut extents = log.extents(topic).await?;
+        for extent in &mut extents {
+            if let Some(&next) = places.get(&(topic.clone(), extent.partition))
+                && unread(log.as_ref(), topic, *extent, next).await? == 0
+            {
+                extent.next = next.max(extent.first);
+            }
+        }
+        held.insert(topic.clone(), extents);
     }
     Ok(held)
 }

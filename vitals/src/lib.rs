@@ -112,7 +112,7 @@ impl Vitals {
     /// Whether what is needed answers, and what the log holds: seconds old at most.
     async fn found(&self) -> Found {
         let needs = locked(&self.0.needs).clone();
-        self.0.probe.look(needs, self.0.readers.topics()).await
+        self.0.probe.look(needs, self.0.readers.topics(), &self.0.readers.places()).await
     }
 }
 

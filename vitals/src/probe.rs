@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use wire::Topic;
 use wire::log::SharedLog;
 
-use crate::lag::{self, Extents};
+use crate::lag::{self, Extents, Places};
 
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(crate) struct Probe(Mutex<Option<(Instant, Found)>>);
 
 impl Probe {
     /// What is found now, or was some seconds ago. One asks at a time.
-    pub(crate) async fn look(&self, needs: Needs, topics: BTreeSet<Topic>) -> Found {
+    pub(crate) async fn look(&self, needs: Needs, topics: BTreeSet<Topic>, places: &Places) -> Found {
         let mut last = self.0.lock().await;
         let asked = (topics, [needs.log.is_some(), needs.store.is_some()]);
         if let Some((at, found)) = &*last
@@ -49,20 +49,20 @@ impl Probe {
         {
             return found.clone();
         }
-        let found = ask(needs, asked).await;
+        let found = ask(needs, asked, places).await;
         *last = Some((Instant::now(), found.clone()));
         found
     }
 }
 
-async fn ask(needs: Needs, asked: (BTreeSet<Topic>, [bool; 2])) -> Found {
+async fn ask(needs: Needs, asked: (BTreeSet<Topic>, [bool; 2]), places: &Places) -> Found {
     let log = async {
         let Some(log) = &needs.log else { return (None, Extents::new()) };
         let answer = in_time("the log", async { log.health().await.map_err(|e| e.to_string()) }).await;
         if answer.is_some() {
             return (Some(("log", answer)), Extents::new());
         }
-        let held = tokio::time::timeout(ANSWERS_WITHIN, lag::extents(log, &asked.0)).await;
+        let held = tokio::time::timeout(ANSWERS_WITHIN, lag::extents(log, &asked.0, places)).await;
         // A topic that cannot be asked about has no lag that is known.
         (Some(("log", None)), held.ok().and_then(Result::ok).unwrap_or_default())
     };

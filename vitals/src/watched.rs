@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wire::log::{Append, Extent, Lease, Log, LogError, Position, Reader, Record, SharedLog};
+use wire::log::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog, Skipped};
 use wire::status::ServiceStatus;
 use wire::time::Millis;
 use wire::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
@@ -109,6 +109,10 @@ impl Log for WatchedLog {
         Ok(())
     }
 
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
     fn partitions(&self) -> u32 {
         self.inner.partitions()
     }
@@ -159,6 +163,14 @@ impl Log for WatchedLog {
         self.noted(self.inner.lease(name).await)
     }
 
+    fn fence(&self) -> Option<Fence> {
+        self.inner.fence()
+    }
+
+    async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
+        self.noted(self.inner.fenced(name).await)
+    }
+
     async fn health(&self) -> Result<(), LogError> {
         self.inner.health().await
     }
@@ -184,6 +196,10 @@ impl Reader for WatchedReader {
 
     fn positions(&self) -> Vec<Position> {
         self.inner.positions()
+    }
+
+    fn skipped(&mut self) -> Vec<Skipped> {
+        self.inner.skipped()
     }
 
     async fn caught_up(&self) -> Result<bool, LogError> {

@@ -41,9 +41,13 @@ impl Board {
                 next = last.offset + 1;
                 self.next.insert(extent.partition, next);
                 for record in &records {
-                    let Ok(status) = serde_json::from_slice::<ServiceStatus>(&record.value) else { continue };
-                    self.take(status);
-                    changed = true;
+                    match ServiceStatus::of_record(record) {
+                        Ok(status) => {
+                            self.take(status);
+                            changed = true;
+                        }
+                        Err(reason) => wire::foreign::passed_over(record, &reason),
+                    }
                 }
             }
         }

@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::dead_letter::{self, DeadLetter};
-use crate::log::{Append, LogError, SharedLog, last_records, partition_of};
+use crate::log::{Append, LogError, Record, SharedLog, partition_of};
+use crate::reason::last_good;
 use crate::status::{Report, ServiceStatus};
 use crate::time::Millis;
 use crate::topic::{NEWS_ARTICLES, STOCK_PRICES, Topic};
@@ -42,6 +43,13 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     fn complete_until(&self) -> Millis;
     /// In a replay, the rows taken.
     fn position(&self) -> Option<u64>;
+}
+
+/// An event of a record, with what it states and its own time.
+pub fn read<T: Event>(record: &Record) -> Option<(T, [Millis; 2])> {
+    let event: T = serde_json::from_slice(&record.value).ok()?;
+    let times = [event.complete_until(), event.order().0];
+    Some((event, times))
 }
 
 impl Event for Bar {
@@ -140,8 +148,7 @@ impl<T: Event> Outlet<T> {
     /// # Errors
     /// When the log cannot be read.
     pub async fn open(log: SharedLog, source: String, simulated: bool) -> Result<Outlet<T>, LogError> {
-        let tails = last_records(&*log, &T::TOPIC).await?;
-        let tails = tails.into_iter().map(|last| serde_json::from_slice(&last?.value).ok());
+        let tails = last_good(&*log, &T::TOPIC, read::<T>).await?;
         let said = ServiceStatus::last(&*log, T::SERVICE).await?.unwrap_or_default();
         let count = |name| said.counts.get(name).copied().unwrap_or(0);
         let (taken, rejected) = (count(T::COUNT), count("rejected"));
@@ -155,7 +162,7 @@ impl<T: Event> Outlet<T> {
         };
         Ok(Outlet {
             log,
-            tails: tails.collect(),
+            tails,
             batch: Vec::new(),
             holds_letters: false,
             refused,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Append, Log, LogError, each_record};
+use crate::log::{Append, Log, LogError, Record, each_record};
+use crate::reason::{EARLIEST, LATEST};
 use crate::time::{self, Millis};
 use crate::topic;
 
@@ -131,6 +132,20 @@ impl ServiceStatus {
         Append::json(topic::SERVICE_STATUS, &self.service, &ServiceStatus { version, ..self.clone() })
     }
 
+    /// The status that a record holds.
+    ///
+    /// # Errors
+    /// When it holds none, or times that are none.
+    pub fn of_record(record: &Record) -> Result<ServiceStatus, String> {
+        let status: ServiceStatus =
+            serde_json::from_slice(&record.value).map_err(|error| format!("not a status: {error}"))?;
+        let times = [Some(status.at), status.watermark].into_iter().flatten();
+        match times.into_iter().find(|at| !(EARLIEST..=LATEST).contains(at)) {
+            Some(at) => Err(format!("not a status: {at} is no time in epoch milliseconds")),
+            None => Ok(status),
+        }
+    }
+
     /// What `service` said last, if anything.
     ///
     /// # Errors
@@ -139,7 +154,7 @@ impl ServiceStatus {
         let mut last = None;
         each_record(log, &topic::SERVICE_STATUS, |record| {
             if record.key == service {
-                last = serde_json::from_slice(&record.value).ok().or(last.take());
+                last = ServiceStatus::of_record(&record).ok().or(last.take());
             }
         })
         .await?;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::time::{DAY, Millis};
+
 /// The name of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Cow<'static, str>);
@@ -33,6 +35,29 @@ pub const GAPS: Topic = Topic(Cow::Borrowed("gaps"));
 /// What did not validate, with its reason, keyed by source.
 pub const DEAD_LETTERS: Topic = Topic(Cow::Borrowed("dead-letters"));
 
+/// How long the records of a topic stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// As long as the settings say: what is derived from it is in the store.
+    Data,
+    /// For ever: it says who changed what, or what is missing, and is small.
+    ForEver,
+    /// Dead letters: [`LETTERS_LONGER`] than data, and at most [`LETTERS_BYTES`] a
+    /// partition, the oldest going first. They exist nowhere else, and bytes from
+    /// outside decide how many there are.
+    Letters,
+}
+
+/// How much longer than data dead letters stay.
+pub const LETTERS_LONGER: Millis = 90 * DAY;
+/// How many bytes of dead letters are kept, in each partition.
+pub const LETTERS_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Who took which lease, with a number that rises with each holder; compacted, keyed by lease.
+pub const LEASES: Topic = Topic(Cow::Borrowed("leases"));
+/// In which format a log on Kafka is written, and its number of partitions; compacted, one key.
+pub const LOG_FORMAT: Topic = Topic(Cow::Borrowed("log-format"));
+
 impl Topic {
     /// A topic by name, as a result topic named in `sql/`.
     pub fn new(name: impl Into<String>) -> Topic {
@@ -49,9 +74,21 @@ impl Topic {
         self.0.replace('-', "_")
     }
 
+    /// How long its records stay; of a compacted topic the last of each key always does.
+    pub fn stay(&self) -> Stay {
+        match self.name() {
+            "watchlist-history" | "alert-rules-history" | "gaps" => Stay::ForEver,
+            "dead-letters" => Stay::Letters,
+            _ => Stay::Data,
+        }
+    }
+
     /// Whether only the last record of each key is kept.
     pub fn is_compacted(&self) -> bool {
-        matches!(self.name(), "watchlist" | "alert-rules" | "alert-state" | "service-status")
+        matches!(
+            self.name(),
+            "watchlist" | "alert-rules" | "alert-state" | "service-status" | "leases" | "log-format"
+        )
     }
 }
 

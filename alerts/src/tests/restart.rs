@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Desk, drained, record, rule};
-use wire::log::{BrittleLog, Broken};
+use super::{Desk, drained, end, record, rule};
+use wire::log::{Append, BrittleLog, Broken};
 use wire::rules::Rule;
+use wire::topic::ALERT_STATE;
 
 async fn filled(partitions: u32) -> Desk {
     let desk = Desk::new(partitions, vec![Rule { hysteresis: 1.0, ..rule("high", "above 2") }]).await;
@@ -56,10 +57,84 @@ async fn started_again_it_goes_on_where_it_stopped_and_says_nothing_twice() {
     assert_eq!(desk.told().await, told);
 }
 
+/// Every record of the state, as it stands.
+async fn state(desk: &Desk) -> Vec<wire::log::Record> {
+    desk.log.read(&ALERT_STATE, 0, 0, 100_000).await.unwrap()
+}
+
 #[tokio::test]
-async fn a_state_that_cannot_be_read_is_named_with_what_to_do() {
-    let desk = Desk::new(1, Vec::new()).await;
-    desk.append(vec![wire::log::Append::json(wire::topic::ALERT_STATE, "0", &"nonsense")]).await;
-    let error = drained(desk.log.clone()).await.unwrap_err().to_string();
-    assert!(error.contains("key 0") && error.contains("--data-dir"), "{error}");
+async fn a_state_that_is_none_is_passed_over_and_the_service_goes_on() {
+    let desk = filled(1).await;
+    desk.run().await;
+    let told = desk.told().await.len();
+    for key in ["0", "0/5", "0/4711", "x"] {
+        desk.append(vec![Append::json(ALERT_STATE, key, &"nonsense")]).await;
+    }
+    desk.signal("A", 60, &[0.0, 9.0, 0.0]).await;
+    let desk = desk.reopened();
+    desk.run().await;
+    assert!(desk.told().await.len() > told, "it tells of what came after");
+    let head = state(&desk).await.into_iter().rfind(|record| record.key == "0").unwrap();
+    assert!(head.value.starts_with(b"{"), "the state is kept anew");
+}
+
+#[tokio::test]
+async fn a_state_of_one_record_opens_and_is_kept_in_parts_from_then_on() {
+    let desk = filled(1).await;
+    let whole = filled(1).await;
+    whole.run().await;
+    desk.run().await;
+    // As a version before kept it: everything in the head.
+    let records = state(&desk).await;
+    let mut head: serde_json::Value =
+        serde_json::from_slice(&records.iter().find(|record| record.key == "0").unwrap().value).unwrap();
+    let mut symbols = serde_json::Map::new();
+    for part in records.iter().filter(|record| record.key.contains('/')) {
+        symbols.extend(serde_json::from_slice::<serde_json::Map<_, _>>(&part.value).unwrap());
+        desk.append(vec![Append::json(ALERT_STATE, &part.key, &serde_json::json!({}))]).await;
+    }
+    assert_eq!(symbols.len(), 3);
+    let fields = head.as_object_mut().unwrap();
+    fields.remove("in_parts");
+    fields.insert("symbols".into(), symbols.into());
+    desk.append(vec![Append::json(ALERT_STATE, "0", &head)]).await;
+    let desk = desk.reopened();
+    for desk in [&desk, &whole] {
+        desk.signal("A", 60, &[9.0, 0.0]).await;
+        desk.run().await;
+    }
+    assert_eq!(words(&desk).await, words(&whole).await);
+    let head = state(&desk).await.into_iter().rfind(|record| record.key == "0").unwrap();
+    assert!(!String::from_utf8_lossy(&head.value).contains("symbols"));
+}
+
+#[tokio::test]
+async fn no_record_of_the_state_grows_with_the_number_of_symbols() {
+    let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
+    let symbols = 21_000;
+    for chunk in (0..symbols).collect::<Vec<u32>>().chunks(5_000) {
+        let rows = chunk.iter().map(|n| record(&format!("S{n}"), i64::from(*n), 9.0));
+        desk.append(rows.collect()).await;
+    }
+    desk.run().await;
+    let records = state(&desk).await;
+    let longest = records.iter().map(|record| record.value.len()).max().unwrap();
+    assert!(longest < 128 * 1024, "{longest} bytes");
+    let held: usize = records
+        .iter()
+        .filter(|record| record.key.contains('/'))
+        .map(|part| serde_json::from_slice::<serde_json::Map<_, _>>(&part.value).unwrap().len())
+        .sum();
+    assert_eq!(held, 20_000);
+}
+
+#[tokio::test]
+async fn signals_of_a_time_beyond_reason_do_not_end_what_comes_after() {
+    let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
+    desk.signal("A", 0, &[0.0, 1.0]).await;
+    let beyond = (9_223_372_036_000 - end(0)) / wire::time::MINUTE;
+    desk.append(vec![record("A", beyond, 9.0)]).await;
+    desk.signal("A", 2, &[9.0, 0.0]).await;
+    desk.run().await;
+    assert_eq!(desk.spans("A").await, [("high".to_owned(), 2, Some(3))]);
 }

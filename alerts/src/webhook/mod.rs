@@ -127,9 +127,13 @@ impl Caller {
     /// Tries until an alert is taken or given up; says whether either came to pass.
     async fn see_through(&mut self, record: &Record, stop: &Stop) -> Result<bool, WebhookError> {
         let mut backoff = Backoff::new(self.webhook.first_pause, LONGEST_PAUSE);
-        let Ok(alert) = serde_json::from_slice::<Alert>(&record.value) else {
-            self.passed(record).await?;
-            return Ok(true);
+        let alert = match serde_json::from_slice::<Alert>(&record.value) {
+            Ok(alert) => alert,
+            Err(why) => {
+                wire::foreign::passed_over(record, &why);
+                self.passed(record).await?;
+                return Ok(true);
+            }
         };
         loop {
             let answer = tokio::select! {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wire::log::{Position, Record};
+use wire::reason::Reason;
 use wire::time::{Millis, minute_of};
 use wire::topic::Topic;
 
@@ -13,6 +14,8 @@ pub(crate) struct Partitions {
     sources: Vec<(Topic, Vec<Partition>)>,
     /// Late records are needed as well.
     keeps_late: bool,
+    /// Which times on records are believed.
+    reason: Reason,
     closed_until: Option<Millis>,
 }
 
@@ -37,6 +40,9 @@ pub(crate) struct Seen {
     pub(crate) again: bool,
 }
 
+/// Why a record is to be passed over: its times are beyond reason.
+pub(crate) type Beyond = String;
+
 /// What stands beside a committed offset.
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -52,8 +58,15 @@ struct Note {
 impl Partitions {
     /// `count` partitions for each topic, standing where `resumed` says. With
     /// `keeps_late`, late records are read again after a restart like others.
-    pub(crate) fn resume(topics: &[Topic], count: u32, resumed: &[Position], keeps_late: bool) -> Partitions {
-        let mut closed_until = None;
+    /// Event time beyond `reason` that was noted by a version that believed it is forgotten.
+    pub(crate) fn resume(
+        topics: &[Topic],
+        count: u32,
+        resumed: &[Position],
+        keeps_late: bool,
+        reason: Reason,
+    ) -> Partitions {
+        let (mut closed_until, now) = (None, wire::time::now());
         let sources = topics
             .iter()
             .map(|topic| {
@@ -63,23 +76,36 @@ impl Partitions {
                     let Some(partition) = partitions.get_mut(position.partition as usize) else { continue };
                     partition.next = position.offset;
                     partition.counted_until = note.counted_until;
-                    partition.watermark = note.watermark;
+                    partition.watermark = reason.noted(note.watermark, now);
                     partition.late = note.late;
-                    closed_until = closed_until.max(note.closed_until);
+                    closed_until = closed_until.max(reason.noted(note.closed_until, now));
                 }
                 (topic.clone(), partitions)
             })
             .collect();
-        Partitions { sources, keeps_late, closed_until }
+        Partitions { sources, keeps_late, reason, closed_until }
     }
 
     /// Takes note of a record of source `source`.
-    pub(crate) fn see(&mut self, source: usize, record: &Record, minute: Millis, watermark: Millis) -> Seen {
+    ///
+    /// # Errors
+    /// Where its times are beyond reason: it is not to be taken.
+    pub(crate) fn see(
+        &mut self,
+        source: usize,
+        record: &Record,
+        minute: Millis,
+        watermark: Millis,
+    ) -> Result<Seen, Beyond> {
         let before = self.source_watermark(source);
         let in_time = before.is_none_or(|before| minute >= minute_of(before));
         let Some(partition) = self.sources[source].1.get_mut(record.partition as usize) else {
-            return Seen { in_time, again: false };
+            return Ok(Seen { in_time, again: false });
         };
+        if let Err(beyond) = self.reason.check(partition.watermark, record, [watermark, minute]) {
+            partition.next = record.offset + 1;
+            return Err(beyond);
+        }
         let again = record.offset < partition.counted_until;
         if in_time || self.keeps_late {
             partition.minutes.entry(minute).or_insert((record.offset, partition.watermark));
@@ -90,7 +116,7 @@ impl Partitions {
         partition.next = record.offset + 1;
         partition.counted_until = partition.counted_until.max(partition.next);
         partition.watermark = partition.watermark.max(Some(watermark));
-        Seen { in_time, again }
+        Ok(Seen { in_time, again })
     }
 
     /// The job's watermark: the least of all partitions; `None` until each has spoken.
@@ -157,6 +183,8 @@ mod tests {
     use wire::time::MINUTE;
     use wire::topic::STOCK_PRICES;
 
+    const REASON: Reason = Reason::REPLAY;
+
     fn record(partition: u32, offset: u64) -> Record {
         Record {
             topic: STOCK_PRICES,
@@ -170,53 +198,55 @@ mod tests {
 
     #[test]
     fn the_watermark_is_the_least_of_all_partitions_and_waits_for_each() {
-        let mut partitions = Partitions::resume(&[STOCK_PRICES], 2, &[], false);
-        assert!(partitions.see(0, &record(0, 0), 9 * MINUTE, 9 * MINUTE).in_time);
+        let mut partitions = Partitions::resume(&[STOCK_PRICES], 2, &[], false, REASON);
+        assert!(partitions.see(0, &record(0, 0), 9 * MINUTE, 9 * MINUTE).unwrap().in_time);
         assert_eq!(partitions.watermark(), None);
-        assert!(partitions.see(0, &record(1, 0), 4 * MINUTE, 4 * MINUTE).in_time);
+        assert!(partitions.see(0, &record(1, 0), 4 * MINUTE, 4 * MINUTE).unwrap().in_time);
         assert_eq!(partitions.watermark(), Some(4 * MINUTE));
-        assert!(partitions.see(0, &record(0, 1), 4 * MINUTE, 9 * MINUTE).in_time);
-        assert!(!partitions.see(0, &record(0, 2), 3 * MINUTE, 9 * MINUTE).in_time);
+        assert!(partitions.see(0, &record(0, 1), 4 * MINUTE, 9 * MINUTE).unwrap().in_time);
+        assert!(!partitions.see(0, &record(0, 2), 3 * MINUTE, 9 * MINUTE).unwrap().in_time);
         assert_eq!(partitions.late(), 1);
     }
 
     #[test]
     fn after_a_restart_reading_begins_where_the_oldest_open_window_does() {
-        let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], false);
+        let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], false, REASON);
         for offset in 0..100 {
-            partitions.see(0, &record(0, offset), offset as i64 * MINUTE, offset as i64 * MINUTE);
+            partitions.see(0, &record(0, offset), offset as i64 * MINUTE, offset as i64 * MINUTE).unwrap();
         }
-        partitions.see(0, &record(0, 100), 0, 99 * MINUTE);
+        partitions.see(0, &record(0, 100), 0, 99 * MINUTE).unwrap();
         partitions.closed(99 * MINUTE, 70 * MINUTE);
         let positions = partitions.positions();
         assert_eq!(positions[0].offset, 70);
 
-        let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, false);
+        let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, false, REASON);
         assert_eq!(resumed.closed_until(), Some(99 * MINUTE));
         assert_eq!((resumed.watermark(), resumed.late()), (Some(69 * MINUTE), 1));
-        assert!(resumed.see(0, &record(0, 70), 70 * MINUTE, 70 * MINUTE).in_time);
-        assert!(!resumed.see(0, &record(0, 71), 60 * MINUTE, 71 * MINUTE).in_time);
+        assert!(resumed.see(0, &record(0, 70), 70 * MINUTE, 70 * MINUTE).unwrap().in_time);
+        assert!(!resumed.see(0, &record(0, 71), 60 * MINUTE, 71 * MINUTE).unwrap().in_time);
         assert_eq!(resumed.late(), 1, "what was counted before the restart is not counted again");
-        assert!(!resumed.see(0, &record(0, 101), 60 * MINUTE, 71 * MINUTE).in_time);
+        assert!(!resumed.see(0, &record(0, 101), 60 * MINUTE, 71 * MINUTE).unwrap().in_time);
         assert_eq!(resumed.late(), 2);
     }
 
     #[test]
     fn what_was_taken_before_a_restart_is_known_again_and_late_records_are_read_where_they_are_needed() {
         for (keeps_late, first) in [(false, 20), (true, 10)] {
-            let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], keeps_late);
+            let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], keeps_late, REASON);
             // Offset 10 comes ten minutes late, into a time that is still needed.
             for offset in 0..30 {
                 let minute = if offset == 10 { 20 } else { offset as i64 + 20 };
-                partitions.see(0, &record(0, offset), minute * MINUTE, (offset as i64 + 20) * MINUTE);
+                partitions
+                    .see(0, &record(0, offset), minute * MINUTE, (offset as i64 + 20) * MINUTE)
+                    .unwrap();
             }
             partitions.closed(49 * MINUTE, 20 * MINUTE);
             partitions.closed(49 * MINUTE, if keeps_late { 20 } else { 40 } * MINUTE);
             let positions = partitions.positions();
             assert_eq!(positions[0].offset, if keeps_late { 0 } else { first });
-            let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, keeps_late);
-            assert!(resumed.see(0, &record(0, 29), 49 * MINUTE, 49 * MINUTE).again);
-            assert!(!resumed.see(0, &record(0, 30), 50 * MINUTE, 50 * MINUTE).again);
+            let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, keeps_late, REASON);
+            assert!(resumed.see(0, &record(0, 29), 49 * MINUTE, 49 * MINUTE).unwrap().again);
+            assert!(!resumed.see(0, &record(0, 30), 50 * MINUTE, 50 * MINUTE).unwrap().again);
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Progress {
     late: AtomicU64,
     rows: AtomicU64,
     refused: AtomicU64,
+    skipped: AtomicU64,
 }
 
 impl Default for Progress {
@@ -30,6 +31,7 @@ impl Default for Progress {
             late: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
         }
     }
 }
@@ -41,6 +43,10 @@ impl Progress {
 
     pub(crate) fn refused(&self, more: usize) {
         self.refused.fetch_add(more as u64, Relaxed);
+    }
+
+    pub(crate) fn skipped(&self, more: u64) {
+        self.skipped.fetch_add(more, Relaxed);
     }
 
     pub(crate) fn closed(&self, watermark: Millis) {
@@ -95,6 +101,7 @@ impl Publishing {
             counts: [
                 ("late".to_owned(), sum(|job| &job.late)),
                 ("refused".to_owned(), sum(|job| &job.refused)),
+                ("skipped".to_owned(), sum(|job| &job.skipped)),
                 ("rows_since_start".to_owned(), sum(|job| &job.rows)),
             ]
             .into(),

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use wire::Bar;
 use wire::log::Append;
+use wire::topic::STOCK_PRICES;
 
 use crate::bench::Bench;
 use crate::market::{feed, in_order, late_by, seeded};
@@ -83,6 +85,24 @@ async fn what_does_not_decode_stops_nothing() {
         records.insert(at * 100, record);
     }
     let bench = Bench::with("volatility", records, 1).await;
+    bench.drain().await;
+    assert_eq!(bench.rows().await, bench.computed(bars, vec![]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_beyond_reason_close_no_window_and_cost_no_other_record() {
+    let bars = seeded(61);
+    let mut records = feed(&bars, 2);
+    let year_2262 = 9_223_372_036_000;
+    for (at, partition) in [(0, 0), (0, 1), (700, 0), (900, 1)] {
+        for start in [bars[0].start_timestamp, year_2262] {
+            let poison = Bar { start_timestamp: start, complete_until: year_2262, ..bars[0].clone() };
+            records.insert(at, Append::json(STOCK_PRICES, &poison.symbol, &poison).into_partition(partition));
+        }
+    }
+    let bench = Bench::with("volatility", records, 2).await;
+    // Stopped in between: what it commits is sound.
+    bench.stopped_after(Duration::from_millis(300)).await;
     bench.drain().await;
     assert_eq!(bench.rows().await, bench.computed(bars, vec![]).await);
 }

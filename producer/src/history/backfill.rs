@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use wire::Bar;
-use wire::log::{Append, Position, SharedLog, last_records, partition_of};
+use wire::log::{Append, Position, SharedLog, partition_of};
+use wire::outlet;
+use wire::reason::last_good;
 use wire::time::{DAY, Millis};
 use wire::topic::STOCK_PRICES;
 
@@ -139,8 +141,7 @@ struct Writer {
 impl Writer {
     async fn open(log: SharedLog, from: Millis) -> Result<Writer, ProducerError> {
         let mut complete_until = Vec::new();
-        for last in last_records(&*log, &STOCK_PRICES).await? {
-            let bar: Option<Bar> = last.and_then(|last| serde_json::from_slice(&last.value).ok());
+        for bar in last_good(&*log, &STOCK_PRICES, outlet::read::<Bar>).await? {
             complete_until.push(bar.map_or(from, |bar| bar.complete_until));
         }
         Ok(Writer { log, complete_until })

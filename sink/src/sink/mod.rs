@@ -12,7 +12,9 @@ use store::{Measurement, SharedStore};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wire::again::Ask;
+use wire::foreign::CONTROL;
 use wire::log::{Reader, SharedLog};
+use wire::reason::Reason;
 use wire::stop::Stop;
 use wire::time::Millis;
 use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
@@ -62,6 +64,8 @@ pub(crate) struct Sink {
     newest: Vec<Newest>,
     compute: Box<dyn Compute>,
     pub(crate) progress: Progress,
+    /// Which times on records are believed.
+    reason: Reason,
     days: Days,
     pub(crate) pending: Pending,
     heard: Heard,
@@ -88,13 +92,15 @@ impl Sink {
         for measurement in measurements.iter().chain(aggregates::measurements()) {
             store.define(measurement).await?;
         }
-        let topics: Vec<_> = data_topics(&tables).into_iter().chain([SERVICE_STATUS]).collect();
+        let topics: Vec<_> =
+            data_topics(&tables).into_iter().chain([SERVICE_STATUS]).chain(CONTROL).collect();
         let progress = Progress::resume(&store, &log).await?;
         Ok(Sink {
             reader: progress.reader(READER, &topics, &log).await?,
             newest: tables.iter().map(|table| Newest::after(progress.floor(&table.topic))).collect(),
             days: Days::load(&store, progress.watermark(&STOCK_PRICES)).await?,
             progress,
+            reason: Reason::of(log.as_ref()),
             pending: Pending::load(&store).await?,
             heard: Heard::default(),
             status: delivery.status(),
@@ -161,6 +167,9 @@ impl Sink {
     /// what has been gathered may wait; says whether anything came.
     pub(crate) async fn read(&mut self, wait: Duration) -> Result<bool, SinkError> {
         let records = self.reader.poll(POLL, self.gathered.may_wait(wait)).await?;
+        for skipped in self.reader.skipped() {
+            self.note_skipped(&skipped, &records);
+        }
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             self.take(run);
         }
@@ -238,8 +247,8 @@ impl Sink {
         let mut unread = 0;
         for topic in data_topics(&self.tables) {
             for extent in self.log.extents(&topic).await? {
-                let next = self.progress.place(&topic, extent.partition).next.max(extent.first);
-                unread += extent.next.saturating_sub(next);
+                let next = self.progress.place(&topic, extent.partition).next;
+                unread += wire::log::unread(&*self.log, &topic, extent, next).await?;
             }
         }
         self.unread = (Instant::now(), unread);

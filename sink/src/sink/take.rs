@@ -1,10 +1,13 @@
 //! Taking records in: each becomes a point, a dead letter or nothing, and what is
 //! late is remembered.
 
-use wire::log::Record;
+use wire::foreign::{self, CONTROL};
+use wire::log::{Record, Skipped};
+use wire::status::ServiceStatus;
 use wire::time::{Millis, minute_of};
 use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
-use wire::{DeadLetter, symbol};
+use wire::watchlist::EVERY_SYMBOL;
+use wire::{DeadLetter, Gap, symbol};
 
 use super::Sink;
 use crate::decode::{self, Content, Raw};
@@ -36,6 +39,30 @@ impl Sink {
         self.progress.set_place(topic, *partition, place);
     }
 
+    /// Records what retention deleted before it was read: counted, and for bars a gap
+    /// from what was complete before to what the next record states.
+    pub(super) fn note_skipped(&mut self, skipped: &Skipped, records: &[Record]) {
+        let Skipped { topic, partition, from, to } = skipped;
+        self.progress.counts.skipped += to - from;
+        if *topic != STOCK_PRICES {
+            return;
+        }
+        let next = records.iter().find(|record| record.topic == *topic && record.partition == *partition);
+        let next = next.and_then(|record| decode::bar(&record.value).ok()).map(|raw| raw.complete_until);
+        let Some((reached, next)) = self.progress.place(topic, *partition).reached.zip(next) else { return };
+        let gap = Gap {
+            symbol: EVERY_SYMBOL.to_owned(),
+            from: reached,
+            to: next.max(reached),
+            reason: format!(
+                "{} records of {topic}, partition {partition}, were deleted by retention before they were stored",
+                to - from
+            ),
+        };
+        self.gathered.count();
+        self.gathered.append(gap.to_append());
+    }
+
     fn take_one(&mut self, record: &Record, place: &mut Place) -> Result<(), String> {
         if record.topic == STOCK_PRICES {
             self.take_raw(BARS, decode::bar(&record.value)?, record, place)
@@ -44,6 +71,9 @@ impl Sink {
         } else if record.topic == SERVICE_STATUS {
             self.take_status(record)
         } else {
+            if CONTROL.contains(&record.topic) {
+                return foreign::check(record);
+            }
             match self.tables.iter().position(|table| table.topic == record.topic) {
                 Some(table) => self.take_row(table, record, place),
                 None => Ok(()),
@@ -60,6 +90,7 @@ impl Sink {
     ) -> Result<(), String> {
         // A partition's own watermark is never behind that of the whole topic: what
         // any engine takes for late is late here, however it mixes the partitions.
+        self.reason.check(place.reached, record, [raw.complete_until, raw.at])?;
         let before = place.reached.replace(raw.complete_until.max(place.reached.unwrap_or(Millis::MIN)));
         let (symbol, at, point) = match raw.content {
             Content::Clock => return Ok(()),
@@ -97,6 +128,9 @@ impl Sink {
         let (measurement, of) = (FIRST_TABLE + table, &self.tables[table]);
         let row = decode::row(of, &record.value)?;
         let time = of.time(&row);
+        if let Some(time) = time {
+            self.reason.check(place.reached, record, [time, time])?;
+        }
         place.reached = place.reached.max(time);
         if of.symbol(&row).is_some_and(symbol::is_ours) {
             return Ok(());
@@ -120,17 +154,17 @@ impl Sink {
     /// What a service says of itself; it counts as no point, or saying it would
     /// be a change to be said again.
     fn take_status(&mut self, record: &Record) -> Result<(), String> {
-        let status =
-            serde_json::from_slice(&record.value).map_err(|error| format!("not a status: {error}"))?;
+        let status = ServiceStatus::of_record(record)?;
         let measurement = FIRST_TABLE + self.tables.len();
         self.heard.points(status).into_iter().try_for_each(|point| self.gathered.add(measurement, point))
     }
 
     fn refuse(&mut self, record: &Record, reason: &str) {
         let Record { topic, partition, offset, .. } = record;
+        foreign::passed_over(record, &reason);
         let reason = format!("partition {partition}, offset {offset}: {reason}");
         let letter = DeadLetter::new(topic.name(), reason, &record.value, wire::time::now());
-        self.gathered.refuse(letter.to_append());
+        self.gathered.append(letter.to_append());
         self.progress.counts.rejected += 1;
     }
 }

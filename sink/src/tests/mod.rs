@@ -23,7 +23,7 @@ use engine::Hop;
 use serde_json::json;
 use store::{EmbeddedStore, Measurement, Query, SharedStore};
 use wire::again;
-use wire::log::{Append, EmbeddedLog, SharedLog};
+use wire::log::{Append, EmbeddedLog, Fence, SharedLog};
 use wire::schema::{Column, ColumnType, Value};
 use wire::stop::{self, Wish};
 use wire::time::{MINUTE, Millis};
@@ -66,10 +66,25 @@ impl Folder {
     }
 
     async fn sink_with(&self, tables: Vec<Table>, compute: Box<dyn Compute>) -> Sink {
+        self.open_sink(None, tables, compute).await.unwrap()
+    }
+
+    /// A sink that holds a lease.
+    async fn sink_under(&self, fence: Option<Fence>) -> Result<Sink, SinkError> {
+        self.open_sink(fence, vec![totals()], Box::new(Sums(self.calls.clone()))).await
+    }
+
+    async fn open_sink(
+        &self,
+        fence: Option<Fence>,
+        tables: Vec<Table>,
+        compute: Box<dyn Compute>,
+    ) -> Result<Sink, SinkError> {
         let (_, stop) = stop::channel();
         let status = Status::new(self.log.clone());
-        let delivery = Arc::new(Delivery::new(self.store.clone(), status, Waits::USUAL, stop));
-        Sink::open(self.log.clone(), delivery, tables, compute).await.unwrap()
+        let delivery = Delivery::new(self.store.clone(), status, Waits::USUAL, stop);
+        let delivery = Arc::new(delivery.held_by(fence).await?);
+        Sink::open(self.log.clone(), delivery, tables, compute).await
     }
 
     /// A sink that has read and stored what is in the log.

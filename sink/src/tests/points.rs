@@ -121,3 +121,69 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
     assert_eq!((status.service.as_str(), status.state.as_str()), ("sink", "finished"));
     assert_eq!((status.counts["rejected"], status.counts["points"]), (9, 2));
 }
+
+/// What ends all windows for good where it is believed: event time of the year 2262.
+const BEYOND: i64 = 9_223_372_036_000;
+
+#[tokio::test]
+async fn poison_in_any_topic_becomes_one_letter_each_and_everything_goes_on() {
+    let folder = Folder::new();
+    folder.append(vec![bar_record(&bar("A", 10, 1.0, 10)), clock_record(11)]).await;
+    let text = |topic: Topic, key: &str, value: &str| Append {
+        topic,
+        key: key.into(),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+        partition: None,
+    };
+    let beyond = wire::Bar { complete_until: BEYOND, ..bar("A", 12, 1.0, 0) };
+    let future = wire::Bar { start_timestamp: BEYOND, ..bar("A", 12, 1.0, 11) };
+    let past = wire::Bar { complete_until: i64::MIN, ..bar("A", 12, 1.0, 0) };
+    let status = ServiceStatus { service: "engine".into(), watermark: Some(i64::MIN), ..Default::default() };
+    let poison = vec![
+        bar_record(&beyond),
+        bar_record(&future),
+        bar_record(&past),
+        bar_record(&wire::clock::bar(0, BEYOND)),
+        Append::json(NEWS_ARTICLES, "A", &Article { complete_until: BEYOND, ..article("x", Some("A")) }),
+        row_record("A", BEYOND / MINUTE, 1, 1.0),
+        status.to_append(),
+        text(SERVICE_STATUS, "x", "garbage"),
+        text(wire::topic::WATCHLIST, "watchlist", r#"{"version":18446744073709551615,"entries":[]}"#),
+        text(wire::topic::WATCHLIST_HISTORY, "1", "garbage"),
+        text(wire::topic::ALERT_RULES, "rules", "[1]"),
+        text(wire::topic::ALERT_RULES_HISTORY, "1", r#"{"version":0,"entries":[]}"#),
+        text(wire::topic::PREVIEW_QUESTIONS, "q", "garbage"),
+        text(wire::topic::PREVIEWS, "q", "{}"),
+    ];
+    let records = poison.len();
+    for record in poison {
+        folder.append(vec![record]).await;
+    }
+    folder.append(vec![bar_record(&bar("A", 12, 1.0, 12)), bar_record(&bar("A", 12, 2.0, 12))]).await;
+    // Twice: a restart makes no second letter of any.
+    for _ in 0..2 {
+        folder.drain().await;
+        let letters = folder.log.read(&DEAD_LETTERS, 0, 0, 100).await.unwrap();
+        assert_eq!(letters.len(), records);
+    }
+    let sink = folder.sink().await;
+    assert_eq!(sink.progress.watermark(&STOCK_PRICES), Some(12 * MINUTE));
+    assert_eq!((sink.progress.counts.late, folder.bars().await.len()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_watermark_beyond_reason_that_was_noted_before_heals_with_the_next_start() {
+    let folder = Folder::new();
+    folder.append(vec![bar_record(&bar("A", 10, 1.0, 10)), clock_record(11)]).await;
+    folder.drain().await;
+    let (key, noted) = folder.store.notes("sink/progress").await.unwrap().remove(0);
+    let poisoned = noted.replace(&(11 * MINUTE).to_string(), &BEYOND.to_string());
+    assert_ne!(poisoned, noted);
+    let notes = vec![(key, Some(poisoned))];
+    folder.store.write(std::sync::Arc::new(store::Batch { points: Vec::new(), notes })).await.unwrap();
+    folder.append(vec![bar_record(&bar("A", 11, 1.0, 11)), clock_record(13)]).await;
+    folder.drain().await;
+    let sink = folder.sink().await;
+    assert_eq!(sink.progress.watermark(&STOCK_PRICES), Some(13 * MINUTE));
+    assert_eq!(sink.progress.counts.late, 0);
+}

@@ -110,3 +110,68 @@ async fn a_store_that_was_lost_or_put_back_from_a_copy_is_filled_again_from_the_
     folder.drain().await;
     assert_eq!((folder.bars().await, folder.totals().await), (bars, totals));
 }
+
+#[tokio::test]
+async fn a_log_made_anew_is_noticed_also_where_it_is_longer_than_what_was_read() {
+    let mut folder = Folder::new();
+    some_records(&folder).await;
+    folder.drain().await;
+    let read = folder.bars().await.len();
+    folder.log = Arc::new(EmbeddedLog::open(&folder.path.path().join("other.db"), 1).unwrap());
+    // Another millisecond than any record of the log before.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let others = (1..40).map(|minute| bar_record(&bar("Z", minute, 1.0, minute)));
+    folder.append(others.collect()).await;
+    folder.drain().await;
+    assert_eq!(folder.bars().await.len(), read + 39, "none of the new records is taken for an old one");
+}
+
+#[tokio::test]
+async fn what_retention_deletes_before_it_is_stored_is_counted_and_recorded_as_a_gap() {
+    let mut folder = Folder::new();
+    let log = Arc::new(EmbeddedLog::open(&folder.path.path().join("own.db"), 1).unwrap());
+    folder.log = log.clone();
+    folder.append(vec![bar_record(&bar("A", 10, 1.0, 10)), clock_record(11)]).await;
+    folder.drain().await;
+    folder.append((11..30).map(|minute| bar_record(&bar("A", minute, 1.0, minute))).collect()).await;
+    log.trim(wire::time::now() + wire::time::DAY).await.unwrap();
+    let sink = folder.sink_caught_up().await;
+    assert_eq!(sink.progress.counts.skipped, 18);
+    let gaps = folder.log.read(&wire::topic::GAPS, 0, 0, 10).await.unwrap();
+    let gaps: Vec<wire::Gap> = gaps.iter().map(|gap| serde_json::from_slice(&gap.value).unwrap()).collect();
+    assert_eq!(gaps.len(), 1);
+    let minute = wire::time::MINUTE;
+    assert_eq!((gaps[0].symbol.as_str(), gaps[0].from, gaps[0].to), ("*", 11 * minute, 29 * minute));
+    assert!(gaps[0].reason.contains("deleted by retention"), "{}", gaps[0].reason);
+}
+
+#[tokio::test]
+async fn what_a_sink_holds_that_was_taken_over_from_is_dropped() {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use wire::log::Fence;
+
+    let folder = Folder::new();
+    some_records(&folder).await;
+    let held = |number| {
+        let certain = Arc::new(AtomicBool::new(true));
+        let says = certain.clone();
+        (Fence::new(number, move || says.load(SeqCst)), certain)
+    };
+    let (first, _) = held(7);
+    let mut paused = folder.sink_under(Some(first.clone())).await.unwrap();
+    paused.read(Duration::ZERO).await.unwrap();
+    let (second, certain) = held(8);
+    let mut next = folder.sink_under(Some(second)).await.unwrap();
+    let error = paused.flush().await.unwrap_err();
+    assert!(error.to_string().contains("another sink has taken the store over"), "{error}");
+    assert!(folder.bars().await.is_empty());
+    assert!(folder.sink_under(Some(first)).await.is_err(), "it does not come back under its number");
+    next.read(Duration::ZERO).await.unwrap();
+    // Paused, or without Kafka, for longer than a session: another may have taken over.
+    certain.store(false, SeqCst);
+    assert!(next.flush().await.is_err() && folder.bars().await.is_empty());
+    let mut third = folder.sink_under(Some(held(9).0)).await.unwrap();
+    catch_up(&mut third).await;
+    assert_eq!(folder.bars().await.len(), 3);
+}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use vitals::{State, Vitals};
 use wire::again;
 use wire::log::{KafkaLog, Lease, Log, SharedLog};
@@ -67,11 +68,11 @@ impl Bench {
         self.vitals.need_log(self.log.clone());
         let topics = services::topics(&self.config.jobs()?);
         tokio::select! {
-            made = self.log.make(&topics) => made?,
+            made = self.log.prepare(&topics) => made?,
             () = interrupt.asked() => return Ok(Left::Ended),
         }
         if !role.is_one_of_a_kind() {
-            return self.start(role).await?.left(role, interrupt, token).await;
+            return self.start(role, self.log.clone()).await?.left(role, interrupt, token).await;
         }
         loop {
             self.vitals.set(service, State::StandingBy);
@@ -83,7 +84,9 @@ impl Bench {
             // Giving it back waits for a thread.
             let _ = tokio::task::spawn_blocking(move || drop(lease)).await;
             match outcome? {
-                None => tracing::warn!(service, "Another instance takes over; this one stands by."),
+                None => {
+                    tracing::warn!(service, "The lease has gone to another instance; this one stands by.");
+                }
                 Some(left) => {
                     if role == Role::Producer {
                         refused::bars(&*self.log).await?;
@@ -102,18 +105,30 @@ impl Bench {
         interrupt: &Interrupt,
         token: &AnotherToken,
     ) -> anyhow::Result<Option<Left>> {
-        let mut work = self.start(role).await?;
+        let mut work = self.start(role, lease.log().unwrap_or_else(|| self.log.clone())).await?;
         tracing::info!(service = role.name(), "Working.");
-        tokio::select! {
-            left = work.left(role, interrupt, token) => return left.map(Some),
-            () = lease.lost() => {}
+        let left = tokio::select! {
+            left = work.left(role, interrupt, token) => Some(left),
+            () = lease.lost() => None,
+        };
+        match left {
+            Some(Err(error)) if lease.lost().now_or_never().is_some() => {
+                tracing::debug!(service = role.name(), %error, "The work ended with the lease.");
+            }
+            Some(left) => return left.map(Some),
+            None => {
+                // Where the lease is still this one's until it is given back, what is under
+                // way is put in order; where it is not, the log refuses it.
+                if let Err(error) = work.end(Wish::Stop).await {
+                    tracing::debug!(service = role.name(), %error, "What was under way is dropped.");
+                }
+            }
         }
-        work.end(Wish::Stop).await?;
         Ok(None)
     }
 
-    async fn start(&self, role: Role) -> anyhow::Result<Work> {
-        let services = Services::new(&self.config, self.log.clone(), &self.vitals)?;
+    async fn start(&self, role: Role, log: SharedLog) -> anyhow::Result<Work> {
+        let services = Services::new(&self.config, log, &self.vitals)?;
         let one = |service| Ok(Work { services: vec![service], _folder: None });
         match role {
             Role::Producer => one(services.producer(self.config.price_source()?)),

@@ -79,7 +79,9 @@ pub(crate) async fn newest(log: &dyn Log, most: usize) -> Result<(Vec<Placed>, u
     let (mut letters, mut kept) = (Vec::new(), 0);
     for extent in log.extents(&DEAD_LETTERS).await? {
         kept += extent.next.saturating_sub(extent.first);
-        let mut from = extent.first.max(extent.next.saturating_sub(most as u64));
+        // A marker of a transaction may follow each record, and takes an offset.
+        let back = (most as u64).saturating_mul(2);
+        let mut from = extent.first.max(extent.next.saturating_sub(back));
         while from < extent.next {
             let records = log.read(&DEAD_LETTERS, extent.partition, from, PAGE).await?;
             let Some(last) = records.last() else { break };

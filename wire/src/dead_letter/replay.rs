@@ -6,8 +6,9 @@ use serde_json::Value as Json;
 use super::DeadLetter;
 use crate::article::{Article, BadArticle};
 use crate::bar::{BadBar, Bar};
-use crate::log::{Append, Log, LogError, Record, last_records, partition_of};
+use crate::log::{Append, Log, LogError, Record, partition_of};
 use crate::outlet;
+use crate::reason::last_good;
 use crate::source::Source;
 use crate::status::ServiceStatus;
 use crate::time::{self, DAY, MINUTE, Millis, minute_of};
@@ -142,10 +143,12 @@ impl Run {
         });
         let mut reached = Millis::MIN;
         for topic in [STOCK_PRICES, NEWS_ARTICLES] {
-            for record in last_records(log, &topic).await?.into_iter().flatten() {
-                let stated = serde_json::from_slice::<Stated>(&record.value).ok();
-                let stated = stated.map(|stated| stated.complete_until).filter(|at| time::is_believable(*at));
-                reached = reached.max(stated.unwrap_or(Millis::MIN));
+            let read = |record: &Record| {
+                let stated = serde_json::from_slice::<Stated>(&record.value).ok()?.complete_until;
+                time::is_believable(stated).then_some((stated, [stated, stated]))
+            };
+            for stated in last_good(log, &topic, read).await?.into_iter().flatten() {
+                reached = reached.max(stated);
             }
         }
         Ok(Run { kind, reached, now: time::now() })
@@ -304,9 +307,7 @@ async fn placed<T: outlet::Event>(
         return Ok(Vec::new());
     }
     events.sort_by(|one, other| one.order().cmp(&other.order()));
-    let tails = last_records(log, &T::TOPIC).await?;
-    let read = |record: &Option<Record>| serde_json::from_slice::<T>(&record.as_ref()?.value).ok();
-    let tails: Vec<_> = tails.iter().map(read).collect();
+    let tails = last_good(log, &T::TOPIC, outlet::read::<T>).await?;
     Ok(events
         .into_iter()
         .map(|event| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Append, Extent, Lease, Log, LogError, Position, Reader, Record, SharedLog};
+use super::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog};
 use crate::time::Millis;
 use crate::topic::Topic;
 
@@ -75,6 +75,10 @@ impl Log for BrittleLog {
         Err(LogError::Closed)
     }
 
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
     fn partitions(&self) -> u32 {
         self.inner.partitions()
     }
@@ -113,6 +117,14 @@ impl Log for BrittleLog {
 
     async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
         self.inner.lease(name).await
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        self.inner.fence()
+    }
+
+    async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
+        self.inner.fenced(name).await
     }
 
     async fn health(&self) -> Result<(), LogError> {

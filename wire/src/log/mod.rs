@@ -25,7 +25,7 @@ pub use brittle::{BrittleLog, Broken};
 pub use embedded::EmbeddedLog;
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use partition::partition_of;
-pub use tail::last_records;
+pub use tail::{is_another, last_records, tail_of, unread};
 pub use whole::each_record;
 
 /// A record to be appended.
@@ -99,6 +99,34 @@ pub struct Position {
     pub note: String,
 }
 
+/// Records that a reader could not read any more: retention had deleted them, or the
+/// topic was made anew, before the reader came to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition.
+    pub partition: u32,
+    /// The first offset that was not read.
+    pub from: u64,
+    /// The offset at which the reader went on.
+    pub to: u64,
+}
+
+impl Skipped {
+    /// Says so to the operator, once for each stretch.
+    pub(crate) fn warn(&self, reader: &str) {
+        tracing::warn!(
+            reader,
+            topic = %self.topic,
+            partition = self.partition,
+            from = self.from,
+            to = self.to,
+            "Records were deleted by retention before they were read; reading goes on after them. Let services run more often than the retention, or keep records longer (retention.log, kafka.retention)."
+        );
+    }
+}
+
 /// A log. Cheap to clone behind [`SharedLog`].
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -109,6 +137,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// The number of partitions that data topics have.
     fn partitions(&self) -> u32;
+
+    /// Whether what it holds follows the wall clock, as live data do and simulated or
+    /// replayed data do not.
+    fn is_live(&self) -> bool;
 
     /// How many clock records, each of another key, a partition gets a minute.
     fn clock_keys(&self) -> u32 {
@@ -148,6 +180,18 @@ pub trait Log: Send + Sync + 'static {
         Ok(Box::new(Granted))
     }
 
+    /// What tells this holder of a lease from others, where the log is a lease's own.
+    fn fence(&self) -> Option<Fence> {
+        None
+    }
+
+    /// A log to which only the one that asked last under `name` can append: whoever asked
+    /// before gets [`LogError::Fenced`], and nothing of what it appends is read. `None`
+    /// where this process is the only one that appends, as to a log in a folder of its own.
+    async fn fenced(&self, _name: &str) -> Result<Option<SharedLog>, LogError> {
+        Ok(None)
+    }
+
     /// Whether the log answers just now; says so within seconds.
     async fn health(&self) -> Result<(), LogError> {
         self.topics().await.map(drop)
@@ -163,6 +207,36 @@ pub trait Lease: Send + Sync {
     /// Waits until the right has gone to another process, or is about to: what is
     /// under way is then to be put in order and the lease given back.
     async fn lost(&self);
+
+    /// The log through which the holder appends and commits: what it does there after
+    /// the lease has gone is refused. `None` where the log that granted it is as good.
+    fn log(&self) -> Option<SharedLog>;
+}
+
+/// What tells one holder of a lease from those before and after it, for a store that
+/// knows nothing of the log's own fences.
+#[derive(Clone)]
+pub struct Fence {
+    number: u64,
+    certain: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Fence {
+    /// A fence with its number, and what says whether the lease is held for certain.
+    pub fn new(number: u64, certain: impl Fn() -> bool + Send + Sync + 'static) -> Fence {
+        Fence { number, certain: Arc::new(certain) }
+    }
+
+    /// Greater than that of every holder before.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether the lease was confirmed so recently that no other can have it: false after
+    /// a pause of this process, and while the log is away for longer than a session.
+    pub fn is_certain(&self) -> bool {
+        (self.certain)()
+    }
 }
 
 /// A lease that nobody else can ask for.
@@ -172,6 +246,10 @@ struct Granted;
 impl Lease for Granted {
     async fn lost(&self) {
         std::future::pending::<()>().await;
+    }
+
+    fn log(&self) -> Option<SharedLog> {
+        None
     }
 }
 
@@ -188,6 +266,9 @@ pub trait Reader: Send + Sync {
 
     /// Where the next poll reads, for every partition seen so far.
     fn positions(&self) -> Vec<Position>;
+
+    /// What could not be read any more, since the last call.
+    fn skipped(&mut self) -> Vec<Skipped>;
 
     /// Whether everything that the log holds now has been polled.
     async fn caught_up(&self) -> Result<bool, LogError>;
@@ -268,6 +349,32 @@ pub enum LogError {
         /// What the settings name.
         asked: u32,
     },
+    /// The log is of a later version.
+    #[error(
+        "the log on Kafka at {servers} has format {found}, written by tickwire {version}; this program knows formats up to {known}: run that version, or put back the backup that was made before the upgrade (docs/operations.md, \"Upgrading\")"
+    )]
+    KafkaNewer {
+        /// Where it is.
+        servers: String,
+        /// Its format.
+        found: u32,
+        /// Which version noted it.
+        version: String,
+        /// The latest format known here.
+        known: u32,
+    },
+    /// The number of partitions is another than the log began with.
+    #[error(
+        "the log on Kafka at {servers} began with {found} partition(s), {asked} asked for: keys would go to other partitions than before, and one symbol's records would lie in two. Set kafka.partitions to {found}; for more partitions begin a new log (docs/operations.md, \"More partitions\")"
+    )]
+    KafkaRepartitioned {
+        /// Where it is.
+        servers: String,
+        /// What it began with.
+        found: u32,
+        /// What the settings name.
+        asked: u32,
+    },
     /// A client setting that the library does not take.
     #[error(
         "a setting under kafka.client is not accepted: {reason}. The names are librdkafka's; TLS and SASL need a tickwire built with `--features kafka-tls`"
@@ -275,6 +382,14 @@ pub enum LogError {
     KafkaSetting {
         /// The library's words, which name the setting.
         reason: String,
+    },
+    /// Another has taken over.
+    #[error(
+        "another instance has taken over `{name}`: what this one was still to write is refused, so that nothing is written twice"
+    )]
+    Fenced {
+        /// What was taken over.
+        name: String,
     },
     /// A note that does not fit beside an offset.
     #[error("the note beside a position in {topic} has {length} bytes, the log takes {longest}")]

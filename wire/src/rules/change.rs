@@ -62,7 +62,7 @@ impl Rules {
                 rule.hysteresis = hysteresis.unwrap_or(rule.hysteresis);
             }
         }
-        Ok(Rules { version: self.version + 1, entries: checked(rules)? })
+        Ok(Rules { version: self.version.saturating_add(1), entries: checked(rules)? })
     }
 
     fn place(&self, name: &str) -> Result<usize, NoSuchRule> {

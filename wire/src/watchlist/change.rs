@@ -50,7 +50,7 @@ impl Watchlist {
             Change::Add(entry) => self.entries.iter().cloned().chain([entry]).collect(),
             Change::Remove { symbol, search_term } => self.without(symbol, search_term)?,
         };
-        Ok(Watchlist { version: self.version + 1, entries: checked(entries)? })
+        Ok(Watchlist { version: self.version.saturating_add(1), entries: checked(entries)? })
     }
 
     fn without(&self, symbol: Option<String>, search_term: Option<String>) -> Result<Vec<Entry>, NotListed> {

@@ -1,6 +1,7 @@
 //! The past of the watchlist, as `watchlist-history` keeps it.
 
 use super::Past;
+use crate::foreign::MOST_VERSIONS;
 use crate::log::{Log, LogError};
 use crate::topic::WATCHLIST_HISTORY;
 
@@ -40,14 +41,17 @@ pub async fn past(log: &dyn Log, version: u64, count: usize) -> Result<Option<Pa
 async fn each(log: &dyn Log, count: usize, mut take: impl FnMut(Past)) -> Result<(), LogError> {
     for extent in log.extents(&WATCHLIST_HISTORY).await? {
         // However the versions are spread, the last ones are among the last of each partition.
-        let mut from = extent.first.max(extent.next.saturating_sub(count as u64));
+        // A marker of a transaction may follow each, and takes an offset.
+        let back = (count as u64).saturating_mul(2);
+        let mut from = extent.first.max(extent.next.saturating_sub(back));
         while from < extent.next {
             let records = log.read(&WATCHLIST_HISTORY, extent.partition, from, AT_ONCE).await?;
             let Some(last) = records.last() else { break };
             from = last.offset + 1;
             records
                 .iter()
-                .filter_map(|record| serde_json::from_slice(&record.value).ok())
+                .filter_map(|record| serde_json::from_slice::<Past>(&record.value).ok())
+                .filter(|past| past.version <= MOST_VERSIONS)
                 .for_each(&mut take);
         }
     }

@@ -170,8 +170,44 @@ mod tests {
         let mut followed = follow(log.clone()).await.unwrap();
         log.append(vec![Append::json(WATCHLIST, KEY, &"nonsense")]).await.unwrap();
         log.append(vec![Append::json(WATCHLIST, "another", &1)]).await.unwrap();
-        let newer = Watchlist { version: 7, entries: vec![] };
-        log.append(vec![Append::json(WATCHLIST, KEY, &newer)]).await.unwrap();
-        tokio::time::timeout(PATIENCE, followed.wait_for(|list| list.version == 7)).await.unwrap().unwrap();
+        let next = put(&*log, 1, vec![symbol("MSFT")], "test").await.unwrap();
+        tokio::time::timeout(PATIENCE, followed.wait_for(|list| list.version == 2)).await.unwrap().unwrap();
+        assert_eq!(read(&*log).await.unwrap(), next);
+    }
+
+    #[tokio::test]
+    async fn a_version_that_no_counting_reaches_is_passed_over_and_changes_go_on() {
+        for version in [u64::MAX, 1_000_000_000_001, 9] {
+            let (_folder, log) = log();
+            let poison = Watchlist { version, entries: vec![symbol("POISON")] };
+            let poison = || Append::json(WATCHLIST, KEY, &poison);
+            let ours = put(&*log, 0, vec![symbol("AAPL")], "test").await.unwrap();
+            let mut followed = follow(log.clone()).await.unwrap();
+            log.append(vec![poison()]).await.unwrap();
+            // Compacted: the poison is all that the topic holds.
+            assert_eq!(log.read(&WATCHLIST, 0, 0, 9).await.unwrap().len(), 1);
+            assert_eq!(read(&*log).await.unwrap(), ours, "{version}");
+            let next = put(&*log, 1, vec![symbol("MSFT")], "test").await.unwrap();
+            assert_eq!((next.version, read(&*log).await.unwrap()), (2, next));
+            let seen = tokio::time::timeout(PATIENCE, followed.wait_for(|list| list.version >= 2)).await;
+            assert_eq!(seen.unwrap().unwrap().entries, [symbol("MSFT")]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_poisoned_history_neither_shows_nor_counts() {
+        let (_folder, log) = log();
+        put(&*log, 0, vec![symbol("AAPL")], "test").await.unwrap();
+        let past = Past { version: u64::MAX, at: 0, by: "x".into(), summary: "x".into(), entries: vec![] };
+        log.append(vec![
+            Append::json(WATCHLIST_HISTORY, "x", &past),
+            Append::json(WATCHLIST_HISTORY, "1", &"garbage"),
+        ])
+        .await
+        .unwrap();
+        let list = put(&*log, 1, vec![symbol("MSFT")], "test").await.unwrap();
+        assert_eq!((list.version, read(&*log).await.unwrap()), (2, list));
+        let shown = crate::watchlist::history(&*log, 9).await.unwrap();
+        assert_eq!(shown.iter().map(|past| past.version).collect::<Vec<_>>(), [2, 1]);
     }
 }

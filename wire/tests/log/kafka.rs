@@ -169,6 +169,35 @@ async fn a_note_that_is_too_long_is_an_error_that_says_so() {
     assert!(error.contains("has 4097 bytes, the log takes 4096"), "{error}");
 }
 
+#[tokio::test]
+async fn a_reader_that_kafkas_retention_has_passed_says_what_it_missed() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let (config, log) = own_log(kafka, 1);
+    log.append(numbered(0..10)).await.unwrap();
+    let mut reader = log.reader("engine", &[prices()]).await.unwrap();
+    polled(&mut *reader, 10).await;
+    let positions = reader.positions();
+    reader.commit(positions.clone()).await.unwrap();
+    drop(reader);
+    log.append(numbered(10..100)).await.unwrap();
+    delete_before(&config, 60).await;
+    let mut reader = log.reader("engine", &[prices()]).await.unwrap();
+    assert_eq!(values(&polled(&mut *reader, 40).await), (60..100).collect::<Vec<_>>());
+    let missed = reader.skipped();
+    assert_eq!(missed.iter().map(|it| (it.partition, it.from, it.to)).collect::<Vec<_>>(), [(0, 10, 60)]);
+}
+
+/// As retention does.
+async fn delete_before(config: &KafkaConfig, offset: i64) {
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    let admin: AdminClient<_> =
+        rdkafka::ClientConfig::new().set("bootstrap.servers", &config.bootstrap_servers).create().unwrap();
+    let mut until = rdkafka::TopicPartitionList::new();
+    let topic = format!("stock-prices{}", config.suffix);
+    until.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(offset)).unwrap();
+    admin.delete_records(&until, &AdminOptions::new()).await.unwrap();
+}
+
 #[test]
 fn a_client_setting_that_there_is_none_of_is_named() {
     let mut config = KafkaConfig::new("localhost:9092");

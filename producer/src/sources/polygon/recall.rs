@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use wire::log::{SharedLog, each_record};
+use wire::reason::{EARLIEST, LATEST};
 use wire::time::{DAY, Millis};
 use wire::topic::{GAPS, STOCK_PRICES};
 use wire::{Bar, Gap};
@@ -30,8 +31,10 @@ pub(super) async fn bars(
         while to > extent.first && left > 0 {
             let from = extent.first.max(to.saturating_sub(AT_ONCE));
             let records = log.read(&STOCK_PRICES, extent.partition, from, (to - from) as usize).await?;
+            // Not every offset holds a record: what lies behind `to` was read before.
+            let records = records.iter().take_while(|record| record.offset < to);
             let bars: Vec<Bar> =
-                records.iter().filter_map(|record| serde_json::from_slice(&record.value).ok()).collect();
+                records.filter_map(|record| serde_json::from_slice(&record.value).ok()).collect();
             // The latest version of a bar is the last one.
             for bar in bars.iter().rev().filter(|bar| !bar.is_clock()) {
                 known.recall(bar, since, wanted.contains(bar.symbol.as_str()));
@@ -54,7 +57,10 @@ const TRIED_FOR: Millis = 7 * DAY;
 pub(super) async fn gaps(log: &SharedLog, now: Millis) -> Result<Vec<Gap>, ProducerError> {
     let mut latest = BTreeMap::new();
     each_record(&**log, &GAPS, |record| {
-        if let Ok(gap) = serde_json::from_slice::<Gap>(&record.value) {
+        let gap = serde_json::from_slice::<Gap>(&record.value);
+        if let Ok(gap) = gap.inspect_err(|why| wire::foreign::passed_over(&record, why))
+            && [gap.from, gap.to].iter().all(|at| (EARLIEST..=LATEST).contains(at))
+        {
             latest.insert((gap.symbol.clone(), gap.from), gap);
         }
     })

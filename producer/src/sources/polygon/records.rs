@@ -1,7 +1,9 @@
 //! What goes onto the log: bars, clock records, dead letters, gaps, and the
 //! status that counts them, all that is at hand in one append.
 
-use wire::log::{Append, SharedLog, last_records};
+use wire::log::{Append, SharedLog};
+use wire::outlet;
+use wire::reason::last_good;
 use wire::status::{EntryState, Report, ServiceStatus};
 use wire::time::{DAY, Millis, minute_of};
 use wire::topic::STOCK_PRICES;
@@ -49,8 +51,7 @@ impl Records {
             return Err(ProducerError::OtherSource { asked: name, found });
         }
         let mut clocked = Vec::new();
-        for last in last_records(&*log, &STOCK_PRICES).await? {
-            let bar: Option<Bar> = last.and_then(|last| serde_json::from_slice(&last.value).ok());
+        for bar in last_good(&*log, &STOCK_PRICES, outlet::read::<Bar>).await? {
             let stated = bar.map(|bar| bar.complete_until);
             if let Some(at) = stated.filter(|at| *at > now.saturating_add(BELIEVED)) {
                 let at = wire::time::rfc3339(at);

@@ -262,6 +262,10 @@ impl Log for Gate {
         self.log.append(records).await
     }
 
+    fn is_live(&self) -> bool {
+        self.log.is_live()
+    }
+
     fn partitions(&self) -> u32 {
         self.log.partitions()
     }

@@ -12,6 +12,10 @@ use crate::sqlite;
 use crate::time::Millis;
 use crate::topic::Topic;
 
+/// How many connections for reading are kept while nobody reads; those that a crowd
+/// of readers needed beside them are closed.
+pub(super) const KEPT_IDLE: usize = 8;
+
 /// The file with its connections for reading, made as needed and used again.
 #[derive(Clone)]
 pub(super) struct LogFile {
@@ -59,6 +63,13 @@ impl LogFile {
         self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < KEPT_IDLE {
+            idle.push(connection);
+        }
+    }
+
     pub(super) async fn query<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -71,7 +82,7 @@ impl LogFile {
                 None => file.connect()?,
             };
             let answer = file.run(|| query(&connection));
-            file.idle().push(connection);
+            file.give_back(connection);
             answer
         });
         answer.await.map_err(|_| LogError::Closed)?

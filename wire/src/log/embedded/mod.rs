@@ -57,6 +57,7 @@ pub struct EmbeddedLog {
     version: watch::Receiver<u64>,
     writer: Option<std::thread::JoinHandle<()>>,
     readers: Readers,
+    live: bool,
 }
 
 impl EmbeddedLog {
@@ -95,7 +96,8 @@ impl EmbeddedLog {
                 source: rusqlite::Error::ToSqlConversionFailure(Box::new(error)),
             })?;
         let (requests, writer) = (Some(requests), Some(writer));
-        Ok(EmbeddedLog { file, partitions: asked, requests, version, writer, readers: Readers::default() })
+        let readers = Readers::default();
+        Ok(EmbeddedLog { file, partitions: asked, requests, version, writer, readers, live: false })
     }
 
     /// Opens an existing log for reading only, beside the process that owns it.
@@ -117,7 +119,14 @@ impl EmbeddedLog {
             version,
             writer: None,
             readers: Readers::default(),
+            live: false,
         })
+    }
+
+    /// The same log, of a live run: its times follow the wall clock.
+    pub fn of_live_data(mut self) -> EmbeddedLog {
+        self.live = true;
+        self
     }
 
     /// Deletes what was appended before `before`; returns the number of records.
@@ -189,6 +198,10 @@ impl Log for EmbeddedLog {
         self.request(|reply| Request::Append(records, reply)).await
     }
 
+    fn is_live(&self) -> bool {
+        self.live
+    }
+
     fn partitions(&self) -> u32 {
         self.partitions
     }
@@ -228,6 +241,7 @@ impl Log for EmbeddedLog {
             next,
             requests: self.requests.clone(),
             version: self.version.clone(),
+            skipped: Vec::new(),
         }))
     }
 

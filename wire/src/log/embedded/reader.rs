@@ -10,7 +10,7 @@ use super::file::{LogFile, extents, read};
 use super::pressure::{Place, lock};
 use super::request;
 use super::writer::Request;
-use crate::log::{LogError, Position, Reader, Record};
+use crate::log::{LogError, Position, Reader, Record, Skipped};
 use crate::topic::Topic;
 
 /// How long a reader of another process waits before it looks again.
@@ -24,29 +24,40 @@ pub(super) struct EmbeddedReader {
     pub(super) next: Place,
     pub(super) requests: Option<mpsc::Sender<Request>>,
     pub(super) version: watch::Receiver<u64>,
+    pub(super) skipped: Vec<Skipped>,
 }
 
 impl EmbeddedReader {
     /// A share of `limit` from every partition, so that no busy topic starves another.
     async fn take(&mut self, limit: usize) -> Result<Vec<Record>, LogError> {
         let (topics, next) = (self.topics.clone(), lock(&self.next).clone());
-        let records = self
+        let (records, skipped) = self
             .file
             .query(move |connection| {
-                let mut records = Vec::new();
+                let (mut records, mut skipped) = (Vec::new(), Vec::new());
                 for topic in &topics {
                     for extent in extents(connection, topic.name())? {
                         let key = (topic.clone(), extent.partition);
-                        let from = next.get(&key).copied().unwrap_or(0).max(extent.first);
+                        let stands = next.get(&key).copied();
+                        let from = stands.unwrap_or(0).max(extent.first);
+                        if let Some(stands) = stands.filter(|&stands| stands < from) {
+                            let (topic, partition) = key;
+                            skipped.push(Skipped { topic, partition, from: stands, to: from });
+                        }
                         if from < extent.next {
                             records.extend(read(connection, topic, extent.partition, from, limit)?);
                         }
                     }
                 }
-                Ok(records)
+                Ok((records, skipped))
             })
             .await?;
         let mut next = lock(&self.next);
+        for skipped in skipped {
+            skipped.warn(&self.name);
+            next.insert((skipped.topic.clone(), skipped.partition), skipped.to);
+            self.skipped.push(skipped);
+        }
         for record in &records {
             next.insert((record.topic.clone(), record.partition), record.offset + 1);
         }
@@ -84,6 +95,10 @@ impl Reader for EmbeddedReader {
                 note: String::new(),
             })
             .collect()
+    }
+
+    fn skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
     }
 
     async fn caught_up(&self) -> Result<bool, LogError> {

@@ -51,6 +51,85 @@ async fn trimming_removes_what_is_old_and_keeps_the_tail() {
 }
 
 #[tokio::test]
+async fn a_reader_that_retention_has_passed_says_what_it_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
+    let mut reader = log.reader("slow", &[prices()]).await.unwrap();
+    log.append(numbered(0..3)).await.unwrap();
+    assert_eq!(reader.poll(10, NO_WAIT).await.unwrap().len(), 3);
+    assert!(reader.skipped().is_empty());
+    log.append(numbered(3..10)).await.unwrap();
+    log.trim(time::now() + time::DAY).await.unwrap();
+    assert_eq!(values(&reader.poll(10, NO_WAIT).await.unwrap()), [9]);
+    let missed = reader.skipped();
+    assert_eq!(missed.iter().map(|it| (it.partition, it.from, it.to)).collect::<Vec<_>>(), [(0, 3, 9)]);
+    assert!(reader.poll(10, NO_WAIT).await.unwrap().is_empty() && reader.skipped().is_empty());
+    // A reader that never stood anywhere has missed nothing.
+    let mut new = log.reader("new", &[prices()]).await.unwrap();
+    new.poll(10, NO_WAIT).await.unwrap();
+    assert!(new.skipped().is_empty());
+}
+
+#[tokio::test]
+async fn histories_and_gaps_outlive_the_data_and_letters_outlive_it_by_months() {
+    use crate::topic::{ALERT_RULES_HISTORY, DEAD_LETTERS, GAPS, LETTERS_LONGER, WATCHLIST_HISTORY};
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
+    let kept = [WATCHLIST_HISTORY, ALERT_RULES_HISTORY, GAPS];
+    for topic in kept.iter().chain([&DEAD_LETTERS]) {
+        for n in 0..3 {
+            log.append(vec![Append::json(topic.clone(), "key", &n)]).await.unwrap();
+        }
+    }
+    log.trim(time::now() + time::DAY).await.unwrap();
+    assert_eq!(values(&log.read(&DEAD_LETTERS, 0, 0, 9).await.unwrap()), [0, 1, 2]);
+    log.trim(time::now() + LETTERS_LONGER + time::DAY).await.unwrap();
+    for topic in &kept {
+        assert_eq!(values(&log.read(topic, 0, 0, 9).await.unwrap()), [0, 1, 2], "{topic}");
+    }
+    assert_eq!(values(&log.read(&DEAD_LETTERS, 0, 0, 9).await.unwrap()), [2]);
+}
+
+#[tokio::test]
+async fn of_many_letters_the_newest_are_kept_within_their_bytes() {
+    use crate::topic::{DEAD_LETTERS, LETTERS_BYTES};
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
+    let big = vec![b'x'; (LETTERS_BYTES / 8) as usize];
+    for _ in 0..10 {
+        let value = big.clone().into();
+        let letter = Append { topic: DEAD_LETTERS, key: "feed".into(), value, partition: None };
+        log.append(vec![letter]).await.unwrap();
+    }
+    log.trim(0).await.unwrap();
+    let held = log.extents(&DEAD_LETTERS).await.unwrap()[0];
+    assert_eq!((held.first, held.next), (2, 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_a_crowd_of_readers_needed_are_closed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
+    log.append(numbered(0..10)).await.unwrap();
+    // All of them hold a connection at the same moment.
+    let together = Arc::new(std::sync::Barrier::new(24));
+    let crowd = (0..24).map(|_| {
+        let (log, together) = (log.clone(), together.clone());
+        tokio::spawn(async move {
+            log.query(move |_| {
+                together.wait();
+                Ok(())
+            })
+            .await
+        })
+    });
+    for reader in crowd.collect::<Vec<_>>() {
+        reader.await.unwrap().unwrap();
+    }
+    assert_eq!(log.file.idle().len(), super::file::KEPT_IDLE);
+}
+
+#[tokio::test]
 async fn another_process_may_read_beside_the_owner_but_not_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.db");

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::file::{LogFile, extents, offset_at, topic_id};
 use crate::log::{Append, LogError, Position, partition_of};
 use crate::time::{self, Millis};
-use crate::topic::Topic;
+use crate::topic::{LETTERS_BYTES, LETTERS_LONGER, Stay, Topic};
 
 /// What the thread is asked for, and where the answer goes.
 pub(super) enum Request {
@@ -157,8 +157,10 @@ fn commit(connection: &Connection, reader: &str, positions: &[Position]) -> rusq
     Ok(())
 }
 
-/// Old records go; the last record of a partition stays, because producers find
-/// their position in it, and compacted topics keep their keys.
+/// Old records go, as long as their topic says they may; the last record of a partition
+/// stays, because producers find their position in it, and compacted topics keep their
+/// keys. Readers are not looked at: one that is switched off for good would keep
+/// everything. A reader that comes too late says what it has missed.
 fn trim(connection: &Connection, before: Millis) -> rusqlite::Result<u64> {
     let mut removed = 0;
     let topics: Vec<(i64, String)> = connection
@@ -166,12 +168,19 @@ fn trim(connection: &Connection, before: Millis) -> rusqlite::Result<u64> {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (id, name) in topics {
-        if Topic::new(name.clone()).is_compacted() {
-            continue;
-        }
+        let topic = Topic::new(name.clone());
+        let before = match topic.stay() {
+            _ if topic.is_compacted() => continue,
+            Stay::ForEver => continue,
+            Stay::Data => before,
+            Stay::Letters => before.saturating_sub(LETTERS_LONGER),
+        };
         for extent in extents(connection, &name)? {
-            let keep =
-                offset_at(connection, &name, extent.partition, before)?.min(extent.next.saturating_sub(1));
+            let mut keep = offset_at(connection, &name, extent.partition, before)?;
+            if topic.stay() == Stay::Letters {
+                keep = keep.max(over(connection, id, extent.partition, LETTERS_BYTES)?);
+            }
+            let keep = keep.min(extent.next.saturating_sub(1));
             removed += connection
                 .prepare_cached("DELETE FROM records WHERE topic = ?1 AND partition = ?2 AND offset < ?3")?
                 .execute(params![id, extent.partition, keep as i64])? as u64;
@@ -181,4 +190,21 @@ fn trim(connection: &Connection, before: Millis) -> rusqlite::Result<u64> {
         }
     }
     Ok(removed)
+}
+
+/// The offset from which on a partition holds no more than `most` bytes.
+fn over(connection: &Connection, topic: i64, partition: u32, most: u64) -> rusqlite::Result<u64> {
+    let mut newest_first = connection.prepare_cached(
+        "SELECT offset, length(value) FROM records
+         WHERE topic = ?1 AND partition = ?2 ORDER BY offset DESC",
+    )?;
+    let mut rows = newest_first.query(params![topic, partition])?;
+    let mut bytes: u64 = 0;
+    while let Some(row) = rows.next()? {
+        bytes = bytes.saturating_add(row.get::<_, i64>(1)? as u64);
+        if bytes > most {
+            return Ok(row.get::<_, i64>(0)? as u64 + 1);
+        }
+    }
+    Ok(0)
 }

@@ -52,25 +52,7 @@ impl Appender {
     /// while Kafka is away. Returns which of them were refused, and why.
     pub(super) async fn send(&self, records: &[Placed<'_>]) -> Vec<(usize, KafkaError)> {
         let client = self.client();
-        let batch = Arc::new(Batch::of(records.len()));
-        for (at, record) in records.iter().enumerate() {
-            let mut sending = BaseRecord::with_opaque_to(record.topic, Box::new((batch.clone(), at)))
-                .partition(record.partition as i32)
-                .key(record.key)
-                .payload(record.value);
-            while let Err((error, unsent)) = client.send(sending) {
-                if error.rdkafka_error_code() != Some(Code::QueueFull) {
-                    batch.done(at, Err(error));
-                    break;
-                }
-                sending = unsent;
-                tokio::time::sleep(FULL).await;
-            }
-        }
-        while tokio::time::timeout(SLOW, batch.all_done.notified()).await.is_err() {
-            self.reach.lost("appending", &format!("{} records wait", batch.left.load(SeqCst)));
-        }
-        let failed = batch.failed();
+        let failed = send(&client, &self.reach, records).await;
         if failed.is_empty() {
             self.reach.found();
         }
@@ -93,6 +75,30 @@ impl Appender {
     }
 }
 
+/// Sends records in order and waits until each is acknowledged or refused; returns
+/// which were refused, and why.
+pub(super) async fn send(client: &Client, reach: &Reach, records: &[Placed<'_>]) -> Vec<(usize, KafkaError)> {
+    let batch = Arc::new(Batch::of(records.len()));
+    for (at, record) in records.iter().enumerate() {
+        let mut sending = BaseRecord::with_opaque_to(record.topic, Box::new((batch.clone(), at)))
+            .partition(record.partition as i32)
+            .key(record.key)
+            .payload(record.value);
+        while let Err((error, unsent)) = client.send(sending) {
+            if error.rdkafka_error_code() != Some(Code::QueueFull) {
+                batch.done(at, Err(error));
+                break;
+            }
+            sending = unsent;
+            tokio::time::sleep(FULL).await;
+        }
+    }
+    while tokio::time::timeout(SLOW, batch.all_done.notified()).await.is_err() {
+        reach.lost("appending", &format!("{} records wait", batch.left.load(SeqCst)));
+    }
+    batch.failed()
+}
+
 /// Whether records that were refused for `error` are to be sent again.
 pub(super) fn is_to_repeat(error: &KafkaError) -> bool {
     let codes = [
@@ -108,7 +114,7 @@ pub(super) fn is_to_repeat(error: &KafkaError) -> bool {
     may_pass(error) || error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
 }
 
-fn connect(config: &ClientConfig, reach: &Arc<Reach>) -> KafkaResult<Client> {
+pub(super) fn connect(config: &ClientConfig, reach: &Arc<Reach>) -> KafkaResult<Client> {
     config.create_with_context(Deliveries(Context(reach.clone()))).map(Arc::new)
 }
 

@@ -2,8 +2,8 @@
 //! kept for whoever reads on from there.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -19,6 +19,11 @@ use crate::topic::Topic;
 
 /// How many clients are kept.
 const KEPT: usize = 8;
+/// How many there are at most: each has threads, connections and what it fetched ahead.
+/// More readers wait for one another.
+const AT_ONCE: usize = 16;
+/// How long a client that nobody uses is kept.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A partition by Kafka's name of its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +35,26 @@ pub(super) struct Lane {
 pub(super) struct Glances {
     config: KafkaConfig,
     reach: Arc<Reach>,
-    idle: Mutex<VecDeque<Glance>>,
+    clients: Mutex<Clients>,
+    /// Of partitions that end with markers of transactions: the end, and where records end.
+    tails: Mutex<Vec<(Lane, u64, u64)>>,
+    given_back: Condvar,
+}
+
+#[derive(Default)]
+struct Clients {
+    /// With the time since which nobody used it; the one used longest ago first.
+    idle: VecDeque<(Glance, Instant)>,
+    /// How many are in use.
+    in_use: usize,
+}
+
+/// A client in use; given back when it is dropped.
+struct InUse<'a> {
+    glances: &'a Glances,
+    glance: Option<Glance>,
+    /// Whether it may serve again: one that failed may not.
+    sound: bool,
 }
 
 struct Glance {
@@ -41,7 +65,13 @@ struct Glance {
 
 impl Glances {
     pub(super) fn new(config: &KafkaConfig, reach: &Arc<Reach>) -> Glances {
-        Glances { config: config.clone(), reach: reach.clone(), idle: Mutex::default() }
+        Glances {
+            config: config.clone(),
+            reach: reach.clone(),
+            clients: Mutex::default(),
+            tails: Mutex::default(),
+            given_back: Condvar::new(),
+        }
     }
 
     /// Up to `limit` records from `from` on, of those before `end`. There are some.
@@ -53,19 +83,29 @@ impl Glances {
         end: u64,
         limit: usize,
     ) -> KafkaResult<Vec<Record>> {
-        let mut glance = self.take(lane, from)?;
-        let records = glance.read(topic, lane, from, end, limit)?;
-        self.keep(glance);
+        let stop = self.records_end(lane, end);
+        if from >= stop {
+            return Ok(Vec::new());
+        }
+        let mut taken = self.take(lane, from)?;
+        let (records, all) = taken.glance().read(topic, lane, from, stop, limit)?;
+        taken.sound = true;
+        if all {
+            let last = records.last().map_or(from, |last| last.offset + 1);
+            let mut tails = self.tails();
+            tails.retain(|(known, ..)| known != lane);
+            tails.push((lane.clone(), end, last));
+        }
         Ok(records)
     }
 
     /// The first offset whose record was appended at `at` or later; `None` after the last one.
     pub(super) fn offset_at(&self, lane: &Lane, at: Millis) -> KafkaResult<Option<u64>> {
-        let glance = self.take(lane, 0)?;
+        let mut taken = self.take(lane, 0)?;
         let mut asked = TopicPartitionList::new();
         asked.add_partition_offset(&lane.name, lane.partition as i32, Offset::Offset(at.max(0)))?;
-        let found = glance.client.offsets_for_times(asked, REQUEST)?;
-        self.keep(glance);
+        let found = taken.glance().client.offsets_for_times(asked, REQUEST)?;
+        taken.sound = true;
         let Some(found) = found.find_partition(&lane.name, lane.partition as i32) else { return Ok(None) };
         found.error()?;
         Ok(match found.offset() {
@@ -74,38 +114,82 @@ impl Glances {
         })
     }
 
-    /// The client that stands there, else the one that was used longest ago, else a new one.
-    fn take(&self, lane: &Lane, from: u64) -> KafkaResult<Glance> {
-        let mut idle = self.idle();
-        let there =
-            |glance: &Glance| glance.at.as_ref().is_some_and(|(at, next)| at == lane && *next == from);
-        if let Some(place) = idle.iter().position(there) {
-            return Ok(idle.remove(place).expect("it was found there"));
+    /// The client that stands there, else the one that was used longest ago, else a
+    /// new one; waits while [`AT_ONCE`] are in use.
+    fn take(&self, lane: &Lane, from: u64) -> KafkaResult<InUse<'_>> {
+        let mut clients = self.clients();
+        while clients.in_use >= AT_ONCE {
+            clients = self.given_back.wait(clients).unwrap_or_else(PoisonError::into_inner);
         }
-        if idle.len() >= KEPT
-            && let Some(oldest) = idle.pop_front()
-        {
-            return Ok(oldest);
+        let there = |(glance, _): &(Glance, _)| {
+            glance.at.as_ref().is_some_and(|(at, next)| at == lane && *next == from)
+        };
+        let place = clients.idle.iter().position(there);
+        let reused = match place {
+            None if clients.idle.len() < KEPT => None,
+            place => clients.idle.remove(place.unwrap_or(0)),
+        };
+        clients.in_use += 1;
+        drop(clients);
+        let mut taken = InUse { glances: self, glance: reused.map(|(glance, _)| glance), sound: false };
+        if taken.glance.is_none() {
+            let client = self.config.glance().create_with_context(Context(self.reach.clone()))?;
+            taken.glance = Some(Glance { client, at: None });
         }
-        drop(idle);
-        let client = self.config.glance().create_with_context(Context(self.reach.clone()))?;
-        Ok(Glance { client, at: None })
+        Ok(taken)
     }
 
-    fn keep(&self, glance: Glance) {
-        let mut idle = self.idle();
-        idle.push_back(glance);
-        let overdue = (idle.len() > KEPT).then(|| idle.pop_front());
-        drop(idle);
+    /// Where the records of a partition end that ends at `end`, as far as that is known:
+    /// what lies behind are markers, and to wait for more takes time.
+    fn records_end(&self, lane: &Lane, end: u64) -> u64 {
+        let tails = self.tails();
+        let known = tails.iter().find(|(known, at, _)| known == lane && *at == end);
+        known.map_or(end, |(_, _, records)| *records)
+    }
+
+    fn tails(&self) -> MutexGuard<'_, Vec<(Lane, u64, u64)>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends clients that nobody has used for a while.
+    pub(super) fn tidy(&self) {
+        let mut clients = self.clients();
+        let fresh = clients.idle.iter().position(|(_, since)| since.elapsed() < IDLE);
+        let overdue: Vec<_> = match fresh {
+            Some(fresh) => clients.idle.drain(..fresh).collect(),
+            None => clients.idle.drain(..).collect(),
+        };
+        drop(clients);
+        // Its end waits for its threads.
         drop(overdue);
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Glance>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InUse<'_> {
+    fn glance(&mut self) -> &mut Glance {
+        self.glance.as_mut().expect("it is there until it is given back")
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        let glance = self.glance.take().filter(|_| self.sound);
+        let mut clients = self.glances.clients();
+        clients.in_use -= 1;
+        clients.idle.extend(glance.map(|glance| (glance, Instant::now())));
+        let overdue = if clients.idle.len() > KEPT { clients.idle.pop_front() } else { None };
+        drop(clients);
+        self.glances.given_back.notify_one();
+        drop(overdue);
     }
 }
 
 impl Glance {
+    /// The records, and whether there were no more before `end`.
     fn read(
         &mut self,
         topic: &Topic,
@@ -113,13 +197,13 @@ impl Glance {
         from: u64,
         end: u64,
         limit: usize,
-    ) -> KafkaResult<Vec<Record>> {
+    ) -> KafkaResult<(Vec<Record>, bool)> {
         let mut next = from;
         let mut fresh = self.at.as_ref().is_none_or(|(at, stands)| at != lane || *stands != from);
         if fresh {
             self.stand(lane, next)?;
         }
-        let mut records = Vec::new();
+        let (mut records, mut all) = (Vec::new(), false);
         let mut progress = Instant::now();
         while records.len() < limit && next < end {
             match self.client.poll(REQUEST) {
@@ -138,7 +222,10 @@ impl Glance {
                     self.stand(lane, next)?;
                     fresh = true;
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    all = true;
+                    break;
+                }
                 Some(Err(error)) => return Err(error),
                 None if progress.elapsed() >= REQUEST => {
                     return Err(KafkaError::MessageConsumption(Code::OperationTimedOut));
@@ -148,7 +235,7 @@ impl Glance {
         }
         let passed_over = records.last().map_or(from, |last| last.offset + 1) != next;
         self.at = (!passed_over).then(|| (lane.clone(), next));
-        Ok(records)
+        Ok((records, all))
     }
 
     fn stand(&self, lane: &Lane, at: u64) -> KafkaResult<()> {

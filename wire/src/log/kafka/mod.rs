@@ -4,6 +4,8 @@
 //! While Kafka is away everything waits, and says so; nothing is given up.
 
 mod appender;
+mod fenced;
+mod format;
 mod glance;
 mod lease;
 mod reach;
@@ -18,11 +20,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer;
+use tokio::sync::OnceCell;
 
-use super::{Append, Extent, Lease, Log, LogError, Position, Reader, Record};
+use super::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog};
 use crate::time::Millis;
-use crate::topic::{SERVICE_STATUS, Topic};
+use crate::topic::{LEASES, SERVICE_STATUS, Topic};
 use appender::Appender;
+use fenced::Fenced;
 use glance::Glances;
 use lease::KafkaLease;
 use reach::Reach;
@@ -38,7 +42,13 @@ const LOOK: Duration = Duration::from_millis(100);
 const HEALTH: Duration = Duration::from_secs(2);
 
 /// The log on Kafka.
-pub struct KafkaLog(Arc<Shared>);
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+    /// What is appended goes by this, where there is one.
+    fence: Option<Fenced>,
+    /// Of a lease's own log.
+    holder: Option<Fence>,
+}
 
 impl KafkaLog {
     /// The log that `config` describes. Kafka need not be there yet.
@@ -48,13 +58,18 @@ impl KafkaLog {
     pub fn new(config: &KafkaConfig) -> Result<KafkaLog, LogError> {
         let reach = Reach::of(&config.bootstrap_servers);
         let wrong = |error: KafkaError| LogError::KafkaSetting { reason: error.to_string() };
-        Ok(KafkaLog(Arc::new(Shared {
+        Ok(KafkaLog::of(Arc::new(Shared {
             appender: Appender::new(config.producer(), reach.clone()).map_err(wrong)?,
             topics: Topics::new(config, &reach).map_err(wrong)?,
             glances: Glances::new(config, &reach),
+            format_checked: OnceCell::new(),
             config: config.clone(),
             reach,
         })))
+    }
+
+    fn of(shared: Arc<Shared>) -> KafkaLog {
+        KafkaLog { shared, fence: None, holder: None }
     }
 
     /// Makes sure of topics: those that are not there are made, those that are must fit.
@@ -62,7 +77,19 @@ impl KafkaLog {
     /// # Errors
     /// When one has another number of partitions than the settings name, or cannot be made.
     pub async fn make(&self, topics: &[Topic]) -> Result<(), LogError> {
-        self.0.make(&topics.iter().collect::<Vec<_>>()).await
+        self.shared.make(&topics.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Makes sure of the topics of a service that begins to work, and notes in which
+    /// format the log is written.
+    ///
+    /// # Errors
+    /// As [`KafkaLog::make`], and when the log is of a later version or began with another
+    /// number of partitions.
+    pub async fn prepare(&self, topics: &[Topic]) -> Result<(), LogError> {
+        self.shared.check_format().await?;
+        self.make(topics).await?;
+        self.shared.note_format().await
     }
 }
 
@@ -72,19 +99,27 @@ impl Log for KafkaLog {
         if records.is_empty() {
             return Ok(());
         }
-        self.0.append(&records).await
+        self.shared.check_format().await?;
+        match &self.fence {
+            Some(fence) => fence.append(records).await,
+            None => self.shared.append(&records).await,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.shared.config.suffix.is_empty()
     }
 
     fn partitions(&self) -> u32 {
-        self.0.config.partitions
+        self.shared.config.partitions
     }
 
     fn clock_keys(&self) -> u32 {
-        self.0.config.clock_keys
+        self.shared.config.clock_keys
     }
 
     async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError> {
-        self.0.extents(topic).await
+        self.shared.extents(topic).await
     }
 
     async fn read(
@@ -94,7 +129,7 @@ impl Log for KafkaLog {
         from: u64,
         limit: usize,
     ) -> Result<Vec<Record>, LogError> {
-        let Some(lane) = self.0.lane(topic, partition).await? else { return Ok(Vec::new()) };
+        let Some(lane) = self.shared.lane(topic, partition).await? else { return Ok(Vec::new()) };
         let topic = topic.clone();
         let read = move |shared: &Shared, client: &_| {
             let held = extent(client, &lane)?;
@@ -104,26 +139,27 @@ impl Log for KafkaLog {
             }
             shared.glances.read(&topic, &lane, from, held.next, limit)
         };
-        self.0.ask("reading", read).await
+        self.shared.ask("reading", read).await
     }
 
     async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
-        let Some(lane) = self.0.lane(topic, partition).await? else { return Ok(0) };
+        let Some(lane) = self.shared.lane(topic, partition).await? else { return Ok(0) };
         let look = move |shared: &Shared, client: &_| match shared.glances.offset_at(&lane, at)? {
             Some(offset) => Ok(offset),
             None => Ok(extent(client, &lane)?.next),
         };
-        self.0.ask("looking up a time", look).await
+        self.shared.ask("looking up a time", look).await
     }
 
     async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
+        self.shared.check_format().await?;
         self.make(topics).await?;
-        Ok(Box::new(KafkaReader::open(self.0.clone(), name, topics).await?))
+        Ok(Box::new(KafkaReader::open(self.shared.clone(), self.fence.clone(), name, topics).await?))
     }
 
     async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
         let topics = self.topics().await?;
-        committed(&self.0, name, &topics).await
+        committed(&self.shared, name, &topics).await
     }
 
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
@@ -131,7 +167,7 @@ impl Log for KafkaLog {
             shared.topics.ask(client)?;
             Ok(shared.topics.all())
         };
-        self.0.ask("looking up topics", look).await
+        self.shared.ask("looking up topics", look).await
     }
 
     /// Nobody tells what others append: a short wait, then a look is due.
@@ -140,16 +176,27 @@ impl Log for KafkaLog {
     }
 
     async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
-        self.make(&[SERVICE_STATUS]).await?;
-        Ok(Box::new(KafkaLease::taken(&self.0, name).await?))
+        self.shared.check_format().await?;
+        self.make(&[SERVICE_STATUS, LEASES]).await?;
+        Ok(Box::new(KafkaLease::taken(&self.shared, name).await?))
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        self.holder.clone()
+    }
+
+    async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
+        self.shared.check_format().await?;
+        let fence = Some(Fenced::take(&self.shared, name).await?);
+        Ok(Some(Arc::new(KafkaLog { shared: self.shared.clone(), fence, holder: None })))
     }
 
     async fn health(&self) -> Result<(), LogError> {
-        let shared = self.0.clone();
+        let shared = self.shared.clone();
         let asked = blocking(move || shared.appender.client().client().fetch_metadata(None, HEALTH));
         match asked.await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.0.failed("answering", error)),
+            Err(error) => Err(self.shared.failed("answering", error)),
         }
     }
 }

@@ -16,30 +16,40 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::time::Instant;
 
+use super::KafkaLog;
+use super::fenced::Fenced;
 use super::glance::record;
 use super::reach::{Context, may_pass};
 use super::shared::{Shared, blocking};
 use super::topics::REQUEST;
-use crate::log::{LogError, Position, Reader, Record};
+use crate::log::{LogError, Position, Reader, Record, Skipped, unread};
 use crate::topic::Topic;
 
 /// What is on its way counts as there.
 const ON_ITS_WAY: Duration = Duration::from_millis(20);
 /// What Kafka takes as a note beside an offset, in bytes, unless its brokers are told otherwise.
 const LONGEST_NOTE: usize = 4_096;
+/// Offsets without a record that a transaction or compaction leaves; a longer jump is
+/// looked into.
+const HOLE: u64 = 16;
 
 pub(super) struct KafkaReader {
     shared: Arc<Shared>,
     client: Arc<StreamConsumer<Context>>,
+    /// Positions are committed by this, where there is one.
+    fence: Option<Fenced>,
     /// By Kafka's names.
     topics: BTreeMap<String, Topic>,
     resumed: Vec<Position>,
     next: BTreeMap<(Topic, u32), u64>,
+    name: String,
+    skipped: Vec<Skipped>,
 }
 
 impl KafkaReader {
     pub(super) async fn open(
         shared: Arc<Shared>,
+        fence: Option<Fenced>,
         name: &str,
         topics: &[Topic],
     ) -> Result<KafkaReader, LogError> {
@@ -63,7 +73,27 @@ impl KafkaReader {
         }
         client.assign(&places).map_err(|error| shared.failed("placing a reader", error))?;
         let topics = topics.iter().map(|topic| (shared.topics.name(topic), topic.clone())).collect();
-        Ok(KafkaReader { shared, client: Arc::new(client), topics, resumed, next })
+        let (name, skipped) = (name.to_owned(), Vec::new());
+        let mut reader =
+            KafkaReader { shared, client: Arc::new(client), fence, topics, resumed, next, name, skipped };
+        let resumed = reader.resumed.clone();
+        for at in resumed {
+            reader.look_for_a_skip(&at.topic, at.partition, at.offset).await?;
+        }
+        Ok(reader)
+    }
+
+    /// Where retention has passed a place that this reader stood at, Kafka goes on with
+    /// what is left, without a word: here it is noticed.
+    async fn look_for_a_skip(&mut self, topic: &Topic, partition: u32, from: u64) -> Result<(), LogError> {
+        let extents = self.shared.extents(topic).await?;
+        let held = extents.iter().find(|extent| extent.partition == partition);
+        let Some(to) = held.map(|held| held.first).filter(|&first| first > from) else { return Ok(()) };
+        let skipped = Skipped { topic: topic.clone(), partition, from, to };
+        skipped.warn(&self.name);
+        self.next.insert((topic.clone(), partition), to);
+        self.skipped.push(skipped);
+        Ok(())
     }
 
     /// What there is already, up to `limit`.
@@ -111,6 +141,10 @@ impl Reader for KafkaReader {
         };
         self.shared.reach.found();
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
+            let stood = self.next.get(&(run[0].topic.clone(), run[0].partition)).copied();
+            if let Some(stood) = stood.filter(|stood| run[0].offset > stood + HOLE) {
+                self.look_for_a_skip(&run[0].topic, run[0].partition, stood).await?;
+            }
             if let Some(last) = run.last() {
                 self.next.insert((last.topic.clone(), last.partition), last.offset + 1);
             }
@@ -132,11 +166,17 @@ impl Reader for KafkaReader {
         self.next.iter().map(position).collect()
     }
 
+    fn skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
+    }
+
     async fn caught_up(&self) -> Result<bool, LogError> {
+        let log = KafkaLog::of(self.shared.clone());
         for topic in self.topics.values() {
             for extent in self.shared.extents(topic).await? {
                 let next = self.next.get(&(topic.clone(), extent.partition)).copied().unwrap_or(0);
-                if next < extent.next && extent.first < extent.next {
+                // The last offsets may be markers of transactions, which are no records.
+                if unread(&log, topic, extent, next).await? > 0 {
                     return Ok(false);
                 }
             }
@@ -152,6 +192,9 @@ impl Reader for KafkaReader {
         if positions.is_empty() {
             return Ok(());
         }
+        if let Some(fence) = &self.fence {
+            return fence.commit(&self.client, positions).await;
+        }
         let (shared, client) = (self.shared.clone(), self.client.clone());
         let positions = Arc::new(positions);
         self.shared
@@ -163,7 +206,7 @@ impl Reader for KafkaReader {
     }
 }
 
-fn offsets(shared: &Shared, positions: &[Position]) -> Result<TopicPartitionList, KafkaError> {
+pub(super) fn offsets(shared: &Shared, positions: &[Position]) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for at in positions {
         let name = shared.topics.name(&at.topic);

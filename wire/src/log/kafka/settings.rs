@@ -7,6 +7,9 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use super::lease::SESSION;
+use crate::topic::{LETTERS_BYTES, LETTERS_LONGER, Stay, Topic};
+
 /// The largest record: a dead letter whose every character is escaped, or a long watchlist.
 const LARGEST: &str = "8388608";
 /// What a reader keeps ahead of its work, of each partition.
@@ -21,6 +24,10 @@ const AHEAD: [(&str, &str); 3] = [
 /// Appends that are under way at most, in records and in kilobytes; more of them wait.
 const QUEUED: &str = "100000";
 const QUEUED_KB: &str = "65536";
+
+/// How long a transaction may take. One whose process died is aborted by Kafka then, or
+/// as soon as another takes its name; until then readers of its partitions wait.
+const TRANSACTION_MS: &str = "30000";
 
 /// How Kafka is reached and used.
 #[derive(Clone)]
@@ -76,6 +83,18 @@ impl KafkaConfig {
         )
     }
 
+    /// A client that appends in transactions, under a name that one has at a time.
+    pub(super) fn fenced(&self, name: &str) -> ClientConfig {
+        let mut config = self.producer();
+        config
+            .set("transactional.id", self.group(name))
+            .set("transaction.timeout.ms", TRANSACTION_MS)
+            // What cannot be sent for so long is taken back and sent again in another one.
+            .set("message.timeout.ms", TRANSACTION_MS)
+            .set("socket.timeout.ms", TRANSACTION_MS);
+        config
+    }
+
     /// A client that reads under a name, and commits by word only.
     pub(super) fn reader(&self, group: &str) -> ClientConfig {
         let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
@@ -87,12 +106,16 @@ impl KafkaConfig {
     pub(super) fn glance(&self) -> ClientConfig {
         let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
         config.set("group.id", self.group("look")).set("enable.partition.eof", "true");
+        // At the end of a topic the broker answers soon: a reader finds out there that
+        // what is left are markers of transactions.
+        config.set("fetch.wait.max.ms", "50");
         config
     }
 
     /// A client that shares a partition with nobody: whoever is given it holds the lease.
     pub(super) fn lease(&self, name: &str) -> ClientConfig {
-        let mut config = self.with(&[("session.timeout.ms", "10000")], &COMMITS_BY_WORD);
+        let mut config = self.with(&[], &COMMITS_BY_WORD);
+        config.set("session.timeout.ms", SESSION.as_millis().to_string());
         let strategy = ("partition.assignment.strategy", "cooperative-sticky");
         config.set("group.id", self.group(&format!("lease-{name}"))).set(strategy.0, strategy.1);
         config
@@ -104,12 +127,12 @@ impl KafkaConfig {
     }
 
     /// The settings of a topic.
-    pub(super) fn of_topic(&self, compacted: bool, kept: bool) -> Vec<(&'static str, String)> {
+    pub(super) fn of_topic(&self, topic: &Topic) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("message.timestamp.type", "LogAppendTime".to_owned()),
             ("max.message.bytes", LARGEST.into()),
         ];
-        if compacted {
+        if topic.is_compacted() {
             // Small segments, soon closed: a reader from the start finds little more than the last values.
             settings.extend([
                 ("cleanup.policy", "compact".to_owned()),
@@ -119,8 +142,16 @@ impl KafkaConfig {
                 ("min.cleanable.dirty.ratio", "0.1".to_owned()),
             ]);
         } else {
-            let retention = if kept { "-1".to_owned() } else { self.retention.as_millis().to_string() };
+            let data = self.retention.as_millis();
+            let retention = match topic.stay() {
+                Stay::Data => data.to_string(),
+                Stay::ForEver => "-1".to_owned(),
+                Stay::Letters => (data + LETTERS_LONGER as u128).to_string(),
+            };
             settings.extend([("cleanup.policy", "delete".to_owned()), ("retention.ms", retention)]);
+            if topic.stay() == Stay::Letters {
+                settings.push(("retention.bytes", LETTERS_BYTES.to_string()));
+            }
         }
         settings
     }
@@ -141,7 +172,7 @@ impl KafkaConfig {
         for (key, value) in tunable {
             config.set(*key, *value);
         }
-        for (key, value) in &self.client {
+        for (key, value) in self.client.iter().filter(|(key, _)| *key != ISOLATION) {
             config.set(key, value);
         }
         for (key, value) in fixed {
@@ -152,7 +183,12 @@ impl KafkaConfig {
     }
 }
 
-const COMMITS_BY_WORD: [(&str, &str); 4] = [
+/// What was aborted is read by nobody: not the operator's to change, neither for readers
+/// nor for clients that ask where a topic ends.
+const ISOLATION: &str = "isolation.level";
+
+const COMMITS_BY_WORD: [(&str, &str); 5] = [
+    (ISOLATION, "read_committed"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "earliest"),
@@ -178,6 +214,23 @@ impl fmt::Debug for KafkaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic::{ALERT_RULES_HISTORY, DEAD_LETTERS, GAPS, STOCK_PRICES, WATCHLIST_HISTORY};
+
+    #[test]
+    fn histories_stay_for_ever_and_dead_letters_longer_than_data_within_a_bound() {
+        let config = KafkaConfig::new("localhost:9092");
+        let of = |topic: &Topic, name| {
+            config.of_topic(topic).into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        };
+        let days = |days: u64| Some((days * 86_400_000).to_string());
+        assert_eq!(of(&STOCK_PRICES, "retention.ms"), days(30));
+        for topic in [WATCHLIST_HISTORY, ALERT_RULES_HISTORY, GAPS] {
+            assert_eq!(of(&topic, "retention.ms").as_deref(), Some("-1"), "{topic}");
+        }
+        assert_eq!(of(&DEAD_LETTERS, "retention.ms"), days(120));
+        assert_eq!(of(&DEAD_LETTERS, "retention.bytes"), Some(LETTERS_BYTES.to_string()));
+        assert_eq!(of(&STOCK_PRICES, "retention.bytes"), None);
+    }
 
     #[test]
     fn what_nothing_may_be_lost_by_is_not_the_operators_to_change() {

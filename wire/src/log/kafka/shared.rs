@@ -1,11 +1,13 @@
 //! What the log and its readers share: the clients, and patience with a Kafka that is away.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::KafkaConfig;
@@ -17,7 +19,7 @@ use crate::log::{Append, Extent, LogError, partition_of};
 use crate::topic::Topic;
 
 /// How long a Kafka that does not answer is left alone.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How long a topic that was just made may take to show.
 const SHOWS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     pub(super) appender: Appender,
     pub(super) topics: Topics,
     pub(super) glances: Glances,
+    /// Whether this program may use the log, once that is known.
+    pub(super) format_checked: OnceCell<()>,
 }
 
 impl Shared {
@@ -124,24 +128,10 @@ impl Shared {
 
     /// Appends in order; what the broker did not take for a reason that passes is sent again.
     pub(super) async fn append(self: &Arc<Self>, records: &[Append]) -> Result<(), LogError> {
-        let mut topics: Vec<&Topic> = records.iter().map(|record| &record.topic).collect();
-        topics.sort();
-        topics.dedup();
         let mut left: Vec<&Append> = records.iter().collect();
         loop {
-            self.make(&topics).await?;
-            let names: Vec<_> =
-                topics.iter().map(|topic| (self.topics.name(topic), self.topics.partitions(topic))).collect();
-            let place = |record: &&Append| topics.binary_search(&&record.topic).map_or(0, |at| at);
-            let placed: Vec<_> = left
-                .iter()
-                .map(|record| {
-                    let (name, partitions) = &names[place(record)];
-                    let partition =
-                        record.partition.unwrap_or_else(|| partition_of(&record.key, *partitions));
-                    Placed { topic: name, partition, key: &record.key, value: &record.value }
-                })
-                .collect();
+            let names = self.places(&left).await?;
+            let placed: Vec<_> = left.iter().map(|record| names.place(record)).collect();
             let refused = self.appender.send(&placed).await;
             let Some((_, first)) = refused.first() else { return Ok(()) };
             if let Some((_, error)) = refused.iter().find(|(_, error)| !is_to_repeat(error)) {
@@ -154,11 +144,23 @@ impl Shared {
         }
     }
 
+    /// Makes sure of the topics of some records; says where each record goes.
+    pub(super) async fn places(self: &Arc<Self>, records: &[&Append]) -> Result<Places, LogError> {
+        let mut topics: Vec<&Topic> = records.iter().map(|record| &record.topic).collect();
+        topics.sort();
+        topics.dedup();
+        self.make(&topics).await?;
+        let place =
+            |topic: &&Topic| ((*topic).clone(), (self.topics.name(topic), self.topics.partitions(topic)));
+        Ok(Places(topics.iter().map(place).collect()))
+    }
+
     /// What each partition that was ever written to holds.
     pub(super) async fn extents(self: &Arc<Self>, topic: &Topic) -> Result<Vec<Extent>, LogError> {
         let Some(partitions) = self.found(topic).await? else { return Ok(Vec::new()) };
         let name = self.topics.name(topic);
-        self.ask("looking up offsets", move |_, client| {
+        self.ask("looking up offsets", move |shared, client| {
+            shared.glances.tidy();
             let mut extents = Vec::with_capacity(partitions as usize);
             for partition in 0..partitions {
                 let extent = extent(client, &Lane { name: name.clone(), partition })?;
@@ -177,6 +179,18 @@ impl Shared {
     ) -> Result<Option<Lane>, LogError> {
         let there = self.found(topic).await?.is_some_and(|partitions| partition < partitions);
         Ok(there.then(|| Lane { name: self.topics.name(topic), partition }))
+    }
+}
+
+/// Kafka's names and the partitions of some topics.
+pub(super) struct Places(BTreeMap<Topic, (String, u32)>);
+
+impl Places {
+    /// Where a record goes whose topic is among them.
+    pub(super) fn place<'a>(&'a self, record: &'a Append) -> Placed<'a> {
+        let (name, partitions) = &self.0[&record.topic];
+        let partition = record.partition.unwrap_or_else(|| partition_of(&record.key, *partitions));
+        Placed { topic: name, partition, key: &record.key, value: &record.value }
     }
 }
 

@@ -11,7 +11,7 @@ use rdkafka::producer::Producer;
 use super::KafkaConfig;
 use super::appender::Client;
 use super::reach::{Context, Reach};
-use crate::topic::{Topic, WATCHLIST_HISTORY};
+use crate::topic::Topic;
 
 /// How long a single question may take.
 pub(super) const REQUEST: Duration = Duration::from_secs(5);
@@ -66,10 +66,7 @@ impl Topics {
     pub(super) async fn make(&self, topics: &[&Topic]) -> KafkaResult<()> {
         let texts: Vec<_> = topics
             .iter()
-            .map(|topic| {
-                let settings = self.config.of_topic(topic.is_compacted(), **topic == WATCHLIST_HISTORY);
-                (self.name(topic), self.partitions(topic), settings)
-            })
+            .map(|topic| (self.name(topic), self.partitions(topic), self.config.of_topic(topic)))
             .collect();
         let copies = self.config.replication.map_or(CLUSTERS_OWN, i32::from);
         let new: Vec<_> = texts
