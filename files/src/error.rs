@@ -110,7 +110,7 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
         /// The compression.
-        codec: String,
+        codec: &'static str,
     },
     /// A Parquet file without its end, or something else under that name.
     #[error(

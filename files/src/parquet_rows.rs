@@ -104,24 +104,24 @@ pub(crate) fn open<T: FromRow>(
     }
     let broken = |source| FileError::Parquet { path: path.to_owned(), source };
     let metadata = decoded(|| metadata_of(&file)).map_err(broken)?;
-    let columns = metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
-    if let Some(codec) = columns.map(|column| column.compression()).find(|codec| !is_read(*codec)) {
-        let codec = codec.to_string().to_lowercase();
+    let mut columns = metadata.metadata().row_groups().iter().flat_map(|group| group.columns());
+    if let Some(codec) = columns.find_map(|column| not_read(column.compression())) {
         return Err(FileError::Codec { path: path.to_owned(), codec });
     }
     Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
 
-/// Whether a compression is among those that the reader is built with.
-fn is_read(codec: Compression) -> bool {
+/// The name of a compression that the reader is built without.
+fn not_read(codec: Compression) -> Option<&'static str> {
     match codec {
         Compression::UNCOMPRESSED
         | Compression::SNAPPY
         | Compression::GZIP(_)
         | Compression::LZ4
         | Compression::LZ4_RAW
-        | Compression::ZSTD(_) => true,
-        Compression::BROTLI(_) | Compression::LZO => false,
+        | Compression::ZSTD(_) => None,
+        Compression::BROTLI(_) => Some("brotli"),
+        Compression::LZO => Some("lzo"),
     }
 }
 

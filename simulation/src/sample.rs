@@ -1,10 +1,12 @@
-//! The small sample of simulated data that ships with the repository: one session of four symbols.
+//! The small sample of simulated data that ships with the repository: one session
+//! of four symbols, and for a backtest several sessions of one.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use chrono::NaiveDate;
-use wire::calendar::{Phase, phase};
+use flate2::{Compression, GzBuilder};
+use wire::calendar::{self, Phase, phase};
 use wire::number::f64_text;
 
 use crate::{Day, World};
@@ -16,21 +18,38 @@ pub const DATE: NaiveDate = NaiveDate::from_ymd_opt(2024, 3, 4).expect("a date")
 /// The sample's symbols.
 pub const SYMBOLS: [&str; 4] = ["AAPL", "IBM", "SPY", "TSLA"];
 
-/// Writes `bars.csv` and `articles.csv` into `folder`, which is made where it is missing.
+/// The symbol of the backtest's sample.
+pub const STUDIED: [&str; 1] = ["TSLA"];
+/// So many sessions it has: enough for ten articles with quiet sessions before them.
+pub const SESSIONS: usize = 18;
+
+/// Writes `bars.csv` and `articles.csv` of one session into `folder`, which is made
+/// where it is missing, and those of the backtest into its folder `backtest`, where
+/// the bars are compressed with gzip.
 ///
 /// # Errors
 /// The folder or a file cannot be written.
 pub fn write(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    let day = World::new(SEED).day(DATE).expect("the sample's date has a session");
-    std::fs::write(folder.join("bars.csv"), bars(&day)?)?;
-    std::fs::write(folder.join("articles.csv"), articles(&day)?)
+    let world = World::new(SEED);
+    let first = [world.day(DATE).expect("the sample's date has a session")];
+    std::fs::write(folder.join("bars.csv"), bars(&first, &SYMBOLS)?)?;
+    std::fs::write(folder.join("articles.csv"), articles(&first, &SYMBOLS)?)?;
+    let dates = std::iter::successors(Some(DATE), |date| Some(calendar::next_session(*date).date));
+    let days: Vec<Day> = dates.take(SESSIONS).filter_map(|date| world.day(date)).collect();
+    let folder = folder.join("backtest");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("articles.csv"), articles(&days, &STUDIED)?)?;
+    let mut packed = GzBuilder::new().write(Vec::new(), Compression::best());
+    packed.write_all(&bars(&days, &STUDIED)?)?;
+    std::fs::write(folder.join("bars.csv.gz"), packed.finish()?)
 }
 
-fn bars(day: &Day) -> io::Result<Vec<u8>> {
+fn bars(days: &[Day], symbols: &[&str]) -> io::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["start_ms", "symbol", "open", "high", "low", "close", "volume"])?;
-    for bar in day.bars.iter().filter(|bar| is_in_sample(&bar.symbol, bar.start_timestamp)) {
+    let bars = days.iter().flat_map(|day| &day.bars);
+    for bar in bars.filter(|bar| is_in_sample(symbols, &bar.symbol, bar.start_timestamp)) {
         let numbers = [bar.open, bar.high, bar.low, bar.close, bar.volume].map(f64_text);
         table.write_field(bar.start_timestamp.to_string())?;
         table.write_field(&bar.symbol)?;
@@ -39,7 +58,7 @@ fn bars(day: &Day) -> io::Result<Vec<u8>> {
     table.into_inner().map_err(|error| error.into_error())
 }
 
-fn articles(day: &Day) -> io::Result<Vec<u8>> {
+fn articles(days: &[Day], symbols: &[&str]) -> io::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
         "id",
@@ -52,9 +71,9 @@ fn articles(day: &Day) -> io::Result<Vec<u8>> {
         "pillar",
         "published_timestamp",
     ])?;
-    for article in &day.articles {
+    for article in days.iter().flat_map(|day| &day.articles) {
         let symbol = article.symbol.as_deref().unwrap_or_default();
-        if !is_in_sample(symbol, article.published_timestamp) {
+        if !is_in_sample(symbols, symbol, article.published_timestamp) {
             continue;
         }
         table.write_record([
@@ -72,6 +91,6 @@ fn articles(day: &Day) -> io::Result<Vec<u8>> {
     table.into_inner().map_err(|error| error.into_error())
 }
 
-fn is_in_sample(symbol: &str, at: wire::time::Millis) -> bool {
-    SYMBOLS.contains(&symbol) && phase(at) == Phase::Regular
+fn is_in_sample(symbols: &[&str], symbol: &str, at: wire::time::Millis) -> bool {
+    symbols.contains(&symbol) && phase(at) == Phase::Regular
 }

@@ -64,3 +64,14 @@ fn the_store_yields_the_report_that_its_files_do() {
     let refused = desk.refused("backtest --symbol ZZZZ");
     assert!(refused.contains("no bar and no article of ZZZZ") && refused.contains("AAPL"), "{refused}");
 }
+
+#[test]
+fn the_backtest_that_ships_uses_at_least_ten_articles() {
+    let desk = Desk::new();
+    let folder = sample_bars().with_file_name("backtest");
+    let (bars, news) = (folder.join("bars.csv.gz"), folder.join("articles.csv"));
+    let said = desk.out(&format!("backtest --bars {} --news {}", bars.display(), news.display()));
+    let used = said.split(" used").next().and_then(|before| before.split_whitespace().last());
+    let used: usize = used.and_then(|used| used.parse().ok()).unwrap_or(0);
+    assert!(used >= 10, "{said}");
+}

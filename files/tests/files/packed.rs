@@ -143,6 +143,18 @@ fn files_that_hold_no_rows_are_named_with_the_remedy() {
 }
 
 #[test]
+fn parquet_in_a_compression_that_is_not_read_says_what_to_do() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/brotli.parquet");
+    for said in [files::bars(&path).err(), files::candles(&path).err()] {
+        let said = said.unwrap().to_string();
+        assert!(
+            said.contains("compressed with brotli inside") && said.contains("write it with zstd"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_row_among_thousands_of_columns_is_read() {
     let more = |text: &str| format!("{text}{}", format!(",{text}").repeat(5_000));
     let header = more("other").replacen("other", HEADER.trim_end(), 1);
