@@ -166,7 +166,8 @@ impl Cluster {
         for broker in self.running.values() {
             let _ = Command::new("kill").args(["-TERM", &broker.id().to_string()]).status();
         }
-        let until = Instant::now() + Duration::from_secs(60);
+        // The last one finds no majority to say goodbye to, and is killed.
+        let until = Instant::now() + Duration::from_secs(15);
         for (_, mut broker) in std::mem::take(&mut self.running) {
             while broker.try_wait().unwrap().is_none() && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(100));
