@@ -100,6 +100,6 @@ impl Desk {
 /// A job that writes what an expression yields over a table.
 pub fn job(name: &str, expression: &str, table: &str) -> String {
     format!(
-        "-- What {name} is.\nCREATE TABLE {name} (\n    value DOUBLE\n) WITH (\n    topic = '{name}'\n);\n\nINSERT INTO {name}\nSELECT {expression}\nFROM {table};\n"
+        "-- What {name} is.\nCREATE TABLE {name} (\n    value DOUBLE\n) WITH (\n    bootstrap_servers = '{{{{kafka.bootstrap_servers}}}}', topic = '{name}'\n);\n\nINSERT INTO {name}\nSELECT {expression}\nFROM {table};\n"
     )
 }

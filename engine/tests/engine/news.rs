@@ -146,7 +146,8 @@ async fn an_article_before_the_first_bar_or_in_the_future_has_the_bars_that_ther
     let text = |text: &str| Value::Text(text.into());
     assert_eq!(
         rows,
-        [(text("1"), Value::Int(40)), (text("1"), Value::Int(41)), (text("2"), Value::Int(-30))]
+        [(text("1"), Value::Int(40)), (text("2"), Value::Int(-30)), (text("1"), Value::Int(41))],
+        "rows of one time come by their minute, as a store holds them"
     );
 }
 
