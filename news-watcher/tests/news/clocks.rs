@@ -7,12 +7,14 @@ use wire::clock::minutes;
 use wire::stop::{Wish, channel};
 use wire::time::{DAY, MINUTE, Millis};
 
-use crate::Place;
+use crate::{BEGIN, Place};
 
 async fn clocks(place: &Place) -> Vec<Vec<Millis>> {
     let news = place.news().await;
     assert!(news.iter().flatten().all(wire::Article::is_clock));
-    news.iter().map(|records| records.iter().map(|record| record.published_timestamp).collect()).collect()
+    news.iter()
+        .map(|records| records.iter().map(|record| record.published_timestamp - BEGIN).collect())
+        .collect()
 }
 
 #[tokio::test]
@@ -27,7 +29,7 @@ async fn every_minute_of_the_prices_goes_into_every_partition() {
     assert_eq!(clocks(&place).await, vec![(14..=20).map(|minute| minute * MINUTE).collect::<Vec<_>>(); 3]);
     let status = place.status().await;
     assert_eq!((status.source.as_deref(), status.state.as_str()), (Some("no news"), "stopped"));
-    assert_eq!(status.watermark, Some(20 * MINUTE));
+    assert_eq!(status.watermark, Some(BEGIN + 20 * MINUTE));
 }
 
 #[tokio::test]

@@ -17,11 +17,15 @@ use tempfile::TempDir;
 use wire::log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
 use wire::status::{FINISHED, ServiceStatus};
 use wire::stop::{Wish, channel};
-use wire::time::{MINUTE, Millis};
+use wire::time::{DAY, MINUTE, Millis};
 use wire::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
 use wire::{Article, DeadLetter, clock};
 
 /// A data folder with its log, and files to replay.
+/// When the tests begin: 1997-05-19 in UTC. Their own times count from here, because
+/// files refuse times in the first weeks of 1970.
+const BEGIN: Millis = 10_000 * DAY;
+
 struct Place {
     folder: TempDir,
     log: SharedLog,
@@ -40,7 +44,7 @@ impl Place {
         for (number, row) in rows.iter().enumerate() {
             text += &match row.split_once(' ') {
                 Some((seconds, symbol)) => {
-                    let published = seconds.parse::<Millis>().unwrap() * 1_000;
+                    let published = BEGIN + seconds.parse::<Millis>().unwrap() * 1_000;
                     format!("{number},{symbol},,H,https://e.org/{number},{published}\n")
                 }
                 None => format!("{row}\n"),
@@ -63,7 +67,7 @@ impl Place {
     async fn prices_at(&self, times: impl Iterator<Item = Millis>) {
         for at in times {
             let clocks = (0..self.log.partitions()).map(|partition| {
-                let bar = clock::bar(partition, at);
+                let bar = clock::bar(partition, BEGIN + at);
                 Append::json(STOCK_PRICES, &bar.symbol, &bar).into_partition(partition)
             });
             self.log.append(clocks.collect()).await.unwrap();
@@ -107,7 +111,8 @@ impl Place {
         let only = self.news().await.remove(0);
         only.iter()
             .map(|article| {
-                let (seconds, until) = (article.published_timestamp / 1_000, article.complete_until / MINUTE);
+                let seconds = (article.published_timestamp - BEGIN) / 1_000;
+                let until = (article.complete_until - BEGIN) / MINUTE;
                 let position = article.position.map_or(String::new(), |position| format!(" #{position}"));
                 format!("{seconds} {} <{until}{position}", article.key())
             })

@@ -3,7 +3,7 @@
 use wire::log::{BrittleLog, Broken};
 use wire::time::{DAY, MINUTE};
 
-use crate::{Place, drain, rows};
+use crate::{BEGIN, Place, drain, rows};
 
 #[tokio::test]
 async fn articles_come_by_publication_before_the_clock_of_the_minute_after_them() {
@@ -68,12 +68,12 @@ async fn when_the_prices_have_ended_the_rest_is_written_with_a_day_of_clocks() {
     let news = place.replay(&["70 A", "600 B"]);
     place.prices(1..=3).await;
     place.follow(news.clone()).await.unwrap();
-    assert_eq!(place.news().await[0].last().unwrap().complete_until, 3 * MINUTE);
+    assert_eq!(place.news().await[0].last().unwrap().complete_until, BEGIN + 3 * MINUTE);
     assert_eq!(place.status().await.state, "stopped");
     place.prices_end().await;
     place.follow(news.clone()).await.unwrap();
     let ended = place.news().await.remove(0);
-    assert_eq!(ended.last().unwrap().complete_until, 10 * MINUTE + DAY);
+    assert_eq!(ended.last().unwrap().complete_until, BEGIN + 10 * MINUTE + DAY);
     let status = place.status().await;
     assert_eq!((status.state.as_str(), status.counts["articles"]), ("finished", 2));
     place.follow(news).await.unwrap();
