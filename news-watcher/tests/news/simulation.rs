@@ -8,7 +8,7 @@ use wire::log::Broken;
 use wire::time::MINUTE;
 use wire::{Article, Source};
 
-use crate::Place;
+use crate::{BEGIN, Place};
 
 /// A Friday and the Monday after it.
 fn sessions() -> [SessionDay; 2] {
@@ -20,7 +20,7 @@ async fn prices_of_both(place: &Place) {
     let times = minutes(friday.pre_open, friday.post_close)
         .chain(minutes(friday.post_close, monday.pre_open))
         .chain(minutes(monday.pre_open, monday.post_close));
-    place.prices_at([friday.pre_open].into_iter().chain(times)).await;
+    place.prices_at([friday.pre_open].into_iter().chain(times).map(|at| at - BEGIN)).await;
 }
 
 fn expected(seed: u64) -> Vec<String> {
