@@ -30,7 +30,7 @@ fn a_file_that_is_not_there_is_named() {
 #[test]
 fn empty_and_wrongly_headed_files_are_refused_with_what_is_missing() {
     refused("empty.csv", b"", &["empty"]);
-    refused("headed.csv", b"time,ticker,open\n1,A,2\n", &["start_ms", "symbol", "close"]);
+    refused("headed.csv", b"time,name,open\n1,A,2\n", &["start_ms", "symbol", "close"]);
     refused("headless.csv", GOOD.as_bytes(), &["symbol"]);
 }
 
