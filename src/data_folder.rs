@@ -82,7 +82,7 @@ impl DataFolder {
     /// When it cannot be made or written, or belongs to a later version.
     pub fn make(root: &Path, run: String) -> anyhow::Result<DataFolder> {
         let path = root.join(&run);
-        private_file::make_folder(&path, Readers::Owner)?;
+        private_file::make_folder(&path, Readers::Owner).with_context(|| unwritable(&path))?;
         check_format(root)?;
         write_whole(&root.join(FORMAT_FILE), &FORMAT.to_string())?;
         Ok(DataFolder { run, path, lock: None })

@@ -8,7 +8,7 @@ fn sessions_are_a_column_where_they_are_asked_for_and_nowhere_else() {
     let bars = sample_bars();
     let compute = format!("compute volatility --bars {}", bars.display());
     let (plain, labelled) = (desk.out(&compute), desk.out(&format!("{compute} --sessions")));
-    assert!(labelled.lines().next().unwrap().ends_with(",volume,session"));
+    assert!(labelled.lines().next().unwrap().ends_with(",volume,received_until,session"));
     for (plain, labelled) in plain.lines().zip(labelled.lines()).skip(1) {
         let label = labelled.strip_prefix(&format!("{plain},")).unwrap();
         let end: i64 = plain.split(',').nth(2).unwrap().parse().unwrap();
