@@ -22,6 +22,9 @@ use crate::{Article, Bar, clock};
 /// Records that go into one append; a few more when they belong together.
 const BATCH: usize = 1_000;
 
+/// Counts of an earlier run are believed up to here, so that they can be counted on.
+const MOST: u64 = 1 << 60;
+
 /// What stands on a raw topic, as its outlet sees it.
 pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic.
@@ -150,7 +153,7 @@ impl<T: Event> Outlet<T> {
     pub async fn open(log: SharedLog, source: String, simulated: bool) -> Result<Outlet<T>, LogError> {
         let tails = last_good(&*log, &T::TOPIC, read::<T>).await?;
         let said = ServiceStatus::last(&*log, T::SERVICE).await?.unwrap_or_default();
-        let count = |name| said.counts.get(name).copied().unwrap_or(0);
+        let count = |name| said.counts.get(name).copied().unwrap_or(0).min(MOST);
         let (taken, rejected) = (count(T::COUNT), count("rejected"));
         let before = Before { source: said.source.clone(), watermark: said.watermark, taken, rejected };
         let refused = dead_letter::rows_refused(&*log).await?;

@@ -1,7 +1,7 @@
 //! How many calls a key has left: so many a second, and so many in any 24 hours.
 
 use wire::status::QuotaState;
-use wire::time::{DAY, Millis, SECOND};
+use wire::time::{self, DAY, Millis, SECOND};
 
 /// The share of a day's calls that may be made at once.
 const AT_ONCE: f64 = 0.05;
@@ -33,7 +33,7 @@ impl Quota {
     /// Goes on from what an earlier run said. A call may have been its last act.
     pub(crate) fn resume(mut self, said: &QuotaState, now: Millis) -> Quota {
         self.at_hand = said.at_hand.clamp(0.0, self.most_at_hand());
-        self.at = said.at;
+        self.at = if time::is_believable(said.at) { said.at } else { now };
         self.used_today = said.used_today;
         self.count(now);
         self.last_call = Some(now);
@@ -71,7 +71,7 @@ impl Quota {
         // Rounding to whole milliseconds may leave it a hair short.
         self.at_hand = (self.at_hand - 1.0).max(0.0);
         self.last_call = Some(now);
-        self.used_today += 1;
+        self.used_today = self.used_today.saturating_add(1);
     }
 
     pub(crate) fn state(&self) -> QuotaState {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use wire::status::QuotaState;
-use wire::time::{HOUR, MINUTE, Millis};
+use wire::time::{self, HOUR, MINUTE, Millis};
 
 use super::query::Query;
 use super::quota::Quota;
@@ -60,7 +60,7 @@ impl Schedule {
 
     /// A query joins; `last_asked` in an earlier run, if it was.
     pub(crate) fn add(&mut self, query: Query, last_asked: Option<Millis>, now: Millis) {
-        let last_asked = last_asked.filter(|&at| at <= now);
+        let last_asked = last_asked.filter(|&at| at <= now && time::is_believable(at));
         let due = last_asked.is_none().then_some(now);
         self.turns.entry(query).or_insert(Turn { last_asked, due, failures: 0, found: (0.0, now) });
     }

@@ -1,7 +1,7 @@
 //! How one query fares.
 
 use wire::status::EntryState;
-use wire::time::{DAY, MINUTE, Millis};
+use wire::time::{self, DAY, MINUTE, Millis};
 
 use super::frontier::Progress;
 use super::walk::Walk;
@@ -35,11 +35,12 @@ impl Search {
         begin_at: Option<Millis>,
         now: Millis,
     ) -> Search {
-        let answered = before.map_or(begin_at, |state| state.last_success);
+        let believed = |at: &Millis| time::is_believable(*at);
+        let answered = before.map_or(begin_at, |state| state.last_success.filter(believed));
         Search {
             symbols,
             progress: Progress { answered: answered.map(|at| at.min(now)), joined: now },
-            since: before.and_then(|state| state.since).map_or(now, |since| since.min(now)),
+            since: before.and_then(|state| state.since.filter(believed)).map_or(now, |since| since.min(now)),
             last_data: before.and_then(|state| state.last_data),
             trouble: None,
             walk: None,

@@ -65,5 +65,8 @@ pub(super) async fn gaps(log: &SharedLog, now: Millis) -> Result<Vec<Gap>, Produ
         }
     })
     .await?;
-    Ok(latest.into_values().filter(|gap| !gap.is_filled() && gap.to > now - TRIED_FOR).collect())
+    Ok(latest
+        .into_values()
+        .filter(|gap| !gap.is_filled() && gap.to > now - TRIED_FOR && gap.to <= now)
+        .collect())
 }

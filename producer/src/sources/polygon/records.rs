@@ -148,7 +148,7 @@ impl Records {
 
     pub(super) fn count(&mut self, name: &str, more: u64) {
         match self.report.status.counts.get_mut(name) {
-            Some(count) => *count += more,
+            Some(count) => *count = count.saturating_add(more),
             None => drop(self.report.status.counts.insert(name.to_owned(), more)),
         }
     }

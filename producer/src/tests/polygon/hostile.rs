@@ -2,10 +2,11 @@
 
 use serde_json::json;
 use test_servers::massive::{Answer, MinuteBar, Script};
+use wire::log::Append;
 use wire::status::ServiceStatus;
 use wire::time::{DAY, HOUR, MINUTE, Millis, SECOND};
-use wire::topic::{DEAD_LETTERS, GAPS, SERVICE_STATUS};
-use wire::{DeadLetter, Gap};
+use wire::topic::{DEAD_LETTERS, GAPS, SERVICE_STATUS, STOCK_PRICES};
+use wire::{Bar, DeadLetter, Gap};
 
 use super::place::{OPEN, Place, bar};
 
@@ -101,6 +102,22 @@ async fn figures_beyond_reason_are_dead_letters_and_odd_optional_ones_left_out()
     assert_eq!((bars[0].vwap, bars[0].accumulated_volume, bars[0].volume), (None, None, 10.0));
     let letters = place.until_letters(1).await;
     assert!(letters[0].reason.contains("from zero to 1e18"), "{}", letters[0].reason);
+}
+
+#[tokio::test]
+async fn a_record_of_a_time_that_cannot_be_holds_nothing_up() {
+    for poison in [i64::MAX, OPEN + 400 * DAY] {
+        let mut place = Place::new(Script::default(), &["AAPL"]).await;
+        let clock = Bar { complete_until: poison, ..wire::clock::bar(0, OPEN) };
+        place.log.append(vec![Append::json(STOCK_PRICES, "~clock0", &clock)]).await.unwrap();
+        place.start();
+        place.until_state("running").await;
+        place.pass(5 * SECOND);
+        place.feed.bars(&[bar("AAPL", 0)]);
+        assert_eq!(place.until_bars(1).await.len(), 1);
+        place.pass(MINUTE);
+        place.until_complete(1).await;
+    }
 }
 
 /// Started an hour after its last bar.

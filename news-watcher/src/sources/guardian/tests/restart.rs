@@ -5,6 +5,37 @@ use wire::time::DAY;
 use super::*;
 
 #[tokio::test]
+async fn a_record_or_a_status_of_a_time_that_cannot_be_holds_nothing_up() {
+    for poison in [i64::MAX, i64::MIN] {
+        let place = Place::with_term("apple").await;
+        place.server.publish(Story::new("a", "Apple rises", START));
+        let said = ServiceStatus {
+            service: "news-watcher".into(),
+            counts: [("articles".to_owned(), u64::MAX)].into(),
+            quota: Some(wire::status::QuotaState { at: poison, used_today: u64::MAX, ..Default::default() }),
+            entries: vec![EntryState {
+                search_term: Some("apple".into()),
+                since: Some(poison),
+                last_success: Some(poison),
+                last_asked: Some(poison),
+                ..EntryState::default()
+            }],
+            ..ServiceStatus::default()
+        };
+        let clocks = (0..place.log.partitions()).map(|partition| {
+            let clock = Article { complete_until: poison, ..wire::clock::article(0, START) };
+            wire::log::Append::json(NEWS_ARTICLES, "~clock0", &clock).into_partition(partition)
+        });
+        place.log.append(clocks.chain([said.to_append()]).collect()).await.unwrap();
+        place.watch_until(START + 10 * HOUR).await.unwrap();
+        assert_eq!(place.ids().await, ["a"], "{poison}");
+        for clocks in place.clocks().await {
+            assert!(clocks.last().is_some_and(|last| *last > START + 8 * HOUR), "{poison}: {clocks:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_position_of_each_term_survives() {
     let place = Place::new(&[entry("", "apple"), entry("", "pear")]).await;
     place.watch_until(START + HOUR).await.unwrap();
