@@ -1,6 +1,7 @@
 //! The `tickwire` command: one subcommand a task, and `up`, which runs the
 //! whole pipeline in this process.
 
+mod apart;
 mod cli;
 mod commands;
 mod config;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Command::Answer = cli.command {
+        return commands::answer::run();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(obey(cli));
     // A blocked file read must not hold the process back once the work is done.
@@ -61,6 +65,7 @@ async fn obey(cli: Cli) -> anyhow::Result<()> {
         Command::Backtest(args) => commands::backtest::run(&config()?, args).await,
         Command::Aggregate(args) => commands::aggregate::run(&config()?, args).await,
         Command::Export(args) => commands::export::run(&config()?, args).await,
+        Command::Answer => commands::answer::run(),
         Command::Query(args) => commands::query::run(&config()?, args).await,
         Command::Topics(args) => commands::topics::run(&config()?, args).await,
         Command::Tail(args) => commands::tail::run(&config()?, args).await,

@@ -91,6 +91,14 @@ impl Run {
         }
     }
 
+    /// How questions about the store are asked of a process of their own.
+    ///
+    /// # Errors
+    /// When there is no token for it.
+    pub fn apart(&self) -> anyhow::Result<explore::Apart> {
+        crate::apart::of(&self.config, &self.name)
+    }
+
     /// The store, to write; with its folder, where it is to be owned.
     ///
     /// # Errors

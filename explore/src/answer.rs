@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use wire::schema::{Column, Value};
 
 use crate::Limits;
+use crate::apart::Killer;
 use crate::error::ExploreError;
 use crate::run::{Part, Parts};
 
@@ -17,17 +18,34 @@ pub struct Answer {
     /// How long was waited for parts.
     waited: Duration,
     cut: bool,
+    /// The process that answers, where there is one.
+    _process: Option<Killer>,
 }
 
 impl Answer {
     /// Waits until the query is planned.
-    pub(crate) async fn begin(parts: Parts, limits: Limits) -> Result<Answer, ExploreError> {
-        let mut answer =
-            Answer { columns: Vec::new(), parts, limit: limits.time, waited: Duration::ZERO, cut: false };
+    pub(crate) async fn begin(
+        parts: Parts,
+        process: Option<Killer>,
+        limits: Limits,
+    ) -> Result<Answer, ExploreError> {
+        let mut answer = Answer {
+            columns: Vec::new(),
+            parts,
+            limit: limits.time,
+            waited: Duration::ZERO,
+            cut: false,
+            _process: process,
+        };
         match answer.part().await? {
             Part::Columns(columns) => Ok(Answer { columns, ..answer }),
             Part::Rows(_) | Part::End { .. } => Err(ExploreError::Crashed),
         }
+    }
+
+    /// The columns as the first part of an answer, to be handed on.
+    pub(crate) fn columns_part(&self) -> Part {
+        Part::Columns(self.columns.clone())
     }
 
     /// The columns of the rows, with a name each that no other has.
@@ -67,7 +85,7 @@ impl Answer {
         self.cut
     }
 
-    async fn part(&mut self) -> Result<Part, ExploreError> {
+    pub(crate) async fn part(&mut self) -> Result<Part, ExploreError> {
         let began = Instant::now();
         let part = tokio::time::timeout(self.limit.saturating_sub(self.waited), self.parts.recv()).await;
         self.waited += began.elapsed();

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
     StringArray, TimestampMillisecondArray,
 };
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
 use datafusion::arrow::datatypes::{
     DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
 };
@@ -84,6 +84,7 @@ fn kind_of(kind: &DataType) -> ColumnType {
         DataType::Boolean => ColumnType::Bool,
         DataType::Timestamp(..) => ColumnType::Time,
         kind if kind.is_integer() => ColumnType::Int,
+        DataType::Decimal128(_, 0) | DataType::Decimal256(_, 0) => ColumnType::Int,
         kind if kind.is_floating() || matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..)) => {
             ColumnType::Float
         }
@@ -108,11 +109,11 @@ fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>, ArrowError> 
             floats.map(|value| or_null(value, |value| Value::Float(value + 0.0))).collect()
         }
         ColumnType::Int => {
-            let ints = cast(array, &DataType::Int64)?;
+            let ints = whole(array, &DataType::Int64)?;
             ints.as_primitive::<Int64Type>().iter().map(|value| or_null(value, Value::Int)).collect()
         }
         ColumnType::Time => {
-            let times = cast(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
+            let times = whole(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
             times
                 .as_primitive::<TimestampMillisecondType>()
                 .iter()
@@ -128,6 +129,26 @@ fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>, ArrowError> 
                 .collect::<Result<_, _>>()?
         }
     })
+}
+
+/// Integers as 64 bits with a sign: what does not fit is an error, never null.
+fn whole(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, kind, &strict).map_err(|error| {
+        let words = error.to_string();
+        let value = words.split(|c: char| !c.is_ascii_digit() && c != '-').find(|part| part.len() > 18);
+        let value = value.unwrap_or("a value");
+        ArrowError::ComputeError(format!(
+            "{value} is beyond the whole numbers of an answer (up to {}): CAST(… AS DOUBLE) or CAST(… AS VARCHAR) shows it",
+            i64::MAX
+        ))
+    })
+}
+
+/// About how many bytes a row takes in memory.
+pub(crate) fn weight(row: &[Value]) -> usize {
+    let cell = |value: &Value| size_of::<Value>() + value.as_str().map_or(0, str::len);
+    row.iter().map(cell).sum()
 }
 
 fn or_null<T>(value: Option<T>, wrap: impl Fn(T) -> Value) -> Value {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use datafusion::error::DataFusionError;
+use serde::{Deserialize, Serialize};
 use store::StoreError;
 
 /// Why a query gives no answer, or ends before its time.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum ExploreError {
     /// It does not parse, names what there is not, or fails on a value.
     #[error("{}{message}{}", place.as_ref().map(Place::words).unwrap_or_default(), place.as_ref().map(Place::shown).unwrap_or_default())]
@@ -39,27 +40,38 @@ pub enum ExploreError {
         limit: Duration,
     },
     /// It held more than it may.
-    #[error("the query needs more than {} MB at once: ask for one symbol or a shorter time, or group by fewer values", limit >> 20)]
+    #[error("the query needs more than {} MB at once: ask for one symbol or a shorter time, group by fewer values, or make shorter texts", limit >> 20)]
     TooLarge {
         /// How many bytes it may hold.
         limit: usize,
     },
+    /// One of its rows is longer than an answer may have.
+    #[error("a row of the answer has {} MB, at most {} are taken: select fewer columns, or shorten texts with left(…, 1000)", size >> 20, most >> 20)]
+    TooWide {
+        /// Its size in bytes.
+        size: usize,
+        /// The longest row, in bytes.
+        most: usize,
+    },
+    /// It nests deeper than there is room for.
+    #[error("the query nests too deeply: write it flatter, with fewer brackets and subselects")]
+    TooDeep,
     /// Others are being answered.
     #[error("{at_once} queries are being answered already: try again once one has ended")]
     Busy {
         /// How many may run.
         at_once: usize,
     },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It brought its thread down, or there was none.
+    /// The store failed, in its words.
+    #[error("{0}")]
+    Store(String),
+    /// It brought its thread or process down, or there was none.
     #[error("the query ended by a fault of the program: ask in another way, and report it with its text")]
     Crashed,
 }
 
 /// A place in the text of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The line, from 1 on.
     pub line: usize,
@@ -90,12 +102,23 @@ impl Place {
 }
 
 impl ExploreError {
+    /// The store's error as ours.
+    pub(crate) fn of_store(error: &StoreError, memory: usize) -> ExploreError {
+        let words = error.to_string();
+        match error {
+            StoreError::Sqlite { source, .. } if source.to_string().contains("out of memory") => {
+                ExploreError::TooLarge { limit: memory }
+            }
+            _ => ExploreError::Store(words),
+        }
+    }
+
     /// DataFusion's error as ours.
     pub(crate) fn of(error: DataFusionError, sql: &str, memory: usize) -> ExploreError {
         let place = place_of(&error, sql);
         match error {
             DataFusionError::External(source) => match source.downcast::<StoreError>() {
-                Ok(store) => ExploreError::Store(*store),
+                Ok(store) => ExploreError::of_store(&store, memory),
                 Err(source) => ExploreError::Sql { message: source.to_string(), place },
             },
             DataFusionError::Context(_, source) => ExploreError::of(*source, sql, memory),
@@ -139,7 +162,29 @@ fn message_of(error: &DataFusionError) -> String {
     let words = words.split("\nThis issue was likely caused").next().unwrap_or_default();
     let words = words.rsplit_once(" at Line: ").map_or(words, |(message, _)| message);
     let bare = KINDS.iter().find_map(|kind| words.strip_prefix(kind)).unwrap_or(words);
-    bare.trim_end_matches('.').to_owned()
+    in_our_words(bare).unwrap_or_else(|| bare.trim_end_matches('.').to_owned())
+}
+
+/// What DataFusion says for those who program with it, said for those who ask.
+fn in_our_words(words: &str) -> Option<String> {
+    if let Some(function) = words.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next())
+    {
+        let nearest = words.split("Did you mean '").nth(1).and_then(|rest| rest.split('\'').next());
+        let nearest = nearest.map(|name| format!("; the nearest is `{name}`")).unwrap_or_default();
+        return Some(format!(
+            "there is no function `{function}` here{nearest}. SHOW FUNCTIONS lists those that there are"
+        ));
+    }
+    if words.starts_with("Unary operator '-' only supports signed") {
+        return Some("there is no minus sign for an unsigned number, as a rank is: write 0 - …".to_owned());
+    }
+    if let Some((_, what)) = words.split_once("Overflow happened on: ") {
+        return Some(format!(
+            "{} does not fit into a whole number of 64 bits: CAST(… AS DOUBLE) computes with fractions",
+            what.trim_end_matches('.')
+        ));
+    }
+    None
 }
 
 /// What stands before a message and says nothing to whoever wrote the query.

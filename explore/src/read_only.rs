@@ -1,10 +1,12 @@
 //! What may be asked: one statement that reads, checked as it is written and
 //! again as it is planned.
 
+use std::ops::ControlFlow;
+
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -29,14 +31,48 @@ pub(crate) fn statement(sql: &str, memory: usize) -> Result<Statement, ExploreEr
     let parsed = DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| ExploreError::of(error, sql, memory))?;
     match (statements.pop_front(), statements.len()) {
-        (Some(statement), 0) => match refused(&statement) {
-            None => Ok(statement),
+        (Some(mut statement), 0) => match refused(&statement) {
+            None => {
+                name_subselects(&mut statement);
+                Ok(statement)
+            }
             Some(found) => Err(ExploreError::NotReadOnly { found }),
         },
         (Some(_), more) => {
             Err(ExploreError::NotReadOnly { found: format!("a text of {} statements", more + 1) })
         }
         (None, _) => Err(ExploreError::NotReadOnly { found: "an empty text".into() }),
+    }
+}
+
+/// Gives every subselect in FROM that has no name one of its own. DataFusion 55.2
+/// takes two projections for one where they are written alike and stand directly on
+/// each other (`SELECT x + 1 AS x FROM (SELECT x + 1 AS x …)`), and then computes once
+/// what was to be computed twice (apache/datafusion#24686). Named, they never do.
+fn name_subselects(statement: &mut Statement) {
+    match statement {
+        Statement::Explain(explain) => name_subselects(&mut explain.statement),
+        Statement::Statement(statement) => {
+            let _ = statement.visit(&mut Names { given: 0 });
+        }
+        _ => {}
+    }
+}
+
+struct Names {
+    given: usize,
+}
+
+impl VisitorMut for Names {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        if let ast::TableFactor::Derived { alias: alias @ None, .. } = factor {
+            self.given += 1;
+            let name = ast::Ident::new(format!("_subselect_{}", self.given));
+            *alias = Some(ast::TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -9,10 +9,9 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{
-    SendableRecordBatchStream, SessionState, SessionStateBuilder, SessionStateDefaults,
-};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -24,22 +23,25 @@ use wire::schema::{Column, Value};
 
 use crate::Limits;
 use crate::arrays;
+use crate::checked::{CheckedArithmetic, SignedIntegers};
 use crate::error::ExploreError;
+use crate::functions;
 use crate::read_only;
 use crate::table::StoredTable;
 
 /// Parts of an answer that wait for their reader.
-const AHEAD: usize = 2;
+pub(crate) const AHEAD: usize = 2;
 /// Rows that DataFusion works on at once; few, so that a query is soon ended.
 const BATCH: usize = 2_048;
+/// Bytes of rows in a part of an answer, about: what its reader holds at once.
+pub(crate) const PART: usize = 256 << 10;
+/// The longest row, in bytes: one row is never cut.
+const LONGEST_ROW: usize = 2 << 20;
 /// Enough for the longest text taken, nested as deep as it can be.
-const STACK: usize = 256 << 20;
+pub(crate) const STACK: usize = 256 << 20;
 
 const CATALOGUE: &str = "tickwire";
 const SCHEMA: &str = "stored";
-
-/// Functions that make gigabytes out of a few letters; the memory that they take is not limited.
-const LEFT_OUT: [&str; 4] = ["repeat", "lpad", "rpad", "space"];
 
 /// What is asked, and of what.
 pub(crate) struct Asked {
@@ -106,24 +108,57 @@ async fn answer(
     read_only::check_plan(&plan)?;
     let mut stream = stream(&state, plan, asked.limits.rows).await.map_err(wrong)?;
     let columns = arrays::columns(&stream.schema());
-    let mut left = asked.limits.rows.unwrap_or(usize::MAX);
     let send = async |part| parts.send(Ok(part)).await.is_ok();
     if !send(Part::Columns(columns.clone())).await {
         return Ok(None);
     }
+    let mut left = Left { rows: asked.limits.rows, bytes: asked.limits.bytes };
     while let Some(batch) = stream.next().await {
-        let mut rows = arrays::rows(&batch.map_err(wrong)?, &columns).map_err(|error| wrong(error.into()))?;
-        let cut = rows.len() > left;
-        rows.truncate(left);
-        left -= rows.len();
-        if !send(Part::Rows(rows)).await {
-            return Ok(None);
+        let batch = batch.map_err(wrong)?;
+        let rows = arrays::rows(&batch, &columns).map_err(|error| wrong(error.into()))?;
+        drop(batch);
+        let (mut part, mut size) = (Vec::new(), 0);
+        for row in rows {
+            let weight = arrays::weight(&row);
+            if weight > LONGEST_ROW {
+                return Err(ExploreError::TooWide { size: weight, most: LONGEST_ROW });
+            }
+            if !left.take(weight) {
+                return Ok(send(Part::Rows(part)).await.then_some(true));
+            }
+            part.push(row);
+            size += weight;
+            if size >= PART {
+                size = 0;
+                if !send(Part::Rows(std::mem::take(&mut part))).await {
+                    return Ok(None);
+                }
+            }
         }
-        if cut {
-            return Ok(Some(true));
+        if !part.is_empty() && !send(Part::Rows(part)).await {
+            return Ok(None);
         }
     }
     Ok(Some(false))
+}
+
+/// What of an answer may still be given.
+struct Left {
+    rows: Option<usize>,
+    bytes: Option<usize>,
+}
+
+impl Left {
+    /// Whether a row of `weight` bytes may be given, which is then taken off.
+    fn take(&mut self, weight: usize) -> bool {
+        let rows = self.rows.map(|rows| rows.checked_sub(1));
+        let bytes = self.bytes.map(|bytes| bytes.checked_sub(weight));
+        if rows == Some(None) || bytes == Some(None) {
+            return false;
+        }
+        (self.rows, self.bytes) = (rows.flatten(), bytes.flatten());
+        true
+    }
 }
 
 /// Runs a plan; of a query's rows, one more than are given, to know whether there are more.
@@ -164,21 +199,24 @@ fn session(asked: &Asked) -> Result<SessionState, DataFusionError> {
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOGUE, SCHEMA);
     config.options_mut().sql_parser.collect_spans = true;
+    // DataFusion 55.2 fails by it where rows that are made different are sorted and cut.
+    config.options_mut().optimizer.enable_topk_aggregation = false;
+    config.options_mut().optimizer.enable_distinct_aggregation_soft_limit = false;
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(GreedyMemoryPool::new(asked.limits.memory)))
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(asked.limits.memory / 4 * 3)))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
-    let functions = SessionStateDefaults::default_scalar_functions()
-        .into_iter()
-        .filter(|function| !LEFT_OUT.contains(&function.name()))
-        .collect();
+    let (before, after): (Arc<dyn AnalyzerRule + Send + Sync>, Arc<dyn AnalyzerRule + Send + Sync>) =
+        (Arc::new(SignedIntegers), Arc::new(CheckedArithmetic));
+    let analysis = [before].into_iter().chain(Analyzer::new().rules).chain([after]).collect();
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(functions)
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
-        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_expr_planners(functions::planners())
+        .with_scalar_functions(functions::scalar())
+        .with_aggregate_functions(functions::aggregate())
+        .with_window_functions(functions::window())
+        .with_analyzer_rules(analysis)
         .build();
     let (catalogue, tables) = (MemoryCatalogProvider::new(), MemorySchemaProvider::new());
     for measurement in &asked.measurements {

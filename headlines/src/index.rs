@@ -1,5 +1,9 @@
 //! The index itself: SQLite with FTS5, in a file without a name.
 
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 use wire::Article;
 use wire::time::Millis;
@@ -141,6 +145,31 @@ impl Index {
             put(&transaction, article)?;
         }
         transaction.commit()
+    }
+
+    /// Asks for at most `limit`; then SQLite gives up, with its error for an interrupt.
+    pub(crate) fn within<T>(
+        &self,
+        limit: Duration,
+        question: impl FnOnce(&Index) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        /// An interrupt between two statements is lost.
+        const AGAIN: Duration = Duration::from_millis(20);
+        let handle = self.connection.get_interrupt_handle();
+        let (answered, waits) = channel::<()>();
+        // It is waited for: nothing that is asked later is interrupted.
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut patience = limit;
+                while let Err(RecvTimeoutError::Timeout) = waits.recv_timeout(patience) {
+                    handle.interrupt();
+                    patience = AGAIN;
+                }
+            });
+            let answer = question(self);
+            drop(answered);
+            answer
+        })
     }
 
     pub(crate) fn search(&self, search: &Search) -> rusqlite::Result<Found> {

@@ -10,6 +10,7 @@ mod row;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
 
 use store::{Query, SharedStore, StoreError};
 use tokio::sync::Mutex;
@@ -23,6 +24,9 @@ pub use index::{Found, Listed, Place, Search, Section};
 
 /// Rows of the store, and records of the log, taken in at once.
 const PAGE: usize = 2_000;
+/// How long a search may take. The index answers one at a time, so that a longer one
+/// would keep others waiting.
+const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 /// The reader whose commits say what the store holds.
 const SINK: &str = "sink";
 
@@ -40,6 +44,15 @@ pub enum HeadlinesError {
     /// The log, from which it is kept up.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A search took longer than it may.
+    #[error(
+        "the search was ended after {} s: search for longer words, for one symbol or for fewer days",
+        limit.as_secs()
+    )]
+    TooSlow {
+        /// How long it may take.
+        limit: Duration,
+    },
     /// The program ends.
     #[error("the program ends")]
     Ending,
@@ -50,6 +63,7 @@ pub struct Headlines {
     log: SharedLog,
     store: SharedStore,
     index: Arc<Lock<Index>>,
+    longest_search: Duration,
     /// The next offset to take in of each partition; none before the store has been read.
     place: Mutex<Option<BTreeMap<u32, u64>>>,
 }
@@ -61,16 +75,17 @@ impl Headlines {
     /// When there is no room for a temporary file.
     pub fn new(log: SharedLog, store: SharedStore) -> Result<Headlines, HeadlinesError> {
         let index = Arc::new(Lock::new(Index::open()?));
-        Ok(Headlines { log, store, index, place: Mutex::default() })
+        Ok(Headlines { log, store, index, longest_search: LONGEST_SEARCH, place: Mutex::default() })
     }
 
     /// Looks for articles among everything that the store and the log hold now.
     ///
     /// # Errors
-    /// When the store, the log or the index fails; no text that is searched for can make it.
+    /// When the store, the log or the index fails, which no text that is searched for
+    /// can make it, or the search takes too long.
     pub async fn search(&self, search: Search) -> Result<Found, HeadlinesError> {
         self.refresh().await?;
-        self.with(move |index| index.search(&search)).await
+        self.ask(move |index| index.search(&search)).await
     }
 
     /// Every section that an article is of, the most frequent first.
@@ -78,7 +93,7 @@ impl Headlines {
     /// # Errors
     /// When the index fails.
     pub async fn sections(&self) -> Result<Vec<Section>, HeadlinesError> {
-        self.with(|index| index.sections()).await
+        self.ask(|index| index.sections()).await
     }
 
     /// Every symbol that an article was found for, by name.
@@ -86,7 +101,7 @@ impl Headlines {
     /// # Errors
     /// When the index fails.
     pub async fn symbols(&self) -> Result<Vec<String>, HeadlinesError> {
-        self.with(|index| index.symbols()).await
+        self.ask(|index| index.symbols()).await
     }
 
     /// Takes in what has come since the last look.
@@ -146,6 +161,22 @@ impl Headlines {
             return Ok(());
         }
         self.with(move |index| index.take(&articles)).await
+    }
+
+    /// Asks the index, for as long as a search may take.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Index) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, HeadlinesError> {
+        let limit = self.longest_search;
+        match self.with(move |index| index.within(limit, question)).await {
+            Err(HeadlinesError::Index(error))
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) =>
+            {
+                Err(HeadlinesError::TooSlow { limit })
+            }
+            answer => answer,
+        }
     }
 
     /// Works on the index where nobody waits for a thread.

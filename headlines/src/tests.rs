@@ -186,3 +186,30 @@ proptest! {
         index.search(&Search { text, limit: 5, ..Search::default() }).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_is_ended_and_the_next_one_is_answered() {
+    let mut desk = Desk::new();
+    let word = |number: i64, at: i64| {
+        format!("{}{}", (b'a' + ((number + at) % 26) as u8) as char, number * at % 977)
+    };
+    let headline = |number: i64| (0..20).map(|at| word(number, at)).collect::<Vec<_>>().join(" ");
+    let articles: Vec<_> = (0..3_000).map(|number| article(number, "AAPL", &headline(number))).collect();
+    desk.append(&articles).await;
+    desk.headlines.refresh().await.unwrap();
+    let search =
+        || Search { text: ('a'..='x').map(|c| format!("{c} ")).collect(), limit: 100, ..Search::default() };
+    desk.headlines.longest_search = Duration::ZERO;
+    // The clock may be later than the search.
+    let ended = async {
+        loop {
+            match desk.headlines.search(search()).await {
+                Err(HeadlinesError::TooSlow { .. }) => return,
+                other => drop(other.unwrap()),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("no search is ever ended");
+    desk.headlines.longest_search = LONGEST_SEARCH;
+    assert_eq!(desk.headlines.search(search()).await.unwrap().total, 0);
+}

@@ -102,6 +102,9 @@ pub enum Command {
     Export(ExportArgs),
     /// Answer a question in SQL over the stored measurements
     Query(QueryArgs),
+    /// Answer the one question on standard input: how this program asks itself
+    #[command(hide = true)]
+    Answer,
     /// List the topics of the log, as JSON lines
     Topics(DataArgs),
     /// Print the records of a topic, as JSON lines

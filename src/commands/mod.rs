@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub mod aggregate;
+pub mod answer;
 pub mod backfill;
 pub mod backtest;
 pub mod backup;

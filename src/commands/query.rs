@@ -15,12 +15,13 @@ use crate::config::Config;
 use crate::run::Run;
 
 /// More than the page allows: whoever runs a command waits for nobody else.
-const LIMITS: Limits = Limits { time: Duration::from_secs(600), rows: None, memory: 1 << 30, at_once: 1 };
+const LIMITS: Limits =
+    Limits { time: Duration::from_secs(600), rows: None, bytes: None, memory: 1 << 30, at_once: 1 };
 
 /// Runs one statement and writes its rows: as a table where a person reads, else as a file.
 pub async fn run(config: &Config, args: QueryArgs) -> anyhow::Result<()> {
     let sql = if args.sql == "-" { typed()? } else { args.sql };
-    let explorer = Explorer::new(Run::find(config, &args.data)?.store_to_read()?, LIMITS);
+    let explorer = Explorer::apart(Run::find(config, &args.data)?.apart()?, LIMITS);
     let mut answer = explorer.query(&sql).await?;
     let OutputArgs { format, out } = args.output;
     if format.is_none() && out.is_none() && std::io::stdout().is_terminal() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use alerts::webhook::Webhook;
 use anyhow::Context;
 use engine::Job;
+use explore::Explorer;
 use news_watcher::NewsSource;
 use producer::PriceSource;
 use store::SharedStore;
@@ -24,6 +25,7 @@ use wire::topic::{self, Topic};
 
 use super::dead_letters;
 use super::service::Service;
+use crate::apart;
 use crate::config::Config;
 
 pub const PRODUCER: &str = "producer";
@@ -176,8 +178,16 @@ pub fn webhook_of(config: &Config, run: &str) -> Option<Webhook> {
 
 /// What the page may say and do beside reading: which keys there are, and how
 /// dead letters are read again.
-pub fn process_of(config: &Config) -> Process {
-    Process { keys: config.keys(), read_again: Some(dead_letters::read_again()), ..Process::default() }
+///
+/// # Errors
+/// When there is no token for the store that questions are asked about.
+pub fn process_of(config: &Config, run: &str) -> anyhow::Result<Process> {
+    Ok(Process {
+        keys: config.keys(),
+        read_again: Some(dead_letters::read_again()),
+        explorer: Some(Explorer::apart(apart::of(config, run)?, web::QUERY_LIMITS)),
+        ..Process::default()
+    })
 }
 
 /// The page's address, listened at.

@@ -97,17 +97,24 @@ impl Influxdb {
 }
 
 impl Config {
-    /// The store on InfluxDB for a run: `live`, `simulated` or `replayed/HASH`.
+    /// Where the store on InfluxDB is for a run: `live`, `simulated` or `replayed/HASH`.
     ///
     /// # Errors
     /// When there is no token.
-    pub fn influx_store(&self, run: &str) -> anyhow::Result<Arc<InfluxStore>> {
+    pub fn influx_address(&self, run: &str) -> anyhow::Result<InfluxAddress> {
         let token = self.influxdb.token.clone().context(
             "there is no token for InfluxDB: set INFLUXDB_TOKEN, or INFLUXDB_TOKEN_FILE to a file that holds it; `tickwire init` makes one",
         )?;
         let Influxdb { url, org, .. } = self.influxdb.clone();
-        let address = InfluxAddress { url, org, bucket: self.influxdb.bucket_of(run), token };
-        Ok(Arc::new(InfluxStore::new(address)?))
+        Ok(InfluxAddress { url, org, bucket: self.influxdb.bucket_of(run), token })
+    }
+
+    /// The store on InfluxDB for a run.
+    ///
+    /// # Errors
+    /// When there is no token.
+    pub fn influx_store(&self, run: &str) -> anyhow::Result<Arc<InfluxStore>> {
+        Ok(Arc::new(InfluxStore::new(self.influx_address(run)?)?))
     }
 
     /// The store of a run, to read beside whoever writes it.

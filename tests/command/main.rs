@@ -4,6 +4,7 @@
 //! A test goes into the file of its topic; what several need is in `harness`.
 
 mod alerts;
+mod apart;
 mod backtest;
 mod backup;
 mod bad_input;

@@ -32,7 +32,7 @@ const DEFAULT_SYMBOLS: usize = 5_000;
 const SINK: &str = "sink";
 
 /// Answers are for now, in JSON.
-const HEADERS: [(HeaderName, &str); 3] = [
+pub(crate) const HEADERS: [(HeaderName, &str); 3] = [
     (header::CONTENT_TYPE, "application/json"),
     (header::CACHE_CONTROL, "no-store"),
     (header::VARY, "accept-encoding"),

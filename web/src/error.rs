@@ -71,6 +71,11 @@ pub(crate) enum Failure {
     /// Too many event streams.
     #[error("too many pages are open: close some, or try again in a while")]
     Crowded,
+    /// There is no room for an answer.
+    #[error(
+        "there is no room for the answer while it is read: {0}. Ask for fewer rows, or make room in the folder for temporary files"
+    )]
+    NoRoom(std::io::Error),
     /// A query that gave no answer.
     #[error(transparent)]
     Question(#[from] ExploreError),
@@ -114,6 +119,13 @@ impl Failure {
             Failure::Busy(_) | Failure::Crowded => {
                 Told { status: StatusCode::SERVICE_UNAVAILABLE, message: self.to_string() }
             }
+            Failure::Headlines(headlines::HeadlinesError::TooSlow { .. }) => {
+                Told { status: StatusCode::UNPROCESSABLE_ENTITY, message: self.to_string() }
+            }
+            Failure::NoRoom(error) => {
+                tracing::warn!(%error, "no room for an answer");
+                Told { status: StatusCode::INSUFFICIENT_STORAGE, message: self.to_string() }
+            }
             Failure::Question(error) if !is_ours(error) => {
                 Told { status: status_of(error), message: self.to_string() }
             }
@@ -144,7 +156,10 @@ fn is_ours(error: &ExploreError) -> bool {
 fn status_of(error: &ExploreError) -> StatusCode {
     match error {
         ExploreError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        ExploreError::TooSlow { .. } | ExploreError::TooLarge { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        ExploreError::TooSlow { .. }
+        | ExploreError::TooLarge { .. }
+        | ExploreError::TooWide { .. }
+        | ExploreError::TooDeep => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::BAD_REQUEST,
     }
 }

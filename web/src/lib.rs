@@ -63,6 +63,7 @@ pub use access::{
 };
 pub use error::WebError;
 pub use process::{Key, Observe, Process, ReadAgain};
+pub use queries::LIMITS as QUERY_LIMITS;
 
 use access::{People, Rates, Sessions, Throttle, Tokens};
 use assets::Assets;
@@ -95,6 +96,8 @@ struct Site {
     studies: Studies,
     board: Mutex<Board>,
     explorer: Explorer,
+    /// Answers to questions on their way to who asked.
+    answers: Downloads,
     downloads: Downloads,
     load: Load,
     hosts: Hosts,
@@ -158,8 +161,12 @@ pub async fn serve_in(
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
     let site = Arc::new(Site {
-        explorer: Explorer::new(Arc::clone(&store), queries::LIMITS),
-        downloads: Downloads::default(),
+        explorer: process
+            .explorer
+            .clone()
+            .unwrap_or_else(|| Explorer::new(Arc::clone(&store), queries::LIMITS)),
+        answers: Downloads::new(access.pace.reader),
+        downloads: Downloads::new(access.pace.reader),
         log,
         store,
         hub,

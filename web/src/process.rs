@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use explore::Explorer;
 use wire::DeadLetter;
 use wire::again::{self, Again};
 use wire::dead_letter::Event;
@@ -22,6 +23,9 @@ pub struct Process {
     pub again: Option<Again>,
     /// Which keys the settings hold.
     pub keys: Vec<Key>,
+    /// Where questions in SQL are answered, in processes of their own. Without it this
+    /// process answers them itself, and gives them its memory: for tests only.
+    pub explorer: Option<Explorer>,
     /// How dead letters are read again, where this process can.
     pub read_again: Option<ReadAgain>,
     /// Who counts requests.

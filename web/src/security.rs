@@ -12,7 +12,7 @@ use axum::response::Response;
 use url::Url;
 
 use crate::Site;
-use crate::error::refused_at;
+use crate::error::{is_of_api, refused_at};
 
 /// Scripts only from our own files; inline styles because plotly.js sets them.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -62,16 +62,34 @@ pub(crate) async fn check_host(State(site): State<Arc<Site>>, request: Request, 
 }
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Refuses to change anything for another web site: a browser that is made to
-/// send such a request says so, by Fetch Metadata or at least by an Origin that
-/// is not the host asked. A program says neither.
+/// Refuses to change anything for another web site, and to work for one: a browser
+/// that is made to send such a request says so, by Fetch Metadata or at least by an
+/// Origin or a Referer that is not the host asked. A program says none of these. What
+/// stays is that a link leads to a page.
 pub(crate) async fn check_origin(request: Request, next: Next) -> Response {
-    if request.method().is_safe() || is_ours(request.headers()) {
-        return next.run(request).await;
+    let (path, headers) = (request.uri().path(), request.headers());
+    let text = match request.method().is_safe() {
+        true if may_be_read(path, headers) => return next.run(request).await,
+        true => "This is read from its own page or by a program, not from another site.",
+        false if is_ours(headers) => return next.run(request).await,
+        false => "This is changed from its own page or by a command, not from another site.",
+    };
+    refused_at(path, StatusCode::FORBIDDEN, text)
+}
+
+/// Whether a request that changes nothing may be answered: from our own pages, from
+/// programs, and where a link of another site leads to a page. The API, event streams
+/// and files cost work, and no link leads to them.
+fn may_be_read(path: &str, headers: &HeaderMap) -> bool {
+    if !is_led_from_elsewhere(headers) {
+        return true;
     }
-    let text = "This is changed from its own page or by a command, not from another site.";
-    refused_at(request.uri().path(), StatusCode::FORBIDDEN, text)
+    let says = |name: &HeaderName, wanted: &str| headers.get(name).is_none_or(|value| value == wanted);
+    let is_page = !is_of_api(path) && path != "/events" && !path.starts_with("/assets/");
+    is_page && says(&FETCH_MODE, "navigate") && says(&FETCH_DESTINATION, "document")
 }
 
 fn is_ours(headers: &HeaderMap) -> bool {
@@ -84,12 +102,19 @@ fn is_ours(headers: &HeaderMap) -> bool {
 /// Whether another site led the browser here: then nothing is done that costs
 /// more than a page, until somebody asks for it on the page itself.
 pub(crate) fn is_led_from_elsewhere(headers: &HeaderMap) -> bool {
-    headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site" || site == "same-site")
+    match headers.get(FETCH_SITE) {
+        Some(site) => site != "same-origin" && site != "none",
+        None => [header::ORIGIN, header::REFERER].iter().any(|name| {
+            headers.get(name).is_some_and(|origin| !is_origin(origin, headers.get(header::HOST)))
+        }),
+    }
 }
 
-/// Whether `origin` is the host that was asked; the name itself has been checked.
+/// Whether `origin`, or a whole address, is of the host that was asked; the name itself
+/// has been checked.
 fn is_origin(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    let origin = origin.map(|origin| origin.split(['/', '?', '#']).next().unwrap_or_default());
     let host = host.and_then(|host| host.to_str().ok());
     origin.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
 }

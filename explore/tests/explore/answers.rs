@@ -123,3 +123,101 @@ async fn tables_and_their_columns_can_be_listed() {
         assert!(columns.contains("start_timestamp") && columns.contains("close"), "{sql}: {columns}");
     }
 }
+
+#[tokio::test]
+async fn parts_of_texts_and_of_arrays_can_be_asked_for() {
+    let desk = Desk::new(3).await;
+    for (sql, wanted) in [
+        ("SELECT substr('abc', 1, 1)", text("a")),
+        ("SELECT substring('abc', 2)", text("bc")),
+        ("SELECT substring('abc' FROM 1 FOR 2)", text("ab")),
+        ("SELECT position('b' IN 'abc')", Value::Int(2)),
+        ("SELECT strpos('abc', 'c')", Value::Int(3)),
+        ("SELECT overlay('abc' PLACING 'X' FROM 2 FOR 1)", text("aXc")),
+        ("SELECT trim(BOTH 'x' FROM 'xax')", text("a")),
+        ("SELECT extract(year FROM start_timestamp) FROM stock_prices LIMIT 1", Value::Int(2013)),
+        ("SELECT [1, 2]", text("[1, 2]")),
+        ("SELECT make_array(1, 2)", text("[1, 2]")),
+        ("SELECT [1, 2][2]", Value::Int(2)),
+        (
+            "SELECT (array_agg(close ORDER BY start_timestamp))[1] FROM stock_prices WHERE symbol = 'IBM'",
+            Value::Float(100.0),
+        ),
+        ("SELECT array_length(array_agg(close)) FROM stock_prices", Value::Int(9)),
+    ] {
+        assert_eq!(desk.value(sql).await, wanted, "{sql}");
+    }
+}
+
+/// Every way in which whole numbers are computed.
+#[tokio::test]
+async fn whole_numbers_that_run_out_are_an_error_and_never_go_on_at_the_other_end() {
+    let desk = Desk::new(2).await;
+    const MOST: &str = "9223372036854775807";
+    let two = format!("(SELECT {MOST} AS x UNION ALL SELECT 1)");
+    let three = format!("(SELECT {MOST} AS x, 1 AS k UNION ALL SELECT 1, 1 UNION ALL SELECT 2, 1)");
+    for sql in [
+        format!("SELECT {MOST} + 1"),
+        format!("SELECT -{MOST} - 2"),
+        format!("SELECT {MOST} * 2"),
+        format!("SELECT x + 1 FROM {two}"),
+        format!("SELECT 2 - x - {MOST} - x FROM {two}"),
+        format!("SELECT x * x FROM {two}"),
+        format!("SELECT -(-x - 1) FROM {two}"),
+        format!("SELECT abs(-x - 1) FROM {two}"),
+        format!("SELECT (-x - 1) / -1 FROM {two}"),
+        format!("SELECT x FROM {two} WHERE x + 1 > 0"),
+        format!("SELECT count(*) FROM {two} GROUP BY x + 1"),
+        format!("SELECT x FROM {two} ORDER BY x + 1"),
+        format!("SELECT CASE WHEN x > 5 THEN x + 1 ELSE 0 END FROM {two}"),
+        format!("SELECT max(x + 1) FROM {two}"),
+        format!("SELECT a.x FROM {two} a JOIN {two} b ON a.x + 1 = b.x"),
+        format!("SELECT (SELECT max(x + 1) FROM {two})"),
+        format!("SELECT sum(x) FROM {two}"),
+        format!("SELECT sum(DISTINCT x) FROM {two}"),
+        format!("SELECT sum(DISTINCT x), count(DISTINCT k), sum(x) FROM {three}"),
+        format!("SELECT k, sum(x) FROM {three} GROUP BY k"),
+        format!("SELECT sum(x + 1) FROM {two}"),
+        format!("SELECT sum(x) OVER (ORDER BY x) FROM {two}"),
+        format!("SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM {three}"),
+        format!("SELECT sum(x) OVER (PARTITION BY k) FROM {three}"),
+        "SELECT factorial(25)".into(),
+        "SELECT CAST(1e300 AS BIGINT)".into(),
+        "SELECT CAST('9223372036854775808' AS BIGINT)".into(),
+        "SELECT 18446744073709551615".into(),
+        "SELECT CAST('18446744073709551615' AS BIGINT UNSIGNED)".into(),
+        "SELECT CAST('99999999999999999999' AS DECIMAL(30, 0))".into(),
+    ] {
+        let found = match desk.explorer.query(&sql).await {
+            Ok(mut answer) => answer.all().await,
+            Err(error) => Err(error),
+        };
+        assert!(found.is_err(), "{sql}: {found:?}");
+    }
+    let said = desk.refused("SELECT 9223372036854775807 + 1").await.to_string();
+    assert!(said.contains("9223372036854775807 + 1 does not fit") && said.contains("AS DOUBLE"), "{said}");
+    let said = desk.refused("SELECT 18446744073709551615").await.to_string();
+    assert!(said.contains("18446744073709551615 is beyond the whole numbers"), "{said}");
+    for (sql, wanted) in [
+        (format!("SELECT {MOST} - 1"), Value::Int(i64::MAX - 1)),
+        (
+            format!("SELECT sum(x) FROM (SELECT {MOST} AS x UNION ALL SELECT 1 UNION ALL SELECT -1)"),
+            Value::Int(i64::MAX),
+        ),
+        ("SELECT row_number() OVER () - 2 FROM stock_prices LIMIT 1".into(), Value::Int(-1)),
+        ("SELECT CAST(18446744073709551615 AS VARCHAR)".into(), text("18446744073709551615")),
+        ("SELECT CAST(9223372036854775807 AS DOUBLE) + 1".into(), Value::Float(9_223_372_036_854_775_808.0)),
+    ] {
+        assert_eq!(desk.value(&sql).await, wanted, "{sql}");
+    }
+}
+
+/// Days of an exchange are days of its place.
+#[tokio::test]
+async fn days_of_a_place_come_from_date_trunc_with_its_zone() {
+    let desk = Desk::new(1).await;
+    let bars = "(SELECT to_timestamp_millis(column1) AS at FROM (VALUES (1709908200000), (1709944200000), (1710163800000)))";
+    let days = |day: &str| format!("SELECT count(*) AS bars FROM {bars} GROUP BY {day} ORDER BY {day}");
+    let truncated = "date_trunc('day', at AT TIME ZONE 'UTC' AT TIME ZONE 'America/New_York')";
+    assert_eq!(desk.rows(&days(truncated)).await, [[Value::Int(2)], [Value::Int(1)]]);
+}

@@ -16,7 +16,7 @@ use wire::{Bar, Source};
 pub const OPEN: Millis = 1_380_893_400_000;
 
 pub const LIMITS: Limits =
-    Limits { time: Duration::from_secs(60), rows: Some(50_000), memory: 64 << 20, at_once: 4 };
+    Limits { time: Duration::from_secs(60), rows: Some(50_000), bytes: None, memory: 64 << 20, at_once: 4 };
 
 pub struct Desk {
     pub explorer: Explorer,

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod answers;
+mod corpus;
 mod harness;
 mod limits;
 mod refusals;

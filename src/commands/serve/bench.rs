@@ -154,7 +154,7 @@ impl Bench {
         let log: SharedLog = self.config.kafka_log_to_ask(&self.run)?;
         let store = self.config.store_to_read(&self.run)?;
         let listener = services::listen(self.config.listen).await?;
-        let process = services::process_of(&self.config);
+        let process = services::process_of(&self.config, &self.run)?;
         let page = Page { listener, store, access, process };
         Ok(Services::new(&self.config, log, &self.vitals)?.web(page))
     }

@@ -59,7 +59,7 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let webhook = services::webhook_of(&config, &folder.run);
     let services = Services::new(&config, log.clone(), &vitals)?;
     let (again, asked) = wire::again::channel();
-    let process = web::Process { again: Some(again), ..services::process_of(&config) };
+    let process = web::Process { again: Some(again), ..services::process_of(&config, &folder.run)? };
     let page = Page { listener, store: store.clone(), access, process };
     let mut pipeline = Pipeline {
         log,

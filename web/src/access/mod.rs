@@ -100,6 +100,9 @@ pub struct Pace {
     pub patience: Duration,
     /// Connections of all clients at once; by default as many as the process has files for.
     pub connections: Option<usize>,
+    /// Over how much time it is measured whether a download is read too slowly to keep
+    /// its place while others want one.
+    pub reader: Duration,
 }
 
 impl Default for Pace {
@@ -110,6 +113,7 @@ impl Default for Pace {
             requests: 50,
             patience: Duration::from_secs(30),
             connections: None,
+            reader: Duration::from_secs(5),
         }
     }
 }

@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Form, Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use explore::Answer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use wire::schema::Value;
 
-use super::{LIMITS, first};
+use super::kept::{Encoding, Kept};
 use crate::Site;
-use crate::api::json;
+use crate::api::{HEADERS, json};
 use crate::error::Failure;
 use crate::request;
 use crate::tables::known::Field;
-use crate::tables::{Page, Pages, download, format};
+use crate::tables::{download, format, written};
 
 /// The longest form taken, in bytes; longer statements are refused by their words anyway.
 const LONGEST: usize = 128 << 10;
@@ -65,22 +64,32 @@ async fn posted(
 async fn answer(site: &Site, asked: Asked, headers: &HeaderMap) -> Result<Response, Failure> {
     let problem = "is missing: write one statement, as SHOW TABLES or SELECT * FROM stock_prices LIMIT 10";
     let sql = asked.sql.ok_or_else(|| request::parameter("sql", problem))?;
-    if let Some(format) = format(asked.format.as_deref())? {
-        let answer = site.explorer.query(&sql).await?;
-        let columns = answer.columns().to_vec();
-        return download(&site.downloads, "answer", format, columns, Rest(answer));
-    }
-    let found = first(site, &sql, LIMITS.rows.unwrap_or(usize::MAX)).await?;
-    let rows = found.rows.iter().map(|row| row.iter().map(Value::to_json).collect()).collect();
-    let columns = found.columns.iter().map(Field::of).collect();
-    json(Answered { columns, rows, cut: found.cut }, headers).await
-}
-
-/// The rows of an answer.
-struct Rest(Answer);
-
-impl Pages for Rest {
-    fn next(&mut self) -> Page<'_> {
-        Box::pin(async { self.0.next().await.map_err(|error| error.to_string()) })
+    let format = format(asked.format.as_deref())?;
+    let kept = Kept::all(site.explorer.query(&sql).await?).await?;
+    match format {
+        Some(format) => {
+            let (place, columns) = (site.answers.place().await?, kept.columns.clone());
+            Ok(download(place, "answer", format, columns, kept.pages()))
+        }
+        None if kept.is_short() => {
+            let (columns, cut) = (kept.columns.iter().map(Field::of).collect(), kept.cut);
+            let (mut pages, mut rows) = (kept.pages(), Vec::new());
+            while let Some(part) = pages.part().map_err(Failure::NoRoom)? {
+                rows.extend(part.iter().map(|row| row.iter().map(Value::to_json).collect()));
+            }
+            json(Answered { columns, rows, cut }, headers).await
+        }
+        None => {
+            let place = site.answers.place().await?;
+            let encoding = Encoding::of(headers);
+            let coding = match encoding {
+                Encoding::Plain => None,
+                Encoding::Gzip => Some([(header::CONTENT_ENCODING, "gzip")]),
+            };
+            let body = written(place, "answer", move |part| {
+                kept.write(part, &encoding).map_err(|error| error.to_string())
+            });
+            Ok((HEADERS, coding, body).into_response())
+        }
     }
 }

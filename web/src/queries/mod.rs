@@ -1,6 +1,7 @@
 //! Questions in SQL over what is stored, for the Explore page and for programs.
 
 mod api;
+mod kept;
 
 pub(crate) use api::routes;
 
@@ -12,8 +13,16 @@ use wire::schema::{Column, Value};
 use crate::Site;
 
 /// What a query of the page or of a program may take.
-pub(crate) const LIMITS: Limits =
-    Limits { time: Duration::from_secs(15), rows: Some(50_000), memory: 256 << 20, at_once: 2 };
+pub const LIMITS: Limits = Limits {
+    time: Duration::from_secs(15),
+    rows: Some(50_000),
+    bytes: Some(32 << 20),
+    memory: 256 << 20,
+    at_once: 2,
+};
+
+/// What a page shows of an answer at most, in bytes.
+const ON_A_PAGE: usize = 2 << 20;
 
 /// The first rows of an answer.
 pub(crate) struct First {
@@ -25,14 +34,7 @@ pub(crate) struct First {
 
 /// The first `most` rows of the answer to `sql`; the query is ended with them.
 pub(crate) async fn first(site: &Site, sql: &str, most: usize) -> Result<First, ExploreError> {
-    let mut answer = site.explorer.query(sql).await?;
-    let mut rows = Vec::new();
-    while let Some(part) = answer.next().await? {
-        rows.extend(part);
-        if rows.len() > most {
-            rows.truncate(most);
-            return Ok(First { columns: answer.columns().to_vec(), rows, cut: true });
-        }
-    }
+    let mut answer = site.explorer.first(sql, most, ON_A_PAGE).await?;
+    let rows = answer.all().await?;
     Ok(First { columns: answer.columns().to_vec(), rows, cut: answer.is_cut() })
 }

@@ -62,7 +62,8 @@ pub(crate) async fn export(
         ..Query::default()
     };
     let pages = Stored { store: Arc::clone(&site.store), query: Some(query) };
-    download(&site.downloads, &file, format, measurement.columns.clone(), pages)
+    let place = site.downloads.place().await?;
+    Ok(download(place, &file, format, measurement.columns.clone(), pages))
 }
 
 /// Symbols have few signs, and not all of them may stand in the name of a file.

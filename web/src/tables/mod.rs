@@ -5,7 +5,7 @@ pub(crate) mod export;
 pub(crate) mod known;
 mod stream;
 
-pub(crate) use stream::{Downloads, Page, Pages, download};
+pub(crate) use stream::{Downloads, Page, Pages, Part, download, written};
 
 use files::Format;
 

@@ -1,9 +1,11 @@
 //! Questions in SQL: the page by its plain form, and the API for programs.
 
+use std::io::Read;
+
 use serde_json::json;
 use url::form_urlencoded;
 
-use crate::harness::{Feed, OPEN, Site, article};
+use crate::harness::{Feed, OPEN, PATIENCE, Site, article};
 
 fn asked(path: &str, sql: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -77,10 +79,12 @@ async fn stored_markup_stays_text_in_an_answer() {
 async fn a_statement_that_another_site_brings_waits_until_it_is_asked_here() {
     let site = filled().await;
     let sql = "SELECT count(*) AS bars FROM stock_prices";
-    let page = site.get_with(&asked("/explore", sql), ("sec-fetch-site", "cross-site")).await;
-    assert_eq!(page.status(), 200);
-    let page = page.text().await.unwrap();
-    assert!(page.contains("it has not been run") && !page.contains("id=\"answer\""), "{page}");
+    for foreign in [("sec-fetch-site", "cross-site"), ("referer", "https://foreign.example/")] {
+        let page = site.get_with(&asked("/explore", sql), foreign).await;
+        assert_eq!(page.status(), 200);
+        let page = page.text().await.unwrap();
+        assert!(page.contains("it has not been run") && !page.contains("id=\"answer\""), "{page}");
+    }
     let own = site.get_with(&asked("/explore", sql), ("sec-fetch-site", "same-origin")).await;
     assert!(own.text().await.unwrap().contains("id=\"answer\""));
 }
@@ -103,4 +107,64 @@ async fn a_program_asks_by_address_or_form_and_gets_columns_with_their_types() {
     let missing = site.get("/api/v1/query").await;
     assert_eq!(missing.status(), 400);
     assert!(missing.text().await.unwrap().contains("`sql` is missing: write one statement"));
+}
+
+/// An answer of some megabytes.
+const LONG: &str =
+    "SELECT a.symbol, replace(lower('AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'), 'a', 'bbbbbbbbbb') AS text
+                    FROM stock_prices a CROSS JOIN stock_prices b CROSS JOIN stock_prices c LIMIT 20000";
+
+#[tokio::test]
+async fn answers_that_nobody_reads_hold_no_place_of_a_question() {
+    let site = filled().await;
+    let mut unread = Vec::new();
+    for format in ["", "&format=csv", "&format=json", ""] {
+        let path = format!("{}{format}", asked("/api/v1/query", LONG));
+        let answer = async {
+            loop {
+                let answer = site.get(&path).await;
+                if answer.status() != 503 {
+                    return answer;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no place for a question");
+        assert_eq!(answer.status(), 200);
+        unread.push(answer);
+    }
+    let found = site.json(&asked("/api/v1/query", "SELECT 1 AS one")).await;
+    assert_eq!(found["rows"], json!([[1]]));
+    // What was not read until now is whole.
+    let csv = unread.remove(1).text().await.unwrap();
+    assert_eq!(csv.lines().count(), 20_001);
+    let found: serde_json::Value = unread.remove(0).json().await.unwrap();
+    assert_eq!((found["rows"].as_array().unwrap().len(), &found["cut"]), (20_000, &json!(false)));
+    assert_eq!(found["columns"][1], json!({"name": "text", "type": "text"}));
+}
+
+#[tokio::test]
+async fn a_long_answer_is_compressed_where_that_is_taken() {
+    let site = filled().await;
+    let answer = site.get_with(&asked("/api/v1/query", LONG), ("accept-encoding", "gzip")).await;
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let mut text = String::new();
+    let bytes = answer.bytes().await.unwrap();
+    flate2::read::GzDecoder::new(bytes.as_ref()).read_to_string(&mut text).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(found["rows"].as_array().unwrap().len(), 20_000);
+}
+
+#[tokio::test]
+async fn a_long_answer_is_cut_at_its_bytes_and_says_so() {
+    let site = filled().await;
+    let sql = "SELECT replace('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'a', 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb') AS text
+               FROM stock_prices a CROSS JOIN stock_prices b CROSS JOIN stock_prices c";
+    let found = site.json(&asked("/api/v1/query", sql)).await;
+    let rows = found["rows"].as_array().unwrap().len();
+    assert!(
+        (10_000..50_000).contains(&rows) && found["cut"] == json!(true),
+        "{rows} rows, cut: {}",
+        found["cut"]
+    );
 }

@@ -1,5 +1,9 @@
 //! Measurements as files, of any length.
 
+use std::time::Duration;
+
+use web::{Access, Pace};
+
 use crate::harness::{Feed, OPEN, PATIENCE, Site};
 
 #[tokio::test]
@@ -56,7 +60,9 @@ async fn what_cannot_be_exported_is_refused_with_what_can() {
 
 #[tokio::test]
 async fn downloads_that_nobody_reads_take_no_more_than_their_places() {
-    let site = Site::start().await;
+    // None is slow yet.
+    let pace = Pace { reader: 4 * PATIENCE, ..Pace::default() };
+    let site = Site::with(Access { pace, ..Access::default() }).await;
     site.deliver(&Feed::of("AAPL", 0..20_000)).await;
     let mut held = Vec::new();
     let refused = loop {
@@ -77,4 +83,39 @@ async fn downloads_that_nobody_reads_take_no_more_than_their_places() {
         }
     };
     tokio::time::timeout(PATIENCE, again).await.expect("the places are never given back");
+}
+
+#[tokio::test]
+async fn a_download_that_nobody_reads_loses_its_place_to_one_that_is_read() {
+    let pace = Pace { reader: Duration::from_millis(50), ..Pace::default() };
+    let site = Site::with(Access { pace, ..Access::default() }).await;
+    site.deliver(&Feed::of("AAPL", 0..20_000)).await;
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        unread.push(site.get("/api/v1/export/stock_prices?format=json").await);
+    }
+    // Also those that come after the places are taken again.
+    for _ in 0..3 {
+        let whole = async {
+            loop {
+                let answer = site.get("/api/v1/export/stock_prices?format=csv").await;
+                if answer.status() == 200 {
+                    return answer.text().await.unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let whole = tokio::time::timeout(PATIENCE, whole).await.expect("no place for who reads");
+        assert_eq!(whole.lines().count(), 20_001);
+        unread.push(site.get("/api/v1/export/stock_prices?format=json").await);
+    }
+    let mut cut = 0;
+    for answer in unread {
+        match answer.text().await {
+            Ok(whole) => assert_eq!(whole.lines().count(), 20_000, "half a file passes for a whole one"),
+            Err(_) => cut += 1,
+        }
+    }
+    // Some may have found room in the buffers of the connection, but not all.
+    assert!(cut >= 1, "nobody lost a place");
 }

@@ -120,3 +120,57 @@ async fn texts_that_turn_round_are_shown_written_out_and_stay_as_they_are_in_the
     let series = site.json("/api/v1/series?symbol=AAPL").await;
     assert_eq!(series["news"][0]["headline"], headline);
 }
+
+#[tokio::test]
+async fn another_site_leads_to_pages_and_to_nothing_that_costs_work() {
+    let site = Site::start().await;
+    site.deliver(&Feed::of("AAPL", 0..3)).await;
+    let status = async |path: &str, headers: &[(&str, &str)]| {
+        let request = site.client.get(format!("{}{path}", site.url));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.send().await.unwrap().status().as_u16()
+    };
+    let costly = [
+        "/api/v1/query?sql=SELECT%201",
+        "/api/v1/query?sql=SELECT%201&format=csv",
+        "/api/v1/export/stock_prices",
+        "/api/v1/series?symbol=AAPL",
+        "/api/v1/symbols",
+        "/api/v1/study?symbol=AAPL",
+        "/api/v1/dead-letters.jsonl",
+        "/events?symbol=AAPL",
+    ];
+    let link = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    for from in ["cross-site", "same-site"] {
+        let site = ("sec-fetch-site", from);
+        for path in costly {
+            assert_eq!(
+                status(path, &[site, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]).await,
+                403,
+                "{path}"
+            );
+            assert_eq!(status(path, &[site, link[0], link[1]]).await, 403, "{path}");
+        }
+        for path in ["/", "/explore?sql=SELECT%201", "/news", "/study?symbol=AAPL", "/status"] {
+            assert_eq!(status(path, &[site, link[0], link[1]]).await, 200, "{path}");
+            assert_eq!(
+                status(path, &[site, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]).await,
+                403,
+                "{path}"
+            );
+            assert_eq!(status(path, &[site, link[0], ("sec-fetch-dest", "iframe")]).await, 403, "{path}");
+        }
+    }
+    // Browsers without Fetch Metadata say where they come from.
+    for name in ["origin", "referer"] {
+        for path in costly {
+            assert_eq!(status(path, &[(name, "http://foreign.example/page")]).await, 403, "{path}");
+        }
+        let own = format!("{}/explore", site.url);
+        assert_eq!(status(costly[0], &[(name, &own)]).await, 200, "{own}");
+    }
+    assert_eq!(status("/explore", &[("referer", "https://foreign.example/")]).await, 200);
+    for own in ["same-origin", "none"] {
+        assert_eq!(status(costly[0], &[("sec-fetch-site", own)]).await, 200, "{own}");
+    }
+}

@@ -1,0 +1,348 @@
+//! Whole numbers that do not wrap. DataFusion's `+`, `-`, `*` and `sum` of 64-bit
+//! integers go on at the other end of their range where they run out of it; here
+//! that is an error, as in PostgreSQL.
+
+use std::collections::HashMap;
+use std::mem::size_of_val;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::kernels::numeric;
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::functions_aggregate::sum::Sum;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name, merge_schema};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, BinaryExpr, ColumnarValue, Expr, ExprSchemable,
+    GroupsAccumulator, LogicalPlan, Operator, ReversedUDAF, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility, expr_fn,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr_common::datum::apply;
+
+/// Sums are kept with as many digits as 128 bits have: no number of 64-bit terms fills them.
+const WIDE: DataType = DataType::Decimal128(38, 0);
+
+/// Puts a checked operation in place of each one that would wrap. Runs after types
+/// have been made equal.
+#[derive(Debug)]
+pub(crate) struct CheckedArithmetic;
+
+impl AnalyzerRule for CheckedArithmetic {
+    fn name(&self) -> &str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| within(plan, checked)).data()
+    }
+}
+
+/// Makes signed integers of unsigned ones, as `row_number()` and `rank()` are. Beside a
+/// signed one DataFusion would compute with both as decimals, whose division has a
+/// fraction. Runs before types are made equal.
+#[derive(Debug)]
+pub(crate) struct SignedIntegers;
+
+impl AnalyzerRule for SignedIntegers {
+    fn name(&self) -> &str {
+        "signed_integers"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| within(plan, signed)).data()
+    }
+}
+
+fn signed(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_value = matches!(expression, Expr::Column(_) | Expr::ScalarFunction(_));
+    match is_value && expression.get_type(schema)? == DataType::UInt64 {
+        true => Ok(Transformed::yes(expr_fn::cast(expression, DataType::Int64))),
+        false => Ok(Transformed::no(expression)),
+    }
+}
+
+/// A plan with each of its expressions changed, from the innermost outwards, and its
+/// names as they were.
+fn within(
+    plan: LogicalPlan,
+    change: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        let table = scan.table_name.clone();
+        schema.merge(&DFSchema::try_from_qualified_schema(table, &scan.source.schema())?);
+    }
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expression| {
+        let name = names.save(&expression);
+        let checked = expression.transform_up(|expression| change(expression, &schema))?;
+        Ok(if checked.transformed {
+            checked.update_data(|expression| name.restore(expression))
+        } else {
+            checked
+        })
+    })?
+    .map_data(LogicalPlan::recompute_schema)
+}
+
+fn checked(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let call = |operation, arguments| {
+        let function = Arc::new(ScalarUDF::new_from_impl(Checked { operation, ..Checked::default() }));
+        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments))))
+    };
+    match expression {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let operation = match op {
+                Operator::Plus => Operation::Add,
+                Operator::Minus => Operation::Subtract,
+                Operator::Multiply => Operation::Multiply,
+                _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            };
+            let (one, other) = (left.get_type(schema)?, right.get_type(schema)?);
+            match one.is_integer() && one == other {
+                true => call(operation, vec![*left, *right]),
+                false => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
+        }
+        Expr::Negative(inner) if inner.get_type(schema)?.is_integer() => {
+            call(Operation::Negate, vec![*inner])
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Operation {
+    #[default]
+    Add,
+    Subtract,
+    Multiply,
+    Negate,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    operation: Operation,
+    signature: Signature,
+}
+
+impl Default for Checked {
+    fn default() -> Checked {
+        let signature = Signature::variadic_any(Volatility::Immutable);
+        Checked { operation: Operation::default(), signature }
+    }
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &str {
+        match self.operation {
+            Operation::Add => "checked_add",
+            Operation::Subtract => "checked_subtract",
+            Operation::Multiply => "checked_multiply",
+            Operation::Negate => "checked_negate",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok(types.first().cloned().unwrap_or(DataType::Int64))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match (self.operation, arguments.args.as_slice()) {
+            (Operation::Add, [one, other]) => apply(one, other, numeric::add),
+            (Operation::Subtract, [one, other]) => apply(one, other, numeric::sub),
+            (Operation::Multiply, [one, other]) => apply(one, other, numeric::mul),
+            (_, [ColumnarValue::Scalar(one)]) => {
+                let negative = numeric::neg(&one.to_array()?)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&negative, 0)?))
+            }
+            (_, [ColumnarValue::Array(one)]) => Ok(ColumnarValue::Array(numeric::neg(one)?)),
+            (operation, given) => exec_err!("{operation:?} of {} values", given.len()),
+        }
+    }
+}
+
+/// A sum that fails where the total does not fit.
+pub(crate) fn sum() -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::new_from_impl(CheckedSum::default()))
+}
+
+/// `sum`: of integers checked, of anything else DataFusion's own. It is not rewritten
+/// as `sum(x) + n * count(x)` as DataFusion's is: that would be computed unchecked.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct CheckedSum {
+    inner: Sum,
+}
+
+impl AggregateUDFImpl for CheckedSum {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(types)
+    }
+
+    fn accumulator(&self, arguments: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        match arguments.return_field.data_type() {
+            kind if kind.is_integer() => Ok(Box::new(Total::new(kind, arguments.is_distinct))),
+            _ => self.inner.accumulator(arguments),
+        }
+    }
+
+    fn create_sliding_accumulator(&self, arguments: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        match arguments.return_field.data_type() {
+            kind if kind.is_integer() => Ok(Box::new(Total::new(kind, arguments.is_distinct))),
+            _ => self.inner.create_sliding_accumulator(arguments),
+        }
+    }
+
+    fn state_fields(&self, arguments: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let kind = arguments.return_field.data_type();
+        if !kind.is_integer() {
+            return self.inner.state_fields(arguments);
+        }
+        let name = format_state_name(arguments.name, "sum");
+        let field = match arguments.is_distinct {
+            true => Field::new_list(name, Field::new_list_field(WIDE, true), false),
+            false => Field::new(name, WIDE, true),
+        };
+        Ok(vec![Arc::new(field)])
+    }
+
+    fn groups_accumulator_supported(&self, arguments: AccumulatorArgs) -> bool {
+        !arguments.return_field.data_type().is_integer() && self.inner.groups_accumulator_supported(arguments)
+    }
+
+    fn create_groups_accumulator(&self, arguments: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        self.inner.create_groups_accumulator(arguments)
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+}
+
+/// The sum so far, of values or of different values.
+#[derive(Debug)]
+struct Total {
+    kind: DataType,
+    sum: i128,
+    /// How many values are in it; a sum of none is null.
+    values: u64,
+    /// How often each value has come, where each counts once.
+    seen: Option<HashMap<i128, u64>>,
+}
+
+impl Total {
+    fn new(kind: &DataType, distinct: bool) -> Total {
+        Total { kind: kind.clone(), sum: 0, values: 0, seen: distinct.then(HashMap::new) }
+    }
+
+    fn add(&mut self, value: i128) {
+        if let Some(seen) = &mut self.seen {
+            let times = seen.entry(value).or_default();
+            *times += 1;
+            if *times > 1 {
+                return;
+            }
+        }
+        self.sum += value;
+        self.values += 1;
+    }
+
+    fn remove(&mut self, value: i128) {
+        if let Some(seen) = &mut self.seen {
+            let Some(times) = seen.get_mut(&value) else { return };
+            *times -= 1;
+            if *times > 0 {
+                return;
+            }
+            seen.remove(&value);
+        }
+        self.sum -= value;
+        self.values -= 1;
+    }
+}
+
+fn each(array: &ArrayRef, mut take: impl FnMut(i128)) -> Result<()> {
+    let wide = cast(array, &WIDE)?;
+    wide.as_primitive::<Decimal128Type>().iter().flatten().for_each(&mut take);
+    Ok(())
+}
+
+impl Accumulator for Total {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        each(&values[0], |value| self.add(value))
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        each(&values[0], |value| self.remove(value))
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let wide = |value| ScalarValue::Decimal128(Some(value), 38, 0);
+        Ok(vec![match &self.seen {
+            Some(seen) => {
+                let values: Vec<_> = seen.keys().map(|value| wide(*value)).collect();
+                ScalarValue::List(ScalarValue::new_list_nullable(&values, &WIDE))
+            }
+            None if self.values == 0 => ScalarValue::Decimal128(None, 38, 0),
+            None => wide(self.sum),
+        }])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        match self.seen {
+            Some(_) => {
+                for list in states[0].as_list::<i32>().iter().flatten() {
+                    each(&list, |value| self.add(value))?;
+                }
+                Ok(())
+            }
+            None => each(&states[0], |value| self.add(value)),
+        }
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.values == 0 {
+            return ScalarValue::try_from(&self.kind);
+        }
+        let total = match self.kind {
+            DataType::UInt64 => u64::try_from(self.sum).ok().map(|sum| ScalarValue::UInt64(Some(sum))),
+            _ => i64::try_from(self.sum).ok().map(|sum| ScalarValue::Int64(Some(sum))),
+        };
+        match total {
+            Some(total) => Ok(total),
+            None => exec_err!("Overflow happened on: a sum of {}", self.sum),
+        }
+    }
+
+    fn size(&self) -> usize {
+        let seen = self.seen.as_ref().map_or(0, |seen| seen.capacity() * size_of::<(i128, u64)>());
+        size_of_val(self) + seen
+    }
+}
