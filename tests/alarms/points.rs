@@ -16,22 +16,25 @@ use crate::description::{Points, Take, alarms};
 /// Statuses lie a little ahead, so that what the sink says of itself meanwhile is older.
 const AHEAD: Millis = 30 * SECOND;
 
-/// A bucket with the points of `said`, written by a sink that then ends.
-async fn stored(server: &Influxd, said: Vec<ServiceStatus>) -> String {
+/// A bucket with the points of `said`: what is said at one time is written by a sink
+/// that then ends, because the log keeps only the last status of each service.
+async fn stored(server: &Influxd, said: Vec<Vec<ServiceStatus>>) -> String {
     let bucket = server.bucket(None).await;
     let folder = tempfile::tempdir().unwrap();
     let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
-    log.append(said.iter().map(ServiceStatus::to_append).collect()).await.unwrap();
-    let address = InfluxAddress {
-        url: server.url.parse().unwrap(),
-        org: "tickwire".into(),
-        bucket: bucket.clone(),
-        token: outbound::Secret::new(&server.token),
-    };
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
-    let store = Arc::new(InfluxStore::new(address).unwrap());
-    sink::run(log, store, engine::Job::all().unwrap(), stop).await.unwrap();
+    for said in said {
+        log.append(said.iter().map(ServiceStatus::to_append).collect()).await.unwrap();
+        let address = InfluxAddress {
+            url: server.url.parse().unwrap(),
+            org: "tickwire".into(),
+            bucket: bucket.clone(),
+            token: outbound::Secret::new(&server.token),
+        };
+        let (stopper, stop) = stop::channel();
+        stopper.ask(Wish::Drain);
+        let store = Arc::new(InfluxStore::new(address).unwrap());
+        sink::run(log.clone(), store, engine::Job::all().unwrap(), stop).await.unwrap();
+    }
     bucket
 }
 
@@ -119,17 +122,15 @@ fn said(lag: Millis, state: &str, entry: &str, job: &str, counts: [u64; 4]) -> V
 async fn over_points_every_alarm_fires_at_its_fault_and_none_while_all_is_well() {
     let Some(server) = Influxd::shared().await else { return };
     let well = said(20 * SECOND, "running", "answered", "Running", [0, 0, 7, 63]);
-    let bucket = stored(server, well.clone()).await;
+    let bucket = stored(server, vec![well.clone()]).await;
     assert_eq!(fired(server, &bucket).await, [""; 0]);
 
-    let earlier = well.into_iter().map(|said| ServiceStatus { at: said.at - 3 * MINUTE, ..said });
-    let faulty = said(40 * MINUTE, "waiting: refused", "failing: refused", "Failed", [1, 1, 30_000, 7]);
-    let mut both: Vec<_> = earlier.chain(faulty).collect();
-    for said in both.iter_mut().filter(|said| said.service == "producer" && said.counts["gaps"] == 1) {
-        let symbol = Some("AAPL".to_owned());
-        said.entries[0].symbol = symbol;
+    let earlier = well.into_iter().map(|said| ServiceStatus { at: said.at - 3 * MINUTE, ..said }).collect();
+    let mut faulty = said(40 * MINUTE, "waiting: refused", "failing: refused", "Failed", [1, 1, 30_000, 7]);
+    for said in faulty.iter_mut().filter(|said| said.service == "producer") {
+        said.entries[0].symbol = Some("AAPL".to_owned());
     }
-    let bucket = stored(server, both).await;
+    let bucket = stored(server, vec![earlier, faulty]).await;
     let fired_by_faults = fired(server, &bucket).await;
     let bucket = server.bucket(None).await;
     let fired_by_silence = fired(server, &bucket).await;

@@ -61,7 +61,7 @@ async fn a_second_instance_stands_by_and_takes_over_when_the_first_one_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_that_was_paused_beyond_its_lease_writes_nothing_that_anybody_reads() {
-    let bars = sample_bars(9);
+    let bars = sample_bars(11);
     let Some(mut stack) = Stack::of(&bars, &sample("articles.csv")).await else { return };
     stack.make_bucket().await;
     // Slow enough that the pause falls into the work.
