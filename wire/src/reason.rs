@@ -10,13 +10,13 @@
 //! tells what is near. See [`Reason::limit`].
 
 use crate::log::{Log, LogError, Record, tail_of};
-use crate::time::{DAY, HOUR, Millis};
+pub use crate::time::EARLIEST;
+use crate::time::{self, DAY, HOUR, Millis};
 use crate::topic::Topic;
 
-/// Nothing is older: 1900-01-01.
-pub const EARLIEST: Millis = -2_208_988_800_000;
-/// Nothing is later: 2200-01-01 (as for bars) and a day.
-pub const LATEST: Millis = 7_258_118_400_000 + DAY;
+/// No statement is later: a day after the latest event, because a statement may be
+/// ahead of its events.
+pub const LATEST: Millis = time::LATEST + DAY;
 
 /// How far a live record may be ahead of its append: clocks of machines differ, and may be
 /// set to another time zone.
@@ -72,7 +72,7 @@ impl Reason {
             Some(at) => Err(format!(
                 "the time {at} is beyond reason: the record was appended at {}, and nothing after {} is believed here",
                 record.appended_at,
-                crate::time::rfc3339(limit)
+                time::rfc3339(limit)
             )),
         }
     }
