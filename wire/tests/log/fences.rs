@@ -101,7 +101,18 @@ async fn a_record_that_kafka_refuses_fails_alone_and_costs_nothing_beside_it() {
         good += u32::from(append.await.unwrap());
     }
     assert_eq!(good, 9);
-    let read = sorted(values(&log.read(&prices(), 0, 0, 100).await.unwrap()));
+    // Kafka acknowledges a transaction before its marker is in each partition, so that
+    // the last record may take a moment until readers see it.
+    let all_read = async {
+        loop {
+            let read = sorted(values(&log.read(&prices(), 0, 0, 100).await.unwrap()));
+            if read.len() == 9 {
+                return read;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let read = tokio::time::timeout(PATIENCE, all_read).await.expect("all that was acknowledged is read");
     assert_eq!(read, (0..10).filter(|n| *n != 5).collect::<Vec<_>>());
 }
 
