@@ -2,7 +2,6 @@
 //! its binary, in a folder of its own, and gone with the process that started it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -12,6 +11,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+
+use crate::ports;
 
 /// The organization that is set up.
 pub const ORG: &str = "tickwire";
@@ -77,8 +78,7 @@ impl Influxd {
             );
             return None;
         };
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let url = format!("http://{}", port.expect("a free port"));
+        let url = format!("http://127.0.0.1:{}", ports::free());
         let server = Influxd {
             url,
             token: String::new(),

@@ -6,11 +6,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::ports;
 
 /// How long a node may take to listen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,7 +52,7 @@ impl Kafka {
             );
             return None;
         };
-        let [port, controller] = free_ports();
+        let (port, controller) = (ports::free(), ports::free());
         let folder = std::env::temp_dir().join(format!("kafka-{}-{port}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for Kafka");
         fs::write(folder.join("server.properties"), properties(&folder, port, controller)).expect("settings");
@@ -159,12 +161,6 @@ impl Drop for Kafka {
         self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn free_ports() -> [u16; 2] {
-    // Both are held until both are known.
-    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    held.map(|listener| listener.local_addr().expect("its address").port())
 }
 
 fn properties(folder: &Path, port: u16, controller: u16) -> String {

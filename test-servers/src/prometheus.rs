@@ -98,8 +98,7 @@ impl Prometheus {
             rules.display()
         );
         std::fs::write(&config, text).expect("a file");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = port.expect("a free port");
+        let address = format!("127.0.0.1:{}", crate::ports::free());
         let child = Command::new(self.home.join("prometheus"))
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))

@@ -90,7 +90,7 @@ fn live(service: &str) -> ServiceStatus {
 
 /// An address where nobody listens.
 fn nobody() -> std::net::SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    ([127, 0, 0, 1], test_servers::ports::free()).into()
 }
 
 /// What fires after the minutes of `scrapes`.

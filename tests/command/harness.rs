@@ -1,12 +1,13 @@
 //! Running the command: in a folder of its own, to its end or beside the test.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use test_servers::command::output;
 use wire::DeadLetter;
 use wire::log::{Append, EmbeddedLog, Log};
 
@@ -87,12 +88,12 @@ impl Desk {
         // In blocks of 512 bytes.
         command.args(["-c", limited, &(2 * kilobytes).to_string(), env!("CARGO_BIN_EXE_tickwire")]);
         command.args(line.split_whitespace());
-        ended(self.furnished(command).stdin(Stdio::null()).output().unwrap())
+        ended(output(&mut self.furnished(command), ""))
     }
 
     /// Runs `tickwire LINE` to its end.
     pub fn run(&self, line: &str) -> Ended {
-        ended(self.command(line).stdin(Stdio::null()).output().unwrap())
+        ended(output(&mut self.command(line), ""))
     }
 
     /// Runs `tickwire LINE`, which must succeed; gives its output.
@@ -116,11 +117,7 @@ impl Desk {
 
     /// Runs `tickwire LINE` with `text` on its standard input.
     pub fn run_with(&self, line: &str, text: &str) -> Ended {
-        let mut command = self.command(line);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        ended(child.wait_with_output().unwrap())
+        ended(output(&mut self.command(line), text))
     }
 
     /// Runs `tickwire LINE` with `text` on its standard input, which must succeed; gives its output.
@@ -237,7 +234,14 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if !std::thread::panicking() {
-            self.errors.iter().for_each(|line| assert_no_key("a log line", line.as_bytes()));
+            let until = Instant::now() + PATIENCE;
+            loop {
+                match self.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(line) => assert_no_key("a log line", line.as_bytes()),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                    Err(mpsc::RecvTimeoutError::Timeout) => panic!("a process of it outlives it"),
+                }
+            }
         }
     }
 }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use test_servers::ports;
 use wire::log::{Append, KafkaConfig, KafkaLog, Log, LogError};
 use wire::topic::{ALERTS, NEWS_ARTICLES, STOCK_PRICES, Topic, WATCHLIST};
 
@@ -62,11 +63,7 @@ impl Cluster {
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
-        let held = [(); 3].map(|()| [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()));
-        let ports = held.map(|pair| {
-            let [clients, brokers] = pair.map(|listener| listener.local_addr().unwrap().port());
-            (clients, brokers)
-        });
+        let ports = [(); 3].map(|()| (ports::free(), ports::free()));
         let libs = Path::new(&home).join("libs/*").display().to_string();
         let cluster = Cluster { folder, stack, libs, ports, running: BTreeMap::new() };
         write_program(&cluster.path("run"), RUN);

@@ -141,8 +141,12 @@ impl Play<'_> {
             .with("TICKWIRE_INFLUXDB__TOKEN", servers.influxd.token.clone());
         let hash = hash_of(&desk);
         servers.runtime.block_on(servers.influxd.make_bucket(&format!("events_replayed_{hash}"), None));
-        let config =
-            KafkaConfig { suffix: format!("-replayed-{hash}"), partitions: 2, ..KafkaConfig::new(kafka) };
+        let config = KafkaConfig {
+            suffix: format!("-replayed-{hash}"),
+            partitions: 2,
+            patience: Some(PATIENCE),
+            ..KafkaConfig::new(kafka)
+        };
         let log = KafkaLog::new(&config).unwrap();
         let running = SERVICES.map(|service| (service, desk.start(service))).into();
         Play { servers, market, undisturbed, desk, log, running }

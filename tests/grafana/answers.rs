@@ -1,7 +1,7 @@
 //! Every query, put to a real InfluxDB that a small run has filled.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use test_servers::influxd::Influxd;
 use wire::time;
@@ -102,12 +102,8 @@ async fn a_dashboard_says_that_its_data_is_simulated() {
 
 /// Runs `tickwire LINE` over a data folder to its end.
 fn tickwire(data: &Path, line: &str, variables: &[(&str, &str)]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_tickwire"))
-        .args(line.split_whitespace())
-        .env("TICKWIRE_DATA_DIR", data)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    command.args(line.split_whitespace()).env("TICKWIRE_DATA_DIR", data).envs(variables.iter().copied());
+    let output = test_servers::command::output(&mut command, "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

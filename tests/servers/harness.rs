@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -132,7 +132,7 @@ impl Stack {
 
     /// Runs a command that must fail; gives what it said.
     pub fn refused(&self, line: &str) -> String {
-        let output = self.command(line).stdin(Stdio::null()).output().unwrap();
+        let output = test_servers::command::output(&mut self.command(line), "");
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}\n{said}");
         said
@@ -211,7 +211,7 @@ impl Stack {
 }
 
 fn output(mut command: Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = test_servers::command::output(&mut command, "");
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
