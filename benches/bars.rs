@@ -1,7 +1,7 @@
 //! Bars of a market without an end: prices that go up and down by cents.
 
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source, clock};
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source, clock};
 
 /// When the first of them begin: 2024-01-02 at 14:30 in UTC.
 pub const FIRST: Millis = 1_704_205_800_000;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use log::EmbeddedLog;
 use news_watcher::NewsSource;
 use outbound::Secret;
 use producer::PriceSource;
 use store::EmbeddedStore;
-use wire::log::EmbeddedLog;
 
 use crate::config::Sources;
 use crate::private_file::{self, Readers};

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use control::kept::{self, Conflict, Kept, List, PutError};
+use control::replay::Replay;
+use log::SharedLog;
+use model::time::Millis;
 use outbound::Secret;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
-use wire::dead_letter::{self, Replay};
-use wire::kept::{self, Conflict, Kept, List, PutError};
-use wire::log::SharedLog;
-use wire::time::Millis;
 
 use crate::commands::services::SINK;
 use crate::run::Run;
@@ -115,7 +115,7 @@ impl Way {
             events: usize,
         }
         match self {
-            Way::Direct { log, .. } => Ok(dead_letter::replay(&**log, replays).await?),
+            Way::Direct { log, .. } => Ok(control::replay::replay(&**log, replays).await?),
             Way::Owner(api) => {
                 let body = serde_json::to_vec(&replays)?;
                 let request = api.client.post(api.at("dead-letters/replay"));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use engine::Job;
+use log::{Lease, SharedLog};
 use store::SharedStore;
-use wire::log::{Lease, SharedLog};
 
 use crate::cli::DataArgs;
 use crate::config::{Config, LogKind, StoreKind};

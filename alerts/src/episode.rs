@@ -6,9 +6,10 @@
 //! many windows lie between; what stays within the band is on the side that it
 //! came from.
 
+use control::rules::Rule;
+use model::alert::Comparison;
+use model::time::Millis;
 use serde::{Deserialize, Serialize};
-use wire::rules::{Comparison, Rule};
-use wire::time::Millis;
 
 /// An episode as far as it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

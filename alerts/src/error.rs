@@ -1,6 +1,6 @@
 //! Why the service cannot go on.
 
-use wire::log::LogError;
+use log::LogError;
 
 /// What ends [`crate::run`].
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,8 @@
 //! Why an episode opened or closed, in a sentence.
 
-use wire::rules::{Comparison, Rule};
-use wire::time::{self, DAY, MINUTE, Millis};
+use control::rules::Rule;
+use model::alert::Comparison;
+use model::time::{self, DAY, MINUTE, Millis};
 
 use crate::episode::{Episode, Side};
 use crate::held::Reason;

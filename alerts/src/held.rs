@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use control::rules::{Rule, Rules};
+use model::Alert;
+use model::time::Millis;
 use serde::{Deserialize, Serialize};
-use wire::Alert;
-use wire::rules::{Rule, Rules};
-use wire::time::Millis;
 
 use crate::episode::{Episode, Standing, Turn};
 use crate::explain;

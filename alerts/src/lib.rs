@@ -20,7 +20,7 @@ mod state;
 mod tests;
 pub mod webhook;
 
-use wire::Topic;
+use model::Topic;
 
 pub use error::AlertsError;
 pub use service::run;

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use control::rules::Rules;
+use log::reason::Reason;
+use log::{Record, partition_of};
+use model::time::Millis;
+use model::{Alert, symbol};
 use serde::{Deserialize, Serialize};
-use wire::foreign;
-use wire::log::{Record, partition_of};
-use wire::reason::Reason;
-use wire::rules::Rules;
-use wire::time::Millis;
-use wire::{Alert, symbol};
 
 use crate::held::Held;
 use crate::row::Row;
@@ -75,13 +74,13 @@ impl Partition {
             Ok(row) => row,
             Err(error) => {
                 // The sink keeps it as a dead letter; here it only must not stop what follows.
-                foreign::passed_over(record, &error);
+                log::passed_over(record, &error);
                 self.counts.refused += 1;
                 return Vec::new();
             }
         };
         if let Err(beyond) = reason.check(self.reached, record, [row.window_end, row.window_start]) {
-            foreign::passed_over(record, &beyond);
+            log::passed_over(record, &beyond);
             self.counts.refused += 1;
             return Vec::new();
         }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use model::time::Millis;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use wire::time::Millis;
 
 /// The signals of one symbol in one window.
 #[derive(Debug, Deserialize)]

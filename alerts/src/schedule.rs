@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use control::foreign::MOST_VERSIONS;
+use control::kept::Standing;
+use control::rules::{KEY, Rule, Rules};
+use log::{Log, LogError};
+use model::time::Millis;
+use model::topic::{ALERT_RULES, ALERT_RULES_HISTORY, Topic};
 use serde::Deserialize;
-use wire::foreign::{self, MOST_VERSIONS};
-use wire::kept::Standing;
-use wire::log::{Log, LogError};
-use wire::rules::{KEY, Rule, Rules};
-use wire::time::Millis;
-use wire::topic::{ALERT_RULES, ALERT_RULES_HISTORY, Topic};
 
 /// Records read at once.
 const AT_ONCE: usize = 100;
@@ -51,12 +51,9 @@ impl Schedule {
                                 self.versions.entry(version).or_insert((record.appended_at, rules));
                             }
                             Ok(Version { version, .. }) => {
-                                foreign::passed_over(
-                                    &record,
-                                    &format!("version {version} of the alert rules"),
-                                );
+                                log::passed_over(&record, &format!("version {version} of the alert rules"));
                             }
-                            Err(error) => foreign::passed_over(&record, &error),
+                            Err(error) => log::passed_over(&record, &error),
                         }
                     }
                 }

@@ -8,13 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use control::status::Report;
+use control::stop::{Stop, Wish};
+use log::reason::Reason;
+use log::{Append, Position, Reader, Record, SharedLog, is_another};
+use model::Alert;
+use model::status::{FINISHED, ServiceStatus};
+use model::time;
 use tokio::time::Instant;
-use wire::Alert;
-use wire::log::{Append, Position, Reader, Record, SharedLog, is_another};
-use wire::reason::Reason;
-use wire::status::{FINISHED, Report, ServiceStatus};
-use wire::stop::{Stop, Wish};
-use wire::time;
 
 use crate::error::AlertsError;
 use crate::partition::{Counts, Partition};

@@ -7,9 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::foreign;
-use wire::log::{Append, Log, LogError, Record, SharedLog, each_record};
-use wire::topic::ALERT_STATE;
+use log::{Append, Log, LogError, Record, SharedLog, each_record};
+use model::topic::ALERT_STATE;
 
 use crate::error::AlertsError;
 use crate::held::Held;
@@ -29,7 +28,7 @@ pub(crate) async fn read(log: &dyn Log) -> Result<BTreeMap<u32, Partition>, Aler
     each_record(log, &ALERT_STATE, |record| match read_one(&record) {
         Ok(Noted::Head(partition, head)) => drop(heads.insert(partition, *head)),
         Ok(Noted::Part(place, part)) => drop(parts.insert(place, part)),
-        Err(reason) => foreign::passed_over(&record, &reason),
+        Err(reason) => log::passed_over(&record, &reason),
     })
     .await?;
     for ((partition, _), part) in parts {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
-use wire::clock;
-use wire::log::Append;
-use wire::time::{MINUTE, Millis};
-use wire::topic::STOCK_PRICES;
+use log::Append;
+use model::clock;
+use model::time::{MINUTE, Millis};
+use model::topic::STOCK_PRICES;
 
 use crate::bars::{FIRST, bar};
 use crate::figures::{Figure, Goal};

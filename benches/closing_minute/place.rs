@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use control::stop::{self, Stopper, Wish};
 use engine::Job;
+use log::{EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
+use model::time::Millis;
+use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
 use outbound::Secret;
 use store::{EmbeddedStore, InfluxAddress, InfluxStore, Query, SharedStore};
 use tempfile::TempDir;
 use test_servers::influxd::{Influxd, ORG};
 use test_servers::kafka::Kafka;
 use tokio::task::JoinSet;
-use wire::log::{EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
-use wire::stop::{self, Stopper, Wish};
-use wire::time::Millis;
-use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
 
 /// The job whose windows are waited for.
 const JOB: &str = "volatility";

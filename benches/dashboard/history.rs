@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use engine::Job;
 use files::TableWriter;
+use model::schema::{ColumnType, Value};
+use model::time::{DAY, MINUTE, Millis};
 use store::{Batch, EmbeddedStore, Measurement, Point, Store};
-use wire::schema::{ColumnType, Value};
-use wire::time::{DAY, MINUTE, Millis};
 
 /// Minutes of a session.
 pub const MINUTES: usize = 390;
@@ -83,7 +83,7 @@ impl History {
 fn point(measurement: &Measurement, symbol: usize, day: usize, minute: usize) -> Point {
     let time = History::start(day) + minute as Millis * MINUTE;
     let number = |at: usize| ((symbol * 31 + day * 17 + minute * 7 + at * 3) % 9_973) as f64 / 97.0 + 1.0;
-    let value = |(at, column): (usize, &wire::schema::Column)| match column.kind {
+    let value = |(at, column): (usize, &model::schema::Column)| match column.kind {
         _ if column.name == "symbol" => Value::Text(History::symbol(symbol)),
         ColumnType::Text => Value::Text("simulation".into()),
         ColumnType::Time => Value::Int(time),

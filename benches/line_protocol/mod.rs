@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use clap::Args;
+use model::schema::{Column, ColumnType, Value};
 use store::line_protocol::{Layout, Lines};
 use store::{Measurement, Point};
-use wire::schema::{Column, ColumnType, Value};
 
 use crate::Answer as _;
 use crate::figures::{Figure, Goal};

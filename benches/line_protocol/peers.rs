@@ -4,8 +4,8 @@ use anyhow::Context;
 use influxdb_line_protocol::builder::{AfterField, LineProtocolBuilder};
 use influxdb_line_protocol::{ParsedLine, parse_lines};
 use influxdb2::models::{DataPoint, WriteDataPoint};
+use model::schema::Value;
 use store::{Measurement, Point};
-use wire::schema::Value;
 
 /// Writes points as lines.
 type Encode = fn(&Measurement, &[Point], &mut Vec<u8>) -> anyhow::Result<()>;

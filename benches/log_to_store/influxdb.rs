@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use control::stop::{self, Wish};
 use outbound::Secret;
 use store::line_protocol::{Layout, Lines};
 use store::{InfluxAddress, InfluxStore, Measurement, Point};
 use test_servers::influxd::{Influxd, ORG};
-use wire::stop::{self, Wish};
 
 use super::{PLAYED, Place, records};
 use crate::figures::{Figure, Goal};

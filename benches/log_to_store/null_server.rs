@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
+use control::stop::{self, Wish};
+use log::SharedLog;
 use outbound::Secret;
 use store::{InfluxAddress, InfluxStore};
-use wire::log::SharedLog;
-use wire::stop::{self, Wish};
 
 use super::counting_server::CountingServer;
 use super::{PLAYED, Place};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use wire::log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
-use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
-use wire::{Bar, Source};
+use log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
+use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
+use model::{Bar, Source};
 
 use super::Place;
 use crate::bars;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use wire::topic::STOCK_PRICES;
+use model::topic::STOCK_PRICES;
 
 use super::Place;
 use super::counting_server::CountingServer;

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
+use control::stop::{Stopper, Wish, channel};
+use control::watchlist::{EVERY_SYMBOL, Entry, put};
+use log::{EmbeddedLog, Log};
+use model::Bar;
+use model::time::{MINUTE, Millis, minute_of, now};
+use model::topic::STOCK_PRICES;
 use producer::{PolygonConfig, PriceSource};
 use serde_json::Value;
 use tempfile::TempDir;
 use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::{Builder, Runtime};
-use wire::Bar;
-use wire::log::{EmbeddedLog, Log};
-use wire::stop::{Stopper, Wish, channel};
-use wire::time::{MINUTE, Millis, minute_of, now};
-use wire::topic::STOCK_PRICES;
-use wire::watchlist::{EVERY_SYMBOL, Entry, put};
 
 use crate::figures::{Figure, Goal};
 use crate::usage;

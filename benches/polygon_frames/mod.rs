@@ -6,8 +6,8 @@ mod tree;
 use std::fmt;
 
 use clap::Args;
-use wire::Bar;
-use wire::time::Millis;
+use model::Bar;
+use model::time::Millis;
 
 use crate::figures::{Figure, Goal};
 use crate::market_minute;

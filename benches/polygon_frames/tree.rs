@@ -1,9 +1,9 @@
 //! The same bars, the usual way: the whole frame as a tree of JSON first.
 
 use anyhow::Context;
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source};
 use serde_json::Value;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source};
 
 /// The minute bars of a frame, checked.
 pub fn bars(frame: &str, received: Millis) -> anyhow::Result<Vec<Bar>> {

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use clap::Args;
+use control::stop::{self, Wish};
 use engine::Job;
-use wire::log::{Append, EmbeddedLog, Log};
-use wire::stop::{self, Wish};
-use wire::time::{MINUTE, Millis};
-use wire::{clock, topic};
+use log::{Append, EmbeddedLog, Log};
+use model::time::{MINUTE, Millis};
+use model::{clock, topic};
 
 use crate::bars::{FIRST, bar};
 use crate::figures::{Figure, Goal};

@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use control::stop::{Stopper, channel};
+use log::{Append, EmbeddedLog, Log, SharedLog};
+use model::time::{MINUTE, Millis};
+use model::topic::STOCK_PRICES;
+use model::{Bar, Source};
 use store::{EmbeddedStore, SharedStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,11 +20,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use web::Access;
-use wire::log::{Append, EmbeddedLog, Log, SharedLog};
-use wire::stop::{Stopper, channel};
-use wire::time::{MINUTE, Millis};
-use wire::topic::STOCK_PRICES;
-use wire::{Bar, Source};
 
 use crate::figures::{Figure, Goal};
 use crate::usage;

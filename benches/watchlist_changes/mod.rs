@@ -8,6 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use control::stop::{Stopper, channel};
+use control::watchlist::{Entry, put, read};
+use log::{EmbeddedLog, Log};
+use model::Bar;
+use model::time::{MINUTE, minute_of, now};
+use model::topic::STOCK_PRICES;
 use news_watcher::{GuardianConfig, NewsSource};
 use outbound::Secret;
 use producer::{PolygonConfig, PriceSource};
@@ -16,13 +22,6 @@ use test_servers::guardian::Guardian;
 use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use wire::Bar;
-use wire::log::{EmbeddedLog, Log};
-use wire::status::ServiceStatus;
-use wire::stop::{Stopper, channel};
-use wire::time::{MINUTE, minute_of, now};
-use wire::topic::STOCK_PRICES;
-use wire::watchlist::{Entry, put, read};
 
 use crate::figures::{Figure, Goal};
 use crate::usage;
@@ -153,7 +152,7 @@ impl Place {
         let begun = Instant::now();
         let mut last = None;
         loop {
-            let news = ServiceStatus::last(&*self.log, "news-watcher").await?.unwrap_or_default();
+            let news = control::status::last(&*self.log, "news-watcher").await?.unwrap_or_default();
             let usage = Usage {
                 tasks: Handle::current().metrics().num_alive_tasks(),
                 sockets: usage::sockets()?,

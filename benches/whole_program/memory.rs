@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use files::TableWriter;
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::{DAY, MINUTE, Millis};
+use model::schema::{Column, ColumnType, Value};
+use model::time::{DAY, MINUTE, Millis};
 
 use super::program::Program;
 use crate::usage;

@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use wire::schema::Value;
-use wire::time::{Millis, minute_of};
-use wire::{Article, Bar, Candle, Candles};
+use model::schema::Value;
+use model::time::{Millis, minute_of};
+use model::{Article, Bar, Candle, Candles};
 
 use crate::error::EngineError;
 use crate::job::Job;
@@ -92,7 +92,7 @@ pub(crate) async fn compute_planned(
     bars.sort_by_key(|bar| bar.start_timestamp);
     articles.sort_by_key(|article| article.published_timestamp);
     let place = |topic| job.reads.iter().position(|read| *read == topic);
-    let (prices, news) = (place(wire::topic::STOCK_PRICES), place(wire::topic::NEWS_ARTICLES));
+    let (prices, news) = (place(model::topic::STOCK_PRICES), place(model::topic::NEWS_ARTICLES));
     let mut articles = articles.as_slice();
     let mut rows = Vec::new();
     for chunk in bars.chunks(CHUNK) {
@@ -150,7 +150,7 @@ fn sort(job: &Job, rows: &mut [Row]) {
     let time = if job.window.is_some() { "window_start" } else { "path_time" };
     let order: Vec<_> = [column(&job.key), column(time)].into_iter().flatten().collect();
     let id = column("id").filter(|_| job.window.is_none());
-    let offset = |row: &Row| id.and_then(|at| row[at].as_str()).map(wire::article::offset_of);
+    let offset = |row: &Row| id.and_then(|at| row[at].as_str()).map(model::article::offset_of);
     let all: Vec<_> = (0..job.columns.len()).filter(|_| job.window.is_none()).collect();
     rows.sort_by(|a, b| {
         let identity = compare(a, b, &order).then_with(|| offset(a).cmp(&offset(b)));
@@ -171,8 +171,8 @@ fn push(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::Source;
-    use wire::time::MINUTE;
+    use model::Source;
+    use model::time::MINUTE;
 
     fn bar(symbol: &str, minute: i64, close: f64) -> Bar {
         Bar {
@@ -186,7 +186,7 @@ mod tests {
             end_timestamp: (minute + 1) * MINUTE,
             received_timestamp: (minute + 1) * MINUTE,
             source: Source::Replay,
-            ..wire::clock::bar(0, 0)
+            ..model::clock::bar(0, 0)
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
-use wire::log::LogError;
+use log::LogError;
 
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]

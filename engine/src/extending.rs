@@ -1,8 +1,8 @@
 //! What `docs/extending.md` shows, done as it says.
 
-use wire::schema::Value;
-use wire::time::MINUTE;
-use wire::{Bar, Source, clock};
+use model::schema::Value;
+use model::time::MINUTE;
+use model::{Bar, Source, clock};
 
 use crate::job::Job;
 use crate::sql;

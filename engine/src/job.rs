@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, visit_expressions, visit_relations};
-use wire::schema::Column;
-use wire::time::Millis;
-use wire::topic::Topic;
+use model::schema::Column;
+use model::time::Millis;
+use model::topic::Topic;
 
 use crate::error::EngineError;
 use crate::sql::{
@@ -217,13 +217,13 @@ fn check_windows(windows: &[WindowedQuery], ttl: Option<Millis>) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::MINUTE;
+    use model::time::MINUTE;
 
     #[test]
     fn the_built_in_jobs_say_what_they_read_and_write() {
         let job = Job::named("volatility").unwrap();
         assert_eq!(job.topic.name(), "volatility");
-        assert_eq!(job.reads, [wire::topic::STOCK_PRICES]);
+        assert_eq!(job.reads, [model::topic::STOCK_PRICES]);
         assert_eq!(job.window, Some(Hop { size: 30 * MINUTE, slide: MINUTE }));
         let names: Vec<_> = job.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names[..4], ["symbol", "window_start", "window_end", "bars"]);
@@ -235,7 +235,7 @@ mod tests {
         assert!(named("movers").ranks && !named("news_impact").ranks);
         assert_eq!(named("news_reaction").reach, Some(120 * MINUTE));
         assert_eq!((named("news_reaction").window, named("movers").reach), (None, None));
-        let both = [wire::topic::STOCK_PRICES, wire::topic::NEWS_ARTICLES];
+        let both = [model::topic::STOCK_PRICES, model::topic::NEWS_ARTICLES];
         assert_eq!(named("news_impact").reads, both);
     }
 

@@ -14,8 +14,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, Query};
-use wire::schema::Value;
-use wire::time::Millis;
+use model::schema::Value;
+use model::time::Millis;
 
 use crate::error::EngineError;
 use crate::job::Job;

@@ -11,15 +11,14 @@ mod progress;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::{Stop, Wish};
+use log::reason::Reason;
+use log::{Append, Reader, Record, SharedLog};
+use model::schema::Value;
+use model::time::{MINUTE, minute_of};
 use serde::ser::SerializeMap;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use wire::foreign;
-use wire::log::{Append, Reader, Record, SharedLog};
-use wire::reason::Reason;
-use wire::schema::Value;
-use wire::stop::{Stop, Wish};
-use wire::time::{MINUTE, minute_of};
 
 use crate::error::EngineError;
 use crate::job::Job;
@@ -112,7 +111,7 @@ impl Follower {
         if let Some(closed) = partitions.closed_until() {
             plan.skip_until(closed);
             progress.closed(closed);
-            tracing::info!(job = job.name, closed_until = wire::time::rfc3339(closed), "Resuming.");
+            tracing::info!(job = job.name, closed_until = model::time::rfc3339(closed), "Resuming.");
         }
         Ok(Follower { log, job, plan, reader, partitions, progress })
     }
@@ -128,7 +127,7 @@ impl Follower {
                 self.plan.sources[source].decode(&values).map_err(EngineError::plan(&self.job.name))?;
             for &at in &refused {
                 // The sink keeps it as a dead letter; here it only must not stop what follows.
-                foreign::passed_over(&run[at], &"it does not decode");
+                log::passed_over(&run[at], &"it does not decode");
             }
             self.progress.refused(refused.len());
             let decoded =
@@ -137,7 +136,7 @@ impl Follower {
                 .zip(rows.event_times.iter().zip(&rows.watermarks))
                 .map(|(record, (&at, &watermark))| {
                     let seen = self.partitions.see(source, record, minute_of(at), watermark);
-                    seen.inspect_err(|beyond| foreign::passed_over(record, beyond)).ok()
+                    seen.inspect_err(|beyond| log::passed_over(record, beyond)).ok()
                 })
                 .collect();
             self.progress.refused(seen.iter().filter(|seen| seen.is_none()).count());

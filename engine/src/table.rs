@@ -15,8 +15,8 @@ use datafusion::arrow::json::ReaderBuilder;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
-use wire::time::Millis;
-use wire::{Article, Bar};
+use model::time::Millis;
+use model::{Article, Bar};
 
 use crate::expression::physical;
 use crate::sql::SourceTable;

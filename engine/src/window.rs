@@ -18,7 +18,7 @@ use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
-use wire::time::Millis;
+use model::time::Millis;
 
 use crate::job::Hop;
 use crate::plan::Knowing;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use model::schema::{Column, Value};
 use tokio::time::Instant;
-use wire::schema::{Column, Value};
 
 use crate::Limits;
 use crate::apart::Killer;

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::schema::{Column, ColumnType, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use wire::schema::{Column, ColumnType, Value};
 
 use crate::Limits;
 use crate::error::ExploreError;

@@ -13,8 +13,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use model::schema::{Column, ColumnType, Value};
 use store::{Measurement, Rows};
-use wire::schema::{Column, ColumnType, Value};
 
 const ZONE: &str = "UTC";
 

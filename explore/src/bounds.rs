@@ -4,8 +4,8 @@
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use model::time::Millis;
 use store::{Measurement, Query};
-use wire::time::Millis;
 
 /// Nanoseconds in a millisecond.
 const NANOS: i128 = 1_000_000;

@@ -16,10 +16,10 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
+use model::schema::{Column, Value};
 use store::{Measurement, SharedStore};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use wire::schema::{Column, Value};
 
 use crate::Limits;
 use crate::arrays;

@@ -1,7 +1,7 @@
 //! Rows as articles.
 
-use wire::schema::ColumnType::{Text, Time};
-use wire::{Article, Source};
+use model::schema::ColumnType::{Text, Time};
+use model::{Article, Source};
 
 use crate::columns::{FromRow, Known};
 use crate::value::Row;

@@ -1,10 +1,10 @@
 //! Rows as minute bars.
 
-use wire::bar::{HIGHEST_PRICE, MOST_SHARES};
-use wire::calendar::date_of;
-use wire::schema::ColumnType::{Bool, Float, Text, Time};
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source};
+use model::bar::{HIGHEST_PRICE, MOST_SHARES};
+use model::calendar::date_of;
+use model::schema::ColumnType::{Bool, Float, Text, Time};
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source};
 
 use crate::columns::{FromRow, Known};
 use crate::value::Row;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wire::{Bar, Candle, Candles};
+use model::{Bar, Candle, Candles};
 
 use crate::input::{self, Input};
 use crate::parquet_candles::RowGroups;

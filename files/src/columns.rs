@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wire::schema::ColumnType;
+use model::schema::ColumnType;
 
 use crate::value::{Cell, Row};
 use crate::{BadRow, FileError, Placed};

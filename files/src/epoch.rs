@@ -2,7 +2,7 @@
 //! of the column. Other units are refused by name, because a time of the wrong
 //! unit is a time too, and would count from 1970 or for ever.
 
-use wire::time::{LATEST, Millis, is_believable};
+use model::time::{LATEST, Millis, is_believable};
 
 /// From there on not every integer is a double.
 pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -29,7 +29,7 @@ mod value;
 
 use std::path::Path;
 
-use wire::{Article, Bar};
+use model::{Article, Bar};
 
 use columns::FromRow;
 use input::Input;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wire::{Article, Bar};
+use model::{Article, Bar};
 
 use crate::columns::FromRow;
 use crate::csv_rows::Header;

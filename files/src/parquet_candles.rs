@@ -11,13 +11,13 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, Schema, TimestampMillisecondType};
 use arrow::error::ArrowError;
+use model::bar::check_figures;
+use model::time::MINUTE;
+use model::{Bar, Candle, Candles, symbol};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use rayon::prelude::*;
-use wire::bar::check_figures;
-use wire::time::MINUTE;
-use wire::{Bar, Candle, Candles, symbol};
 
 use crate::bar::{CLOSE, END, HIGH, LOW, OPEN, RECEIVED, START, SYMBOL, VOLUME};
 use crate::candles::Piece;

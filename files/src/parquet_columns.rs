@@ -10,10 +10,10 @@ use arrow::datatypes::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
 };
 use arrow::error::ArrowError;
+use model::schema::ColumnType;
+use model::time::Millis;
 use parquet::arrow::ProjectionMask;
 use parquet::schema::types::SchemaDescriptor;
-use wire::schema::ColumnType;
-use wire::time::Millis;
 
 use crate::FileError;
 use crate::columns::{self, FromRow, Known, Place};

@@ -8,10 +8,10 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
+use model::schema::{Column, ColumnType, Value};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use wire::schema::{Column, ColumnType, Value};
 
 use crate::FileError;
 use crate::target::Target;

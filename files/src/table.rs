@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use wire::number;
-use wire::schema::{Column, Value};
+use model::number;
+use model::schema::{Column, Value};
 
 use crate::parquet_table::ParquetTable;
 use crate::target::Target;

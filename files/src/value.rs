@@ -13,8 +13,8 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use wire::article::LONGEST_NAME;
-use wire::time::{self, Millis};
+use model::article::LONGEST_NAME;
+use model::time::{self, Millis};
 
 use crate::columns::Known;
 use crate::epoch::{self, Scale};

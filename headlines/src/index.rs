@@ -4,9 +4,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use model::Article;
+use model::time::Millis;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
-use wire::Article;
-use wire::time::Millis;
 
 use crate::expression::Expression;
 

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
+use log::{LogError, SharedLog};
+use model::Article;
+use model::topic::NEWS_ARTICLES;
 use store::{Query, SharedStore, StoreError};
 use tokio::sync::Mutex;
-use wire::Article;
-use wire::log::{LogError, SharedLog};
-use wire::topic::NEWS_ARTICLES;
 
 use index::Index;
 

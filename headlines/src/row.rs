@@ -1,8 +1,8 @@
 //! Articles out of records of the log and rows of the store.
 
+use model::Article;
 use serde_json::{Map, Value as Json};
 use store::Rows;
-use wire::Article;
 
 /// The article of a record; none of a clock record, and of what does not validate.
 pub(crate) fn of_record(value: &[u8]) -> Option<Article> {
@@ -12,7 +12,7 @@ pub(crate) fn of_record(value: &[u8]) -> Option<Article> {
 
 /// The articles of stored rows.
 pub(crate) fn of_rows(rows: &Rows) -> Vec<Article> {
-    let article = |row: &Vec<wire::schema::Value>| {
+    let article = |row: &Vec<model::schema::Value>| {
         let columns = rows.columns.iter().zip(row);
         let mut fields: Map<String, Json> =
             columns.map(|(column, value)| (column.name.clone(), value.to_json())).collect();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use log::{Append, EmbeddedLog, Log, Position};
+use model::schema::{self, Value};
+use model::{Article, Source, clock};
 use proptest::prelude::*;
 use store::{Batch, EmbeddedStore, Measurement, Point};
-use wire::log::{Append, EmbeddedLog, Log, Position};
-use wire::schema::{self, Value};
-use wire::{Article, Source, clock};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! What can end a news-watcher before it is asked to end.
 
 use files::FileError;
-use wire::log::LogError;
+use log::LogError;
 
 /// Why a news-watcher gave up.
 #[derive(Debug, thiserror::Error)]

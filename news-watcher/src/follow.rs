@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use control::outlet::{Event, Outlet};
+use control::stop::{Stop, Wish};
+use log::{Log, Reader, Record, SharedLog};
+use model::status::FINISHED;
+use model::time::{DAY, Millis, is_believable, minute_of};
+use model::topic::STOCK_PRICES;
+use model::{Article, Bar, clock};
 use serde::Deserialize;
-use wire::log::{Log, Reader, Record, SharedLog};
-use wire::outlet::{Event, Outlet};
-use wire::status::{FINISHED, ServiceStatus};
-use wire::stop::{Stop, Wish};
-use wire::time::{DAY, Millis, is_believable, minute_of};
-use wire::topic::STOCK_PRICES;
-use wire::{Article, Bar, clock};
 
 use crate::NewsError;
 use crate::sources::Source;
@@ -163,7 +163,7 @@ impl Follower {
         if self.finished {
             return Ok(false);
         }
-        let said = ServiceStatus::last(log, Bar::SERVICE).await?;
+        let said = control::status::last(log, Bar::SERVICE).await?;
         // Their last records are in the log before they say so.
         Ok(said.is_some_and(|said| said.state == FINISHED) && prices.caught_up().await?)
     }

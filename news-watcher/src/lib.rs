@@ -12,9 +12,9 @@ mod sources;
 
 use std::path::PathBuf;
 
-use wire::log::SharedLog;
-use wire::outlet::Outlet;
-use wire::stop::Stop;
+use control::outlet::Outlet;
+use control::stop::Stop;
+use log::SharedLog;
 
 use follow::Follower;
 use sources::{Replay, Silence, Simulation, Source};

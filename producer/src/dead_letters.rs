@@ -1,6 +1,6 @@
 //! Dead letters of Polygon, read by the rules of today.
 
-use wire::{Bar, DeadLetter, Source};
+use model::{Bar, DeadLetter, Source};
 
 use crate::{history, sources};
 

@@ -1,7 +1,7 @@
 //! What can end a producer before its source does.
 
 use files::FileError;
-use wire::log::LogError;
+use log::LogError;
 
 /// Why a producer gave up.
 #[derive(Debug, thiserror::Error)]

@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use wire::log::SharedLog;
-use wire::outlet::Outlet;
-use wire::status::FINISHED;
-use wire::stop::Stop;
+use control::outlet::Outlet;
+use control::stop::Stop;
+use log::SharedLog;
+use model::status::FINISHED;
 
 use pace::{Clock, Pace, WallClock};
 use sources::{End, Pulse, Replay, Simulation, Source, run_polygon};
@@ -76,7 +76,7 @@ async fn run_by(
         PriceSource::Replay { file, speed } => (speed, Box::new(Replay::new(file))),
         PriceSource::Simulate { seed, speed, today } => (speed, Box::new(Simulation::new(seed, today))),
         PriceSource::Polygon(config) => {
-            let watchlist = wire::watchlist::follow(log.clone()).await?;
+            let watchlist = control::watchlist::follow(log.clone()).await?;
             return run_polygon(log, config, watchlist, Arc::new(SystemWall), Pulse::default(), stop).await;
         }
     };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wire::stop::{Stop, Wish};
-use wire::time::MINUTE;
+use control::stop::{Stop, Wish};
+use model::time::MINUTE;
 
 use crate::Speed;
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use wire::time::Millis;
+use model::time::Millis;
 
 /// How fast event time passes, against the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +65,7 @@ impl std::fmt::Display for Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::MINUTE;
+    use model::time::MINUTE;
 
     #[test]
     fn a_speed_is_a_number_above_zero_or_max() {

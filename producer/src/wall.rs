@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wire::time::{self, Millis};
+use model::time::{self, Millis};
 
 /// The time of day.
 #[async_trait]

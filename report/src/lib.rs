@@ -8,8 +8,8 @@ pub mod words;
 
 use std::collections::BTreeMap;
 
+use model::Article;
 use study::{Comparison, MeanPath, Options, Study};
-use wire::Article;
 
 pub use page::page;
 pub use picture::Drawing;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use model::time;
 use study::{MeanPath, Reaction};
-use wire::time;
 
 use crate::picture::{self, Drawing};
 use crate::{ALL, MINUTES, Report, words};

@@ -1,7 +1,7 @@
 //! Numbers and counts as a reader takes them.
 
+use model::time;
 use study::{Clock, Comparison, Estimate, Share, SymbolStudy};
-use wire::time;
 
 use crate::Report;
 

@@ -9,7 +9,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::NaiveDate;
-use wire::calendar::{self, SessionDay};
+use model::calendar::{self, SessionDay};
 
 use crate::company::{COMPANIES, COUNT};
 use crate::effects::Effects;

@@ -1,7 +1,7 @@
 //! What news does to prices: how often it moves them, how far, and what it leaves behind.
 
-use wire::calendar::{Phase, SessionDay, phase};
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
+use model::calendar::{Phase, SessionDay, phase};
+use model::time::{HOUR, MINUTE, Millis, SECOND};
 
 use crate::company::Company;
 use crate::draws::Draws;

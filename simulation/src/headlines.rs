@@ -1,7 +1,7 @@
 //! Stories as articles: headlines of our own making, plainly marked as simulated.
 
 use chrono::NaiveDate;
-use wire::{Article, Source};
+use model::{Article, Source};
 
 use crate::company::{COMPANIES, Company, MARKET};
 use crate::draws::Draws;

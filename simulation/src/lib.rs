@@ -19,8 +19,8 @@ pub mod sample;
 mod tape;
 
 use chrono::NaiveDate;
-use wire::time::MINUTE;
-use wire::{Article, Bar};
+use model::time::MINUTE;
+use model::{Article, Bar};
 
 pub use company::SYMBOLS;
 

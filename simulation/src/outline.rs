@@ -1,6 +1,6 @@
 //! A session in outline: how far each price goes over the day, and the news that moves it.
 
-use wire::calendar::SessionDay;
+use model::calendar::SessionDay;
 
 use crate::company::{COMPANIES, COUNT, MARKET};
 use crate::draws::Draws;

@@ -1,6 +1,6 @@
 //! The way of a price through the minutes of a day.
 
-use wire::time::{MINUTE, Millis};
+use model::time::{MINUTE, Millis};
 
 use crate::company::Company;
 use crate::draws::Draws;

@@ -1,7 +1,7 @@
 //! How movement and trading are spread over the minutes of a day.
 
-use wire::calendar::{Phase, SessionDay};
-use wire::time::MINUTE;
+use model::calendar::{Phase, SessionDay};
+use model::time::MINUTE;
 
 /// One minute of an ordinary day.
 pub(crate) struct Minute {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 use flate2::{Compression, GzBuilder};
-use wire::calendar::{self, Phase, phase};
-use wire::number::f64_text;
+use model::calendar::{self, Phase, phase};
+use model::number::f64_text;
 
 use crate::{Day, World};
 
@@ -91,6 +91,6 @@ fn articles(days: &[Day], symbols: &[&str]) -> io::Result<Vec<u8>> {
     table.into_inner().map_err(|error| error.into_error())
 }
 
-fn is_in_sample(symbols: &[&str], symbol: &str, at: wire::time::Millis) -> bool {
+fn is_in_sample(symbols: &[&str], symbol: &str, at: model::time::Millis) -> bool {
     symbols.contains(&symbol) && phase(at) == Phase::Regular
 }

@@ -1,8 +1,8 @@
 //! From the way of a price to its minute bars.
 
-use wire::calendar::Phase;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source};
+use model::calendar::Phase;
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source};
 
 use crate::company::Company;
 use crate::draws::Draws;

@@ -1,8 +1,8 @@
 //! Alerts as points: one an episode, which its closing writes again.
 
+use model::alert;
+use model::topic::ALERTS;
 use store::Measurement;
-use wire::alert;
-use wire::topic::ALERTS;
 
 use crate::table::Table;
 

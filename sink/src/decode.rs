@@ -1,10 +1,10 @@
 //! Records to points. What does not decode comes back as a reason.
 
+use model::schema::Value;
+use model::time::{self, Millis};
+use model::{Article, Bar};
 use serde_json::{Map, Value as Json};
 use store::Point;
-use wire::schema::Value;
-use wire::time::{self, Millis};
-use wire::{Article, Bar};
 
 use crate::row;
 use crate::table::Table;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use control::stop::{Stop, Wish};
+use log::Fence;
+use model::schema::Value;
+use model::time::Millis;
 use outbound::Backoff;
 use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store, StoreError};
-use wire::log::Fence;
-use wire::schema::Value;
-use wire::stop::{Stop, Wish};
-use wire::time::Millis;
 
 use crate::fence;
 use crate::status::Status;

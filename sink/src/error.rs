@@ -1,8 +1,8 @@
 //! What can go wrong in the sink.
 
 use engine::EngineError;
+use log::LogError;
 use store::StoreError;
-use wire::log::LogError;
 
 /// What can go wrong in the sink. Single records that are wrong are no error:
 /// they go to the dead letters.

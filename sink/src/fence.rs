@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
+use log::Fence;
 use store::{Batch, SharedStore, StoreError};
-use wire::log::Fence;
 
 /// The note with the number of the holder.
 const KEY: &str = "sink/holder";

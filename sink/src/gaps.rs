@@ -1,8 +1,8 @@
 //! The gaps of the prices as points, so that dashboards show what is missing.
 
+use model::gap;
+use model::topic::GAPS;
 use store::Measurement;
-use wire::gap;
-use wire::topic::GAPS;
 
 use crate::table::Table;
 

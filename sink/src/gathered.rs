@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Append;
 use store::{Measurement, Point};
 use tokio::time::Instant;
-use wire::log::Append;
 
 /// A batch is written once it holds so many records …
 const RECORDS: usize = 10_000;

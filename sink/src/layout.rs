@@ -4,8 +4,8 @@
 //! without windows, the minutes of their bars.
 
 use engine::{Hop, Job};
-use wire::time::{MINUTE, Millis, minute_of};
-use wire::topic::{STOCK_PRICES, Topic};
+use model::time::{MINUTE, Millis, minute_of};
+use model::topic::{STOCK_PRICES, Topic};
 
 /// How a job's rows lie in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +108,8 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::HOUR;
-    use wire::topic::NEWS_ARTICLES;
+    use model::time::HOUR;
+    use model::topic::NEWS_ARTICLES;
 
     #[test]
     fn a_minute_touches_the_windows_that_hold_it() {

@@ -32,12 +32,12 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::again::{self, Ask};
+use control::stop::Stop;
 use engine::Job;
+use log::SharedLog;
 use store::{Measurement, Patience, SharedStore};
 use tokio::sync::mpsc;
-use wire::again::{self, Ask};
-use wire::log::SharedLog;
-use wire::stop::Stop;
 
 pub use aggregates::aggregate;
 pub use error::SinkError;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::time::Millis;
+use model::time::Millis;
 
 use crate::error::SinkError;
 use crate::layout::Layout;

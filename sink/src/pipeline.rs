@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use model::schema::{Column, ColumnType, Value};
+use model::status::ServiceStatus;
+use model::time::{Millis, minute_of};
 use store::{Measurement, Point};
-use wire::schema::{Column, ColumnType, Value};
-use wire::status::ServiceStatus;
-use wire::time::{Millis, minute_of};
 
 /// The name of the measurement.
 pub(crate) const PIPELINE: &str = "pipeline";
@@ -116,8 +116,8 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
-    use wire::status::JobState;
-    use wire::time::{self, MINUTE};
+    use model::status::JobState;
+    use model::time::{self, MINUTE};
 
     use super::*;
 

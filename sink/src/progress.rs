@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use log::reason::Reason;
+use log::{LogError, Position, Reader, Record, SharedLog};
+use model::time::Millis;
+use model::topic::Topic;
 use serde::{Deserialize, Serialize};
 use store::SharedStore;
-use wire::log::{LogError, Position, Reader, Record, SharedLog};
-use wire::reason::Reason;
-use wire::time::Millis;
-use wire::topic::Topic;
 
 use crate::error::SinkError;
 
@@ -167,7 +167,7 @@ impl Progress {
         for (topic, places) in &mut self.places {
             for (partition, place) in places {
                 let noted = place.reached;
-                place.reached = reason.noted(noted, wire::time::now());
+                place.reached = reason.noted(noted, model::time::now());
                 if place.reached != noted {
                     tracing::warn!(
                         topic,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use model::time::Millis;
 use serde::{Deserialize, Serialize};
-use wire::time::Millis;
 
 /// A set of half-open ranges that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 
 use async_trait::async_trait;
 use engine::Job;
+use model::schema::Value;
+use model::time::{DAY, MINUTE, Millis};
+use model::{Article, Bar, topic};
 use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore};
-use wire::schema::Value;
-use wire::time::{DAY, MINUTE, Millis};
-use wire::{Article, Bar, topic};
 
 use crate::error::SinkError;
 use crate::layout::Layout;

@@ -1,10 +1,10 @@
 //! Points that the store will never take: each becomes a dead letter with the
 //! store's reason, or is counted where it is only too old.
 
+use log::Append;
+use model::DeadLetter;
+use model::time;
 use store::{Measurement, Point, RejectedPoint};
-use wire::DeadLetter;
-use wire::log::Append;
-use wire::time;
 
 use crate::gathered::Points;
 use crate::progress::Counts;

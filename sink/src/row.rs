@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use model::schema::{Column, ColumnType, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use wire::schema::{Column, ColumnType, Value};
 
 /// The row, if every value is of its column's type. The rules are those of
 /// [`Value::from_json`]: the column's type decides, never the JSON's.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::{LogError, SharedLog};
+use model::status::ServiceStatus;
+use model::time::{self, Millis};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use wire::log::{LogError, SharedLog};
-use wire::status::ServiceStatus;
-use wire::time::{self, Millis};
 
 use crate::progress::Counts;
 

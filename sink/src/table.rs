@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use engine::Job;
+use model::schema::Value;
+use model::time::Millis;
+use model::topic::Topic;
 use store::{Measurement, Point};
-use wire::schema::Value;
-use wire::time::Millis;
-use wire::topic::Topic;
 
 use crate::layout::Layout;
 use crate::pending::EVERY_SYMBOL;

@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::schema::Value;
+use model::time::Millis;
 use store::{Measurement, Point, SharedStore};
-use wire::schema::Value;
-use wire::time::Millis;
 
 use crate::error::SinkError;
 
@@ -157,7 +157,7 @@ impl Judged {
 
 #[cfg(test)]
 mod tests {
-    use wire::schema::{Column, ColumnType};
+    use model::schema::{Column, ColumnType};
 
     use super::*;
 

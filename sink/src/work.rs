@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use model::time::{Millis, rfc3339};
 use store::SharedStore;
-use wire::time::{Millis, rfc3339};
 
 use crate::error::SinkError;
 use crate::pending::Windows;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use wire::rules::{Comparison, Rule};
+use control::rules::Rule;
+use model::alert::Comparison;
 
 use super::DataArgs;
 

@@ -1,9 +1,9 @@
 //! `tickwire backfill`: history of minute bars, brought into the log of the live run.
 
 use anyhow::{Context, bail};
+use control::watchlist::{self, EVERY_SYMBOL};
+use model::time;
 use producer::history;
-use wire::time;
-use wire::watchlist::{self, EVERY_SYMBOL};
 
 use super::progress;
 use super::services::PRODUCER;
@@ -20,7 +20,7 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
     // What is still to come is left out.
     let (from, to) = span::checked(from, to.min(time::now()))?;
     for symbol in &args.symbols {
-        wire::symbol::check(symbol).context("--symbol")?;
+        model::symbol::check(symbol).context("--symbol")?;
     }
     let live = DataArgs { data_dir: args.data_dir, data: None };
     let Way::Direct { log, run } = Way::to(Run::live(config, &live)?).await? else {

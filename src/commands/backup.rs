@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use wire::sqlite;
+use log::sqlite;
 
 use crate::cli::{BackupArgs, RestoreArgs};
 use crate::config::Config;

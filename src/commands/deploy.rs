@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deployer::{Arroyo, Desired, KafkaLogin, Outcome, Settings, Sources};
 use engine::Job;
-use wire::log::KafkaLog;
+use log::KafkaLog;
 
 use super::services;
 use crate::cli::DeployArgs;

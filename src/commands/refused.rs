@@ -1,7 +1,6 @@
 //! A word about rows that were refused, once a replay is over.
 
-use wire::log::Log;
-use wire::status::ServiceStatus;
+use log::Log;
 
 use super::services::{NEWS_WATCHER, PRODUCER};
 
@@ -22,7 +21,7 @@ pub async fn articles(log: &dyn Log) -> anyhow::Result<()> {
 
 /// How many events a service has taken; those that it refused are told.
 async fn counted(log: &dyn Log, service: &str, events: &str) -> anyhow::Result<Option<u64>> {
-    let Some(said) = ServiceStatus::last(log, service).await? else { return Ok(None) };
+    let Some(said) = control::status::last(log, service).await? else { return Ok(None) };
     let count = |name: &str| said.counts.get(name).copied().unwrap_or(0);
     let (taken, rejected) = (count(events), count("rejected"));
     if rejected > 0 {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use files::{BadRow, Placed};
 use indicatif::ProgressBar;
-use wire::{Article, Bar};
+use model::{Article, Bar};
 
 use super::progress;
 

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use anyhow::bail;
-use wire::rules::{self, Change, Rule, Rules};
-use wire::schema::ColumnType;
+use control::rules::{self, Change, Rule, Rules};
+use model::schema::ColumnType;
 
 use super::typed_list::TypedList;
 use super::watch;

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use anyhow::Context;
+use control::stop::{self, Stop, Stopper, Wish};
 use tokio::task::JoinHandle;
-use wire::stop::{self, Stop, Stopper, Wish};
 
 /// A running service.
 pub struct Service {

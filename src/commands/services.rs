@@ -7,8 +7,14 @@ use std::time::Duration;
 
 use alerts::webhook::Webhook;
 use anyhow::Context;
+use control::again::Ask;
+use control::stop::Stop;
 use engine::Job;
 use explore::Explorer;
+use log::{Log, SharedLog};
+use model::status::{FINISHED, ServiceStatus};
+use model::time;
+use model::topic::{self, Topic};
 use news_watcher::NewsSource;
 use producer::PriceSource;
 use store::SharedStore;
@@ -16,12 +22,6 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc::Receiver;
 use vitals::{Answering, State, Vitals};
 use web::{Access, Process};
-use wire::again::Ask;
-use wire::log::{Log, SharedLog};
-use wire::status::{FINISHED, ServiceStatus};
-use wire::stop::Stop;
-use wire::time;
-use wire::topic::{self, Topic};
 
 use super::dead_letters;
 use super::service::Service;
@@ -230,8 +230,8 @@ pub fn topics(jobs: &[Job]) -> Vec<Topic> {
 
 #[cfg(test)]
 mod tests {
-    use wire::log::EmbeddedLog;
-    use wire::status::Report;
+    use control::status::Report;
+    use log::EmbeddedLog;
 
     use super::*;
 
@@ -253,7 +253,7 @@ mod tests {
             outcome
         });
         let _ = service.ended().await;
-        ServiceStatus::last(&*log, SINK).await.unwrap().unwrap().state
+        control::status::last(&*log, SINK).await.unwrap().unwrap().state
     }
 
     #[tokio::test]

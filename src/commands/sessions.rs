@@ -1,8 +1,8 @@
 //! The part of the trading day as a column of its own, where it is asked for.
 
-use wire::calendar;
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::Millis;
+use model::calendar;
+use model::schema::{Column, ColumnType, Value};
+use model::time::Millis;
 
 /// Labels rows by their time: pre, regular, post or closed.
 pub struct Sessions {

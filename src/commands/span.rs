@@ -1,7 +1,7 @@
 //! A span of time as `--from` and `--to` name it.
 
 use anyhow::{Context, bail};
-use wire::time::{self, Millis};
+use model::time::{self, Millis};
 
 /// A time that was typed for `flag`.
 ///

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use log::Record;
+use model::topic::Topic;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use wire::log::Record;
-use wire::topic::Topic;
 
 use crate::cli::TailArgs;
 use crate::config::Config;
@@ -41,7 +41,7 @@ pub async fn run(config: &Config, args: TailArgs) -> anyhow::Result<()> {
             "beginning" => extent.first,
             "end" => extent.next,
             time => {
-                let at = wire::time::parse(time).context("--from takes `beginning`, `end` or a time")?;
+                let at = model::time::parse(time).context("--from takes `beginning`, `end` or a time")?;
                 log.offset_at(topic, extent.partition, at).await?
             }
         };

@@ -4,8 +4,8 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use control::kept::Kept;
 use serde::Deserialize;
-use wire::kept::Kept;
 
 /// A list as it was typed.
 pub struct TypedList<E> {

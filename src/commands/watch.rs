@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::bail;
-use wire::watchlist::{self, Change, Entry, Watchlist};
+use control::watchlist::{self, Change, Entry, Watchlist};
 
 use super::typed_list::TypedList;
 use crate::cli::{DataArgs, WatchCommand, WatchedArgs};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use engine::Job;
+use log::KafkaConfig;
+use model::time::{DAY, Millis};
 use producer::Speed;
-use wire::log::KafkaConfig;
-use wire::time::{DAY, Millis};
 
 use super::Raw;
 use super::above_zero;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use wire::log::{KafkaConfig, KafkaLog};
+use log::{KafkaConfig, KafkaLog};
 
 use super::raw;
 use super::secret::{Environment, Place};

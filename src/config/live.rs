@@ -89,7 +89,7 @@ impl raw::Guardian {
     /// Checks every value, and fills in what is missing.
     pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Guardian> {
         let api_key = guardian_key(&self).find(environment)?;
-        let sample = wire::watchlist::Entry {
+        let sample = control::watchlist::Entry {
             search_term: Some("sections".into()),
             sections: self.sections,
             ..Default::default()

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::Millis;
+use model::schema::{Column, ColumnType, Value};
+use model::time::Millis;
 
 use crate::point::{Measurement, Point};
 

@@ -1,6 +1,6 @@
 //! Definitions against what is stored: measurements grow, and never bend.
 
-use wire::schema::{Column, ColumnType};
+use model::schema::{Column, ColumnType};
 
 use crate::{Measurement, StoreError};
 

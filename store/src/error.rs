@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::schema::ColumnType;
+use model::schema::ColumnType;
 
 use crate::check::{BadPoint, BadShape};
 

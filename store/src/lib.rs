@@ -15,8 +15,8 @@ mod raw;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wire::schema::{Column, Value};
-use wire::time::Millis;
+use model::schema::{Column, Value};
+use model::time::Millis;
 
 pub use check::{BadPoint, BadShape};
 pub use embedded::EmbeddedStore;

@@ -1,6 +1,6 @@
 //! Points: what a measurement is made of, and what makes two points the same.
 
-use wire::schema::{Column, Value};
+use model::schema::{Column, Value};
 
 /// The shape of a measurement.
 #[derive(Clone, Debug, PartialEq, Eq)]

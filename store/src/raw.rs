@@ -1,12 +1,12 @@
 //! The measurements of the raw topics and of results: bars, articles and rows
 //! as points, and points as bars and articles again.
 
+use model::article::offset_of;
+use model::schema::{Column, Value, article_columns, bar_columns};
+use model::time::Millis;
+use model::{Article, Bar, Source, Topic, topic};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
-use wire::article::offset_of;
-use wire::schema::{Column, Value, article_columns, bar_columns};
-use wire::time::Millis;
-use wire::{Article, Bar, Source, Topic, topic};
 
 use crate::Rows;
 use crate::point::{Measurement, Point};
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn paths_of_one_second_are_kept_apart_and_keep_the_latest_version() {
-        use wire::schema::ColumnType::{Text, Time};
+        use model::schema::ColumnType::{Text, Time};
         let columns = [("symbol", Text), ("id", Text), ("path_time", Time), ("received_timestamp", Time)]
             .map(|(name, kind)| Column::new(name, kind));
         let measurement = Measurement::results(&Topic::new("news-reaction"), &columns);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     fn bar_of(symbol: &str) -> Bar {
-        let clock = wire::clock::bar(0, 1_380_873_960_000);
+        let clock = model::clock::bar(0, 1_380_873_960_000);
         Bar { symbol: symbol.into(), source: Source::Replay, ..clock }
     }
 }

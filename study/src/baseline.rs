@@ -1,7 +1,7 @@
 //! What a symbol does at that time of day when there is no news.
 
-use wire::calendar::{self, phase};
-use wire::time::{MINUTE, Millis};
+use model::calendar::{self, phase};
+use model::time::{MINUTE, Millis};
 
 use crate::estimate::Sample;
 use crate::events::Events;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wire::Article;
-use wire::time::Millis;
+use model::Article;
+use model::time::Millis;
 
 use crate::options::Clock;
 

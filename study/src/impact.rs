@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use wire::calendar;
-use wire::time::Millis;
+use model::calendar;
+use model::time::Millis;
 
 use crate::estimate::t_quantile;
 use crate::split::Split;

@@ -28,7 +28,7 @@ mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::{Article, Bar};
+use model::{Article, Bar};
 
 pub use estimate::Estimate;
 pub use impact::{Comparison, JUMP, News, Share, Window, compare};

@@ -1,6 +1,6 @@
 //! What a study can be asked for.
 
-use wire::time::{HOUR, Millis};
+use model::time::{HOUR, Millis};
 
 /// By which clock bars and articles become known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What happened around one article, beside what is normal.
 
-use wire::time::Millis;
+use model::time::Millis;
 
 use crate::baseline::Baseline;
 use crate::estimate::t_quantile;

@@ -1,7 +1,7 @@
 //! Splits: a price that is divided overnight without anybody having lost anything.
 
-use wire::calendar::{self, date_of};
-use wire::time::{DAY, Millis};
+use model::calendar::{self, date_of};
+use model::time::{DAY, Millis};
 
 use crate::tape::{Print, Tape};
 
@@ -118,8 +118,8 @@ fn ratio(fall: f64) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use wire::Bar;
-    use wire::time::{HOUR, MINUTE};
+    use model::Bar;
+    use model::time::{HOUR, MINUTE};
 
     use super::*;
     use crate::options::Clock;
@@ -132,7 +132,7 @@ mod tests {
         let bar = |&(hour, close, volume): &(i64, f64, f64)| {
             let start_timestamp = FIRST + hour * HOUR;
             let end_timestamp = start_timestamp + MINUTE;
-            Bar { close, volume, start_timestamp, end_timestamp, ..wire::clock::bar(0, 0) }
+            Bar { close, volume, start_timestamp, end_timestamp, ..model::clock::bar(0, 0) }
         };
         let bars: Vec<Bar> = bars.iter().map(bar).collect();
         let tape = Tape::new(&bars.iter().collect::<Vec<_>>(), Clock::Event);

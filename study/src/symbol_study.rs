@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wire::calendar::{Phase, phase};
-use wire::time::Millis;
+use model::calendar::{Phase, phase};
+use model::time::Millis;
 
 use crate::baseline::Baseline;
 use crate::events::{Event, Events};

@@ -1,7 +1,7 @@
 //! What came of a study as rows, for files and answers: returns as logs, times
 //! in epoch milliseconds.
 
-use wire::schema::{Column, ColumnType, Value};
+use model::schema::{Column, ColumnType, Value};
 
 use crate::estimate::Estimate;
 use crate::impact::{Comparison, Share};

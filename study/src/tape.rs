@@ -1,7 +1,7 @@
 //! One symbol's closes and volumes, each at the time from which it was known.
 
-use wire::Bar;
-use wire::time::Millis;
+use model::Bar;
+use model::time::Millis;
 
 use crate::options::Clock;
 
@@ -105,8 +105,8 @@ fn as_they_came(bars: &[&Bar]) -> Vec<Print> {
 
 #[cfg(test)]
 mod tests {
-    use wire::Source;
-    use wire::time::MINUTE;
+    use model::Source;
+    use model::time::MINUTE;
 
     use super::*;
 
@@ -119,7 +119,7 @@ mod tests {
             close,
             volume: 10.0 * close,
             source: Source::Replay,
-            ..wire::clock::bar(0, 0)
+            ..model::clock::bar(0, 0)
         }
     }
 

@@ -1,7 +1,7 @@
 //! The way of a price through the minutes around one time.
 
-use wire::calendar;
-use wire::time::{MINUTE, Millis, minute_of};
+use model::calendar;
+use model::time::{MINUTE, Millis, minute_of};
 
 use crate::tape::{Print, Tape};
 
@@ -79,7 +79,7 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
-    use wire::Bar;
+    use model::Bar;
 
     use super::*;
     use crate::options::Clock;
@@ -91,7 +91,7 @@ mod tests {
         let bar = |&(minute, close): &(i64, f64)| {
             let start_timestamp = TEN + minute * MINUTE;
             let end_timestamp = start_timestamp + MINUTE;
-            Bar { close, volume: 10.0, start_timestamp, end_timestamp, ..wire::clock::bar(0, 0) }
+            Bar { close, volume: 10.0, start_timestamp, end_timestamp, ..model::clock::bar(0, 0) }
         };
         let bars: Vec<Bar> = closes.iter().map(bar).collect();
         Tape::new(&bars.iter().collect::<Vec<_>>(), Clock::Event)

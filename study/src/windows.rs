@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::schema::{Column, Value};
+use model::schema::{Column, Value};
 
 use crate::impact::Window;
 

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alerts::webhook::{self, Webhook};
+use control::stop::{self, Wish};
 use deployer::{Desired, Pace, Settings, Sources, Watcher};
+use log::{Append, EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
+use model::status::{EntryState, JobState, ServiceStatus};
+use model::topic::STOCK_PRICES;
+use model::{Alert, DeadLetter, time};
 use producer::{PolygonConfig, PriceSource};
 use test_servers::arroyo::Arroyo;
 use test_servers::prometheus::{Prometheus, Scrape};
 use vitals::{Answering, State, Vitals};
-use wire::log::{Append, EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
-use wire::status::{EntryState, JobState, ServiceStatus};
-use wire::stop::{self, Wish};
-use wire::topic::STOCK_PRICES;
-use wire::{Alert, DeadLetter, time};
 
 use crate::description::{alarms, path};
 
@@ -56,13 +56,13 @@ impl Rig {
     /// What is told once a service says what `wanted` looks for.
     async fn scrape_when(&self, service: &str, wanted: impl Fn(&ServiceStatus) -> bool) -> String {
         for _ in 0..1_200 {
-            let said = ServiceStatus::last(&*self.log, service).await.unwrap();
+            let said = control::status::last(&*self.log, service).await.unwrap();
             if said.is_some_and(|said| wanted(&said)) {
                 return self.scrape().await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{service} never said it: {:?}", ServiceStatus::last(&*self.log, service).await.unwrap());
+        panic!("{service} never said it: {:?}", control::status::last(&*self.log, service).await.unwrap());
     }
 
     async fn say(&self, status: ServiceStatus) {
@@ -270,7 +270,7 @@ async fn a_webhook_that_does_not_answer_fires() {
         opened: 1,
         closed: None,
         signal: "realized".into(),
-        comparison: wire::rules::Comparison::Above,
+        comparison: model::alert::Comparison::Above,
         value: 2.0,
         extreme: 2.0,
         threshold: 1.0,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use control::stop::{self, Wish};
+use log::{EmbeddedLog, SharedLog};
+use model::status::{EntryState, JobState, ServiceStatus};
+use model::time::{self, MINUTE, Millis, SECOND};
 use store::{InfluxAddress, InfluxStore};
 use test_servers::influxd::Influxd;
-use wire::log::{EmbeddedLog, SharedLog};
-use wire::status::{EntryState, JobState, ServiceStatus};
-use wire::stop::{self, Wish};
-use wire::time::{self, MINUTE, Millis, SECOND};
 
 use crate::description::{Points, Take, alarms};
 

@@ -1,9 +1,9 @@
 //! From a signal to an alert that is exported: rules as data, episodes as points.
 
+use log::Append;
+use model::Topic;
+use model::time::{MINUTE, Millis};
 use serde_json::{Value as Json, json};
-use wire::Topic;
-use wire::log::Append;
-use wire::time::{MINUTE, Millis};
 
 use crate::harness::{Desk, sample_bars};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use explore::{Apart, ExploreError, Explorer, Limits};
-use wire::schema::Value;
+use model::schema::Value;
 
 use crate::harness::{Desk, PATIENCE, sample_bars, wait_for};
 

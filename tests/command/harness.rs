@@ -7,9 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use log::{Append, EmbeddedLog, Log};
+use model::DeadLetter;
 use test_servers::command::output;
-use wire::DeadLetter;
-use wire::log::{Append, EmbeddedLog, Log};
 
 /// How long anything may take before a test gives up; no test measures time.
 pub const PATIENCE: Duration = Duration::from_secs(120);

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use log::{Append, KafkaConfig, KafkaLog, Log, LogError};
+use model::topic::{ALERTS, NEWS_ARTICLES, STOCK_PRICES, Topic, WATCHLIST};
 use serde_json::Value;
 use test_servers::ports;
-use wire::log::{Append, KafkaConfig, KafkaLog, Log, LogError};
-use wire::topic::{ALERTS, NEWS_ARTICLES, STOCK_PRICES, Topic, WATCHLIST};
 
 use crate::harness::{Setup, Stack};
 

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
+use control::stop::{self, Wish};
 use engine::Job;
+use log::{EmbeddedLog, SharedLog};
 use news_watcher::NewsSource;
 use producer::{PriceSource, Speed};
 use store::{EmbeddedStore, SharedStore};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use wire::log::{EmbeddedLog, SharedLog};
-use wire::stop::{self, Wish};
 
 use crate::harness::Desk;
 use crate::tampered::{BadStore, Write};

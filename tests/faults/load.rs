@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use model::time::{MINUTE, minute_of, now};
 use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Runtime;
-use wire::time::{MINUTE, minute_of, now};
 
 use crate::harness::{Desk, Running, wait_for};
 

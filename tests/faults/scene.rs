@@ -5,8 +5,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use wire::Topic;
-use wire::log::{EmbeddedLog, Log};
+use log::{EmbeddedLog, Log};
+use model::Topic;
 
 use crate::account::{Account, Undisturbed};
 use crate::clock::Clock;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
+use log::{KafkaConfig, KafkaLog, Log};
+use model::Topic;
 use test_servers::influxd::{Influxd, ORG};
 use test_servers::kafka::Kafka;
 use test_servers::proxy::{Network, Proxy};
 use tokio::runtime::Runtime;
-use wire::Topic;
-use wire::log::{KafkaConfig, KafkaLog, Log};
 
 use crate::account::{Account, Undisturbed};
 use crate::draws::Draws;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use log::{Append, Extent, Log, LogError, Position, Reader, Record, SharedLog};
+use model::time::{MINUTE, Millis};
+use model::topic::STOCK_PRICES;
+use model::{Bar, Topic};
 use store::{Batch, Measurement, Query, Rows, SharedStore, Store, StoreError};
-use wire::log::{Append, Extent, Log, LogError, Position, Reader, Record, SharedLog};
-use wire::time::{MINUTE, Millis};
-use wire::topic::STOCK_PRICES;
-use wire::{Bar, Topic};
 
 /// How far a clock record that lies is ahead.
 const AHEAD: Millis = 10 * MINUTE;
@@ -113,7 +113,7 @@ impl Reader for BadReader {
         self.inner.positions()
     }
 
-    fn skipped(&mut self) -> Vec<wire::log::Skipped> {
+    fn skipped(&mut self) -> Vec<log::Skipped> {
         self.inner.skipped()
     }
 

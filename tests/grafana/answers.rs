@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use model::time;
 use test_servers::influxd::Influxd;
-use wire::time;
 
 use crate::pictures::{Query, queries};
 

@@ -1,9 +1,9 @@
 //! Silence: with nothing but clock records on the topics, windows close on time.
 
-use wire::log::{Append, Log};
-use wire::time::{HOUR, MINUTE, Millis};
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use wire::{Bar, clock};
+use log::{Append, Log};
+use model::time::{HOUR, MINUTE, Millis};
+use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use model::{Bar, clock};
 
 use crate::harness::{Stack, sample, sample_bars};
 use crate::process::wait_for;
@@ -14,7 +14,7 @@ const OPENS: Millis = 1_700_000_000_000 / MINUTE * MINUTE;
 fn bar(minute: Millis) -> Append {
     let start = OPENS + minute * MINUTE;
     let bar = Bar { symbol: "ACME".into(), volume: 100.0, ..clock::bar(0, start) };
-    let bar = Bar { source: wire::Source::Replay, close: 1.0 + minute as f64 / 100.0, high: 2.0, ..bar };
+    let bar = Bar { source: model::Source::Replay, close: 1.0 + minute as f64 / 100.0, high: 2.0, ..bar };
     Append::json(STOCK_PRICES, "ACME", &bar)
 }
 

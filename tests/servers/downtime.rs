@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use control::watchlist::{self, Entry};
+use log::{Append, KafkaConfig, KafkaLog, Log, partition_of};
+use model::time::{self, HOUR, MINUTE, Millis, minute_of};
+use model::topic::{STOCK_PRICES, WATCHLIST};
+use model::{Bar, Source, clock};
 use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
-use wire::log::{Append, KafkaConfig, KafkaLog, Log, partition_of};
-use wire::time::{self, HOUR, MINUTE, Millis, minute_of};
-use wire::topic::{STOCK_PRICES, WATCHLIST};
-use wire::watchlist::{self, Entry};
-use wire::{Bar, Source, clock};
 
 use crate::harness::{Stack, sample, sample_bars};
 use crate::process::{Process, wait_for};

@@ -8,11 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use log::{Append, KafkaConfig, KafkaLog, Log};
+use model::topic::Topic;
 use test_servers::influxd::{Influxd, ORG};
 use test_servers::kafka::Kafka;
 use tokio::sync::{Mutex, MutexGuard};
-use wire::log::{Append, KafkaConfig, KafkaLog, Log};
-use wire::topic::Topic;
 
 use crate::process::{PATIENCE, Process};
 
@@ -269,7 +269,7 @@ fn with_time(row: &BTreeMap<String, String>, computed: &Sheet) -> BTreeMap<Strin
     let mut row = row.clone();
     let time = row.remove("_time").unwrap_or_default();
     let name = ["window_end", "path_time"].into_iter().find(|name| computed[0].contains_key(*name)).unwrap();
-    row.insert(name.to_owned(), format!("{:?}", wire::time::parse(&time).unwrap() as f64));
+    row.insert(name.to_owned(), format!("{:?}", model::time::parse(&time).unwrap() as f64));
     row
 }
 

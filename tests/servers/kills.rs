@@ -1,8 +1,8 @@
 //! Services that are killed and servers that go away under load: the end is the same.
 
-use wire::Bar;
-use wire::log::each_record;
-use wire::topic::STOCK_PRICES;
+use log::each_record;
+use model::Bar;
+use model::topic::STOCK_PRICES;
 
 use crate::harness::{Stack, sample, sample_bars};
 

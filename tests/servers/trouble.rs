@@ -1,7 +1,7 @@
 //! What keeps a service from working is told in one clear line and at `/readyz`,
 //! and once it is put right the service works, with nothing lost.
 
-use wire::topic::{STOCK_PRICES, Topic};
+use model::topic::{STOCK_PRICES, Topic};
 
 use crate::harness::{Stack, sample, sample_bars};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use wire::Topic;
-use wire::log::{Extent, LogError, SharedLog, unread};
+use log::{Extent, LogError, SharedLog, unread};
+use model::Topic;
 
 use crate::locked;
 

@@ -20,9 +20,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use log::SharedLog;
+use model::status::ServiceStatus;
 use store::SharedStore;
-use wire::log::SharedLog;
-use wire::status::ServiceStatus;
 
 pub use server::Answering;
 

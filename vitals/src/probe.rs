@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use log::SharedLog;
+use model::Topic;
 use store::SharedStore;
 use tokio::sync::Mutex;
-use wire::Topic;
-use wire::log::SharedLog;
 
 use crate::lag::{self, Extents, Places};
 

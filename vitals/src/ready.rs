@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use wire::calendar::{self, Phase};
-use wire::status::ServiceStatus;
-use wire::time::{self, MINUTE, Millis};
+use model::calendar::{self, Phase};
+use model::status::ServiceStatus;
+use model::time::{self, MINUTE, Millis};
 
 use crate::{State, Vitals, locked};
 

@@ -10,7 +10,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use wire::time;
+use model::time;
 
 use crate::told::Snapshot;
 use crate::{Vitals, locked, process};

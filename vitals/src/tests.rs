@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use wire::DeadLetter;
-use wire::log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
-use wire::status::ServiceStatus;
-use wire::time::{self, HOUR, MINUTE, Millis};
-use wire::topic::STOCK_PRICES;
+use log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
+use model::DeadLetter;
+use model::status::ServiceStatus;
+use model::time::{self, HOUR, MINUTE, Millis};
+use model::topic::STOCK_PRICES;
 
 use super::*;
 
@@ -228,7 +228,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     bench.vitals.watch_disk(folder.path().to_owned());
     let sink = bench.vitals.watched("sink", bench.log.clone());
     let (feed, _) = feed("waiting for the feed: refused", 0);
-    let job = |name: &str, state: &str| wire::status::JobState {
+    let job = |name: &str, state: &str| model::status::JobState {
         name: name.into(),
         state: state.into(),
         restarts: 3,
@@ -275,7 +275,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     }
     assert!(numbers.ends_with("# EOF\n") && numbers.matches("# EOF").count() == 1);
     // What becomes of the sink's status is how a dashboard without Prometheus sees the disk.
-    let told = ServiceStatus::last(&*bench.log, "sink").await.unwrap().unwrap();
+    let told = control::status::last(&*bench.log, "sink").await.unwrap().unwrap();
     assert!(told.counts["disk_free_percent"] <= 100);
 }
 

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use model::status::{ServiceStatus, market_is_open};
+use model::time::Millis;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
-use wire::status::{ServiceStatus, market_is_open};
-use wire::time::Millis;
 
 use crate::State;
 use crate::lag::Behind;

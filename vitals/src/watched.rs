@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wire::log::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog, Skipped};
-use wire::status::ServiceStatus;
-use wire::time::Millis;
-use wire::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
+use log::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog, Skipped};
+use model::status::ServiceStatus;
+use model::time::Millis;
+use model::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
 
 use crate::{Vitals, locked};
 

@@ -6,9 +6,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
+use control::watchlist::EVERY_SYMBOL;
+use log::LogError;
 use serde::{Deserialize, Serialize};
-use wire::log::LogError;
-use wire::watchlist::EVERY_SYMBOL;
 
 use crate::Site;
 use crate::cursor::{self, Cursor};

@@ -4,9 +4,9 @@
 //! As text: `stock-prices/0:120,news-articles/0:7,volatility/0:98`, the next
 //! offset to read after each partition.
 
-use wire::Topic;
-use wire::log::{Extent, Log, LogError, Position};
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use log::{Extent, Log, LogError, Position};
+use model::Topic;
+use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
 
 use crate::measures;
 

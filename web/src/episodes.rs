@@ -7,11 +7,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query as Asked, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use model::Alert;
+use model::time::{DAY, Millis};
+use model::topic::ALERTS;
 use serde::{Deserialize, Serialize};
 use store::{Query, SharedStore};
-use wire::Alert;
-use wire::time::{DAY, Millis};
-use wire::topic::ALERTS;
 
 use crate::Site;
 use crate::error::Failure;

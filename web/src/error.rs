@@ -8,9 +8,9 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use explore::ExploreError;
+use log::LogError;
 use serde_json::json;
 use store::{NoSuchRecord, StoreError};
-use wire::log::LogError;
 
 /// Why the page could not be served.
 #[derive(Debug, thiserror::Error)]

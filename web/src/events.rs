@@ -11,13 +11,13 @@ use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use control::stop::{Stop, Wish};
 use futures::stream;
+use log::LogError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wire::log::LogError;
-use wire::stop::{Stop, Wish};
 
 use crate::Site;
 use crate::access::ClientAddress;

@@ -1,11 +1,11 @@
 //! What is known to be missing of the prices.
 
+use control::watchlist::EVERY_SYMBOL;
+use model::Gap;
+use model::schema::Value;
+use model::time::Millis;
+use model::topic::GAPS;
 use store::{Query, Rows, SharedStore};
-use wire::Gap;
-use wire::schema::Value;
-use wire::time::Millis;
-use wire::topic::GAPS;
-use wire::watchlist::EVERY_SYMBOL;
 
 use crate::error::Failure;
 use crate::overview::each_page;

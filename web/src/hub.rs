@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::FutureExt;
+use log::{LogError, SharedLog};
 use tokio::sync::{Notify, watch};
-use wire::log::{LogError, SharedLog};
 
 use crate::cursor::{self, Lane};
 use crate::item::Item;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use log::Record;
+use model::time::Millis;
+use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use model::{Article, Bar, symbol};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use wire::log::Record;
-use wire::time::Millis;
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use wire::{Article, Bar, symbol};
 
 use crate::windows;
 
@@ -92,7 +92,7 @@ fn raw(message: &impl Serialize) -> Option<Arc<RawValue>> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use wire::{Topic, clock};
+    use model::{Topic, clock};
 
     fn record(topic: Topic, value: impl Into<Bytes>) -> Record {
         Record { topic, partition: 0, offset: 7, appended_at: 0, key: String::new(), value: value.into() }

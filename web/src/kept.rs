@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use control::kept::{self, Kept, List, PutError};
 use serde_json::json;
-use wire::kept::{self, Kept, List, PutError};
 
 use crate::Site;
 use crate::access;

@@ -1,8 +1,8 @@
 //! Whether anything is known of a symbol that is asked for.
 
+use control::watchlist;
+use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
 use store::{Query, StoreError};
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use wire::watchlist;
 
 use crate::Site;
 use crate::error::Failure;

@@ -49,13 +49,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{MethodRouter, get};
+use control::again::Again;
+use control::stop::{Stop, Wish};
+use log::{LogError, SharedLog};
 use store::SharedStore;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tower_http::timeout::TimeoutLayer;
-use wire::again::Again;
-use wire::log::{LogError, SharedLog};
-use wire::stop::{Stop, Wish};
 
 pub use access::{
     Access, ApiTokens, BadPassword, BadPeople, BadProxy, BadTokens, KnownToken, OWNER, Pace, PasswordHash,

@@ -2,10 +2,10 @@
 //! in which unit and panel each is shown. A column that is not named here is
 //! shown as a measure per bar, so a measure added to the SQL needs nothing here.
 
+use model::Topic;
+use model::schema::{Column, ColumnType};
 use serde::Serialize;
 use store::{SharedStore, StoreError};
-use wire::Topic;
-use wire::schema::{Column, ColumnType};
 
 /// The result topic whose measures are shown.
 pub(crate) fn topic() -> Topic {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use model::topic::STOCK_PRICES;
+use model::{Source, symbol};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use store::{Query, Rows, SharedStore, StoreError};
-use wire::topic::STOCK_PRICES;
-use wire::{Source, symbol};
 
 use crate::error::Failure;
 use crate::measures;
@@ -118,8 +118,8 @@ fn entry(
 mod tests {
     use std::sync::Arc;
 
+    use model::schema::{Column, ColumnType, Value};
     use store::{Batch, EmbeddedStore, Measurement, Point, Store};
-    use wire::schema::{Column, ColumnType, Value};
 
     use super::*;
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::preview::{self, Headline, Preview};
 use headlines::Search;
+use log::LogError;
+use model::status::ServiceStatus;
+use model::time::Millis;
 use moka::future::Cache;
-use wire::log::LogError;
-use wire::preview::{self, Headline, Preview};
-use wire::status::ServiceStatus;
-use wire::time::Millis;
 
 use crate::Site;
 use crate::error::Failure;

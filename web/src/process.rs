@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::again::{self, Again};
+use control::replay::Event;
+use control::watchlist::Watchlist;
 use explore::Explorer;
-use wire::DeadLetter;
-use wire::again::{self, Again};
-use wire::dead_letter::Event;
-use wire::watchlist::Watchlist;
+use model::DeadLetter;
 
 /// Reads a dead letter by the rules of today: the events that it holds, or why it holds none.
 pub type ReadAgain = Arc<dyn Fn(&DeadLetter, &Watchlist) -> Result<Vec<Event>, String> + Send + Sync>;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use model::status::ServiceStatus;
+use model::time::{MINUTE, Millis};
 use serde::Serialize;
-use wire::status::ServiceStatus;
-use wire::time::{MINUTE, Millis};
 
 /// A rate is over at least so long, where there is as much.
 const OVER: Millis = MINUTE;

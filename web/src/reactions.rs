@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use headlines::Listed;
+use model::Topic;
+use model::time::{MINUTE, Millis};
 use serde_json::{Map, Value as Json};
 use store::{Query, SharedStore, StoreError};
-use wire::Topic;
-use wire::time::{MINUTE, Millis};
 
 use crate::overview::{known, objects};
 

@@ -9,10 +9,10 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
+use control::again::NotAgain;
+use model::time::Millis;
 use serde::Deserialize;
 use serde_json::json;
-use wire::again::NotAgain;
-use wire::time::Millis;
 
 use crate::Site;
 use crate::error::refused;

@@ -1,7 +1,7 @@
 //! What requests may ask for, with an answer that helps where they err.
 
-use wire::symbol;
-use wire::time::{self, Millis};
+use model::symbol;
+use model::time::{self, Millis};
 
 use crate::error::Failure;
 

@@ -7,9 +7,9 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use control::rules::{self, Rule};
+use model::schema::ColumnType;
 use store::{SharedStore, StoreError};
-use wire::rules::{self, Rule};
-use wire::schema::ColumnType;
 
 use crate::Site;
 use crate::error::Failure;

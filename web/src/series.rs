@@ -1,14 +1,14 @@
 //! The history of one symbol: bars, volatility, news and sessions of one span
 //! of time, with the cursor from which the event stream goes on.
 
+use model::Gap;
+use model::calendar;
+use model::schema::Value;
+use model::time::{DAY, Millis};
+use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use store::{Query, Rows, SharedStore};
-use wire::Gap;
-use wire::calendar;
-use wire::schema::Value;
-use wire::time::{DAY, Millis};
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
 
 use crate::error::Failure;
 use crate::gaps;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use model::symbol;
+use model::time::Millis;
+use model::topic::STOCK_PRICES;
 use serde::Serialize;
 use store::{Query, SharedStore, StoreError};
-use wire::symbol;
-use wire::time::Millis;
-use wire::topic::STOCK_PRICES;
 
 use crate::overview::{known, objects};
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use model::status::{FINISHED, ServiceStatus};
+use model::time::{HOUR, MINUTE, Millis, SECOND};
 use serde::Serialize;
-use wire::status::{FINISHED, ServiceStatus};
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
 
 /// A service that works says so more often than this.
 const SILENT: Millis = 10 * SECOND;
@@ -140,7 +140,7 @@ fn without_results(
 
 #[cfg(test)]
 mod tests {
-    use wire::status::QuotaState;
+    use model::status::QuotaState;
 
     use super::*;
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use log::{Log, LogError};
+use model::status::ServiceStatus;
+use model::time::{self, Millis};
+use model::topic::SERVICE_STATUS;
 use serde::Serialize;
-use wire::log::{Log, LogError};
-use wire::status::ServiceStatus;
-use wire::time::{self, Millis};
-use wire::topic::SERVICE_STATUS;
 
 use crate::rate::{Counted, Rate};
 use crate::stalled::{self, PRODUCER, Stalled};
@@ -41,12 +41,12 @@ impl Board {
                 next = last.offset + 1;
                 self.next.insert(extent.partition, next);
                 for record in &records {
-                    match ServiceStatus::of_record(record) {
+                    match ServiceStatus::parse(&record.value) {
                         Ok(status) => {
                             self.take(status);
                             changed = true;
                         }
-                        Err(reason) => wire::foreign::passed_over(record, &reason),
+                        Err(reason) => log::passed_over(record, &reason),
                     }
                 }
             }
@@ -166,7 +166,7 @@ pub(crate) struct Report {
 
 #[cfg(test)]
 mod tests {
-    use wire::time::{MINUTE, SECOND};
+    use model::time::{MINUTE, SECOND};
 
     use super::*;
 

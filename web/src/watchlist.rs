@@ -7,7 +7,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
-use wire::watchlist::{self, Entry};
+use control::watchlist::{self, Entry};
 
 use crate::Site;
 use crate::error::Failure;

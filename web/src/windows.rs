@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use model::time::Millis;
 use serde_json::{Map, Value as Json};
 use store::{Query, SharedStore, StoreError};
 use tokio::sync::Mutex;
-use wire::time::Millis;
 
 use crate::measures;
 use crate::overview::{known, objects};

@@ -1,7 +1,7 @@
 //! Rules change while the service runs, and while it does not.
 
 use super::{Desk, end, rule};
-use wire::rules::Rule;
+use control::rules::Rule;
 
 #[tokio::test]
 async fn a_changed_rule_applies_to_the_windows_after_it_whenever_they_are_read() {
@@ -74,11 +74,11 @@ async fn another_threshold_closes_what_it_no_longer_holds_and_keeps_what_it_does
 async fn a_fresh_log_is_under_the_rules_of_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let desk = Desk { log: super::open(folder.path(), 1), folder };
-    let first = wire::rules::at_first().remove(0);
+    let first = control::rules::at_first().remove(0);
     let json = serde_json::json!({
         "symbol": "AAPL", "window_start": super::START, "window_end": end(0), first.signal.as_str(): first.threshold + 1.0,
     });
-    desk.append(vec![wire::log::Append::json(crate::signals(), "AAPL", &json)]).await;
+    desk.append(vec![log::Append::json(crate::signals(), "AAPL", &json)]).await;
     desk.run().await;
     let told = desk.told().await;
     assert_eq!((told.len(), &told[0].rule), (1, &first.name));

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use control::rules::{self, Rule};
+use control::stop::{self, Wish};
+use log::{Append, EmbeddedLog, SharedLog};
+use model::Alert;
+use model::alert::Comparison;
+use model::time::{self, MINUTE, Millis};
+use model::topic::ALERTS;
 use serde_json::json;
-use wire::Alert;
-use wire::log::{Append, EmbeddedLog, SharedLog};
-use wire::rules::{self, Comparison, Rule};
-use wire::stop::{self, Wish};
-use wire::time::{self, MINUTE, Millis};
-use wire::topic::ALERTS;
 
 use crate::row::Row;
 use crate::signals;

@@ -1,11 +1,12 @@
 //! Episodes against a plain account of what they are.
 
+use control::rules::Rule;
+use model::alert::Comparison;
 use proptest::prelude::*;
-use wire::rules::{Comparison, Rule};
 
 use super::{START, row, rule};
 use crate::held::Held;
-use wire::time::MINUTE;
+use model::time::MINUTE;
 
 /// Opening and closing windows, found by looking through the whole list again and again.
 fn expected(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {

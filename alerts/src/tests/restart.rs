@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Desk, drained, end, record, rule};
-use wire::log::{Append, BrittleLog, Broken};
-use wire::rules::Rule;
-use wire::topic::ALERT_STATE;
+use control::rules::Rule;
+use log::{Append, BrittleLog, Broken};
+use model::topic::ALERT_STATE;
 
 async fn filled(partitions: u32) -> Desk {
     let desk = Desk::new(partitions, vec![Rule { hysteresis: 1.0, ..rule("high", "above 2") }]).await;
@@ -58,7 +58,7 @@ async fn started_again_it_goes_on_where_it_stopped_and_says_nothing_twice() {
 }
 
 /// Every record of the state, as it stands.
-async fn state(desk: &Desk) -> Vec<wire::log::Record> {
+async fn state(desk: &Desk) -> Vec<log::Record> {
     desk.log.read(&ALERT_STATE, 0, 0, 100_000).await.unwrap()
 }
 
@@ -132,7 +132,7 @@ async fn no_record_of_the_state_grows_with_the_number_of_symbols() {
 async fn signals_of_a_time_beyond_reason_do_not_end_what_comes_after() {
     let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
     desk.signal("A", 0, &[0.0, 1.0]).await;
-    let beyond = (9_223_372_036_000 - end(0)) / wire::time::MINUTE;
+    let beyond = (9_223_372_036_000 - end(0)) / model::time::MINUTE;
     desk.append(vec![record("A", beyond, 9.0)]).await;
     desk.signal("A", 2, &[9.0, 0.0]).await;
     desk.run().await;

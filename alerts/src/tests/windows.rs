@@ -1,7 +1,7 @@
 //! What becomes of windows: told once an episode, in any company.
 
 use super::{Desk, end, record, rule};
-use wire::rules::Rule;
+use control::rules::Rule;
 
 const NULL: f64 = f64::NAN;
 
@@ -71,11 +71,11 @@ async fn partitions_and_the_company_of_other_symbols_change_nothing() {
 #[tokio::test]
 async fn a_record_that_is_no_row_stops_nothing() {
     let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
-    desk.append(vec![wire::log::Append::json(crate::signals(), "AAPL", &"nonsense")]).await;
+    desk.append(vec![log::Append::json(crate::signals(), "AAPL", &"nonsense")]).await;
     desk.signal("AAPL", 0, &[3.0]).await;
     desk.run().await;
     assert_eq!(desk.spans("AAPL").await, [("high".into(), 0, None)]);
-    let said = wire::status::ServiceStatus::last(&*desk.log, "alerts").await.unwrap().unwrap();
+    let said = control::status::last(&*desk.log, "alerts").await.unwrap().unwrap();
     assert_eq!((said.counts["refused"], said.counts["open"], said.counts["opened"]), (1, 1, 1));
     assert_eq!((said.state.as_str(), said.watermark), ("finished", Some(end(0))));
 }

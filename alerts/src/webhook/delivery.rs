@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use model::Alert;
+use model::time::{self, SECOND};
 use outbound::{HttpFailure, Secret, retry_after};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use url::Url;
-use wire::Alert;
-use wire::time::{self, SECOND};
 
 use super::Webhook;
 use super::signature::sign;

@@ -12,14 +12,15 @@ mod tests;
 
 use std::time::Duration;
 
+use control::status::Report;
+use control::stop::{Stop, Wish};
+use log::{LogError, Position, Reader, Record, SharedLog};
+use model::status::{FINISHED, ServiceStatus};
+use model::time;
+use model::topic::ALERTS;
+use model::{Alert, DeadLetter};
 use outbound::{Backoff, HttpFailure, Secret};
 use url::Url;
-use wire::log::{LogError, Position, Reader, Record, SharedLog};
-use wire::status::{FINISHED, Report, ServiceStatus};
-use wire::stop::{Stop, Wish};
-use wire::time;
-use wire::topic::ALERTS;
-use wire::{Alert, DeadLetter};
 
 use delivery::{Answer, Client};
 
@@ -130,7 +131,7 @@ impl Caller {
         let alert = match serde_json::from_slice::<Alert>(&record.value) {
             Ok(alert) => alert,
             Err(why) => {
-                wire::foreign::passed_over(record, &why);
+                log::passed_over(record, &why);
                 self.passed(record).await?;
                 return Ok(true);
             }

@@ -9,15 +9,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use control::stop::{self, Stopper, Wish};
+use log::{EmbeddedLog, SharedLog};
+use model::alert::Comparison;
+use model::status::ServiceStatus;
+use model::topic::DEAD_LETTERS;
+use model::{Alert, DeadLetter};
 use outbound::Secret;
 use serde_json::Value as Json;
 use tokio::task::JoinHandle;
-use wire::log::{EmbeddedLog, SharedLog};
-use wire::rules::Comparison;
-use wire::status::ServiceStatus;
-use wire::stop::{self, Stopper, Wish};
-use wire::topic::DEAD_LETTERS;
-use wire::{Alert, DeadLetter};
 
 use super::signature::sign;
 use super::{Webhook, WebhookError, run};
@@ -123,7 +123,7 @@ impl Desk {
     }
 
     async fn said(&self) -> ServiceStatus {
-        ServiceStatus::last(&*self.log, "alerts-webhook").await.unwrap().unwrap()
+        control::status::last(&*self.log, "alerts-webhook").await.unwrap().unwrap()
     }
 
     async fn letters(&self) -> Vec<DeadLetter> {
@@ -145,7 +145,7 @@ async fn an_alert_is_posted_with_a_signature_over_time_and_body() {
     assert_eq!(json["alert"]["explanation"], "It jumps.");
     assert_eq!(headers["tickwire-delivery"], json["delivery"].as_str().unwrap());
     let seconds: i64 = headers["tickwire-timestamp"].to_str().unwrap().parse().unwrap();
-    assert!((wire::time::now() / 1_000 - seconds).abs() < 60);
+    assert!((model::time::now() / 1_000 - seconds).abs() < 60);
     assert_eq!(headers["tickwire-signature"], sign(&Secret::new("whsec-1"), seconds, body));
 }
 

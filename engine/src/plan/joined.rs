@@ -19,8 +19,8 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, find_valid_equijoin_key_pair, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator};
 use datafusion::physical_expr::PhysicalExpr;
-use wire::schema::Column;
-use wire::time::{Millis, minute_of};
+use model::schema::Column;
+use model::time::{Millis, minute_of};
 
 use super::{Row, check_width, logical_plan, values};
 use crate::expression::physical;

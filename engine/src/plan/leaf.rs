@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 use datafusion::sql::sqlparser::ast::{Query, SetExpr};
-use wire::time::Millis;
+use model::time::Millis;
 
 use super::{Knowing, logical_plan};
 use crate::expression::physical;

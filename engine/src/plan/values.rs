@@ -4,7 +4,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 use datafusion::common::Result;
-use wire::schema::{Column, ColumnType, Value};
+use model::schema::{Column, ColumnType, Value};
 
 /// The rows that arrays hold side by side, as values of `columns`.
 pub(crate) fn rows(arrays: &[ArrayRef], columns: &[Column]) -> Result<Vec<Vec<Value>>> {

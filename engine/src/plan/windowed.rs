@@ -5,8 +5,8 @@ use datafusion::common::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use wire::schema::{Column, Value};
-use wire::time::Millis;
+use model::schema::{Column, Value};
+use model::time::Millis;
 
 use super::leaf::Leaf;
 use super::{Knowing, Row, check_width, logical_plan, values};

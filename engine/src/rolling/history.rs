@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use model::schema::Value;
+use model::time::Millis;
+use model::{Candle, Candles};
 use rayon::prelude::*;
-use wire::schema::Value;
-use wire::time::Millis;
-use wire::{Candle, Candles};
 
 use super::Rolling;
 use super::track::Track;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, LN_2};
 
-use wire::schema::{ColumnType, Value};
+use model::schema::{ColumnType, Value};
 
 use super::stretches::Stretch;
 use super::terms::{

@@ -18,8 +18,8 @@ mod terms;
 mod tests;
 mod track;
 
-use wire::schema::Value;
-use wire::time::Millis;
+use model::schema::Value;
+use model::time::Millis;
 
 use crate::job::Hop;
 use measures::Measure;

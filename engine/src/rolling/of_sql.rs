@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Query,
     Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
 };
-use wire::schema::ColumnType;
+use model::schema::ColumnType;
 
 use super::measures::Measure;
 use super::{Rolling, Shown};
@@ -23,14 +23,14 @@ impl Rolling {
     /// measure that is known here and called as its UDF names its arguments.
     pub fn of(job: &Job) -> Option<Rolling> {
         let ([source], [windowed]) = (job.sources.as_slice(), job.windows.as_slice()) else { return None };
-        if source.topic != wire::topic::STOCK_PRICES.name() || !is_by_start(source) {
+        if source.topic != model::topic::STOCK_PRICES.name() || !is_by_start(source) {
             return None;
         }
         let under = under_the_window(&windowed.select, &source.name)?;
         let chosen = chosen(&job.query, &windowed.table)?;
         let shown =
             chosen.iter().map(|chosen| shown(chosen, windowed, &under)).collect::<Option<Vec<Shown>>>()?;
-        let fits = |(shown, column): (&Shown, &wire::schema::Column)| shown.kind() == column.kind;
+        let fits = |(shown, column): (&Shown, &model::schema::Column)| shown.kind() == column.kind;
         let whole = shown.len() == job.columns.len() && shown.iter().zip(&job.columns).all(fits);
         let keyed = job
             .columns
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(as_it_stands.shown.len(), 15);
         assert_eq!(as_it_stands.hop, Job::named("volatility").unwrap().window.unwrap());
         let longer = of(|text| text.replace("'30 minutes'", "'390 minutes'")).unwrap();
-        assert_eq!(longer.hop.size, 390 * wire::time::MINUTE);
+        assert_eq!(longer.hop.size, 390 * model::time::MINUTE);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::common::{DataFusionError, Result};
-use wire::Candle;
-use wire::schema::Value;
-use wire::time::Millis;
+use model::Candle;
+use model::schema::Value;
+use model::time::Millis;
 
 use super::Rolling;
 use super::track::Track;

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use wire::Candle;
-use wire::time::Millis;
+use model::Candle;
+use model::time::Millis;
 
 use super::terms::{BODY, GAP, Terms};
 use crate::job::Hop;

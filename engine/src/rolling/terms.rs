@@ -6,7 +6,7 @@
 
 use std::f64::consts::LN_2;
 
-use wire::Candle;
+use model::Candle;
 
 use super::track::Slice;
 

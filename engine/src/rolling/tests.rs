@@ -1,10 +1,10 @@
 //! Every way to the rows of a rolling job, held against the general one bit for bit,
 //! and over windows of hours but for the last digits.
 
+use model::schema::Value;
+use model::time::{MINUTE, Millis};
+use model::{Bar, Candle, Candles, Source};
 use proptest::prelude::*;
-use wire::schema::Value;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Candle, Candles, Source};
 
 use super::{Rolling, in_any_order, in_order};
 use crate::batch::compute_planned;
@@ -36,7 +36,7 @@ fn bar((symbol, minute, into, received, mut prices, volume): Drawn) -> Bar {
         end_timestamp: start + MINUTE,
         received_timestamp: start + received,
         source: Source::Replay,
-        ..wire::clock::bar(0, 0)
+        ..model::clock::bar(0, 0)
     }
 }
 

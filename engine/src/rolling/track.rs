@@ -3,8 +3,8 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use wire::Candle;
-use wire::time::Millis;
+use model::Candle;
+use model::time::Millis;
 
 use super::stretches::{Stretch, Stretches};
 use super::terms::{Before, Terms, terms_of};

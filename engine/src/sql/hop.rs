@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use wire::time::Millis;
+use model::time::Millis;
 
 use super::interval::interval_millis;
 use crate::error::EngineError;
@@ -250,7 +250,7 @@ impl VisitorMut for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::MINUTE;
+    use model::time::MINUTE;
 
     fn cut(sql: &str) -> Result<(String, Vec<WindowedQuery>), EngineError> {
         let mut query = *Parser::new(&GenericDialect {}).try_with_sql(sql).unwrap().parse_query().unwrap();

@@ -2,7 +2,7 @@
 //! keeps its rows.
 
 use datafusion::sql::sqlparser::ast::{Expr, Interval, Set, Statement};
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
+use model::time::{HOUR, MINUTE, Millis, SECOND};
 
 /// What a `SET updating_ttl = INTERVAL '…'` sets; `None` for any other statement.
 pub(crate) fn updating_ttl(statement: &Statement) -> Option<Result<Millis, String>> {

@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
     self, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, Expr, SqlOption,
 };
-use wire::schema::{Column, ColumnType};
+use model::schema::{Column, ColumnType};
 
 use super::statements::{Statement, Watermark};
 use crate::error::EngineError;

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use log::reason::Reason;
+use log::{Position, Record};
+use model::time::{Millis, minute_of};
+use model::topic::Topic;
 use serde::{Deserialize, Serialize};
-use wire::log::{Position, Record};
-use wire::reason::Reason;
-use wire::time::{Millis, minute_of};
-use wire::topic::Topic;
 
 /// The partitions of all of a job's sources.
 pub(crate) struct Partitions {
@@ -66,7 +66,7 @@ impl Partitions {
         keeps_late: bool,
         reason: Reason,
     ) -> Partitions {
-        let (mut closed_until, now) = (None, wire::time::now());
+        let (mut closed_until, now) = (None, model::time::now());
         let sources = topics
             .iter()
             .map(|topic| {
@@ -180,8 +180,8 @@ impl Partitions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::MINUTE;
-    use wire::topic::STOCK_PRICES;
+    use model::time::MINUTE;
+    use model::topic::STOCK_PRICES;
 
     const REASON: Reason = Reason::REPLAY;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use wire::log::SharedLog;
-use wire::status::ServiceStatus;
-use wire::time::{self, Millis};
+use log::SharedLog;
+use model::status::ServiceStatus;
+use model::time::{self, Millis};
 
 use crate::error::EngineError;
 

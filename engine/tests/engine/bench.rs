@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::{self, Wish};
 use engine::{Job, compute, run};
-use wire::log::{Append, EmbeddedLog, SharedLog};
-use wire::stop::{self, Wish};
-use wire::{Article, Bar, topic};
+use log::{Append, EmbeddedLog, SharedLog};
+use model::{Article, Bar, topic};
 
 /// The rows of a job by symbol, point time and article, as the result topic holds them last.
 pub type Rows = BTreeMap<(String, i64, String), serde_json::Value>;
@@ -63,7 +63,7 @@ impl Bench {
                 let row: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
                 let symbol = row["symbol"].as_str().unwrap().to_owned();
                 assert_eq!(record.key, symbol);
-                if wire::symbol::is_ours(&symbol) {
+                if model::symbol::is_ours(&symbol) {
                     continue;
                 }
                 let key = key(&row);
@@ -87,7 +87,7 @@ impl Bench {
     pub async fn late(&self) -> u64 {
         let said = self.log.read(&topic::SERVICE_STATUS, 0, 0, 100).await.unwrap();
         let said = said.iter().find(|record| record.key == "engine").unwrap();
-        let said: wire::status::ServiceStatus = serde_json::from_slice(&said.value).unwrap();
+        let said: model::status::ServiceStatus = serde_json::from_slice(&said.value).unwrap();
         said.counts["late"]
     }
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use wire::log::Append;
-use wire::time::MINUTE;
+use log::Append;
+use model::time::MINUTE;
 
 use crate::bench::Bench;
 use crate::market::{feed, headlines, news_feed, seeded};
@@ -102,7 +102,7 @@ async fn without_any_news_for_a_day_windows_close_as_soon_as_the_news_clock_come
     // The news clock starts a day before the bars, and is 40 minutes into them.
     let reached = first / MINUTE * MINUTE + 40 * MINUTE;
     let said = |record: &Append| {
-        let clock: wire::Article = serde_json::from_slice(&record.value).unwrap();
+        let clock: model::Article = serde_json::from_slice(&record.value).unwrap();
         clock.complete_until
     };
     let clocks: Vec<_> = clocks.into_iter().filter(|record| said(record) <= reached).collect();

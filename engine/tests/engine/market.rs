@@ -1,8 +1,8 @@
 //! Small seeded markets, fed into a log as a producer would.
 
-use wire::log::{Append, partition_of};
-use wire::time::{DAY, MINUTE, Millis};
-use wire::{Article, Bar, Source, clock, topic};
+use log::{Append, partition_of};
+use model::time::{DAY, MINUTE, Millis};
+use model::{Article, Bar, Source, clock, topic};
 
 /// A generator of numbers that is the same everywhere (SplitMix64).
 struct Numbers(u64);

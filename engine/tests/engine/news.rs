@@ -1,9 +1,9 @@
 //! What news does to the rows of jobs, seen on a few bars and articles by eye.
 
 use engine::{Job, compute, compute_as_of_arrival};
-use wire::schema::Value;
-use wire::time::{MINUTE, Millis};
-use wire::{Article, Bar, Source, clock};
+use model::schema::Value;
+use model::time::{MINUTE, Millis};
+use model::{Article, Bar, Source, clock};
 
 use crate::market::{article, headlines, seeded};
 

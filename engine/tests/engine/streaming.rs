@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use wire::Bar;
-use wire::log::Append;
-use wire::topic::STOCK_PRICES;
+use log::Append;
+use model::Bar;
+use model::topic::STOCK_PRICES;
 
 use crate::bench::Bench;
 use crate::market::{feed, in_order, late_by, seeded};

@@ -1,7 +1,7 @@
 //! What queries give, and how little they read for it.
 
-use wire::schema::{ColumnType, Value};
-use wire::time::MINUTE;
+use model::schema::{ColumnType, Value};
+use model::time::MINUTE;
 
 use crate::harness::{Desk, OPEN};
 

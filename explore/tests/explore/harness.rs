@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use explore::{ExploreError, Explorer, Limits};
+use model::schema::Value;
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source};
 use store::{Batch, EmbeddedStore, Measurement, Point, Query, Rows, SharedStore, Store, StoreError};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
-use wire::schema::Value;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source};
 
 /// Friday 2013-10-04, 09:30 in New York.
 pub const OPEN: Millis = 1_380_893_400_000;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use explore::{ExploreError, Limits};
 
-use wire::schema::Value;
+use model::schema::Value;
 
 use crate::harness::{Desk, LIMITS};
 

@@ -1,7 +1,7 @@
 //! Bars in CSV.
 
-use wire::Source;
-use wire::time::MINUTE;
+use model::Source;
+use model::time::MINUTE;
 
 use crate::{Folder, outline};
 

@@ -12,7 +12,7 @@ fn a_line_becomes_a_bar_and_what_the_log_holds_is_read_back() {
     assert_eq!(outline(&rows), (vec![1, 3], vec![]));
     let bar = &rows[1].as_ref().unwrap().value;
     assert_eq!((bar.volume, bar.otc, bar.received_timestamp), (7.5, Some(false), 1_380_874_021_000));
-    assert_eq!((bar.source, bar.complete_until, bar.position), (wire::Source::Replay, 0, None));
+    assert_eq!((bar.source, bar.complete_until, bar.position), (model::Source::Replay, 0, None));
 }
 
 #[test]

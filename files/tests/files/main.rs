@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use files::{BadRow, FileError, Placed};
-use wire::{Article, Bar};
+use model::{Article, Bar};
 
 /// A folder of its own for each test.
 struct Folder(tempfile::TempDir);

@@ -47,7 +47,7 @@ pub fn three(path: &Path, other: Vec<(&'static str, ArrayRef)>) {
     write(path, columns);
 }
 
-fn bars(other: Vec<(&'static str, ArrayRef)>) -> Vec<Result<files::Placed<wire::Bar>, files::BadRow>> {
+fn bars(other: Vec<(&'static str, ArrayRef)>) -> Vec<Result<files::Placed<model::Bar>, files::BadRow>> {
     let folder = Folder::new();
     three(&folder.path("a.parquet"), other);
     let rows: Vec<_> = files::bars(&folder.path("a.parquet")).unwrap().collect();
@@ -56,7 +56,7 @@ fn bars(other: Vec<(&'static str, ArrayRef)>) -> Vec<Result<files::Placed<wire::
 }
 
 /// Figures alone are read of the same rows, and the same rows are refused.
-fn assert_same_as_candles(path: &Path, rows: &[Result<files::Placed<wire::Bar>, files::BadRow>]) {
+fn assert_same_as_candles(path: &Path, rows: &[Result<files::Placed<model::Bar>, files::BadRow>]) {
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     for piece in files::candles(path).unwrap() {
         for batch in &piece.candles {
@@ -65,7 +65,7 @@ fn assert_same_as_candles(path: &Path, rows: &[Result<files::Placed<wire::Bar>, 
         }
         refused.extend(piece.refused);
     }
-    let wanted = rows.iter().flatten().map(|row| (row.value.symbol.clone(), wire::Candle::from(&row.value)));
+    let wanted = rows.iter().flatten().map(|row| (row.value.symbol.clone(), model::Candle::from(&row.value)));
     assert_eq!(found, wanted.collect::<Vec<_>>());
     assert_eq!(refused, rows.iter().filter_map(|row| row.clone().err()).collect::<Vec<_>>());
 }

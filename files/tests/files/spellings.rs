@@ -11,9 +11,9 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use model::time::{self, Millis};
+use model::{Bar, Candle};
 use proptest::prelude::*;
-use wire::time::{self, Millis};
-use wire::{Bar, Candle};
 
 use crate::parquet::write;
 use crate::{Folder, outline};
@@ -96,9 +96,9 @@ impl Row {
             start_timestamp: self.start,
             end_timestamp: end,
             received_timestamp: self.received.unwrap_or(end),
-            source: wire::Source::Replay,
+            source: model::Source::Replay,
             complete_until: 0,
-            ..wire::clock::bar(0, 0)
+            ..model::clock::bar(0, 0)
         }
     }
 }

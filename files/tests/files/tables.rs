@@ -3,7 +3,7 @@
 use std::fs;
 
 use files::{FileError, Format, TableWriter};
-use wire::schema::{Column, ColumnType, Value};
+use model::schema::{Column, ColumnType, Value};
 
 use crate::Folder;
 

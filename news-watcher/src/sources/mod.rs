@@ -5,8 +5,8 @@ mod replay;
 mod silence;
 mod simulation;
 
-use wire::time::Millis;
-use wire::{Article, DeadLetter};
+use model::time::Millis;
+use model::{Article, DeadLetter};
 
 use crate::NewsError;
 

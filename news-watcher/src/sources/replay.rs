@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use files::FileError;
+use model::time::{self, Millis};
+use model::{Article, DeadLetter};
 use tokio::task::spawn_blocking;
-use wire::time::{self, Millis};
-use wire::{Article, DeadLetter};
 
 use super::Source;
 use crate::NewsError;

@@ -1,7 +1,7 @@
 //! No news at all; the clock records are written without it.
 
-use wire::Article;
-use wire::time::Millis;
+use model::Article;
+use model::time::Millis;
 
 use super::Source;
 

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use chrono::NaiveDate;
+use model::Article;
+use model::calendar;
+use model::time::Millis;
 use simulation::World;
-use wire::Article;
-use wire::calendar;
-use wire::time::Millis;
 
 use super::Source;
 

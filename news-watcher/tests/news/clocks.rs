@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use control::stop::{Wish, channel};
+use model::clock::minutes;
+use model::time::{DAY, MINUTE, Millis};
 use news_watcher::{NewsSource, run};
-use wire::clock::minutes;
-use wire::stop::{Wish, channel};
-use wire::time::{DAY, MINUTE, Millis};
 
 use crate::{BEGIN, Place};
 
 async fn clocks(place: &Place) -> Vec<Vec<Millis>> {
     let news = place.news().await;
-    assert!(news.iter().flatten().all(wire::Article::is_clock));
+    assert!(news.iter().flatten().all(model::Article::is_clock));
     news.iter()
         .map(|records| records.iter().map(|record| record.published_timestamp - BEGIN).collect())
         .collect()

@@ -12,14 +12,14 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use control::stop::{Wish, channel};
+use log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
+use model::status::{FINISHED, ServiceStatus};
+use model::time::{DAY, MINUTE, Millis};
+use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
+use model::{Article, DeadLetter, clock};
 use news_watcher::{NewsError, NewsSource, run};
 use tempfile::TempDir;
-use wire::log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
-use wire::status::{FINISHED, ServiceStatus};
-use wire::stop::{Wish, channel};
-use wire::time::{DAY, MINUTE, Millis};
-use wire::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
-use wire::{Article, DeadLetter, clock};
 
 /// A data folder with its log, and files to replay.
 /// When the tests begin: 1997-05-19 in UTC. Their own times count from here, because
@@ -133,7 +133,7 @@ impl Place {
     }
 
     async fn status(&self) -> ServiceStatus {
-        ServiceStatus::last(&*self.log, "news-watcher").await.unwrap().unwrap()
+        control::status::last(&*self.log, "news-watcher").await.unwrap().unwrap()
     }
 }
 

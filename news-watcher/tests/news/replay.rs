@@ -1,7 +1,7 @@
 //! A file of news, played back.
 
-use wire::log::{BrittleLog, Broken};
-use wire::time::{DAY, MINUTE};
+use log::{BrittleLog, Broken};
+use model::time::{DAY, MINUTE};
 
 use crate::{BEGIN, Place, drain, rows};
 

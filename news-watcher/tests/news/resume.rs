@@ -1,8 +1,8 @@
 //! Killed at any moment and started again, a news-watcher writes what it would have written at once.
 
+use log::Broken;
+use model::time::{DAY, HOUR, MINUTE};
 use news_watcher::{NewsError, NewsSource};
-use wire::log::Broken;
-use wire::time::{DAY, HOUR, MINUTE};
 
 use crate::Place;
 

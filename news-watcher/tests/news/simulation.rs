@@ -1,12 +1,12 @@
 //! The news of the simulated market.
 
 use chrono::NaiveDate;
+use log::Broken;
+use model::calendar::{self, SessionDay};
+use model::clock::minutes;
+use model::time::MINUTE;
+use model::{Article, Source};
 use news_watcher::NewsSource;
-use wire::calendar::{self, SessionDay};
-use wire::clock::minutes;
-use wire::log::Broken;
-use wire::time::MINUTE;
-use wire::{Article, Source};
 
 use crate::{BEGIN, Place};
 

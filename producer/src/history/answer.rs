@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use model::time::{MINUTE, Millis};
+use model::{Bar, DeadLetter, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, DeadLetter, Source};
 
 use crate::sources::{at_most, whole_millis};
 
@@ -84,7 +84,7 @@ pub(super) fn page(body: &[u8], symbol: &str, received: Millis) -> Result<Page, 
         return Err(format!("the answer has status `{}`: {}", envelope.status, explanation(body)));
     }
     if let Some(ticker) = envelope.ticker.filter(|ticker| *ticker != symbol) {
-        let ticker: String = ticker.chars().take(wire::symbol::MAX_LENGTH).collect();
+        let ticker: String = ticker.chars().take(model::symbol::MAX_LENGTH).collect();
         return Err(format!("the answer is about `{ticker}`, not about {symbol}"));
     }
     let results = envelope.results.map(|results| at_most(MOST_RESULTS, results.get()));

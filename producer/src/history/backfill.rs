@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use wire::Bar;
-use wire::log::{Append, Position, SharedLog, partition_of};
-use wire::outlet;
-use wire::reason::last_good;
-use wire::time::{DAY, Millis};
-use wire::topic::STOCK_PRICES;
+use control::outlet;
+use log::reason::last_good;
+use log::{Append, Position, SharedLog, partition_of};
+use model::Bar;
+use model::time::{DAY, Millis};
+use model::topic::STOCK_PRICES;
 
 use super::client::{HistoryClient, HistoryFailure, Stretch};
 use crate::ProducerError;
@@ -118,7 +118,7 @@ async fn bring(
         bars += page.bars.len() as u64;
         rejected += page.rejected;
         let records = page.bars.iter().map(|bar| writer.record(bar));
-        let letters = page.letters.iter().map(wire::DeadLetter::to_append);
+        let letters = page.letters.iter().map(model::DeadLetter::to_append);
         writer.log.append(records.chain(letters).collect()).await?;
     }
     Ok((bars, rejected))

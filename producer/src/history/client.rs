@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use model::time::{MINUTE, Millis};
 use outbound::{Backoff, HttpFailure, redact, retry_after};
 use reqwest::{Client, StatusCode, Url};
-use wire::time::{MINUTE, Millis};
 
 use super::answer::{self, MOST_RESULTS, Page};
 use super::quota::Quota;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wire::time::{MINUTE, Millis};
+use model::time::{MINUTE, Millis};
 
 use crate::wall::SharedWall;
 

@@ -5,8 +5,8 @@ mod replay;
 mod simulation;
 
 use async_trait::async_trait;
-use wire::Bar;
-use wire::outlet::Outlet;
+use control::outlet::Outlet;
+use model::Bar;
 
 use crate::ProducerError;
 use crate::pace::Pace;

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use control::outlet::Outlet;
 use files::{BadRow, Placed};
+use model::time::{self, DAY, MINUTE, Millis, minute_of};
+use model::{Bar, DeadLetter, clock};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use wire::outlet::Outlet;
-use wire::time::{self, DAY, MINUTE, Millis, minute_of};
-use wire::{Bar, DeadLetter, clock};
 
 use super::{End, Source};
 use crate::ProducerError;

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
+use control::outlet::Outlet;
+use model::calendar::{self, SessionDay};
+use model::time::{MINUTE, Millis};
+use model::{Bar, clock};
 use simulation::World;
-use wire::calendar::{self, SessionDay};
-use wire::outlet::Outlet;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, clock};
 
 use super::{End, Source};
 use crate::ProducerError;

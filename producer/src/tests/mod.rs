@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use control::stop::{Stop, Stopper, Wish, channel};
+use log::{BrittleLog, Broken, EmbeddedLog, SharedLog};
+use model::status::ServiceStatus;
+use model::time::{MINUTE, Millis};
+use model::topic::{DEAD_LETTERS, STOCK_PRICES};
+use model::{Bar, DeadLetter, Topic};
 use tempfile::TempDir;
-use wire::log::{BrittleLog, Broken, EmbeddedLog, SharedLog};
-use wire::status::ServiceStatus;
-use wire::stop::{Stop, Stopper, Wish, channel};
-use wire::time::{MINUTE, Millis};
-use wire::topic::{DEAD_LETTERS, STOCK_PRICES};
-use wire::{Bar, DeadLetter, Topic};
 
 pub(crate) use polygon::HandWall;
 
@@ -114,7 +114,7 @@ impl Place {
     }
 
     async fn status(&self) -> ServiceStatus {
-        ServiceStatus::last(&*self.log, "producer").await.unwrap().unwrap()
+        control::status::last(&*self.log, "producer").await.unwrap().unwrap()
     }
 
     async fn count(&self, name: &str) -> u64 {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::log::{BrittleLog, Broken};
-use wire::stop::{Wish, channel};
-use wire::topic::STOCK_PRICES;
+use control::stop::{Wish, channel};
+use log::{BrittleLog, Broken};
+use model::topic::STOCK_PRICES;
 
 use super::{Jumps, Place, rows};
 use crate::pace::{Clock, WallClock};

@@ -1,8 +1,8 @@
 //! A recorded file of bars.
 
+use log::Broken;
+use model::time::MINUTE;
 use test_servers::real_bars;
-use wire::log::Broken;
-use wire::time::MINUTE;
 
 use super::Place;
 use crate::{PriceSource, Speed};

@@ -1,8 +1,8 @@
 //! What a replay writes.
 
-use wire::Source;
-use wire::clock::minutes;
-use wire::time::{DAY, HOUR, MINUTE};
+use model::Source;
+use model::clock::minutes;
+use model::time::{DAY, HOUR, MINUTE};
 
 use super::{Place, ZERO, rows};
 
@@ -64,7 +64,7 @@ async fn every_partition_gets_every_clock_minute_in_order_with_its_bars() {
 async fn of_a_gap_over_two_days_the_first_hour_and_the_last_day_are_filled() {
     let place = Place::new(1);
     place.replay(place.file(&rows(&["0 A", "10000 A"]))).await.unwrap();
-    let clocks = place.prices().await.remove(0).into_iter().filter(wire::Bar::is_clock);
+    let clocks = place.prices().await.remove(0).into_iter().filter(model::Bar::is_clock);
     let between: Vec<_> = clocks
         .map(|bar| bar.start_timestamp - ZERO)
         .filter(|at| (1..=10_000 * MINUTE).contains(at))

@@ -1,6 +1,6 @@
 //! Killed at any moment and started again, a replay writes what it would have written at once.
 
-use wire::log::Broken;
+use log::Broken;
 
 use super::{Place, rows};
 use crate::{PriceSource, ProducerError, Speed};

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use wire::Source;
-use wire::calendar::{self, SessionDay};
-use wire::clock::minutes;
-use wire::log::Broken;
-use wire::stop::channel;
-use wire::time::MINUTE;
+use control::stop::channel;
+use log::Broken;
+use model::Source;
+use model::calendar::{self, SessionDay};
+use model::clock::minutes;
+use model::time::MINUTE;
 
 use super::{Jumps, Place};
 use crate::{PriceSource, ProducerError, Speed, run_by};

@@ -1,9 +1,9 @@
 //! Every bar and article is a valid one, in order and within its session.
 
+use model::calendar;
+use model::time::MINUTE;
+use model::{Bar, Source};
 use simulation::{SYMBOLS, World};
-use wire::calendar;
-use wire::time::MINUTE;
-use wire::{Bar, Source};
 
 use crate::{date, of, session_of};
 

@@ -1,7 +1,7 @@
 //! Trading halts.
 
+use model::time::MINUTE;
 use simulation::{SYMBOLS, World};
-use wire::time::MINUTE;
 
 use crate::{days, session_of};
 

@@ -9,10 +9,10 @@ mod sample;
 mod shape;
 
 use chrono::NaiveDate;
+use model::Bar;
+use model::calendar::{self, Phase};
+use model::time::{MINUTE, Millis};
 use simulation::{Day, World};
-use wire::Bar;
-use wire::calendar::{self, Phase};
-use wire::time::{MINUTE, Millis};
 
 fn date(text: &str) -> NaiveDate {
     text.parse().expect("a date")

@@ -1,8 +1,8 @@
 //! News, and what it does to prices.
 
+use model::calendar::{Phase, phase};
+use model::time::{HOUR, MINUTE, Millis, minute_of};
 use simulation::{Day, SYMBOLS, World};
-use wire::calendar::{Phase, phase};
-use wire::time::{HOUR, MINUTE, Millis, minute_of};
 
 use crate::{days, log_return, mean, session_of};
 

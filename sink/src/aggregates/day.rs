@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use model::Bar;
+use model::calendar::{self, SessionDay};
+use model::time::Millis;
 use store::SharedStore;
 use udfs::Column;
-use wire::Bar;
-use wire::calendar::{self, SessionDay};
-use wire::time::Millis;
 
 use super::row::Row;
 use crate::error::SinkError;
@@ -88,8 +88,8 @@ pub(crate) async fn news(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::bar::{HIGHEST_PRICE, LOWEST_PRICE, MOST_SHARES};
-    use wire::time::MINUTE;
+    use model::bar::{HIGHEST_PRICE, LOWEST_PRICE, MOST_SHARES};
+    use model::time::MINUTE;
 
     #[test]
     fn a_day_of_bars_at_the_bounds_of_their_figures_can_be_stored() {
@@ -99,7 +99,7 @@ mod tests {
             .enumerate()
             .map(|(n, start)| {
                 let price = if n % 2 == 0 { LOWEST_PRICE } else { HIGHEST_PRICE };
-                let bar = Bar { symbol: "A".into(), volume: MOST_SHARES, ..wire::clock::bar(0, start) };
+                let bar = Bar { symbol: "A".into(), volume: MOST_SHARES, ..model::clock::bar(0, start) };
                 Bar { open: price, high: price, low: price, close: price, ..bar }
             })
             .collect();

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::NaiveDate;
+use model::calendar::{self, SessionDay};
+use model::time::{DAY, Millis};
 use store::{Query, SharedStore};
-use wire::calendar::{self, SessionDay};
-use wire::time::{DAY, Millis};
 
 use super::Aggregated;
 use super::period::Period;

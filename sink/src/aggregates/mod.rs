@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use model::calendar;
+use model::time::Millis;
 use store::{Batch, Measurement, SharedStore};
-use wire::calendar;
-use wire::time::Millis;
 
 use crate::error::SinkError;
 use crate::gathered::Points;
@@ -43,7 +43,7 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
         store.define(measurement).await?;
     }
     let progress = Progress::load(store).await?;
-    let closed = progress.map_or(Some(to), |progress| progress.watermark(&wire::topic::STOCK_PRICES));
+    let closed = progress.map_or(Some(to), |progress| progress.watermark(&model::topic::STOCK_PRICES));
     let Some(closed) = closed else { return Ok(0) };
     let mut written = 0;
     for (symbol, newest) in newest_bars(store).await? {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
+use model::calendar::{self, SessionDay};
+use model::time::Millis;
 use store::{Measurement, Query, SharedStore};
-use wire::calendar::{self, SessionDay};
-use wire::time::Millis;
 
 use super::day;
 use super::row::{Row, measurements};

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
+use model::Topic;
+use model::schema::{Column, ColumnType, Value};
+use model::time::Millis;
 use store::{Measurement, Point, Rows};
-use wire::Topic;
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::Millis;
 
 /// One day, week or month of a symbol; prices as they were traded, not adjusted for splits.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use control::again::Ask;
+use control::stop::Stop;
+use model::topic::STOCK_PRICES;
 use store::Point;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wire::again::Ask;
-use wire::stop::Stop;
-use wire::topic::STOCK_PRICES;
 
 use super::{Due, Sink};
 use crate::aggregates::{Aggregated, say_not_finite};

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
+use log::Position;
 use store::{Batch, StoreError};
 use tokio::task::JoinSet;
-use wire::log::Position;
 
 use super::Sink;
 use crate::error::SinkError;

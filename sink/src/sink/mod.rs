@@ -8,16 +8,16 @@ mod take;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::again::Ask;
+use control::foreign::CONTROL;
+use control::stop::Stop;
+use log::reason::Reason;
+use log::{Reader, SharedLog};
+use model::time::Millis;
+use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
 use store::{Measurement, SharedStore};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use wire::again::Ask;
-use wire::foreign::CONTROL;
-use wire::log::{Reader, SharedLog};
-use wire::reason::Reason;
-use wire::stop::Stop;
-use wire::time::Millis;
-use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
 
 use crate::aggregates::{self, Days};
 use crate::delivery::Delivery;
@@ -204,7 +204,7 @@ impl Sink {
 
     fn give_up(&mut self, table: &Table, lost: &Windows) {
         if let Some((symbol, starts)) = lost.iter().next() {
-            let from = starts.iter().next().map(|(from, _)| wire::time::rfc3339(from)).unwrap_or_default();
+            let from = starts.iter().next().map(|(from, _)| model::time::rfc3339(from)).unwrap_or_default();
             tracing::warn!(
                 symbol,
                 symbols = lost.len(),
@@ -248,7 +248,7 @@ impl Sink {
         for topic in data_topics(&self.tables) {
             for extent in self.log.extents(&topic).await? {
                 let next = self.progress.place(&topic, extent.partition).next;
-                unread += wire::log::unread(&*self.log, &topic, extent, next).await?;
+                unread += log::unread(&*self.log, &topic, extent, next).await?;
             }
         }
         self.unread = (Instant::now(), unread);

@@ -1,13 +1,13 @@
 //! Taking records in: each becomes a point, a dead letter or nothing, and what is
 //! late is remembered.
 
-use wire::foreign::{self, CONTROL};
-use wire::log::{Record, Skipped};
-use wire::status::ServiceStatus;
-use wire::time::{Millis, minute_of};
-use wire::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
-use wire::watchlist::EVERY_SYMBOL;
-use wire::{DeadLetter, Gap, symbol};
+use control::foreign::{self, CONTROL};
+use control::watchlist::EVERY_SYMBOL;
+use log::{Record, Skipped};
+use model::status::ServiceStatus;
+use model::time::{Millis, minute_of};
+use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
+use model::{DeadLetter, Gap, symbol};
 
 use super::Sink;
 use crate::decode::{self, Content, Raw};
@@ -154,16 +154,16 @@ impl Sink {
     /// What a service says of itself; it counts as no point, or saying it would
     /// be a change to be said again.
     fn take_status(&mut self, record: &Record) -> Result<(), String> {
-        let status = ServiceStatus::of_record(record)?;
+        let status = ServiceStatus::parse(&record.value)?;
         let measurement = FIRST_TABLE + self.tables.len();
         self.heard.points(status).into_iter().try_for_each(|point| self.gathered.add(measurement, point))
     }
 
     fn refuse(&mut self, record: &Record, reason: &str) {
         let Record { topic, partition, offset, .. } = record;
-        foreign::passed_over(record, &reason);
+        log::passed_over(record, &reason);
         let reason = format!("partition {partition}, offset {offset}: {reason}");
-        let letter = DeadLetter::new(topic.name(), reason, &record.value, wire::time::now());
+        let letter = DeadLetter::new(topic.name(), reason, &record.value, model::time::now());
         self.gathered.append(letter.to_append());
         self.progress.counts.rejected += 1;
     }

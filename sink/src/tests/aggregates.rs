@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::topic::NEWS_ARTICLES;
 use store::{Batch, Measurement, Point};
-use wire::topic::NEWS_ARTICLES;
 
 use super::*;
 use crate::aggregates::aggregate;
@@ -30,7 +30,7 @@ fn traded(minute: i64, close: f64, complete: i64) -> Bar {
 }
 
 fn clock(minute: i64) -> Append {
-    bar_record(&wire::clock::bar(0, OPEN + minute * MINUTE))
+    bar_record(&model::clock::bar(0, OPEN + minute * MINUTE))
 }
 
 fn published(id: &str, at: Millis) -> Append {
@@ -43,7 +43,7 @@ fn published(id: &str, at: Millis) -> Append {
         source: Source::Replay,
         published_timestamp: at,
         received_timestamp: at,
-        ..wire::clock::article(0, 0)
+        ..model::clock::article(0, 0)
     };
     Append::json(NEWS_ARTICLES, "A", &article)
 }

@@ -1,11 +1,11 @@
 //! What stands in the store of alerts.
 
+use control::stop::{self, Wish};
+use model::Alert;
+use model::alert::Comparison;
+use model::schema::Value;
+use model::time::MINUTE;
 use store::Query;
-use wire::Alert;
-use wire::rules::Comparison;
-use wire::schema::Value;
-use wire::stop::{self, Wish};
-use wire::time::MINUTE;
 
 use super::Folder;
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use log::Append;
+use model::Bar;
+use model::time::{MINUTE, Millis, minute_of};
 use proptest::prelude::*;
-use wire::Bar;
-use wire::log::Append;
-use wire::time::{MINUTE, Millis, minute_of};
 
 use super::{Folder, HOP, bar, bar_record, catch_up, clock_record, recompute, row_record, sums};
 use crate::sink::{Due, Sink};
@@ -113,7 +113,7 @@ impl Scene {
             }
             Step::Clock(minutes) => {
                 self.clock += minutes;
-                self.produce(wire::clock::bar(0, self.clock * MINUTE)).await;
+                self.produce(model::clock::bar(0, self.clock * MINUTE)).await;
             }
             Step::Engine(count) => {
                 let rows = self.engine.take(&self.records, count);
@@ -145,7 +145,7 @@ impl Scene {
     async fn end(&mut self) {
         let last = self.clock + 60;
         self.folder.append(vec![clock_record(last)]).await;
-        self.records.push(wire::clock::bar(0, last * MINUTE));
+        self.records.push(model::clock::bar(0, last * MINUTE));
         let rows = self.engine.take(&self.records, usize::MAX - self.engine.taken);
         self.folder.append(rows).await;
         catch_up(&mut self.sink).await;
@@ -168,9 +168,9 @@ proptest! {
             let bars: Vec<_> = scene.records.iter().filter(|bar| !bar.is_clock()).cloned().collect();
             assert_eq!(scene.folder.totals().await, sums(&bars));
             assert_eq!(scene.sink.progress.counts.points as usize, bars.len() + {
-                let rows = wire::topic::Topic::new("totals");
+                let rows = model::topic::Topic::new("totals");
                 let written = scene.folder.log.read(&rows, 0, 0, 100_000).await.unwrap();
-                written.iter().filter(|row| !wire::symbol::is_ours(&row.key)).count()
+                written.iter().filter(|row| !model::symbol::is_ours(&row.key)).count()
             });
         });
     }

@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use control::again;
+use control::stop::{self, Wish};
+use log::{EmbeddedLog, Log, SharedLog};
+use model::DeadLetter;
+use model::status::ServiceStatus;
+use model::time::HOUR;
+use model::topic::{DEAD_LETTERS, STOCK_PRICES};
 use outbound::Secret;
 use store::{InfluxAddress, InfluxStore, Query, SharedStore};
 use test_servers::influxd::{Influxd, ORG};
 use test_servers::scripted_influxdb::{Answer, ScriptedInfluxdb};
-use wire::log::{EmbeddedLog, Log, SharedLog};
-use wire::status::ServiceStatus;
-use wire::stop::{self, Wish};
-use wire::time::HOUR;
-use wire::topic::{DEAD_LETTERS, STOCK_PRICES};
-use wire::{DeadLetter, again};
 
 use super::{Sums, bar, bar_record, totals};
 use crate::delivery::{Delivery, Waits};
@@ -44,7 +45,7 @@ impl Desk {
         let server = Influxd::shared().await?;
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
-        let now = wire::time::now() / 60_000;
+        let now = model::time::now() / 60_000;
         let bars = (0..BARS).map(|n| bar_record(&bar("A", now + n, n as f64, now + n)));
         log.append(bars.collect()).await.unwrap();
         let (door, bucket) = (ScriptedInfluxdb::before(server).await, server.bucket(retention).await);
@@ -93,7 +94,7 @@ impl Desk {
     }
 
     async fn said(&self) -> ServiceStatus {
-        ServiceStatus::last(&*self.log, "sink").await.unwrap().unwrap()
+        control::status::last(&*self.log, "sink").await.unwrap().unwrap()
     }
 
     /// Every bar is stored, once, and committed.
@@ -183,7 +184,7 @@ async fn a_refusal_that_somebody_must_mend_holds_everything_and_loses_nothing() 
 #[tokio::test]
 async fn points_older_than_the_store_keeps_any_are_counted_apart_and_are_no_dead_letters() {
     let Some(desk) = Desk::make(Some(Duration::from_secs(24 * 3_600))).await else { return };
-    let before = (wire::time::now() - 72 * HOUR) / 60_000;
+    let before = (model::time::now() - 72 * HOUR) / 60_000;
     let old = (0..5).map(|n| bar_record(&bar("OLD", before + n, 100.0, before)));
     desk.log.append(old.collect()).await.unwrap();
     desk.drain().await;

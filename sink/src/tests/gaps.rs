@@ -1,10 +1,10 @@
 //! What stands in the store of gaps.
 
+use control::stop::{self, Wish};
+use model::Gap;
+use model::schema::Value;
+use model::time::MINUTE;
 use store::Query;
-use wire::Gap;
-use wire::schema::Value;
-use wire::stop::{self, Wish};
-use wire::time::MINUTE;
 
 use super::Folder;
 

@@ -1,14 +1,14 @@
 //! With the engine and every job: bars that come late or corrected and articles
 //! that are found late or edited end up in the store as the batch path has them.
 
+use control::stop::{self, Stop, Wish};
 use engine::Job;
+use log::Append;
+use model::schema::Value;
+use model::time::{MINUTE, Millis};
+use model::topic::NEWS_ARTICLES;
+use model::{Article, Bar, Source, clock};
 use store::Query;
-use wire::log::Append;
-use wire::schema::Value;
-use wire::stop::{self, Stop, Wish};
-use wire::time::{MINUTE, Millis};
-use wire::topic::NEWS_ARTICLES;
-use wire::{Article, Bar, Source, clock};
 
 use super::{Folder, bar, bar_record, clock_record};
 
@@ -151,7 +151,7 @@ async fn rows_of_one_time_come_out_of_the_store_in_the_order_in_which_they_are_c
     let jobs = [Job::named("news_reaction").unwrap()];
     // All published in the same millisecond; the order of their names is not that of their offsets.
     let news: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(|id| article(id, Some("A"), 120, 120).1).into();
-    let offsets: Vec<_> = news.iter().map(|article| wire::article::offset_of(&article.id)).collect();
+    let offsets: Vec<_> = news.iter().map(|article| model::article::offset_of(&article.id)).collect();
     assert!(!offsets.is_sorted());
     folder.append(all(bars()).iter().map(bar_record).collect()).await;
     folder.append((251..500).map(clock_record).collect()).await;
@@ -230,7 +230,7 @@ async fn a_paths_row_of_an_outdated_bar_that_is_emitted_again_does_not_have_the_
     let outdated = emitted
         .into_iter()
         .filter(|record| serde_json::from_slice::<serde_json::Value>(&record.value).unwrap()["close"] == 1.2);
-    let again = |record: wire::log::Record| Append {
+    let again = |record: log::Record| Append {
         topic: record.topic,
         key: record.key,
         value: record.value,
@@ -281,7 +281,7 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
     folder.append((251..500).map(clock_record).collect()).await;
     folder.append(news_records(500)).await;
     // The engine never ran: there is not one row.
-    let (again, asked) = wire::again::channel();
+    let (again, asked) = control::again::channel();
     let (stopper, stop) = stop::channel();
     let (log, store) = (folder.log.clone(), folder.store.clone());
     let running =

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
+use model::time::MINUTE;
 use store::Measurement;
-use wire::time::MINUTE;
 
 use super::{Folder, Totals, bar, bar_record, catch_up, clock_record, recompute, row_record, sums, window};
 use crate::sink::Due;
@@ -55,7 +55,7 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
     assert_eq!(folder.totals().await, so_far);
     assert_eq!(sink.pending.count(&[super::totals()]), 1);
 
-    folder.append(vec![row_record(&wire::clock::symbol(0), 11, 3, 0.0)]).await;
+    folder.append(vec![row_record(&model::clock::symbol(0), 11, 3, 0.0)]).await;
     catch_up(&mut sink).await;
     recompute(&mut sink, Due::Emitted).await;
     assert_eq!(folder.totals().await, corrected());
@@ -66,7 +66,7 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
 async fn windows_wait_until_their_bars_are_stored_however_far_the_results_are() {
     let folder = with_a_late_bar().await;
     emit_uncorrected(&folder).await;
-    folder.append(vec![row_record(&wire::clock::symbol(0), 90, 3, 0.0)]).await;
+    folder.append(vec![row_record(&model::clock::symbol(0), 90, 3, 0.0)]).await;
     let mut sink = folder.sink_caught_up().await;
     // The prices read so far are complete until minute 11 only: windows 8 to 10 end later.
     recompute(&mut sink, Due::Emitted).await;
@@ -119,7 +119,7 @@ async fn a_window_that_is_open_at_the_end_stays_for_the_next_start() {
 #[tokio::test]
 async fn an_older_version_that_comes_late_changes_nothing() {
     let folder = Folder::new();
-    let newer = wire::Bar { received_timestamp: 20 * MINUTE, ..bar("A", 10, 3.0, 10) };
+    let newer = model::Bar { received_timestamp: 20 * MINUTE, ..bar("A", 10, 3.0, 10) };
     folder.append(vec![bar_record(&newer), bar_record(&bar("A", 12, 1.0, 12))]).await;
     folder.append(vec![bar_record(&bar("A", 10, 9.0, 12)), clock_record(60)]).await;
     folder.drain().await;

@@ -19,16 +19,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use control::again;
+use control::stop::{self, Wish};
 use engine::Hop;
+use log::{Append, EmbeddedLog, Fence, SharedLog};
+use model::schema::{Column, ColumnType, Value};
+use model::time::{MINUTE, Millis};
+use model::topic::{STOCK_PRICES, Topic};
+use model::{Article, Bar, Source};
 use serde_json::json;
 use store::{EmbeddedStore, Measurement, Query, SharedStore};
-use wire::again;
-use wire::log::{Append, EmbeddedLog, Fence, SharedLog};
-use wire::schema::{Column, ColumnType, Value};
-use wire::stop::{self, Wish};
-use wire::time::{MINUTE, Millis};
-use wire::topic::{STOCK_PRICES, Topic};
-use wire::{Article, Bar, Source};
 
 use crate::delivery::{Delivery, Waits};
 use crate::error::SinkError;
@@ -200,7 +200,7 @@ fn bar(symbol: &str, minute: i64, volume: f64, complete: i64) -> Bar {
         end_timestamp: (minute + 1) * MINUTE,
         received_timestamp: (minute + 1) * MINUTE,
         complete_until: complete * MINUTE,
-        ..wire::clock::bar(0, 0)
+        ..model::clock::bar(0, 0)
     }
 }
 
@@ -209,7 +209,7 @@ fn bar_record(bar: &Bar) -> Append {
 }
 
 fn clock_record(minute: i64) -> Append {
-    bar_record(&wire::clock::bar(0, minute * MINUTE))
+    bar_record(&model::clock::bar(0, minute * MINUTE))
 }
 
 /// A row as the engine writes it, of the window whose first minute is `start`.

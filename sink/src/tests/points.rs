@@ -1,14 +1,14 @@
 //! What becomes a point, and what does not.
 
 use bytes::Bytes;
+use log::Append;
+use model::schema::Value;
+use model::status::ServiceStatus;
+use model::time::MINUTE;
+use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
+use model::{Article, DeadLetter, Source};
 use serde_json::json;
 use store::Query;
-use wire::log::Append;
-use wire::schema::Value;
-use wire::status::ServiceStatus;
-use wire::time::MINUTE;
-use wire::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
-use wire::{Article, DeadLetter, Source};
 
 use super::{Folder, bar, bar_record, clock_record, row_record, window};
 
@@ -20,7 +20,7 @@ fn article(id: &str, symbol: Option<&str>) -> Article {
         headline: "Results are out".into(),
         url: "https://example.org/results".into(),
         source: Source::Replay,
-        ..wire::clock::article(0, 100 * MINUTE)
+        ..model::clock::article(0, 100 * MINUTE)
     }
 }
 
@@ -32,7 +32,7 @@ async fn bars_articles_and_rows_become_points() {
     folder.append(vec![bar_record(&bar("A", 100, 7.5, 100)), row_record("A", 98, 1, 7.5)]).await;
     folder.drain().await;
     let complete_until = 0;
-    assert_eq!(folder.bars().await, [wire::Bar { complete_until, ..bar("A", 100, 7.5, 100) }]);
+    assert_eq!(folder.bars().await, [model::Bar { complete_until, ..bar("A", 100, 7.5, 100) }]);
     let query = Query { measurement: "news_articles".into(), ..Query::default() };
     let mut stored = folder.store.read(&query).await.unwrap().to_articles().unwrap();
     stored.sort_by(|a, b| a.id.cmp(&b.id));
@@ -56,9 +56,9 @@ async fn types_come_from_the_job_and_not_from_the_json() {
 #[tokio::test]
 async fn clock_records_are_never_stored() {
     let folder = Folder::new();
-    let clock = wire::clock::article(0, 100 * MINUTE);
+    let clock = model::clock::article(0, 100 * MINUTE);
     folder.append(vec![clock_record(100), Append::json(NEWS_ARTICLES, clock.key(), &clock)]).await;
-    folder.append(vec![row_record(&wire::clock::symbol(0), 97, 3, 0.0)]).await;
+    folder.append(vec![row_record(&model::clock::symbol(0), 97, 3, 0.0)]).await;
     folder.drain().await;
     for measurement in ["stock_prices", "news_articles", "totals"] {
         let query = Query { measurement: measurement.into(), ..Query::default() };
@@ -76,8 +76,8 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
         partition: None,
     };
     let totals = Topic::new("totals");
-    let crossed = wire::Bar { high: 0.5, ..bar("A", 3, 1.0, 0) };
-    let endless = wire::Bar { complete_until: i64::MAX, ..bar("A", 4, 1.0, 0) };
+    let crossed = model::Bar { high: 0.5, ..bar("A", 3, 1.0, 0) };
+    let endless = model::Bar { complete_until: i64::MAX, ..bar("A", 4, 1.0, 0) };
     let unsafe_address = Article { url: "javascript:alert(1)".into(), ..article("c", None) };
     folder
         .append(vec![
@@ -86,7 +86,7 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
             bar_record(&crossed),
             bar_record(&bar("A", 4, 1.0, 0)),
             bar_record(&endless),
-            bar_record(&wire::Bar { complete_until: i64::MIN, ..wire::clock::bar(0, 0) }),
+            bar_record(&model::Bar { complete_until: i64::MIN, ..model::clock::bar(0, 0) }),
             Append::json(NEWS_ARTICLES, "results", &unsafe_address),
             raw(&totals, b"[]"),
             Append::json(totals.clone(), "A", &json!({"symbol": "A", "window_end": 3, "bars": 1.5})),
@@ -135,25 +135,25 @@ async fn poison_in_any_topic_becomes_one_letter_each_and_everything_goes_on() {
         value: Bytes::copy_from_slice(value.as_bytes()),
         partition: None,
     };
-    let beyond = wire::Bar { complete_until: BEYOND, ..bar("A", 12, 1.0, 0) };
-    let future = wire::Bar { start_timestamp: BEYOND, ..bar("A", 12, 1.0, 11) };
-    let past = wire::Bar { complete_until: i64::MIN, ..bar("A", 12, 1.0, 0) };
+    let beyond = model::Bar { complete_until: BEYOND, ..bar("A", 12, 1.0, 0) };
+    let future = model::Bar { start_timestamp: BEYOND, ..bar("A", 12, 1.0, 11) };
+    let past = model::Bar { complete_until: i64::MIN, ..bar("A", 12, 1.0, 0) };
     let status = ServiceStatus { service: "engine".into(), watermark: Some(i64::MIN), ..Default::default() };
     let poison = vec![
         bar_record(&beyond),
         bar_record(&future),
         bar_record(&past),
-        bar_record(&wire::clock::bar(0, BEYOND)),
+        bar_record(&model::clock::bar(0, BEYOND)),
         Append::json(NEWS_ARTICLES, "A", &Article { complete_until: BEYOND, ..article("x", Some("A")) }),
         row_record("A", BEYOND / MINUTE, 1, 1.0),
         status.to_append(),
         text(SERVICE_STATUS, "x", "garbage"),
-        text(wire::topic::WATCHLIST, "watchlist", r#"{"version":18446744073709551615,"entries":[]}"#),
-        text(wire::topic::WATCHLIST_HISTORY, "1", "garbage"),
-        text(wire::topic::ALERT_RULES, "rules", "[1]"),
-        text(wire::topic::ALERT_RULES_HISTORY, "1", r#"{"version":0,"entries":[]}"#),
-        text(wire::topic::PREVIEW_QUESTIONS, "q", "garbage"),
-        text(wire::topic::PREVIEWS, "q", "{}"),
+        text(model::topic::WATCHLIST, "watchlist", r#"{"version":18446744073709551615,"entries":[]}"#),
+        text(model::topic::WATCHLIST_HISTORY, "1", "garbage"),
+        text(model::topic::ALERT_RULES, "rules", "[1]"),
+        text(model::topic::ALERT_RULES_HISTORY, "1", r#"{"version":0,"entries":[]}"#),
+        text(model::topic::PREVIEW_QUESTIONS, "q", "garbage"),
+        text(model::topic::PREVIEWS, "q", "{}"),
     ];
     let records = poison.len();
     for record in poison {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use control::stop::{self, Wish};
+use model::time::MINUTE;
 use tokio::sync::Semaphore;
-use wire::stop::{self, Wish};
-use wire::time::MINUTE;
 
 use super::*;
 

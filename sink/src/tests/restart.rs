@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::{self, Wish};
+use log::EmbeddedLog;
+use model::topic::STOCK_PRICES;
 use store::EmbeddedStore;
-use wire::log::EmbeddedLog;
-use wire::stop::{self, Wish};
-use wire::topic::STOCK_PRICES;
 
 use super::{Folder, bar, bar_record, catch_up, clock_record, row_record};
 
@@ -58,7 +58,7 @@ async fn a_running_sink_follows_the_log_and_stops_with_everything_committed() {
     let sink = folder.sink().await;
     let running =
         tokio::spawn(
-            async move { sink.run(Duration::from_millis(1), wire::again::channel().1, &stop).await },
+            async move { sink.run(Duration::from_millis(1), control::again::channel().1, &stop).await },
         );
     some_records(&folder).await;
     while folder.log.committed("sink").await.unwrap().iter().map(|at| at.offset).sum::<u64>() < 5 {
@@ -134,13 +134,13 @@ async fn what_retention_deletes_before_it_is_stored_is_counted_and_recorded_as_a
     folder.append(vec![bar_record(&bar("A", 10, 1.0, 10)), clock_record(11)]).await;
     folder.drain().await;
     folder.append((11..30).map(|minute| bar_record(&bar("A", minute, 1.0, minute))).collect()).await;
-    log.trim(wire::time::now() + wire::time::DAY).await.unwrap();
+    log.trim(model::time::now() + model::time::DAY).await.unwrap();
     let sink = folder.sink_caught_up().await;
     assert_eq!(sink.progress.counts.skipped, 18);
-    let gaps = folder.log.read(&wire::topic::GAPS, 0, 0, 10).await.unwrap();
-    let gaps: Vec<wire::Gap> = gaps.iter().map(|gap| serde_json::from_slice(&gap.value).unwrap()).collect();
+    let gaps = folder.log.read(&model::topic::GAPS, 0, 0, 10).await.unwrap();
+    let gaps: Vec<model::Gap> = gaps.iter().map(|gap| serde_json::from_slice(&gap.value).unwrap()).collect();
     assert_eq!(gaps.len(), 1);
-    let minute = wire::time::MINUTE;
+    let minute = model::time::MINUTE;
     assert_eq!((gaps[0].symbol.as_str(), gaps[0].from, gaps[0].to), ("*", 11 * minute, 29 * minute));
     assert!(gaps[0].reason.contains("deleted by retention"), "{}", gaps[0].reason);
 }
@@ -149,7 +149,7 @@ async fn what_retention_deletes_before_it_is_stored_is_counted_and_recorded_as_a
 async fn what_a_sink_holds_that_was_taken_over_from_is_dropped() {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-    use wire::log::Fence;
+    use log::Fence;
 
     let folder = Folder::new();
     some_records(&folder).await;

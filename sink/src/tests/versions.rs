@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use control::stop;
+use model::schema::Value;
+use model::time::MINUTE;
 use store::{Batch, Measurement, Point};
-use wire::schema::Value;
-use wire::stop;
-use wire::time::MINUTE;
 
 use super::*;
 use crate::aggregates::aggregate;

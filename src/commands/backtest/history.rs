@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use model::{Article, Bar};
 use store::{Measurement, Query, Store};
 use study::Window;
-use wire::{Article, Bar};
 
 use super::windows;
 use crate::cli::BacktestArgs;

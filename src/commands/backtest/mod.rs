@@ -7,9 +7,9 @@ mod windows;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
+use model::time;
 use report::Report;
 use study::{Clock, Options};
-use wire::time;
 
 use crate::cli::BacktestArgs;
 use crate::config::Config;

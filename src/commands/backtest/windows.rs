@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::Job;
+use model::schema::{Column, Value};
+use model::time::Millis;
+use model::{Article, Bar};
 use store::Rows;
 use study::Window;
-use wire::schema::{Column, Value};
-use wire::time::Millis;
-use wire::{Article, Bar};
 
 /// The job whose windows are taken.
 const JOB: &str = "volatility";

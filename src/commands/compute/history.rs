@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use engine::{Disordered, Rolling, Windows};
-use wire::Candles;
+use model::Candles;
 
 use super::spool::{Share, Spool, Spooled};
 use crate::commands::rows::Reading;

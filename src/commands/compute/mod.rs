@@ -5,7 +5,7 @@ mod spool;
 
 use engine::{Job, Rolling};
 use files::TableWriter;
-use wire::schema::Value;
+use model::schema::Value;
 
 use super::rows;
 use super::sessions::Sessions;

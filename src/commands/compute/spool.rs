@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use engine::{Rolling, Windows};
+use model::schema::Value;
+use model::time::Millis;
 use tempfile::SpooledTempFile;
-use wire::schema::Value;
-use wire::time::Millis;
 
 /// What is kept in memory before a file is made.
 const IN_MEMORY: usize = 64 << 20;

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use control::replay::Replay;
+use control::watchlist;
+use log::{Log, LogError};
+use model::DeadLetter;
+use model::topic::DEAD_LETTERS;
 use serde::Serialize;
-use wire::DeadLetter;
-use wire::dead_letter::Replay;
-use wire::log::{Log, LogError};
-use wire::topic::DEAD_LETTERS;
-use wire::watchlist;
 
 use crate::cli::{DataArgs, DeadLettersCommand, Place};
 use crate::config::Config;
@@ -95,7 +95,7 @@ async fn list(run: &Run, source: Option<&str>, json: bool) -> anyhow::Result<()>
             writeln!(out)?;
         } else {
             let DeadLetter { source, reason, received_timestamp, .. } = &placed.letter;
-            let time = wire::time::rfc3339(*received_timestamp);
+            let time = model::time::rfc3339(*received_timestamp);
             let line = format!("{}  {time}  {source}  {reason}", placed.place());
             writeln!(out, "{}", one_line(&line, WIDTH))?;
         }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use control::replay::Event;
+use control::watchlist::Watchlist;
 use files::RowReader;
-use wire::dead_letter::Event;
-use wire::watchlist::Watchlist;
-use wire::{Article, Bar, DeadLetter};
+use model::{Article, Bar, DeadLetter};
 
 /// Reads dead letters again.
 pub struct Reader {

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use deployer::{Look, Pace, Watcher};
+use log::{KafkaLog, Log, SharedLog};
+use model::status::{JobState, ServiceStatus};
+use model::time;
 use outbound::Backoff;
 use vitals::{State, Vitals};
-use wire::log::{KafkaLog, Log, SharedLog};
-use wire::status::{JobState, ServiceStatus};
-use wire::time;
 
 use super::super::interrupt::Interrupt;
 use super::super::services::{self, ENGINE};

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use control::watchlist;
+use log::Log;
+use log::sqlite;
 use store::Store;
-use wire::log::Log;
-use wire::{sqlite, watchlist};
 
 use super::Finding;
 use crate::config::Config;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chrono::DateTime;
+use model::time::{self, DAY, MINUTE, Millis, SECOND};
 use outbound::{HttpFailure, Secret, redact};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use url::Url;
-use wire::time::{self, DAY, MINUTE, Millis, SECOND};
 
 use super::Finding;
 use crate::config::Config;

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use explore::Answer;
-use wire::number;
-use wire::schema::{Column, ColumnType, Value};
-use wire::time;
+use model::number;
+use model::schema::{Column, ColumnType, Value};
+use model::time;
 
 /// So many rows fit into a head, and into a terminal's memory.
 const SHOWN: usize = 1_000;

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use control::again;
+use control::stop::Wish;
 use futures::FutureExt;
+use log::{KafkaLog, Lease, Log, SharedLog};
 use vitals::{State, Vitals};
-use wire::again;
-use wire::log::{KafkaLog, Lease, Log, SharedLog};
-use wire::stop::Wish;
 
 use super::token::AnotherToken;
 use super::{ENDS_WITHIN, Role};

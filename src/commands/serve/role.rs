@@ -1,6 +1,6 @@
 //! Which service a process of a distributed pipeline runs.
 
-use wire::stop::Wish;
+use control::stop::Wish;
 
 use crate::commands::services;
 

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
+use control::watchlist;
+use log::Log;
 use news_watcher::NewsSource;
 use producer::PriceSource;
-use wire::log::Log;
-use wire::watchlist;
 
 use crate::config::{Config, Sources};
 

@@ -6,11 +6,11 @@ mod retention;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::Wish;
+use log::SharedLog;
 use store::{EmbeddedStore, SharedStore};
 use vitals::Vitals;
 use web::Access;
-use wire::log::SharedLog;
-use wire::stop::Wish;
 
 use super::interrupt::Interrupt;
 use super::refused;
@@ -58,7 +58,7 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let keeping = tokio::spawn(retention::keep(log.clone(), embedded, config.clone(), Kind::of(&sources)));
     let webhook = services::webhook_of(&config, &folder.run);
     let services = Services::new(&config, log.clone(), &vitals)?;
-    let (again, asked) = wire::again::channel();
+    let (again, asked) = control::again::channel();
     let process = web::Process { again: Some(again), ..services::process_of(&config, &folder.run)? };
     let page = Page { listener, store: store.clone(), access, process };
     let mut pipeline = Pipeline {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::EmbeddedLog;
+use model::time::{self, Millis};
+use model::topic::STOCK_PRICES;
 use store::{EmbeddedStore, Query, Store};
-use wire::log::EmbeddedLog;
-use wire::time::{self, Millis};
-use wire::topic::STOCK_PRICES;
 
 use super::is_replay;
 use crate::config::{Config, Sources};
@@ -110,9 +110,9 @@ async fn newest(store: &EmbeddedStore, bars: &str, until: Option<Millis>) -> any
 
 #[cfg(test)]
 mod tests {
+    use model::time::{DAY, MINUTE};
+    use model::{Bar, Source, clock};
     use store::{Batch, Measurement, Point};
-    use wire::time::{DAY, MINUTE};
-    use wire::{Bar, Source, clock};
 
     use super::*;
 

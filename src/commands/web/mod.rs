@@ -8,8 +8,8 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use model::time;
 use web::{Access, ApiTokens, OWNER, PasswordHash, PeopleFile, Role, VIEWER};
-use wire::time;
 
 use crate::cli::{FolderArgs, TokenCommand, WebCommand};
 use crate::config::Config;

@@ -1,6 +1,6 @@
 //! Measurements: made once, grown, and never bent.
 
-use wire::schema::{Column, ColumnType, Value};
+use model::schema::{Column, ColumnType, Value};
 
 use super::{Place, all_of, batch, ints, reading, readings, with_readings};
 use crate::{Measurement, StoreError};

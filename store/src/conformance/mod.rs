@@ -1,14 +1,14 @@
 //! What every store must do, told once and held against each of them.
 
 mod define;
-mod model;
+mod expected;
 mod read;
 mod write;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wire::schema::{Column, ColumnType, Value};
+use model::schema::{Column, ColumnType, Value};
 
 use crate::embedded::tests::Folder;
 use crate::influx::tests::Bucket;
@@ -47,7 +47,7 @@ hold_for_every_store! {
     define::a_definition_against_what_is_stored_is_refused_with_the_remedy,
     define::points_with_a_column_that_was_never_defined_are_refused,
     define::words_of_sql_are_names_like_any_other,
-    model::a_store_holds_what_a_map_would,
+    expected::a_store_holds_what_a_map_would,
     read::rows_come_ordered_by_tags_then_time,
     read::tags_and_times_narrow_what_is_read,
     read::newest_first_turns_round_the_times_within_equal_tags,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::schema::Value;
+use model::schema::Value;
 
 use super::{Place, all_of, batch, ints, reading, readings, text, with_readings};
 use crate::{Batch, StoreError};

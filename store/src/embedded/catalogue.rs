@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use model::schema::Column;
 use rusqlite::{Connection, OptionalExtension, params};
-use wire::schema::Column;
 
 use super::file::Fault;
 use super::table;

@@ -114,9 +114,9 @@ impl StoreFile {
     fn connect(&self) -> Result<Connection, StoreError> {
         let open = || {
             let connection = if self.read_only {
-                wire::sqlite::open_to_read(&self.path)?
+                log::sqlite::open_to_read(&self.path)?
             } else {
-                wire::sqlite::keep_private(&self.path);
+                log::sqlite::keep_private(&self.path);
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
                 Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
             };

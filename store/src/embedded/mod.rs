@@ -18,9 +18,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use model::schema::Value;
+use model::time::Millis;
 use rusqlite::OptionalExtension;
-use wire::schema::Value;
-use wire::time::Millis;
 
 use crate::{Batch, Measurement, Point, Query, Rows, Store, StoreError};
 use file::StoreFile;

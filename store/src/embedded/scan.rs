@@ -1,9 +1,9 @@
 //! Reading: tag by tag, each a walk along the primary key, so that no query
 //! looks at rows that it does not return.
 
+use model::schema::Value;
 use rusqlite::types::Value as Sql;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter};
-use wire::schema::Value;
 
 use super::catalogue;
 use super::file::Fault;

@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
+use model::schema::{Column, ColumnType, Value};
 use rusqlite::Row;
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
-use wire::schema::{Column, ColumnType, Value};
 
 use crate::Measurement;
 use crate::point::NANOS;

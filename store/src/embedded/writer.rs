@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 
+use model::time::Millis;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
-use wire::time::Millis;
 
 use super::file::{Fault, StoreFile};
 use super::{catalogue, scan, table};

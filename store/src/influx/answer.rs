@@ -4,7 +4,7 @@
 
 use chrono::DateTime;
 use csv_core::{ReadRecordResult, Reader};
-use wire::schema::Value;
+use model::schema::Value;
 
 use super::lines;
 

@@ -105,7 +105,7 @@ fn predicate_text(value: &str) -> String {
 /// A time in nanoseconds, in words.
 pub(super) fn rfc3339(time: i64) -> String {
     const SECOND: i64 = 1_000_000_000;
-    let whole = wire::time::rfc3339(time.div_euclid(SECOND) * 1_000);
+    let whole = model::time::rfc3339(time.div_euclid(SECOND) * 1_000);
     let whole = whole.trim_end_matches('Z');
     let whole = whole.split_once('.').map_or(whole, |(whole, _)| whole);
     format!("{whole}.{:09}Z", time.rem_euclid(SECOND))

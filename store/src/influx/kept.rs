@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use model::schema::{Column, ColumnType, Value};
+use model::time::{HOUR, Millis};
 use serde_json::{Value as Json, json};
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::{HOUR, Millis};
 
 use super::answer::Record;
 use super::delivery;
@@ -78,7 +78,7 @@ impl Kept {
         server: &Server,
         texts: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<(), StoreError> {
-        let now = wire::time::now().div_euclid(HOUR) * HOUR;
+        let now = model::time::now().div_euclid(HOUR) * HOUR;
         let hour = self.hour.fetch_max(now, Ordering::Relaxed).max(now);
         let mut lines = Lines::default();
         for (key, text) in texts {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wire::schema::Value;
+use model::schema::Value;
 
 use crate::{Measurement, Point};
 

@@ -23,10 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use model::schema::Value;
+use model::time::{HOUR, Millis};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use wire::schema::Value;
-use wire::time::{HOUR, Millis};
 
 use crate::{Batch, Measurement, Point, Query, Rows, Store, StoreError};
 use kept::Kept;
@@ -140,7 +140,7 @@ impl InfluxStore {
 
     /// Writes the shapes once more in every hour, so that they outlive a retention.
     async fn renew(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
-        let hour = wire::time::now().div_euclid(HOUR);
+        let hour = model::time::now().div_euclid(HOUR);
         if shapes.renewed < hour && !shapes.known.is_empty() {
             // A newer program may have written here since.
             self.defined().await?;
@@ -235,7 +235,7 @@ impl Store for InfluxStore {
             }
         };
         let age = retention.and_then(|age| Millis::try_from(age.as_millis()).ok());
-        Ok(age.map(|age| wire::time::now() - age))
+        Ok(age.map(|age| model::time::now() - age))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::schema::{ColumnType, Value};
+use model::schema::{ColumnType, Value};
 
 use super::answer::Record;
 use super::flux::Flux;

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use wire::schema::Value;
-use wire::time::HOUR;
+use model::schema::Value;
+use model::time::HOUR;
 
 use super::lines::{Layout, Lines};
 use super::rows::{self, Tags};

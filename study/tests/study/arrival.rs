@@ -1,8 +1,8 @@
 //! By the clock of arrival, nothing counts before it could have been known.
 
+use model::time::MINUTE;
+use model::{Article, Bar};
 use study::{Clock, LeftOut, Options, Study};
-use wire::time::MINUTE;
-use wire::{Article, Bar};
 
 use crate::harness::{article, at, bar, calm, fate, reaction};
 

@@ -1,9 +1,9 @@
 //! Bars and articles at clock times in New York, and a study of them in one line.
 
+use model::calendar;
+use model::time::{HOUR, MINUTE, Millis};
+use model::{Article, Bar, Source};
 use study::{LeftOut, Options, Reaction, Study};
-use wire::calendar;
-use wire::time::{HOUR, MINUTE, Millis};
-use wire::{Article, Bar, Source};
 
 pub const SYMBOL: &str = "AAPL";
 
@@ -29,7 +29,7 @@ pub fn bar(start_timestamp: Millis, close: f64, volume: f64) -> Bar {
         end_timestamp,
         received_timestamp: end_timestamp,
         source: Source::Replay,
-        ..wire::clock::bar(0, 0)
+        ..model::clock::bar(0, 0)
     }
 }
 
@@ -43,7 +43,7 @@ pub fn article(id: &str, published: Millis) -> Article {
         source: Source::Replay,
         published_timestamp: published,
         received_timestamp: published,
-        ..wire::clock::article(0, 0)
+        ..model::clock::article(0, 0)
     }
 }
 

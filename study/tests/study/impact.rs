@@ -1,7 +1,7 @@
 //! Windows with news beside windows without.
 
+use model::time::{MINUTE, Millis};
 use study::{Share, Window, compare};
-use wire::time::{MINUTE, Millis};
 
 use crate::harness::at;
 

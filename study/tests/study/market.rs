@@ -1,10 +1,10 @@
 //! A market whose news does exactly what was planted, and nothing else.
 
+use model::calendar::{self, SessionDay};
+use model::time::{MINUTE, SECOND};
+use model::{Article, Bar};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use wire::calendar::{self, SessionDay};
-use wire::time::{MINUTE, SECOND};
-use wire::{Article, Bar};
 
 use crate::harness::{article, bar};
 

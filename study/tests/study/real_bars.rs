@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use model::time::{DAY, MINUTE, Millis};
+use model::{Article, Bar};
 use study::LeftOut;
-use wire::time::{DAY, MINUTE, Millis};
-use wire::{Article, Bar};
 
 use crate::harness::{article, at, bar, fate, study};
 

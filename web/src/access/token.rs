@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use model::time::{self, Millis};
 use subtle::ConstantTimeEq;
-use wire::time::{self, Millis};
 
 use super::followed::Followed;
 use super::random::{digest, hexadecimal, identity};

@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
+use log::{LogError, SharedLog};
+use model::topic::DEAD_LETTERS;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
-use wire::log::{LogError, SharedLog};
-use wire::topic::DEAD_LETTERS;
 
 use super::{PAGE, Place, Placed, at, newest};
 use crate::Site;

@@ -6,11 +6,11 @@ pub(crate) mod replay;
 use std::fmt;
 use std::str::FromStr;
 
+use log::{Log, LogError, Record};
+use model::DeadLetter;
+use model::topic::DEAD_LETTERS;
 use serde::Serialize;
 use tokio::sync::Mutex;
-use wire::DeadLetter;
-use wire::log::{Log, LogError, Record};
-use wire::topic::DEAD_LETTERS;
 
 /// Where a letter stands in the log: `PARTITION/OFFSET`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

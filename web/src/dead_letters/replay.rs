@@ -9,9 +9,9 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
+use control::replay::{NotReplayed, Replay};
+use control::watchlist;
 use serde_json::json;
-use wire::dead_letter::{self, NotReplayed, Replay};
-use wire::watchlist;
 
 use super::{Place, Placed};
 use crate::Site;
@@ -33,7 +33,7 @@ async fn replay_read(State(site): State<Arc<Site>>, body: Bytes) -> Result<Respo
             return Ok(refused(StatusCode::BAD_REQUEST, &format!("the letters cannot be read: {error}")));
         }
     };
-    match dead_letter::replay(&*site.log, replays).await {
+    match control::replay::replay(&*site.log, replays).await {
         Ok(events) => Ok(Json(json!({ "events": events })).into_response()),
         Err(NotReplayed::Log(error)) => Err(error.into()),
         Err(error) => Ok(refused(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())),
@@ -71,7 +71,7 @@ pub(crate) async fn replay(site: &Site, letters: Vec<Placed>) -> Result<Outcome,
             }
         };
         let one = Replay { partition: place.partition, offset: place.offset, events };
-        match dead_letter::replay(&*site.log, vec![one]).await {
+        match control::replay::replay(&*site.log, vec![one]).await {
             Ok(records) => {
                 outcome.letters += 1;
                 outcome.records += records;

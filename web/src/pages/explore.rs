@@ -9,9 +9,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use model::schema::{Column, ColumnType, Value};
 use serde::Deserialize;
 use url::form_urlencoded;
-use wire::schema::{Column, ColumnType, Value};
 
 use super::frame::Frame;
 use super::shown;
@@ -173,7 +173,7 @@ impl Page {
         match (column.kind, value) {
             (_, Value::Null) => String::new(),
             (ColumnType::Time, value) => value.as_i64().map(moment).unwrap_or_default(),
-            (_, Value::Float(value)) => wire::number::f64_text(rounded(*value)),
+            (_, Value::Float(value)) => model::number::f64_text(rounded(*value)),
             (_, Value::Text(text)) => text.clone(),
             (_, value) => value.to_json().to_string(),
         }
@@ -193,7 +193,7 @@ impl Page {
 }
 
 fn moment(at: i64) -> String {
-    wire::time::rfc3339(at)
+    model::time::rfc3339(at)
 }
 
 fn rounded(value: f64) -> f64 {

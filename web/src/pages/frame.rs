@@ -1,8 +1,8 @@
 //! What surrounds every page: the navigation, and the notices that nobody may
 //! overlook.
 
-use wire::log::LogError;
-use wire::time;
+use log::LogError;
+use model::time;
 
 use super::moment::clock;
 use crate::Site;

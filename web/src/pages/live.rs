@@ -9,8 +9,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use model::{Alert, time};
 use serde::Deserialize;
-use wire::{Alert, time};
 
 use super::frame::Frame;
 use super::moment::{Moment, clock};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use askama::filters::{Escaper, Safe};
-use wire::time::{self, Millis};
+use model::time::{self, Millis};
 
 use crate::escape::Page;
 

@@ -9,9 +9,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use headlines::{Listed, Place, Search, Section};
+use model::time::{self, DAY, Millis};
 use serde::Deserialize;
 use url::form_urlencoded;
-use wire::time::{self, DAY, Millis};
 
 use super::frame::Frame;
 use super::moment::Moment;

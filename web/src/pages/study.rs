@@ -8,11 +8,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use model::time::Millis;
 use report::{MINUTES, words};
 use serde::Deserialize;
 use store::Measurement;
 use study::{Reaction, Share};
-use wire::time::Millis;
 
 use super::frame::Frame;
 use super::moment::clock;

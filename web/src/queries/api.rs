@@ -7,9 +7,9 @@ use axum::extract::{DefaultBodyLimit, Form, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use model::schema::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use wire::schema::Value;
 
 use super::kept::{Encoding, Kept};
 use crate::Site;

@@ -7,9 +7,9 @@ use axum::http::HeaderMap;
 use explore::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use model::schema::{Column, Value};
 use serde_json::Value as Json;
 use tempfile::SpooledTempFile;
-use wire::schema::{Column, Value};
 
 use crate::error::Failure;
 use crate::gzip;

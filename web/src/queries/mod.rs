@@ -8,7 +8,7 @@ pub(crate) use api::routes;
 use std::time::Duration;
 
 use explore::{ExploreError, Limits};
-use wire::schema::{Column, Value};
+use model::schema::{Column, Value};
 
 use crate::Site;
 

@@ -60,7 +60,7 @@ pub(crate) async fn csv(State(site): State<Arc<Site>>, query: Asked) -> Result<R
         // Numbers, and a symbol that has been checked: nothing to be quoted.
         let cells = row.iter().map(|value| match value.as_str() {
             Some(text) => text.to_owned(),
-            None => value.as_f64().map(wire::number::f64_text).unwrap_or_default(),
+            None => value.as_f64().map(model::number::f64_text).unwrap_or_default(),
         });
         text.push('\n');
         text.push_str(&cells.collect::<Vec<_>>().join(","));

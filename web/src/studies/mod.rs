@@ -5,12 +5,12 @@ pub(crate) mod api;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::time::Millis;
+use model::{Article, Bar};
 use moka::future::Cache;
 use store::{Measurement, Query, SharedStore};
 use study::{Comparison, Options, Reaction, SymbolStudy, Window};
 use tokio::sync::Mutex;
-use wire::time::Millis;
-use wire::{Article, Bar};
 
 use crate::error::Failure;
 use crate::overview::each_page;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as Asked, State};
 use axum::response::Response;
+use control::watchlist::EVERY_SYMBOL;
 use files::Format;
 use serde::Deserialize;
 use store::{Query, SharedStore};
-use wire::watchlist::EVERY_SYMBOL;
 
 use super::{Page, Pages, download, format};
 use crate::Site;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use model::schema::ColumnType;
 use serde::Serialize;
 use store::{Measurement, SharedStore, StoreError};
-use wire::schema::ColumnType;
 
 use crate::Site;
 use crate::api;
@@ -34,7 +34,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    pub(crate) fn of(column: &wire::schema::Column) -> Field {
+    pub(crate) fn of(column: &model::schema::Column) -> Field {
         Field { name: column.name.clone(), kind: kind(column.kind) }
     }
 }

@@ -18,10 +18,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use files::{Format, TableWriter};
 use futures::stream;
+use model::schema::{Column, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
-use wire::schema::{Column, Value};
 
 use crate::error::Failure;
 

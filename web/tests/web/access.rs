@@ -390,7 +390,7 @@ async fn a_history_says_who_made_each_change() {
     for (version, caller) in (0..).zip(callers) {
         assert_eq!(site.watch(version, caller).await.status(), 200, "{caller:?}");
     }
-    let past = wire::watchlist::history(&*site.log, 9).await.unwrap();
+    let past = control::watchlist::history(&*site.log, 9).await.unwrap();
     let by: Vec<_> = past.iter().rev().map(|past| past.by.as_str()).collect();
     assert_eq!(by, ["owner", "anna", "command", "eve@x.example"]);
 }

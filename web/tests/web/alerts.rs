@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use model::schema::{Column, ColumnType, Value};
+use model::time::MINUTE;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH, LOCATION};
 use serde_json::{Value as Json, json};
 use store::{Batch, Measurement, Point};
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::MINUTE;
 
 use crate::harness::{OPEN, Site};
 
@@ -23,7 +23,7 @@ impl Site {
     async fn store_episodes(&self, episodes: &[(&str, &str, i64, Option<i64>)]) {
         let measurement = Measurement {
             name: "alerts".into(),
-            columns: wire::alert::columns(),
+            columns: model::alert::columns(),
             tags: vec!["symbol".into(), "rule".into()],
             time: "opened".into(),
             version: None,
@@ -58,7 +58,7 @@ impl Site {
         let columns = [("symbol", Text), ("window_start", Time), ("window_end", Time)];
         let columns = columns.into_iter().chain(names.iter().map(|name| (*name, Float)));
         let columns: Vec<_> = columns.map(|(name, kind)| Column::new(name, kind)).collect();
-        let measurement = Measurement::results(&wire::Topic::new("signals"), &columns);
+        let measurement = Measurement::results(&model::Topic::new("signals"), &columns);
         self.store.define(&measurement).await.unwrap();
     }
 

@@ -1,9 +1,9 @@
 //! The shapes of the JSON API and its refusals.
 
 use crate::harness::{Feed, OPEN, Site, article, status};
+use model::Gap;
+use model::time::MINUTE;
 use serde_json::{Value as Json, json};
-use wire::Gap;
-use wire::time::MINUTE;
 
 fn column(table: &Json, name: &str) -> Vec<Json> {
     let index = table["columns"].as_array().unwrap().iter().position(|column| column == name).unwrap();

@@ -74,7 +74,7 @@ impl Site {
     }
 
     async fn version(&self) -> u64 {
-        wire::watchlist::read(&*self.log).await.unwrap().version
+        control::watchlist::read(&*self.log).await.unwrap().version
     }
 }
 

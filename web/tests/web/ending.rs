@@ -2,7 +2,7 @@
 
 use crate::events::Events;
 use crate::harness::{Feed, Site};
-use wire::stop::Wish;
+use control::stop::Wish;
 
 #[tokio::test]
 async fn draining_and_stopping_end_the_server_with_streams_open() {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::harness::{Feed, OPEN, PATIENCE, Site, article, status};
+use model::status::ServiceStatus;
+use model::time::{self, MINUTE};
 use reqwest::Response;
 use serde_json::{Value as Json, json};
-use wire::status::ServiceStatus;
-use wire::time::{self, MINUTE};
 
 const BEGINNING: &str = "stock-prices/0:0,news-articles/0:0,volatility/0:0";
 

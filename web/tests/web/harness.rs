@@ -3,6 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::{self, Stopper, Wish};
+use log::{Append, EmbeddedLog, Log, Position, SharedLog};
+use model::schema::{self, Column, ColumnType, Value};
+use model::status::ServiceStatus;
+use model::time::{MINUTE, Millis};
+use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use model::{Article, Bar, Gap, Source, Topic, clock, gap};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value as Json, json};
 use store::{Batch, EmbeddedStore, Measurement, Point, SharedStore};
@@ -10,13 +17,6 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use web::{Access, Process, WebError};
-use wire::log::{Append, EmbeddedLog, Log, Position, SharedLog};
-use wire::schema::{self, Column, ColumnType, Value};
-use wire::status::ServiceStatus;
-use wire::stop::{self, Stopper, Wish};
-use wire::time::{MINUTE, Millis};
-use wire::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use wire::{Article, Bar, Gap, Source, Topic, clock, gap};
 
 /// Friday 2013-10-04, 09:30 in New York.
 pub const OPEN: Millis = 1_380_893_400_000;

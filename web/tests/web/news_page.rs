@@ -1,8 +1,8 @@
 //! The news page: search, filters, pages, and what hostile input does to it: nothing.
 
+use model::Article;
+use model::time::MINUTE;
 use reqwest::StatusCode;
-use wire::Article;
-use wire::time::MINUTE;
 
 use crate::harness::{Feed, OPEN, Site, article};
 

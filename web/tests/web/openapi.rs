@@ -30,8 +30,8 @@ async fn every_described_question_is_answered_with_its_examples() {
     let site = Site::start().await;
     let news = article("AAPL", OPEN, "Apple rises");
     site.deliver(&Feed::of("AAPL", 0..10).with_article(news.clone())).await;
-    let letter = wire::DeadLetter::new("file", "why", b"event", OPEN);
-    wire::log::Log::append(&*site.log, vec![letter.to_append()]).await.unwrap();
+    let letter = model::DeadLetter::new("file", "why", b"event", OPEN);
+    log::Log::append(&*site.log, vec![letter.to_append()]).await.unwrap();
     let document = site.json("/api/v1/openapi.json").await;
     for (path, operations) in document["paths"].as_object().unwrap() {
         let Some(operation) = operations.get("get") else { continue };

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::harness::{Feed, OPEN, Site, status};
-use wire::status::ServiceStatus;
-use wire::time::MINUTE;
+use model::status::ServiceStatus;
+use model::time::MINUTE;
 
 #[tokio::test]
 async fn the_table_is_there_before_any_script_runs_sorted_by_realized_volatility() {
@@ -111,7 +111,7 @@ async fn a_simulation_is_said_and_a_real_market_is_not() {
     // Bars tell as well, should no service have said anything yet.
     let site = Site::start().await;
     let mut feed = Feed::of("AAPL", 0..1);
-    feed.bars[0].source = wire::Source::Simulation;
+    feed.bars[0].source = model::Source::Simulation;
     site.deliver(&feed).await;
     assert!(site.text("/").await.contains(shown));
 }

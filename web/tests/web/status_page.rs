@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use control::replay::Event;
+use log::Log;
+use model::status::{EntryState, QuotaState, ServiceStatus};
+use model::time::MINUTE;
+use model::topic::STOCK_PRICES;
+use model::{DeadLetter, Gap};
 use reqwest::Response;
 use web::{Access, Key, Process};
-use wire::dead_letter::Event;
-use wire::log::Log;
-use wire::status::{EntryState, QuotaState, ServiceStatus};
-use wire::time::MINUTE;
-use wire::topic::STOCK_PRICES;
-use wire::{DeadLetter, Gap};
 
 use crate::harness::{Feed, OPEN, Site, bar, status};
 
@@ -19,7 +19,7 @@ async fn reading() -> Site {
         Key { name: "Polygon, for prices", variable: "POLYGON_API_KEY", present: true },
         Key { name: "The Guardian", variable: "GUARDIAN_API_KEY", present: false },
     ];
-    let read_again = |letter: &DeadLetter, _: &wire::watchlist::Watchlist| {
+    let read_again = |letter: &DeadLetter, _: &control::watchlist::Watchlist| {
         let bar = serde_json::from_str(&letter.event).map_err(|error| format!("it is no bar: {error}"))?;
         Ok(vec![Event::Bar(Box::new(bar))])
     };

@@ -1,7 +1,7 @@
 //! The event study: its page, readable without a script, and its API.
 
-use wire::calendar;
-use wire::time::{MINUTE, Millis};
+use model::calendar;
+use model::time::{MINUTE, Millis};
 
 use crate::harness::{Feed, OPEN, Site, article, bar};
 
@@ -20,7 +20,7 @@ fn feed() -> Feed {
             let news = if start >= NEWS { 0.01 } else { 0.0 };
             let close = 100.0 * (0.001 * wave + news).exp();
             let bar = bar("IBM", start);
-            feed.bars.push(wire::Bar { open: close, high: close, low: close, close, ..bar });
+            feed.bars.push(model::Bar { open: close, high: close, low: close, close, ..bar });
         }
         session = calendar::next_session(session.date);
     }

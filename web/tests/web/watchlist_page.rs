@@ -1,12 +1,12 @@
 //! The watchlist's page by plain forms, as a browser without scripts sends them.
 
+use control::preview::{self, Headline, Preview};
+use control::watchlist::{self, Entry};
+use model::status::{EntryState, QuotaState, ServiceStatus};
+use model::time::MINUTE;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Response, StatusCode};
 use url::form_urlencoded;
-use wire::preview::{self, Headline, Preview};
-use wire::status::{EntryState, QuotaState, ServiceStatus};
-use wire::time::MINUTE;
-use wire::watchlist::{self, Entry};
 
 use crate::harness::{Feed, OPEN, Site, article, status};
 
@@ -182,7 +182,7 @@ async fn with_a_key_a_preview_is_asked_once_and_then_remembered() {
                 published_timestamp: OPEN,
             };
             let preview = Preview { id: asked.id, at: OPEN, total: 7, headlines: vec![found], refused: None };
-            wire::log::Log::append(&*log, vec![preview.to_append()]).await.unwrap();
+            log::Log::append(&*log, vec![preview.to_append()]).await.unwrap();
         }
     });
     let fields = [("version", "0"), ("do", "preview"), ("term", "apple")];

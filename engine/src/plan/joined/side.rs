@@ -12,7 +12,7 @@ use datafusion::common::{DFSchemaRef, Result, not_impl_err, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
-use wire::time::Millis;
+use model::time::Millis;
 
 use crate::expression::physical;
 use crate::job::Job;

@@ -13,12 +13,12 @@ mod generated;
 use std::sync::Arc;
 
 use explore::Explorer;
+use model::schema::{Column, ColumnType, Value};
+use model::time::MINUTE;
 use rusqlite::Connection;
 use rusqlite::types::{ToSql, Value as Sql};
 use store::{Batch, EmbeddedStore, Measurement, Point, SharedStore, Store};
 use tempfile::TempDir;
-use wire::schema::{Column, ColumnType, Value};
-use wire::time::MINUTE;
 
 use crate::harness::{LIMITS, OPEN};
 

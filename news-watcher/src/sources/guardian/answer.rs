@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use model::time::{self, Millis};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wire::time::{self, Millis};
 
 use super::plain::plain;
 use super::query::PAGE_SIZE;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use model::time::{self, Millis};
 use outbound::{HttpFailure, Secret, redact, retry_after};
 use reqwest::header::DATE;
 use url::Url;
-use wire::time::{self, Millis};
 
 use super::GuardianConfig;
 use super::answer::{self, CallError, Page};

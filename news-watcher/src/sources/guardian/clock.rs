@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wire::time::{self, Millis};
+use model::time::{self, Millis};
 
 /// What time it is; the tests have a clock of their own.
 #[async_trait]

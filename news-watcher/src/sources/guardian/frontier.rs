@@ -1,7 +1,7 @@
 //! Until when the news is complete: as late as the slowest query, but no later
 //! than is bearable.
 
-use wire::time::Millis;
+use model::time::Millis;
 
 use super::query::Query;
 

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use wire::article::BadArticle;
-use wire::log::{Log, LogError, each_record};
-use wire::time::{DAY, Millis};
-use wire::topic::NEWS_ARTICLES;
-use wire::{Article, Source};
+use log::{Log, LogError, each_record};
+use model::article::BadArticle;
+use model::time::{DAY, Millis};
+use model::topic::NEWS_ARTICLES;
+use model::{Article, Source};
 
 use super::answer::Item;
 

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use wire::log::SharedLog;
-use wire::outlet::Outlet;
-use wire::preview::Preview;
-use wire::status::{EntryState, QuotaState};
-use wire::time::{DAY, HOUR, MINUTE, Millis, minute_of};
-use wire::{Article, DeadLetter};
+use control::outlet::Outlet;
+use control::preview::Preview;
+use log::SharedLog;
+use model::status::{EntryState, QuotaState};
+use model::time::{DAY, HOUR, MINUTE, Millis, minute_of};
+use model::{Article, DeadLetter};
 
 use super::answer::{Item, Page};
 use super::known::{Known, Sighting};
@@ -45,7 +45,7 @@ impl Ledger {
         let furthest = outlet.furthest();
         // What one partition says holds for all of them.
         if let (Some(least), Some(most)) = (outlet.complete_until(), furthest) {
-            wire::clock::minutes(least, most).for_each(|at| outlet.clock(at, None));
+            model::clock::minutes(least, most).for_each(|at| outlet.clock(at, None));
         }
         let reached = furthest.unwrap_or(minute_of(now));
         outlet.clock(reached, None);
@@ -59,7 +59,7 @@ impl Ledger {
 
     /// Writes clock records up to `until`.
     pub(super) async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
-        for at in wire::clock::minutes(self.reached, until) {
+        for at in model::clock::minutes(self.reached, until) {
             self.outlet.clock(at, None);
             self.reached = at;
             self.flush_if_full().await?;

@@ -1,7 +1,7 @@
 //! Dead letters of the Guardian, read by the rules of today.
 
-use wire::watchlist::Watchlist;
-use wire::{Article, DeadLetter};
+use control::watchlist::Watchlist;
+use model::{Article, DeadLetter};
 
 use super::answer;
 use super::known::{Known, Sighting};
@@ -36,7 +36,7 @@ pub fn articles_of_letter(letter: &DeadLetter, list: &Watchlist) -> Result<Vec<A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::watchlist::Entry;
+    use control::watchlist::Entry;
 
     #[test]
     fn an_article_is_read_again_for_every_entry_of_its_term() {

@@ -30,9 +30,9 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::Stop;
+use log::SharedLog;
 use outbound::Secret;
-use wire::log::SharedLog;
-use wire::stop::Stop;
 
 use crate::NewsError;
 use clock::WallClock;
@@ -85,6 +85,6 @@ impl GuardianConfig {
 /// Brings the headlines that the watchlist asks for to `news-articles`, by the
 /// wall clock, until an end is wished; either wish ends it at once.
 pub(crate) async fn run(log: SharedLog, config: GuardianConfig, stop: Stop) -> Result<(), NewsError> {
-    let watchlist = wire::watchlist::follow(log.clone()).await?;
+    let watchlist = control::watchlist::follow(log.clone()).await?;
     Watch::open(log, config, watchlist, Arc::new(WallClock)).await?.run(&stop).await
 }

@@ -1,8 +1,8 @@
 //! Previews: what a term would have found lately, for who thinks about
 //! watching it. Nothing of it goes onto `news-articles`.
 
-use wire::preview::{Headline, Preview, Question};
-use wire::time::{self, DAY, Millis, rfc3339};
+use control::preview::{Headline, Preview, Question};
+use model::time::{self, DAY, Millis, rfc3339};
 
 use super::answer::{CallError, Page};
 use super::query::Request;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use control::preview::Question;
+use control::watchlist::Watchlist;
+use model::time::{self, Millis, SECOND};
 use url::Url;
-use wire::preview::Question;
-use wire::time::{self, Millis, SECOND};
-use wire::watchlist::Watchlist;
 
 /// Results asked for on a page: the most that is documented.
 pub(super) const PAGE_SIZE: usize = 50;
@@ -45,7 +45,7 @@ pub(crate) fn queries(list: &Watchlist, default: &[String]) -> BTreeMap<Query, V
 }
 
 /// The query of one entry, if it has a term.
-pub(crate) fn query(entry: &wire::watchlist::Entry, default: &[String]) -> Option<Query> {
+pub(crate) fn query(entry: &control::watchlist::Entry, default: &[String]) -> Option<Query> {
     let term = entry.search_term.as_deref().map(str::trim).filter(|term| !term.is_empty())?;
     let mut sections = if entry.sections.is_empty() { default.to_vec() } else { entry.sections.clone() };
     sections.sort();

@@ -1,7 +1,7 @@
 //! How many calls a key has left: so many a second, and so many in any 24 hours.
 
-use wire::status::QuotaState;
-use wire::time::{self, DAY, Millis, SECOND};
+use model::status::QuotaState;
+use model::time::{self, DAY, Millis, SECOND};
 
 /// The share of a day's calls that may be made at once.
 const AT_ONCE: f64 = 0.05;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use wire::status::QuotaState;
-use wire::time::{self, HOUR, MINUTE, Millis};
+use model::status::QuotaState;
+use model::time::{self, HOUR, MINUTE, Millis};
 
 use super::query::Query;
 use super::quota::Quota;

@@ -1,7 +1,7 @@
 //! How one query fares.
 
-use wire::status::EntryState;
-use wire::time::{self, DAY, MINUTE, Millis};
+use model::status::EntryState;
+use model::time::{self, DAY, MINUTE, Millis};
 
 use super::frontier::Progress;
 use super::walk::Walk;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
+use model::time::{HOUR, MINUTE, Millis, SECOND};
 
 /// The first wait after refusals for too many calls, at most; it doubles.
 const FIRST_QUIET: Millis = MINUTE;

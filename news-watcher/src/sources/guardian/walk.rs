@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use wire::time::{self, HOUR, Millis};
+use model::time::{self, HOUR, Millis};
 
 use super::answer::{CallError, Page};
 use super::query::Request;

@@ -6,14 +6,14 @@ mod told;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use control::preview::{self, Question};
+use control::stop::{Stop, Wish};
+use control::watchlist::Watchlist;
+use log::SharedLog;
+use model::status::EntryState;
+use model::time::{MINUTE, Millis, minute_of};
 use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
-use wire::log::SharedLog;
-use wire::preview::{self, Question};
-use wire::status::{EntryState, ServiceStatus};
-use wire::stop::{Stop, Wish};
-use wire::time::{MINUTE, Millis, minute_of};
-use wire::watchlist::Watchlist;
 
 use super::GuardianConfig;
 use super::answer::{CallError, Page};
@@ -69,7 +69,7 @@ impl Watch {
         let api = Api::new(&config)?;
         let questions = preview::questions(log.clone()).await?;
         let now = clock.now();
-        let said = ServiceStatus::last(&*log, "news-watcher").await?.unwrap_or_default();
+        let said = control::status::last(&*log, "news-watcher").await?.unwrap_or_default();
         let mut quota = Quota::new(config.calls_per_day, config.calls_per_second, now);
         if let Some(used) = &said.quota {
             quota = quota.resume(used, now);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wire::status::EntryState;
-use wire::time::{Millis, rfc3339};
+use model::status::EntryState;
+use model::time::{Millis, rfc3339};
 
 use super::query::Query;
 use super::search::Search;

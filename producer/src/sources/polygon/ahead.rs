@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use wire::Bar;
-use wire::time::{HOUR, MINUTE, Millis};
+use model::Bar;
+use model::time::{HOUR, MINUTE, Millis};
 
 /// How far ahead of its receipt a bar may be dated.
 const LIMIT: Millis = 10 * MINUTE;
@@ -89,7 +89,12 @@ mod tests {
     const FAR: Millis = 50 * MINUTE;
 
     fn bar(symbol: &str, start: Millis) -> Bar {
-        Bar { symbol: symbol.into(), start_timestamp: start, received_timestamp: 0, ..wire::clock::bar(0, 0) }
+        Bar {
+            symbol: symbol.into(),
+            start_timestamp: start,
+            received_timestamp: 0,
+            ..model::clock::bar(0, 0)
+        }
     }
 
     fn symbols(bars: &[Bar]) -> Vec<&str> {

@@ -2,7 +2,7 @@
 //! to have brought everything, less its delay and the time to settle, held back
 //! while a hole is being filled.
 
-use wire::time::{MINUTE, Millis, minute_of};
+use model::time::{MINUTE, Millis, minute_of};
 
 #[derive(Debug)]
 pub(super) struct Completeness {
@@ -105,7 +105,7 @@ impl Completeness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::{HOUR, SECOND};
+    use model::time::{HOUR, SECOND};
 
     const LAG: Millis = 905 * SECOND;
     const WAIT: Millis = 120 * SECOND;

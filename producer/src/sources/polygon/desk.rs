@@ -9,12 +9,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use control::stop::{Stop, Wish};
+use control::watchlist::Watchlist;
+use log::SharedLog;
+use model::time::{DAY, MINUTE, Millis};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use wire::log::SharedLog;
-use wire::stop::{Stop, Wish};
-use wire::time::{DAY, MINUTE, Millis};
-use wire::watchlist::Watchlist;
 
 use crate::ProducerError;
 use crate::history::HistoryClient;

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use wire::time::{MINUTE, Millis};
-use wire::{Bar, Source};
 
 /// One event.
 #[derive(Debug, PartialEq)]

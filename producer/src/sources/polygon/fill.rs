@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use model::time::Millis;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use wire::time::Millis;
 
 use crate::history::{HistoryClient, HistoryFailure, Page, Stretch};
 use crate::wall::SharedWall;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use wire::Gap;
-use wire::calendar;
-use wire::time::Millis;
+use model::Gap;
+use model::calendar;
+use model::time::Millis;
 
 /// The reason of a gap that is none any more.
 pub(super) const FILLED: &str = "filled from history";
@@ -82,7 +82,7 @@ pub(super) fn trades(symbol: &str, from: Millis, to: Millis) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::{HOUR, MINUTE, parse};
+    use model::time::{HOUR, MINUTE, parse};
 
     fn gap(to: Millis) -> Gap {
         Gap { symbol: "AAPL".into(), from: 0, to, reason: "down".into() }

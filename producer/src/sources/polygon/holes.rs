@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use wire::Gap;
-use wire::time::{DAY, MINUTE, Millis, minute_of};
-use wire::watchlist::EVERY_SYMBOL;
+use control::watchlist::EVERY_SYMBOL;
+use model::Gap;
+use model::time::{DAY, MINUTE, Millis, minute_of};
 
 use crate::history::{HistoryClient, Stretch};
 use crate::wall::SharedWall;
@@ -268,7 +268,7 @@ fn tell_of(gaps: &[Gap]) {
     tracing::warn!(
         symbols = symbols.len(),
         some = symbols.iter().take(5).copied().collect::<Vec<_>>().join(", "),
-        from = wire::time::rfc3339(from),
+        from = model::time::rfc3339(from),
         "The feed was away for longer than history is asked back; what lies before is recorded as gaps. `tickwire backfill` brings what the plan has."
     );
 }

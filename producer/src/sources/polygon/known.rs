@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use wire::time::{DAY, HOUR, Millis};
-use wire::{Bar, Source};
+use model::time::{DAY, HOUR, Millis};
+use model::{Bar, Source};
 
 /// What a bar is to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn bar(start: Millis, close: f64) -> Bar {
-        Bar { symbol: "AAPL".into(), close, vwap: None, start_timestamp: start, ..wire::clock::bar(0, 0) }
+        Bar { symbol: "AAPL".into(), close, vwap: None, start_timestamp: start, ..model::clock::bar(0, 0) }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::time::{HOUR, MINUTE, Millis};
+use model::time::{HOUR, MINUTE, Millis};
 
 /// Later than this, a bar's first version is out of the ordinary …
 const ORDINARY: Millis = 3 * MINUTE;

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use model::calendar::{self, Phase};
+use model::time::{MINUTE, Millis, minute_of};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
-use wire::calendar::{self, Phase};
-use wire::time::{MINUTE, Millis, minute_of};
 
 /// How a link is told to be alive. It is a matter of the network and of real
 /// time, whatever time the market has.
@@ -139,7 +139,7 @@ impl MutePatience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::time::SECOND;
+    use model::time::SECOND;
 
     const LAG: Millis = 5 * SECOND;
     const T: Millis = 100 * MINUTE;

@@ -20,14 +20,14 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::stop::Stop;
+use control::watchlist::Watchlist;
+use log::SharedLog;
+use model::time::Millis;
 use outbound::Secret;
 use reqwest::Url;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use wire::log::SharedLog;
-use wire::stop::Stop;
-use wire::time::Millis;
-use wire::watchlist::Watchlist;
 
 use crate::ProducerError;
 use crate::wall::{SharedWall, millis};

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use wire::log::{SharedLog, each_record};
-use wire::reason::{EARLIEST, LATEST};
-use wire::time::{DAY, Millis};
-use wire::topic::{GAPS, STOCK_PRICES};
-use wire::{Bar, Gap};
+use log::{SharedLog, each_record};
+use model::time::{DAY, Millis};
+use model::time::{EARLIEST, LATEST_STATED};
+use model::topic::{GAPS, STOCK_PRICES};
+use model::{Bar, Gap};
 
 use crate::ProducerError;
 
@@ -58,8 +58,8 @@ pub(super) async fn gaps(log: &SharedLog, now: Millis) -> Result<Vec<Gap>, Produ
     let mut latest = BTreeMap::new();
     each_record(&**log, &GAPS, |record| {
         let gap = serde_json::from_slice::<Gap>(&record.value);
-        if let Ok(gap) = gap.inspect_err(|why| wire::foreign::passed_over(&record, why))
-            && [gap.from, gap.to].iter().all(|at| (EARLIEST..=LATEST).contains(at))
+        if let Ok(gap) = gap.inspect_err(|why| log::passed_over(&record, why))
+            && [gap.from, gap.to].iter().all(|at| (EARLIEST..=LATEST_STATED).contains(at))
         {
             latest.insert((gap.symbol.clone(), gap.from), gap);
         }

@@ -1,13 +1,14 @@
 //! What goes onto the log: bars, clock records, dead letters, gaps, and the
 //! status that counts them, all that is at hand in one append.
 
-use wire::log::{Append, SharedLog};
-use wire::outlet;
-use wire::reason::last_good;
-use wire::status::{EntryState, Report, ServiceStatus};
-use wire::time::{DAY, Millis, minute_of};
-use wire::topic::STOCK_PRICES;
-use wire::{Bar, DeadLetter, Gap, clock};
+use control::outlet;
+use control::status::Report;
+use log::reason::last_good;
+use log::{Append, SharedLog};
+use model::status::{EntryState, ServiceStatus};
+use model::time::{DAY, Millis, minute_of};
+use model::topic::STOCK_PRICES;
+use model::{Bar, DeadLetter, Gap, clock};
 
 use crate::ProducerError;
 
@@ -46,7 +47,7 @@ impl Records {
         now: Millis,
     ) -> Result<Records, ProducerError> {
         let name = format!("{NAME} at {host}");
-        let before = ServiceStatus::last(&*log, SERVICE).await?.unwrap_or_default();
+        let before = control::status::last(&*log, SERVICE).await?.unwrap_or_default();
         if let Some(found) = before.source.filter(|found| !found.starts_with(NAME)) {
             return Err(ProducerError::OtherSource { asked: name, found });
         }
@@ -54,7 +55,7 @@ impl Records {
         for bar in last_good(&*log, &STOCK_PRICES, outlet::read::<Bar>).await? {
             let stated = bar.map(|bar| bar.complete_until);
             if let Some(at) = stated.filter(|at| *at > now.saturating_add(BELIEVED)) {
-                let at = wire::time::rfc3339(at);
+                let at = model::time::rfc3339(at);
                 tracing::warn!(
                     at,
                     "The log states a time far ahead of this machine's clock; it is not believed."

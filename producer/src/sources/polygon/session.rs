@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use control::watchlist::Watchlist;
+use model::time::{MINUTE, Millis, SECOND};
 use outbound::Backoff;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
-use wire::time::{MINUTE, Millis, SECOND};
-use wire::watchlist::Watchlist;
 
 use crate::error::Refusal;
 use crate::wall::{SharedWall, millis};

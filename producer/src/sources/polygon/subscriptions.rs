@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use control::watchlist::{EVERY_SYMBOL, Watchlist};
+use model::time::{Millis, SECOND};
 use serde_json::json;
-use wire::time::{Millis, SECOND};
-use wire::watchlist::{EVERY_SYMBOL, Watchlist};
 
 /// Pairs in one request; longer lists have had connections closed.
 const CHUNK: usize = 200;
@@ -112,7 +112,7 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::watchlist::Entry;
+    use control::watchlist::Entry;
 
     fn list(symbols: &[&str]) -> Watchlist {
         let entry =

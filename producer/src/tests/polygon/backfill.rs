@@ -1,9 +1,9 @@
 //! History brought in on request.
 
+use model::Source;
+use model::time::{DAY, HOUR, MINUTE, SECOND};
+use model::topic::STOCK_PRICES;
 use test_servers::massive::{Answer, MinuteBar, Script};
-use wire::Source;
-use wire::time::{DAY, HOUR, MINUTE, SECOND};
-use wire::topic::STOCK_PRICES;
 
 use super::place::{OPEN, Place, bar};
 use crate::ProducerError;
@@ -70,7 +70,7 @@ async fn what_is_brought_beside_live_prices_does_not_move_their_time() {
     place.until_complete(0).await;
     place.stop().await;
     run(&place, &["AAPL"]).await.0.unwrap();
-    let records: Vec<wire::Bar> = place.all(&STOCK_PRICES).await;
+    let records: Vec<model::Bar> = place.all(&STOCK_PRICES).await;
     let mut brought = records.iter().filter(|bar| bar.start_timestamp < OPEN - HOUR);
     assert!(brought.all(|bar| bar.complete_until == OPEN));
     place.pass(MINUTE);

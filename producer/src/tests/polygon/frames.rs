@@ -1,9 +1,9 @@
 //! What is read from frames.
 
+use model::Source;
+use model::time::{HOUR, MINUTE, Millis, SECOND};
 use serde_json::json;
 use test_servers::massive::MinuteBar;
-use wire::Source;
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
 
 use super::place::{OPEN, Place, bar};
 
@@ -100,7 +100,7 @@ async fn a_minute_without_a_bar_is_no_fault() {
     place.until_bars(3).await;
     place.pass(MINUTE);
     place.until_complete(2).await;
-    assert!(place.all::<wire::Gap>(&wire::topic::GAPS).await.is_empty());
+    assert!(place.all::<model::Gap>(&model::topic::GAPS).await.is_empty());
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_local_clock_an_hour_behind_loses_nothing() {
     place.feed.bars(&[now("B"), now("C")]);
     let bars = place.until_bars(3).await;
     assert!(bars.iter().all(|bar| bar.start_timestamp == OPEN + HOUR));
-    assert!(place.all::<wire::DeadLetter>(&wire::topic::DEAD_LETTERS).await.is_empty());
+    assert!(place.all::<model::DeadLetter>(&model::topic::DEAD_LETTERS).await.is_empty());
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The REST history as a filled hole meets it.
 
+use model::time::{MINUTE, SECOND};
+use model::topic::GAPS;
 use test_servers::massive::{Answer, History, Script};
-use wire::time::{MINUTE, SECOND};
-use wire::topic::GAPS;
 
 use super::place::{KEY, OPEN, Place, bar};
 
@@ -101,7 +101,7 @@ async fn an_empty_range_without_results_is_filled_with_nothing() {
     place.until_complete(0).await;
     place.pass(MINUTE);
     place.until_complete(1).await;
-    assert!(place.all::<wire::Gap>(&GAPS).await.is_empty());
+    assert!(place.all::<model::Gap>(&GAPS).await.is_empty());
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn the_quota_of_the_plan_is_kept_and_what_comes_too_late_is_late_but_there
         assert!(minute < 60, "the quota never allows all calls");
     }
     place.until_bars(5 * 60).await;
-    let filled = |all: &[wire::Gap]| all.iter().filter(|gap| gap.is_filled()).count() >= 2;
+    let filled = |all: &[model::Gap]| all.iter().filter(|gap| gap.is_filled()).count() >= 2;
     place.until("gaps that were filled late", GAPS, filled).await;
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::SharedLog;
+use model::Source;
+use model::time::{DAY, HOUR, MINUTE, SECOND};
+use model::topic::{GAPS, STOCK_PRICES};
 use test_servers::massive::{Answer, MinuteBar, Script};
-use wire::Source;
-use wire::log::SharedLog;
-use wire::time::{DAY, HOUR, MINUTE, SECOND};
-use wire::topic::{GAPS, STOCK_PRICES};
 
 use super::place::{Gate, OPEN, Place, bar};
 
@@ -50,7 +50,7 @@ async fn after_a_reconnect_the_hole_is_filled_and_time_has_waited_for_it() {
     assert_eq!(outline[2..], ["0 AAPL <0", "1 ~clock0 <1", "1 AAPL <1", "2 ~clock0 <2"]);
     let bars = place.until_bars(2).await;
     assert_eq!((bars[0].source, bars[1].source), (Source::Polygon, Source::PolygonHistory));
-    assert!(place.all::<wire::Gap>(&GAPS).await.is_empty());
+    assert!(place.all::<model::Gap>(&GAPS).await.is_empty());
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn after_the_wait_time_goes_on_with_a_gap_that_ends_once_filled() {
     reconnect(&place).await;
     place.until_bars(10).await;
     place
-        .until("the gap filled", GAPS, |all: &[wire::Gap]| all.last().is_some_and(wire::Gap::is_filled))
+        .until("the gap filled", GAPS, |all: &[model::Gap]| all.last().is_some_and(model::Gap::is_filled))
         .await;
     place.until_complete(10).await;
 }
@@ -149,7 +149,7 @@ async fn what_lies_further_back_than_history_is_asked_is_a_gap_of_each_symbol() 
     place.until_state("running").await;
     let asked: Vec<_> = place.history.calls().split_off(before);
     assert_eq!(asked.len(), 2);
-    let gaps: Vec<wire::Gap> = place.all(&GAPS).await;
+    let gaps: Vec<model::Gap> = place.all(&GAPS).await;
     for (symbol, from) in [("AAPL", OPEN + 2 * MINUTE), ("MSFT", OPEN + MINUTE)] {
         let call = asked.iter().find(|call| call.symbol == symbol).unwrap();
         let of: Vec<_> = gaps.iter().filter(|gap| gap.symbol == symbol).collect();
@@ -177,7 +177,7 @@ async fn a_gap_that_grew_while_the_feed_was_away_for_long_ends_where_history_beg
     place.until_state("running").await;
     let call = place.history.calls().pop().unwrap();
     let mut left = std::collections::BTreeMap::new();
-    for gap in place.all::<wire::Gap>(&GAPS).await {
+    for gap in place.all::<model::Gap>(&GAPS).await {
         left.insert(gap.from, gap);
     }
     let left: Vec<_> = left.into_values().filter(|gap| !gap.is_filled()).collect();
@@ -222,7 +222,7 @@ async fn a_hole_that_was_being_filled_when_the_producer_was_killed_is_filled_aft
     place.pass(MINUTE);
     assert_eq!(place.until_bars(11).await.len(), 11);
     place
-        .until("the gap filled", GAPS, |all: &[wire::Gap]| all.last().is_some_and(wire::Gap::is_filled))
+        .until("the gap filled", GAPS, |all: &[model::Gap]| all.last().is_some_and(model::Gap::is_filled))
         .await;
 }
 
@@ -264,7 +264,7 @@ async fn of_a_wildcard_the_busiest_symbols_are_filled_and_the_rest_is_a_gap() {
     let bars = place.until_bars(7).await;
     assert_eq!(bars[5..].iter().map(|bar| bar.symbol.as_str()).collect::<Vec<_>>(), ["B", "C"]);
     let said =
-        |all: &[wire::Gap]| all.last().is_some_and(|gap| gap.symbol == "*" && gap.reason.contains("quota"));
+        |all: &[model::Gap]| all.last().is_some_and(|gap| gap.symbol == "*" && gap.reason.contains("quota"));
     place.until("the rest is a gap", GAPS, said).await;
 }
 
@@ -323,7 +323,7 @@ async fn a_log_that_does_not_keep_up_closes_the_feed_and_loses_nothing() {
     gate.set(true);
     reconnect(&place).await;
     place.pass(MINUTE);
-    let last = |all: &[wire::Bar]| all.iter().filter(|bar| bar.volume == 777.0).count() == 60;
+    let last = |all: &[model::Bar]| all.iter().filter(|bar| bar.volume == 777.0).count() == 60;
     let all = place.until("the last version of all", STOCK_PRICES, last).await;
     assert!((4_000..6_060).contains(&all.iter().filter(|bar| bar.start_timestamp == OPEN + MINUTE).count()));
 }

@@ -1,12 +1,12 @@
 //! A feed and a history that flood, lie about time, or answer without end.
 
+use log::Append;
+use model::status::ServiceStatus;
+use model::time::{DAY, HOUR, MINUTE, Millis, SECOND};
+use model::topic::{DEAD_LETTERS, GAPS, SERVICE_STATUS, STOCK_PRICES};
+use model::{Bar, DeadLetter, Gap};
 use serde_json::json;
 use test_servers::massive::{Answer, MinuteBar, Script};
-use wire::log::Append;
-use wire::status::ServiceStatus;
-use wire::time::{DAY, HOUR, MINUTE, Millis, SECOND};
-use wire::topic::{DEAD_LETTERS, GAPS, SERVICE_STATUS, STOCK_PRICES};
-use wire::{Bar, DeadLetter, Gap};
 
 use super::place::{OPEN, Place, bar};
 
@@ -108,7 +108,7 @@ async fn figures_beyond_reason_are_dead_letters_and_odd_optional_ones_left_out()
 async fn a_record_of_a_time_that_cannot_be_holds_nothing_up() {
     for poison in [i64::MAX, OPEN + 400 * DAY] {
         let mut place = Place::new(Script::default(), &["AAPL"]).await;
-        let clock = Bar { complete_until: poison, ..wire::clock::bar(0, OPEN) };
+        let clock = Bar { complete_until: poison, ..model::clock::bar(0, OPEN) };
         place.log.append(vec![Append::json(STOCK_PRICES, "~clock0", &clock)]).await.unwrap();
         place.start();
         place.until_state("running").await;

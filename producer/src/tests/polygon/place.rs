@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use control::stop::{Stopper, Wish, channel};
+use control::watchlist::{Entry, Watchlist};
+use log::{Append, EmbeddedLog, Extent, Log, LogError, Position, Reader, Record, SharedLog};
+use model::status::ServiceStatus;
+use model::time::{MINUTE, Millis, SECOND};
+use model::topic::{DEAD_LETTERS, GAPS, STOCK_PRICES};
+use model::{Bar, DeadLetter, Gap, Topic};
 use outbound::Secret;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use test_servers::massive::{Feed, History, MinuteBar, Script};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use wire::log::{Append, EmbeddedLog, Extent, Log, LogError, Position, Reader, Record, SharedLog};
-use wire::status::ServiceStatus;
-use wire::stop::{Stopper, Wish, channel};
-use wire::time::{MINUTE, Millis, SECOND};
-use wire::topic::{DEAD_LETTERS, GAPS, STOCK_PRICES};
-use wire::watchlist::{Entry, Watchlist};
-use wire::{Bar, DeadLetter, Gap, Topic};
 
 use crate::sources::{Pulse, run_polygon};
 use crate::wall::Wall;
@@ -209,17 +209,17 @@ impl Place {
 
     pub(super) async fn until_state(&self, state: &str) {
         let said = |all: &[ServiceStatus]| all.last().is_some_and(|last| last.state.starts_with(state));
-        self.until(&format!("state {state}"), wire::topic::SERVICE_STATUS, said).await;
+        self.until(&format!("state {state}"), model::topic::SERVICE_STATUS, said).await;
     }
 
     /// Waits until the status counts so many.
     pub(super) async fn until_count(&self, name: &str, count: u64) {
         let said = |all: &[ServiceStatus]| all.last().and_then(|last| last.counts.get(name)) == Some(&count);
-        self.until(&format!("{count} {name}"), wire::topic::SERVICE_STATUS, said).await;
+        self.until(&format!("{count} {name}"), model::topic::SERVICE_STATUS, said).await;
     }
 
     pub(super) async fn status(&self) -> Option<ServiceStatus> {
-        ServiceStatus::last(&*self.log, "producer").await.unwrap()
+        control::status::last(&*self.log, "producer").await.unwrap()
     }
 
     /// What `stock-prices` has, each as `minute symbol <complete until`, in minutes after [`OPEN`].

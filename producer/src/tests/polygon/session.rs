@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use model::time::{MINUTE, SECOND};
 use serde_json::json;
 use test_servers::massive::{Acks, Auth, Evicts, Script};
-use wire::time::{MINUTE, SECOND};
 
 use super::place::{KEY, Place, bar};
 use crate::sources::Pulse;
@@ -134,7 +134,7 @@ async fn a_clean_close_1000_an_abrupt_drop_and_half_a_frame_are_survived() {
         place.feed.bars(&[bar("AAPL", minute)]);
         place.until_bars(minute as usize + 1).await;
     }
-    assert!(place.all::<wire::DeadLetter>(&wire::topic::DEAD_LETTERS).await.is_empty());
+    assert!(place.all::<model::DeadLetter>(&model::topic::DEAD_LETTERS).await.is_empty());
 }
 
 #[tokio::test]
@@ -215,11 +215,11 @@ async fn subscriptions_that_are_silently_ignored_are_told() {
     place.start();
     place.feed.until_pairs(&["AM.AAPL", "AM.MSFT"]).await;
     place.pass(31 * SECOND);
-    let told = |all: &[wire::status::ServiceStatus]| {
+    let told = |all: &[model::status::ServiceStatus]| {
         all.last()
             .is_some_and(|last| last.entries.iter().any(|entry| entry.state == "not confirmed by the feed"))
     };
-    let all = place.until("the missing one told", wire::topic::SERVICE_STATUS, told).await;
+    let all = place.until("the missing one told", model::topic::SERVICE_STATUS, told).await;
     let entries: Vec<_> = all.last().unwrap().entries.iter().map(|entry| entry.state.as_str()).collect();
     assert_eq!(entries, ["subscribed", "not confirmed by the feed"]);
 }
@@ -227,7 +227,7 @@ async fn subscriptions_that_are_silently_ignored_are_told() {
 #[tokio::test]
 async fn a_log_of_a_replay_is_refused() {
     let mut place = Place::new(Script::default(), &["AAPL"]).await;
-    let said = wire::status::ServiceStatus {
+    let said = model::status::ServiceStatus {
         service: "producer".into(),
         source: Some("replay of bars.csv".into()),
         ..Default::default()

@@ -10,10 +10,10 @@ mod seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use model::Gap;
+use model::time::{MINUTE, Millis, SECOND};
+use model::topic::GAPS;
 use test_servers::massive::{MinuteBar, Script};
-use wire::Gap;
-use wire::time::{MINUTE, Millis, SECOND};
-use wire::topic::GAPS;
 
 use super::place::Place;
 use crate::sources::Pulse;

@@ -31,7 +31,7 @@ async fn a_failure_to_say_the_retention_is_not_taken_for_one_without_end() {
         let error = store.trimmed_before("stock_prices").await.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     }
-    let hour_ago = wire::time::now() - 3_600_000;
+    let hour_ago = model::time::now() - 3_600_000;
     let trimmed = store.trimmed_before("stock_prices").await.unwrap().unwrap();
     assert!((hour_ago - 60_000..=hour_ago + 60_000).contains(&trimmed));
     assert!(store.trimmed_before("stock_prices").await.unwrap().is_some());

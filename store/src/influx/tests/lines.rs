@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
+use model::schema::{Column, ColumnType, Value};
 use proptest::prelude::*;
-use wire::schema::{Column, ColumnType, Value};
 
 use crate::influx::lines::{Layout, Lines, Unwritable, text_of_field};
 use crate::{Measurement, Point};

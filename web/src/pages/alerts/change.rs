@@ -8,7 +8,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use wire::rules::{self, Conflict, PutError};
+use control::rules::{self, Conflict, PutError};
 
 use super::super::{message, shown};
 use super::render;

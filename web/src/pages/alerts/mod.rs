@@ -12,9 +12,10 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use wire::Alert;
-use wire::rules::{self, Comparison, Rule, Rules};
-use wire::time::MINUTE;
+use control::rules::{self, Rule, Rules};
+use model::Alert;
+use model::alert::Comparison;
+use model::time::MINUTE;
 
 use super::frame::Frame;
 use super::moment::{Moment, clock};

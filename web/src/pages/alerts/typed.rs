@@ -1,8 +1,9 @@
 //! What was typed into the form of a rule, and why it was not taken.
 
 use axum::http::StatusCode;
+use control::rules::{BadChange, BadRules, Change, Rule};
+use model::alert::Comparison;
 use serde::Deserialize;
-use wire::rules::{BadChange, BadRules, Change, Comparison, Rule};
 
 /// The form, as text: whatever is in it is shown again where it is refused.
 #[derive(Clone, Debug, Default, Deserialize)]

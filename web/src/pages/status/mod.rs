@@ -12,9 +12,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use wire::Gap;
-use wire::status::{EntryState, QuotaState};
-use wire::watchlist::EVERY_SYMBOL;
+use control::watchlist::EVERY_SYMBOL;
+use model::Gap;
+use model::status::{EntryState, QuotaState};
 
 use super::frame::Frame;
 use super::moment::Moment;
@@ -72,11 +72,11 @@ async fn render(site: &Site, outcome: Option<Outcome>) -> Result<(StatusCode, St
     gaps.drain(..more_gaps);
     gaps.reverse();
     let (letters, kept) = dead_letters::newest(&*site.log, LETTERS).await?;
-    let asked = |service: &wire::status::ServiceStatus| {
+    let asked = |service: &model::status::ServiceStatus| {
         (service.service.clone(), service.quota, service.entries.clone())
     };
     let is_asked =
-        |service: &&wire::status::ServiceStatus| service.quota.is_some() || !service.entries.is_empty();
+        |service: &&model::status::ServiceStatus| service.quota.is_some() || !service.entries.is_empty();
     let page = Page {
         stages: Stage::all(&frame.report),
         keys: site.process.keys.clone(),
@@ -101,7 +101,7 @@ impl Page {
     }
 
     fn minutes(&self, gap: &Gap) -> i64 {
-        gap.to.saturating_sub(gap.from) / wire::time::MINUTE
+        gap.to.saturating_sub(gap.from) / model::time::MINUTE
     }
 
     /// An entry, in the words of the watchlist.

@@ -1,7 +1,7 @@
 //! A stage of the pipeline as the status page shows it.
 
-use wire::status::ServiceStatus;
-use wire::time::{Millis, SECOND};
+use model::status::ServiceStatus;
+use model::time::{Millis, SECOND};
 
 use crate::status::Report;
 

@@ -1,7 +1,7 @@
 //! What was typed into the watchlist's forms, and what it comes to.
 
+use control::watchlist::{BadEntry, BadList, BadQuery, Entry, Past, Watchlist, check_spelling, checked};
 use serde::Deserialize;
-use wire::watchlist::{BadEntry, BadList, BadQuery, Entry, Past, Watchlist, check_spelling, checked};
 
 use super::many;
 

@@ -1,7 +1,7 @@
 //! Many entries at once, as they are pasted out of a list or a sheet.
 
-use wire::symbol;
-use wire::watchlist::{EVERY_SYMBOL, Entry, Watchlist, check_spelling, checked};
+use control::watchlist::{EVERY_SYMBOL, Entry, Watchlist, check_spelling, checked};
+use model::symbol;
 
 use super::form::Problems;
 

@@ -13,8 +13,8 @@ use axum::extract::{DefaultBodyLimit, Form, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get};
+use control::watchlist::{self, PutError, Watchlist};
 use serde::Deserialize;
-use wire::watchlist::{self, PutError, Watchlist};
 
 use super::{message, shown};
 use crate::Site;

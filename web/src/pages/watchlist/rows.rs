@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
+use control::watchlist::{EVERY_SYMBOL, Entry};
 use headlines::Search;
+use model::status::{EntryState, ServiceStatus};
+use model::time::Millis;
+use model::topic::STOCK_PRICES;
 use serde_json::Value as Json;
-use wire::status::{EntryState, ServiceStatus};
-use wire::time::Millis;
-use wire::topic::STOCK_PRICES;
-use wire::watchlist::{EVERY_SYMBOL, Entry};
 
 use crate::Site;
 use crate::error::Failure;

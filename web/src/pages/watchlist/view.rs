@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use wire::status::QuotaState;
-use wire::watchlist::{self, Past};
+use control::watchlist::{self, Past};
+use model::status::QuotaState;
 
 use super::form::{Problems, Typed};
 use super::rows::{Known, Row};

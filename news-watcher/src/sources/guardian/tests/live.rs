@@ -1,7 +1,7 @@
 //! The whole source by the wall clock, with the watchlist in the log.
 
-use wire::time;
-use wire::watchlist;
+use control::watchlist;
+use model::time;
 
 use super::*;
 use crate::{NewsSource, run};

@@ -17,17 +17,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use control::stop::{self, Stopper, Wish};
+use control::watchlist::{Entry, Watchlist};
+use log::{BrittleLog, Broken, EmbeddedLog, SharedLog};
+use model::status::{EntryState, ServiceStatus};
+use model::time::{HOUR, MINUTE, Millis, SECOND};
+use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS};
+use model::{Article, DeadLetter, Topic};
 use outbound::Secret;
 use tempfile::TempDir;
 use test_servers::guardian::{Guardian, Story};
 use tokio::sync::watch;
-use wire::log::{BrittleLog, Broken, EmbeddedLog, SharedLog};
-use wire::status::{EntryState, ServiceStatus};
-use wire::stop::{self, Stopper, Wish};
-use wire::time::{HOUR, MINUTE, Millis, SECOND};
-use wire::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS};
-use wire::watchlist::{Entry, Watchlist};
-use wire::{Article, DeadLetter, Topic};
 
 use super::clock::Clock;
 use super::watch::Watch;
@@ -135,7 +135,7 @@ impl Place {
     }
 
     async fn status(&self) -> ServiceStatus {
-        ServiceStatus::last(&*self.log, "news-watcher").await.unwrap().unwrap()
+        control::status::last(&*self.log, "news-watcher").await.unwrap().unwrap()
     }
 
     async fn state_of(&self, term: &str) -> EntryState {

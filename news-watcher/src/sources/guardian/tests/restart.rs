@@ -1,6 +1,6 @@
 //! What an earlier run knew is known again.
 
-use wire::time::DAY;
+use model::time::DAY;
 
 use super::*;
 
@@ -12,7 +12,7 @@ async fn a_record_or_a_status_of_a_time_that_cannot_be_holds_nothing_up() {
         let said = ServiceStatus {
             service: "news-watcher".into(),
             counts: [("articles".to_owned(), u64::MAX)].into(),
-            quota: Some(wire::status::QuotaState { at: poison, used_today: u64::MAX, ..Default::default() }),
+            quota: Some(model::status::QuotaState { at: poison, used_today: u64::MAX, ..Default::default() }),
             entries: vec![EntryState {
                 search_term: Some("apple".into()),
                 since: Some(poison),
@@ -23,8 +23,8 @@ async fn a_record_or_a_status_of_a_time_that_cannot_be_holds_nothing_up() {
             ..ServiceStatus::default()
         };
         let clocks = (0..place.log.partitions()).map(|partition| {
-            let clock = Article { complete_until: poison, ..wire::clock::article(0, START) };
-            wire::log::Append::json(NEWS_ARTICLES, "~clock0", &clock).into_partition(partition)
+            let clock = Article { complete_until: poison, ..model::clock::article(0, START) };
+            log::Append::json(NEWS_ARTICLES, "~clock0", &clock).into_partition(partition)
         });
         place.log.append(clocks.chain([said.to_append()]).collect()).await.unwrap();
         place.watch_until(START + 10 * HOUR).await.unwrap();
@@ -47,7 +47,7 @@ async fn the_position_of_each_term_survives() {
     assert_eq!(place.ids().await, ["p"]);
     let calls = place.server.calls();
     let call = calls[before..].iter().find(|call| call.parameter("q") == "pear").unwrap();
-    assert_eq!(wire::time::parse(call.parameter("from-date")).unwrap(), answered - 15 * MINUTE);
+    assert_eq!(model::time::parse(call.parameter("from-date")).unwrap(), answered - 15 * MINUTE);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The schedule alone, over simulated days.
 
+use model::time::DAY;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wire::time::DAY;
 
 use super::*;
 use crate::sources::guardian::query::Query;

@@ -22,7 +22,7 @@ async fn an_article_is_written_once_with_everything_that_the_api_says() {
         pillar: Some("News".into()),
         published_timestamp: START - 6_000,
         updated_timestamp: Some(START - 6_000),
-        source: wire::Source::Guardian,
+        source: model::Source::Guardian,
         received_timestamp: START,
         complete_until: START,
         position: None,

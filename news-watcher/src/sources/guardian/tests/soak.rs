@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use model::time::DAY;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use test_servers::guardian::{Call, Fault, Newsroom};
-use wire::time::DAY;
 
 use super::*;
 

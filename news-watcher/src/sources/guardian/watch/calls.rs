@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use control::preview::Question;
 use futures::future::{BoxFuture, FutureExt};
-use wire::preview::Question;
-use wire::time::{MINUTE, Millis, SECOND};
+use model::time::{MINUTE, Millis, SECOND};
 
 use super::super::answer::{CallError, Page};
 use super::super::preview::{answer_to, not_now, request};

@@ -1,6 +1,6 @@
 //! How far the news is complete, and what is said of each search.
 
-use wire::status::EntryState;
+use model::status::EntryState;
 
 use super::super::frontier::frontier;
 use super::super::query::query;

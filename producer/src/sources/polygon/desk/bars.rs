@@ -1,9 +1,9 @@
 //! What becomes of a frame: its bars go to the log, new or corrected, and what
 //! is no good bar to the dead letters.
 
-use wire::time::{DAY, MINUTE, Millis, rfc3339};
-use wire::watchlist::EVERY_SYMBOL;
-use wire::{Bar, DeadLetter, Source};
+use control::watchlist::EVERY_SYMBOL;
+use model::time::{DAY, MINUTE, Millis, rfc3339};
+use model::{Bar, DeadLetter, Source};
 
 use super::super::ahead::FURTHEST;
 use super::super::event::{self, Event};

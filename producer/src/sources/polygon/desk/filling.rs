@@ -1,6 +1,6 @@
 //! What a fill of history brings, and what remains a gap.
 
-use wire::Gap;
+use model::Gap;
 
 use super::super::fill::Word;
 use super::super::holes::Holes;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use wire::status::EntryState;
-use wire::time::MINUTE;
+use model::status::EntryState;
+use model::time::MINUTE;
 
 use super::Desk;
 

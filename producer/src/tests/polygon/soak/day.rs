@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use model::time::{DAY, Millis};
 use test_servers::massive::MinuteBar;
-use wire::time::{DAY, Millis};
 
 /// The bars of each minute.
 pub(super) type Minutes = BTreeMap<Millis, Vec<MinuteBar>>;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use model::time::{DAY, Millis, SECOND};
 use test_servers::massive::{Answer, MinuteBar};
-use wire::time::{DAY, Millis, SECOND};
 
 use super::super::place::Place;
 use super::seen::Seen;
@@ -140,7 +140,7 @@ impl Soak {
             Fault::Flood => {
                 let now = self.place.wall.now();
                 let bars: Vec<_> = (0..2_000)
-                    .map(|n| MinuteBar::new(&format!("ZZ{n}"), wire::time::minute_of(now), 1.0, 1.0))
+                    .map(|n| MinuteBar::new(&format!("ZZ{n}"), model::time::minute_of(now), 1.0, 1.0))
                     .collect();
                 return feed.flood(&bars);
             }
@@ -150,7 +150,7 @@ impl Soak {
                 let pairs = feed.pairs();
                 let symbols = pairs.iter().filter_map(|pair| pair.split_once('.'));
                 for year in [-40, 100, 170] {
-                    let at = wire::time::minute_of(self.place.wall.now()) + year * 365 * DAY;
+                    let at = model::time::minute_of(self.place.wall.now()) + year * 365 * DAY;
                     let bars: Vec<_> =
                         symbols.clone().map(|(_, symbol)| MinuteBar::new(symbol, at, 1.0, 1.0)).collect();
                     for _ in 0..3 {

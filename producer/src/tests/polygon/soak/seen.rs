@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use model::Bar;
+use model::time::Millis;
+use model::topic::STOCK_PRICES;
 use test_servers::massive::MinuteBar;
-use wire::Bar;
-use wire::time::Millis;
-use wire::topic::STOCK_PRICES;
 
 use super::super::place::Place;
 

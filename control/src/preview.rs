@@ -1,0 +1,207 @@
+//! Previews: what a search term would have found lately. Whoever edits the
+//! watchlist asks through the log, and the service that has the key answers
+//! there, within its quota.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use log::{Append, Log, LogError, SharedLog};
+use model::time::{self, Millis, SECOND};
+use model::topic::{PREVIEW_QUESTIONS, PREVIEWS, Topic};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// A question older than this is no longer waited for.
+pub const STALE: Millis = 20 * SECOND;
+
+/// How long a record may wait before it is seen, about.
+const LOOK: Duration = Duration::from_millis(150);
+/// The shortest time between two looks at a busy log.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What somebody wants to know, on `preview-questions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Names the question; its answer carries the same.
+    pub id: String,
+    /// When it was asked, by the wall clock.
+    pub at: Millis,
+    /// The term, as an entry of the watchlist has it.
+    pub search_term: String,
+    /// The sections; none stands for what an entry without any gets.
+    #[serde(default)]
+    pub sections: Vec<String>,
+}
+
+/// The answer, on `previews`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The question's.
+    pub id: String,
+    /// When it was answered.
+    pub at: Millis,
+    /// How many articles the term finds in the time looked at.
+    pub total: u64,
+    /// The newest of them.
+    pub headlines: Vec<Headline>,
+    /// Why there is no answer: no call can be spared, or the source refuses the term.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// One headline of a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headline {
+    /// Plain text; hostile input.
+    pub headline: String,
+    /// Where it can be read.
+    pub url: String,
+    /// The section as a person reads it.
+    #[serde(default)]
+    pub section_name: Option<String>,
+    /// When it was published.
+    pub published_timestamp: Millis,
+}
+
+/// Asks, and waits for the answer; none when nobody answers within `patience`.
+///
+/// # Errors
+/// When the log fails.
+pub async fn ask(
+    log: &dyn Log,
+    search_term: &str,
+    sections: &[String],
+    patience: Duration,
+) -> Result<Option<Preview>, LogError> {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let at = time::now();
+    let id = format!("{at}-{}-{}", std::process::id(), ASKED.fetch_add(1, Ordering::Relaxed));
+    let mut answers = Tail::at_the_end(log, PREVIEWS).await?;
+    let (search_term, sections) = (search_term.to_owned(), sections.to_vec());
+    let question = Question { id: id.clone(), at, search_term, sections };
+    log.append(vec![Append::json(PREVIEW_QUESTIONS, &id, &question)]).await?;
+    let answered = async {
+        loop {
+            let found = answers.read_on::<Preview>(log).await?;
+            if let Some(answer) = found.into_iter().find(|answer| answer.id == id) {
+                return Ok(answer);
+            }
+            log.appended(LOOK).await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(patience, answered).await.ok().transpose()
+}
+
+/// The questions from now on, read by a task that ends with the receiver.
+///
+/// # Errors
+/// When the log cannot be read at the start; later failures are tried again.
+pub async fn questions(log: SharedLog) -> Result<mpsc::Receiver<Question>, LogError> {
+    const WAITING: usize = 16;
+    let mut tail = Tail::at_the_end(&*log, PREVIEW_QUESTIONS).await?;
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        loop {
+            match tail.read_on::<Question>(&*log).await {
+                Ok(asked) => {
+                    for question in asked.into_iter().filter(|asked| time::now() - asked.at <= STALE) {
+                        // Who finds the queue full asks again.
+                        drop(sender.try_send(question));
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "previews cannot be asked for just now"),
+            }
+            tokio::select! {
+                () = sender.closed() => return,
+                () = async { log.appended(LOOK).await; tokio::time::sleep(PAUSE).await } => {}
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+impl Preview {
+    /// No answer to a question, and why.
+    pub fn refusal(question: &Question, why: impl Into<String>) -> Preview {
+        let (id, at) = (question.id.clone(), time::now());
+        Preview { id, at, total: 0, headlines: Vec::new(), refused: Some(why.into()) }
+    }
+
+    /// The record that carries it to the log.
+    pub fn to_append(&self) -> Append {
+        Append::json(PREVIEWS, &self.id, self)
+    }
+}
+
+/// What comes onto a topic from some time on.
+struct Tail {
+    topic: Topic,
+    next: BTreeMap<u32, u64>,
+}
+
+impl Tail {
+    async fn at_the_end(log: &dyn Log, topic: Topic) -> Result<Tail, LogError> {
+        let extents = log.extents(&topic).await?;
+        Ok(Tail { topic, next: extents.iter().map(|extent| (extent.partition, extent.next)).collect() })
+    }
+
+    async fn read_on<T: DeserializeOwned>(&mut self, log: &dyn Log) -> Result<Vec<T>, LogError> {
+        const AT_ONCE: usize = 64;
+        let mut found = Vec::new();
+        for extent in log.extents(&self.topic).await? {
+            let next = self.next.entry(extent.partition).or_insert(0);
+            while *next < extent.next {
+                let records = log.read(&self.topic, extent.partition, *next, AT_ONCE).await?;
+                *next = records.last().map_or(extent.next, |last| last.offset + 1);
+                found.extend(records.iter().filter_map(|record| serde_json::from_slice(&record.value).ok()));
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::EmbeddedLog;
+    use std::sync::Arc;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn log() -> (tempfile::TempDir, Arc<EmbeddedLog>) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 3).unwrap());
+        (folder, log)
+    }
+
+    #[tokio::test]
+    async fn a_question_gets_its_own_answer() {
+        let (_folder, log) = log();
+        let mut asked = questions(log.clone()).await.unwrap();
+        let answering = tokio::spawn({
+            let log = log.clone();
+            async move {
+                for _ in 0..2 {
+                    let question = asked.recv().await.unwrap();
+                    let refusal = Preview::refusal(&question, format!("no {}", question.search_term));
+                    log.append(vec![refusal.to_append()]).await.unwrap();
+                }
+            }
+        });
+        let business = ["business".to_owned()];
+        let (one, other) =
+            tokio::join!(ask(&*log, "apple", &[], PATIENCE), ask(&*log, "rates", &business, PATIENCE));
+        assert_eq!(one.unwrap().unwrap().refused.as_deref(), Some("no apple"));
+        assert_eq!(other.unwrap().unwrap().refused.as_deref(), Some("no rates"));
+        answering.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_answers_where_nobody_is() {
+        let (_folder, log) = log();
+        assert_eq!(ask(&*log, "apple", &[], Duration::ZERO).await.unwrap(), None);
+    }
+}

@@ -1,0 +1,279 @@
+//! What a list of alert rules may hold.
+
+use std::collections::HashMap;
+
+use model::symbol::{self, BadSymbol};
+
+use super::Rule;
+use crate::kept::short;
+
+/// The most rules.
+pub const MAX_RULES: usize = 200;
+/// The longest name of a rule, or of a signal, in characters.
+pub const MAX_NAME: usize = 64;
+/// The most symbols of one rule.
+pub const MAX_SYMBOLS: usize = 500;
+/// The longest meaning, in characters.
+pub const MAX_MEANING: usize = 300;
+
+/// What is wrong with one rule.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BadRule {
+    /// The name is none.
+    #[error(
+        "`name` is `{0}`: it takes 1 to {MAX_NAME} small letters, digits and hyphens, as volatility-spike"
+    )]
+    Name(String),
+    /// The same name as an earlier rule.
+    #[error("`name` repeats that of rule {0}: choose another, or change that one")]
+    Repeats(usize),
+    /// The signal cannot be a column.
+    #[error("`signal` is `{0}`: it takes the name of a column of the job `signals`, as jump_share")]
+    Signal(String),
+    /// The job has no such column.
+    #[error("`signal` is `{asked}`, which the job `signals` does not have: take one of {known}")]
+    NoSuchSignal {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: String,
+    },
+    /// A threshold that nothing can be compared with.
+    #[error("`threshold` is {0}: it takes a finite number, in the signal's unit")]
+    Threshold(f64),
+    /// A hysteresis that makes no sense.
+    #[error(
+        "`hysteresis` is {0}: it takes a finite number, zero or above; with zero an episode closes at the threshold"
+    )]
+    Hysteresis(f64),
+    /// A symbol that is none.
+    #[error("`symbols` holds one that is none: {0}")]
+    Symbol(#[from] BadSymbol),
+    /// Too many symbols.
+    #[error("`symbols` names {0}, at most {MAX_SYMBOLS} are taken; none stands for all")]
+    TooManySymbols(usize),
+    /// A meaning that does not fit into a sentence.
+    #[error("`meaning` has {0} characters, at most {MAX_MEANING} are taken: say it in a sentence")]
+    MeaningTooLong(usize),
+    /// A line break, a tab, or worse.
+    #[error("`meaning` holds the control character {0:?}: leave it out")]
+    ControlCharacter(char),
+    /// Not a JSON object of the right fields.
+    #[error(
+        "it is no rule: {0}. A rule is written {{\"name\": \"jump\", \"signal\": \"jump_share\", \"comparison\": \"above\", \"threshold\": 0.5}}, and may have `hysteresis`, `enabled`, `symbols` and `meaning`"
+    )]
+    Malformed(String),
+}
+
+impl BadRule {
+    /// The field that is to be changed, if one is.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            BadRule::Name(_) | BadRule::Repeats(_) => Some("name"),
+            BadRule::Signal(_) | BadRule::NoSuchSignal { .. } => Some("signal"),
+            BadRule::Threshold(_) => Some("threshold"),
+            BadRule::Hysteresis(_) => Some("hysteresis"),
+            BadRule::Symbol(_) | BadRule::TooManySymbols(_) => Some("symbols"),
+            BadRule::MeaningTooLong(_) | BadRule::ControlCharacter(_) => Some("meaning"),
+            BadRule::Malformed(_) => None,
+        }
+    }
+}
+
+/// A bad rule with its place in the list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadPlace {
+    /// Counted from 1.
+    pub place: usize,
+    /// The rule as a person reads it.
+    pub rule: String,
+    /// What is wrong with it.
+    pub problem: BadRule,
+}
+
+/// Why a list was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BadRules {
+    /// Rules that are none.
+    #[error("{}", name_places(.0))]
+    Rules(Vec<BadPlace>),
+    /// Too many rules.
+    #[error("the list has {0} rules, at most {MAX_RULES} are taken; a rule without `symbols` is for all")]
+    TooMany(usize),
+    /// No JSON, or JSON of another shape.
+    #[error(
+        "the list cannot be read: {0}. It is written [{{\"name\": \"jump\", \"signal\": \"jump_share\", \"comparison\": \"above\", \"threshold\": 0.5}}]"
+    )]
+    Malformed(String),
+}
+
+fn name_places(places: &[BadPlace]) -> String {
+    let lines: Vec<_> =
+        places.iter().map(|bad| format!("rule {} ({}): {}", bad.place, bad.rule, bad.problem)).collect();
+    lines.join("\n")
+}
+
+impl Rule {
+    /// The rule without the blanks around its texts, which mean nothing.
+    #[must_use]
+    pub fn trimmed(self) -> Rule {
+        let trim = |text: String| text.trim_matches(' ').to_owned();
+        Rule {
+            name: trim(self.name),
+            signal: trim(self.signal),
+            symbols: self.symbols.into_iter().map(trim).collect(),
+            meaning: trim(self.meaning),
+            ..self
+        }
+    }
+
+    /// Checks a rule from outside.
+    ///
+    /// # Errors
+    /// The first rule of the form that it breaks.
+    pub fn check(&self) -> Result<(), BadRule> {
+        if !is_name(&self.name, '-') {
+            return Err(BadRule::Name(short(&self.name)));
+        }
+        if !is_name(&self.signal, '_') {
+            return Err(BadRule::Signal(short(&self.signal)));
+        }
+        if !self.threshold.is_finite() {
+            return Err(BadRule::Threshold(self.threshold));
+        }
+        if !(self.hysteresis.is_finite() && self.hysteresis >= 0.0) {
+            return Err(BadRule::Hysteresis(self.hysteresis));
+        }
+        if self.symbols.len() > MAX_SYMBOLS {
+            return Err(BadRule::TooManySymbols(self.symbols.len()));
+        }
+        for symbol in &self.symbols {
+            symbol::check(symbol)?;
+        }
+        match self.meaning.chars().count() {
+            length if length > MAX_MEANING => return Err(BadRule::MeaningTooLong(length)),
+            _ => {}
+        }
+        match self.meaning.chars().find(|c| c.is_control()) {
+            Some(character) => Err(BadRule::ControlCharacter(character)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Small letters, digits and `joint`, with a letter first.
+fn is_name(text: &str, joint: char) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == joint;
+    text.len() <= MAX_NAME && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(allowed)
+}
+
+/// A whole list from outside: trimmed and checked, every bad rule named.
+///
+/// # Errors
+/// When it is too long, or some rules are bad.
+pub fn checked(rules: Vec<Rule>) -> Result<Vec<Rule>, BadRules> {
+    if rules.len() > MAX_RULES {
+        return Err(BadRules::TooMany(rules.len()));
+    }
+    let rules: Vec<_> = rules.into_iter().map(Rule::trimmed).collect();
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    name_bad(&rules, |place, rule| {
+        rule.check()?;
+        match *first.entry(&rule.name).or_insert(place) {
+            earlier if earlier != place => Err(BadRule::Repeats(earlier)),
+            _ => Ok(()),
+        }
+    })?;
+    Ok(rules)
+}
+
+/// Checks that the job `signals` has the columns that rules name; `known` are
+/// its columns, and where there are none nothing can be said.
+///
+/// # Errors
+/// Names every rule of another signal, and the signals that there are.
+pub fn check_signals(rules: &[Rule], known: &[String]) -> Result<(), BadRules> {
+    name_bad(rules, |_, rule| {
+        if known.is_empty() || known.contains(&rule.signal) {
+            return Ok(());
+        }
+        Err(BadRule::NoSuchSignal { asked: short(&rule.signal), known: known.join(", ") })
+    })
+}
+
+fn name_bad<'a>(
+    rules: &'a [Rule],
+    mut check: impl FnMut(usize, &'a Rule) -> Result<(), BadRule>,
+) -> Result<(), BadRules> {
+    let mut bad = Vec::new();
+    for (place, rule) in (1..).zip(rules) {
+        if let Err(problem) = check(place, rule) {
+            bad.push(BadPlace { place, rule: short(&rule.name), problem });
+        }
+    }
+    if bad.is_empty() { Ok(()) } else { Err(BadRules::Rules(bad)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::alert::Comparison;
+
+    fn good() -> Rule {
+        Rule {
+            name: "jump".into(),
+            signal: "jump_share".into(),
+            comparison: Comparison::Above,
+            threshold: 0.5,
+            hysteresis: 0.1,
+            enabled: true,
+            symbols: vec!["AAPL".into(), "BRK.B".into()],
+            meaning: "It jumps.".into(),
+        }
+    }
+
+    #[test]
+    fn bad_rules_are_refused_with_the_field_and_the_way_on() {
+        assert_eq!(good().check(), Ok(()));
+        for (bad, field, said) in [
+            (Rule { name: String::new(), ..good() }, "name", "volatility-spike"),
+            (Rule { name: "Big Jump".into(), ..good() }, "name", "small letters"),
+            (Rule { name: "a".repeat(65), ..good() }, "name", "1 to 64"),
+            (Rule { signal: "jump share".into(), ..good() }, "signal", "as jump_share"),
+            (Rule { threshold: f64::NAN, ..good() }, "threshold", "finite number"),
+            (Rule { hysteresis: -0.1, ..good() }, "hysteresis", "is -0.1"),
+            (Rule { hysteresis: f64::INFINITY, ..good() }, "hysteresis", "zero or above"),
+            (Rule { symbols: vec!["~clock0".into()], ..good() }, "symbols", "clock records"),
+            (Rule { symbols: vec!["A".into(); 501], ..good() }, "symbols", "names 501"),
+            (Rule { meaning: "x".repeat(301), ..good() }, "meaning", "has 301 characters"),
+            (Rule { meaning: "a\nb".into(), ..good() }, "meaning", "'\\n'"),
+        ] {
+            let error = bad.check().unwrap_err();
+            assert_eq!(error.field(), Some(field), "{error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_bad_rule_of_a_list_is_named_by_its_place() {
+        let list = vec![
+            good(),
+            Rule { threshold: f64::INFINITY, ..good() },
+            Rule { name: " jump ".into(), ..good() },
+        ];
+        let error = checked(list).unwrap_err().to_string();
+        assert!(error.contains("rule 2 (jump): `threshold` is inf"), "{error}");
+        assert!(error.contains("rule 3 (jump): `name` repeats that of rule 1"), "{error}");
+        let many = vec![good(); MAX_RULES + 1];
+        assert_eq!(checked(many), Err(BadRules::TooMany(MAX_RULES + 1)));
+    }
+
+    #[test]
+    fn a_signal_that_the_job_does_not_have_is_answered_with_those_that_it_has() {
+        let known = ["rsi".to_owned(), "articles".to_owned()];
+        let error = check_signals(&[good()], &known).unwrap_err().to_string();
+        assert!(error.contains("`jump_share`") && error.contains("take one of rsi, articles"), "{error}");
+        assert_eq!(check_signals(&[good()], &["jump_share".to_owned()]), Ok(()));
+        assert_eq!(check_signals(&[good()], &[]), Ok(()));
+    }
+}

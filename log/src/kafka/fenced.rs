@@ -1,0 +1,284 @@
+//! Appends under a name, in transactions: whoever takes the name next shuts out the
+//! one before.
+//!
+//! Kafka knows each name (`transactional.id`) by an epoch. Taking the name raises the
+//! epoch and aborts what the holder before had under way; from then on the broker
+//! refuses everything of that holder, also when it was paused for an hour and knows of
+//! nothing. Readers pass over what was aborted (`isolation.level` is
+//! `read_committed`), so nothing of a holder that was shut out is ever read. Positions
+//! are committed within the transactions, and are refused alike.
+//!
+//! What waits together goes into one transaction, so a service that appends much
+//! pays for few of them.
+
+use std::sync::Arc;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::appender::{Client, connect, is_to_repeat, send};
+use super::reach::Context;
+use super::reader::offsets;
+use super::shared::{Shared, TRY_AGAIN, blocking};
+use super::topics::REQUEST;
+use crate::{Append, LogError, Position};
+
+/// Requests that wait together share a transaction, up to this many records.
+const GROUP: usize = 20_000;
+/// Requests that may wait before whoever appends has to.
+const WAITING: usize = 1_024;
+
+/// The right to append under a name, until another takes it.
+#[derive(Clone)]
+pub(super) struct Fenced {
+    name: String,
+    requests: mpsc::Sender<Request>,
+    shut_out: watch::Receiver<bool>,
+}
+
+/// What is asked for, and where the answer goes.
+struct Request {
+    work: Work,
+    reply: oneshot::Sender<Result<(), LogError>>,
+}
+
+enum Work {
+    Append(Vec<Append>),
+    Commit(Arc<StreamConsumer<Context>>, Vec<Position>),
+}
+
+/// Why a transaction did not come to its end.
+enum Trouble {
+    /// Another has taken the name.
+    ShutOut,
+    /// It may go the next time.
+    Passes(KafkaError),
+    /// It never will.
+    Refused(LogError),
+}
+
+impl Fenced {
+    /// Takes the name: shuts out whoever has it, and waits until what that one had
+    /// committed can be read.
+    pub(super) async fn take(shared: &Arc<Shared>, name: &str) -> Result<Fenced, LogError> {
+        let config = shared.config.fenced(name);
+        let client = open(shared, &config).await?;
+        let (requests, inbox) = mpsc::channel(WAITING);
+        let (shut, shut_out) = watch::channel(false);
+        let writer = Writer { shared: shared.clone(), name: name.to_owned(), client };
+        // A task of its own: whoever asks may be dropped at any moment, and a transaction
+        // that was begun has to be ended.
+        tokio::spawn(writer.write_until_closed(inbox, shut));
+        Ok(Fenced { name: name.to_owned(), requests, shut_out })
+    }
+
+    pub(super) async fn append(&self, records: Vec<Append>) -> Result<(), LogError> {
+        self.request(Work::Append(records)).await
+    }
+
+    pub(super) async fn commit(
+        &self,
+        client: &Arc<StreamConsumer<Context>>,
+        positions: Vec<Position>,
+    ) -> Result<(), LogError> {
+        self.request(Work::Commit(client.clone(), positions)).await
+    }
+
+    /// Waits until another has taken the name.
+    pub(super) async fn shut_out(&self) {
+        if self.shut_out.clone().wait_for(|shut| *shut).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether another is known to have taken the name.
+    pub(super) fn is_shut_out(&self) -> bool {
+        *self.shut_out.borrow()
+    }
+
+    async fn request(&self, work: Work) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        let fenced = || LogError::Fenced { name: self.name.clone() };
+        self.requests.send(Request { work, reply }).await.map_err(|_| fenced())?;
+        answer.await.map_err(|_| fenced())?
+    }
+}
+
+async fn open(shared: &Arc<Shared>, config: &ClientConfig) -> Result<Client, LogError> {
+    let client = connect(config, &shared.reach).map_err(|error| shared.failed("making a client", error))?;
+    let taken = client.clone();
+    shared
+        .patiently("taking a name (transactional.id)", move || {
+            let client = taken.clone();
+            blocking(move || client.init_transactions(REQUEST))
+        })
+        .await?;
+    Ok(client)
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    name: String,
+    client: Client,
+}
+
+impl Writer {
+    async fn write_until_closed(self, mut inbox: mpsc::Receiver<Request>, shut: watch::Sender<bool>) {
+        while let Some(first) = inbox.recv().await {
+            let mut group = vec![first];
+            let mut records = group[0].work.records();
+            while records < GROUP
+                && let Ok(next) = inbox.try_recv()
+            {
+                records += next.work.records();
+                group.push(next);
+            }
+            if self.write_group(group).await {
+                shut.send_replace(true);
+                break;
+            }
+        }
+        // Requests that still wait find the name taken: their answers are dropped.
+        let client = self.client;
+        // Its end waits for its threads.
+        let _ = tokio::task::spawn_blocking(move || drop(client)).await;
+    }
+
+    /// Writes requests as one transaction; each alone where together they cannot be.
+    /// Says whether another has taken the name.
+    async fn write_group(&self, group: Vec<Request>) -> bool {
+        let alone = group.len() == 1;
+        let works: Vec<&Work> = group.iter().map(|request| &request.work).collect();
+        let mut together = Some(self.persistently(&works).await);
+        if matches!(together, Some(Err(Some(_)))) && !alone {
+            together = None;
+        }
+        let mut shut_out = matches!(together, Some(Err(None)));
+        for request in group {
+            let answer = match &mut together {
+                Some(Ok(())) => Ok(()),
+                Some(Err(error)) => Err(error.take()),
+                None if shut_out => Err(None),
+                None => self.persistently(&[&request.work]).await,
+            };
+            shut_out |= matches!(answer, Err(None));
+            let fenced = || LogError::Fenced { name: self.name.clone() };
+            let _ = request.reply.send(answer.map_err(|error| error.unwrap_or_else(fenced)));
+        }
+        shut_out
+    }
+
+    /// Repeats what passes, however long it takes. The error is `None` where another has
+    /// taken the name.
+    async fn persistently(&self, works: &[&Work]) -> Result<(), Option<LogError>> {
+        loop {
+            match self.transaction(works).await {
+                Ok(()) => {
+                    self.shared.reach.found();
+                    return Ok(());
+                }
+                Err(Trouble::ShutOut) => return Err(None),
+                Err(Trouble::Refused(error)) => return Err(Some(error)),
+                Err(Trouble::Passes(error)) => {
+                    self.shared.reach.lost("appending", &error);
+                    self.shared.topics.forget();
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn transaction(&self, works: &[&Work]) -> Result<(), Trouble> {
+        let records: Vec<&Append> = works
+            .iter()
+            .filter_map(|work| match work {
+                Work::Append(records) => Some(records),
+                Work::Commit(..) => None,
+            })
+            .flatten()
+            .collect();
+        let names = self.shared.places(&records).await.map_err(Trouble::Refused)?;
+        let placed: Vec<_> = records.iter().map(|record| names.place(record)).collect();
+        self.client.begin_transaction().map_err(|error| self.trouble(error))?;
+        let done = async {
+            let refused = send(&self.client, &self.shared.reach, &placed).await;
+            if let Some((_, error)) =
+                refused.iter().find(|(_, error)| !is_to_repeat(error)).or(refused.first())
+            {
+                return Err(error.clone());
+            }
+            for work in works {
+                if let Work::Commit(reader, positions) = work {
+                    self.send_offsets(reader, positions).await?;
+                }
+            }
+            self.finish(|client| client.commit_transaction(REQUEST)).await
+        };
+        let Err(error) = done.await else { return Ok(()) };
+        let trouble = self.trouble(error);
+        if !matches!(trouble, Trouble::ShutOut) {
+            self.finish(|client| client.abort_transaction(REQUEST))
+                .await
+                .map_err(|error| self.trouble(error))?;
+        }
+        Err(trouble)
+    }
+
+    async fn send_offsets(
+        &self,
+        reader: &Arc<StreamConsumer<Context>>,
+        positions: &[Position],
+    ) -> KafkaResult<()> {
+        let list = offsets(&self.shared, positions)?;
+        let reader = reader.clone();
+        self.finish(move |client| {
+            let group = reader.group_metadata().ok_or(KafkaError::Canceled)?;
+            client.send_offsets_to_transaction(&list, &group, REQUEST)
+        })
+        .await
+    }
+
+    /// Repeats a step of a transaction until it is done, or can only be given up.
+    async fn finish(
+        &self,
+        step: impl Fn(&Client) -> KafkaResult<()> + Clone + Send + Sync + 'static,
+    ) -> KafkaResult<()> {
+        loop {
+            let (client, step) = (self.client.clone(), step.clone());
+            let Err(error) = blocking(move || step(&client)).await else { return Ok(()) };
+            let again = match &error {
+                KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort(),
+                // The flush before a commit.
+                KafkaError::Flush(code) => *code == Code::OperationTimedOut,
+                _ => false,
+            };
+            if !again || self.client.client().fatal_error().is_some() {
+                return Err(error);
+            }
+            self.shared.reach.lost("ending a transaction", &error);
+        }
+    }
+
+    fn trouble(&self, error: KafkaError) -> Trouble {
+        if self.client.client().fatal_error().is_some() {
+            return Trouble::ShutOut;
+        }
+        let abortable = matches!(&error, KafkaError::Transaction(error) if error.txn_requires_abort());
+        if abortable || is_to_repeat(&error) {
+            return Trouble::Passes(error);
+        }
+        Trouble::Refused(self.shared.failed("appending", error))
+    }
+}
+
+impl Work {
+    fn records(&self) -> usize {
+        match self {
+            Work::Append(records) => records.len(),
+            Work::Commit(_, positions) => positions.len(),
+        }
+    }
+}

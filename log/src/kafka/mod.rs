@@ -1,0 +1,202 @@
+//! The log on Kafka.
+//!
+//! What is appended is acknowledged by all replicas before `append` returns.
+//! While Kafka is away everything waits, and says so; nothing is given up.
+
+mod appender;
+mod fenced;
+mod format;
+mod glance;
+mod lease;
+mod reach;
+mod reader;
+mod settings;
+mod shared;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use appender::Appender;
+use async_trait::async_trait;
+use fenced::Fenced;
+use glance::Glances;
+use lease::KafkaLease;
+use model::time::Millis;
+use model::topic::{LEASES, SERVICE_STATUS, Topic};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer;
+use reach::Reach;
+use reader::{KafkaReader, committed};
+use shared::{Shared, blocking, extent};
+use tokio::sync::OnceCell;
+use topics::Topics;
+
+use super::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog};
+
+pub use settings::KafkaConfig;
+
+/// How long there is between two looks for what was appended.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a question about health may take.
+const HEALTH: Duration = Duration::from_secs(2);
+
+/// The log on Kafka.
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+    /// What is appended goes by this, where there is one.
+    fence: Option<Fenced>,
+    /// Of a lease's own log.
+    holder: Option<Fence>,
+}
+
+impl KafkaLog {
+    /// The log that `config` describes. Kafka need not be there yet.
+    ///
+    /// # Errors
+    /// When a client setting is none that the client library knows.
+    pub fn new(config: &KafkaConfig) -> Result<KafkaLog, LogError> {
+        let reach = Reach::of(&config.bootstrap_servers);
+        let wrong = |error: KafkaError| LogError::KafkaSetting { reason: error.to_string() };
+        Ok(KafkaLog::of(Arc::new(Shared {
+            appender: Appender::new(config.producer(), reach.clone()).map_err(wrong)?,
+            topics: Topics::new(config, &reach).map_err(wrong)?,
+            glances: Glances::new(config, &reach),
+            format_checked: OnceCell::new(),
+            config: config.clone(),
+            reach,
+        })))
+    }
+
+    fn of(shared: Arc<Shared>) -> KafkaLog {
+        KafkaLog { shared, fence: None, holder: None }
+    }
+
+    /// Makes sure of topics: those that are not there are made, those that are must fit.
+    ///
+    /// # Errors
+    /// When one has another number of partitions than the settings name, or cannot be made.
+    pub async fn make(&self, topics: &[Topic]) -> Result<(), LogError> {
+        self.shared.make(&topics.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Makes sure of the topics of a service that begins to work, and notes in which
+    /// format the log is written.
+    ///
+    /// # Errors
+    /// As [`KafkaLog::make`], and when the log is of a later version or began with another
+    /// number of partitions.
+    pub async fn prepare(&self, topics: &[Topic]) -> Result<(), LogError> {
+        self.shared.check_format().await?;
+        self.make(topics).await?;
+        self.shared.note_format().await
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn append(&self, records: Vec<Append>) -> Result<(), LogError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.shared.check_format().await?;
+        match &self.fence {
+            Some(fence) => fence.append(records).await,
+            None => self.shared.append(&records).await,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.shared.config.suffix.is_empty()
+    }
+
+    fn partitions(&self) -> u32 {
+        self.shared.config.partitions
+    }
+
+    fn clock_keys(&self) -> u32 {
+        self.shared.config.clock_keys
+    }
+
+    async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError> {
+        self.shared.extents(topic).await
+    }
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
+        let Some(lane) = self.shared.lane(topic, partition).await? else { return Ok(Vec::new()) };
+        let topic = topic.clone();
+        let read = move |shared: &Shared, client: &_| {
+            let held = extent(client, &lane)?;
+            let from = from.max(held.first);
+            if from >= held.next || limit == 0 {
+                return Ok(Vec::new());
+            }
+            shared.glances.read(&topic, &lane, from, held.next, limit)
+        };
+        self.shared.ask("reading", read).await
+    }
+
+    async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
+        let Some(lane) = self.shared.lane(topic, partition).await? else { return Ok(0) };
+        let look = move |shared: &Shared, client: &_| match shared.glances.offset_at(&lane, at)? {
+            Some(offset) => Ok(offset),
+            None => Ok(extent(client, &lane)?.next),
+        };
+        self.shared.ask("looking up a time", look).await
+    }
+
+    async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
+        self.shared.check_format().await?;
+        self.make(topics).await?;
+        Ok(Box::new(KafkaReader::open(self.shared.clone(), self.fence.clone(), name, topics).await?))
+    }
+
+    async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
+        let topics = self.topics().await?;
+        committed(&self.shared, name, &topics).await
+    }
+
+    async fn topics(&self) -> Result<Vec<Topic>, LogError> {
+        let look = |shared: &Shared, client: &_| {
+            shared.topics.ask(client)?;
+            Ok(shared.topics.all())
+        };
+        self.shared.ask("looking up topics", look).await
+    }
+
+    /// Nobody tells what others append: a short wait, then a look is due.
+    async fn appended(&self, wait: Duration) {
+        tokio::time::sleep(wait.min(LOOK)).await;
+    }
+
+    async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
+        self.shared.check_format().await?;
+        self.make(&[SERVICE_STATUS, LEASES]).await?;
+        Ok(Box::new(KafkaLease::taken(&self.shared, name).await?))
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        self.holder.clone()
+    }
+
+    async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
+        self.shared.check_format().await?;
+        let fence = Some(Fenced::take(&self.shared, name).await?);
+        Ok(Some(Arc::new(KafkaLog { shared: self.shared.clone(), fence, holder: None })))
+    }
+
+    async fn health(&self) -> Result<(), LogError> {
+        let shared = self.shared.clone();
+        let asked = blocking(move || shared.appender.client().client().fetch_metadata(None, HEALTH));
+        match asked.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.shared.failed("answering", error)),
+        }
+    }
+}

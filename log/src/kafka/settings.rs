@@ -1,0 +1,247 @@
+//! How Kafka is reached and used: what is ours to decide, and what is the operator's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use model::topic::{LETTERS_BYTES, LETTERS_LONGER, Stay, Topic};
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use super::lease::SESSION;
+
+/// The largest record: a dead letter whose every character is escaped, or a long watchlist.
+const LARGEST: &str = "8388608";
+/// What a reader keeps ahead of its work, of each partition.
+const AHEAD: [(&str, &str); 3] = [
+    ("queued.max.messages.kbytes", "2048"),
+    // A bound on what comes at once, as it lies in Kafka: clock records, which are
+    // compressed to a fiftieth, would else come by the hundred thousand.
+    ("fetch.message.max.bytes", "65536"),
+    // Who has worked that off need not wait for more.
+    ("fetch.queue.backoff.ms", "20"),
+];
+/// Appends that are under way at most, in records and in kilobytes; more of them wait.
+const QUEUED: &str = "100000";
+const QUEUED_KB: &str = "65536";
+
+/// How long a transaction may take. One whose process died is aborted by Kafka then, or
+/// as soon as another takes its name; until then readers of its partitions wait.
+const TRANSACTION_MS: &str = "30000";
+
+/// How Kafka is reached and used.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// Hosts with their ports, separated by commas.
+    pub bootstrap_servers: String,
+    /// How many partitions data topics have.
+    pub partitions: u32,
+    /// On how many brokers each record is; `None` is what the cluster does by default.
+    pub replication: Option<u16>,
+    /// How long records of data topics stay.
+    pub retention: Duration,
+    /// Stands behind the name of every topic and reader: what is simulated lies beside what is live.
+    pub suffix: String,
+    /// Clock records a minute and partition, each of another key: as many as
+    /// make sure that every task of a distributed engine gets some.
+    pub clock_keys: u32,
+    /// Settings of the client library, by its names, such as `security.protocol`.
+    pub client: BTreeMap<String, String>,
+    /// How long a question may wait for a Kafka that does not answer, before it
+    /// is an error; services wait for as long as it takes.
+    pub patience: Option<Duration>,
+}
+
+impl KafkaConfig {
+    /// One node at `bootstrap_servers`, with what the settings default to.
+    pub fn new(bootstrap_servers: impl Into<String>) -> KafkaConfig {
+        KafkaConfig {
+            bootstrap_servers: bootstrap_servers.into(),
+            partitions: 2,
+            replication: None,
+            retention: Duration::from_secs(30 * 24 * 3_600),
+            suffix: String::new(),
+            clock_keys: 16,
+            client: BTreeMap::new(),
+            patience: None,
+        }
+    }
+
+    /// The client that appends: order and no repeats in each partition, and
+    /// nothing acknowledged that is not on all replicas. It never gives up.
+    pub(super) fn producer(&self) -> ClientConfig {
+        self.with(
+            &[("linger.ms", "5"), ("compression.type", "lz4")],
+            &[
+                ("enable.idempotence", "true"),
+                ("acks", "all"),
+                ("message.timeout.ms", "0"),
+                ("message.max.bytes", LARGEST),
+                ("queue.buffering.max.messages", QUEUED),
+                ("queue.buffering.max.kbytes", QUEUED_KB),
+            ],
+        )
+    }
+
+    /// A client that appends in transactions, under a name that one has at a time.
+    pub(super) fn fenced(&self, name: &str) -> ClientConfig {
+        let mut config = self.producer();
+        config
+            .set("transactional.id", self.group(name))
+            .set("transaction.timeout.ms", TRANSACTION_MS)
+            // What cannot be sent for so long is taken back and sent again in another one.
+            .set("message.timeout.ms", TRANSACTION_MS)
+            .set("socket.timeout.ms", TRANSACTION_MS);
+        config
+    }
+
+    /// A client that reads under a name, and commits by word only.
+    pub(super) fn reader(&self, group: &str) -> ClientConfig {
+        let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
+        config.set("group.id", group);
+        config
+    }
+
+    /// A client that looks at a place in a topic, and sees where the topic ends.
+    pub(super) fn glance(&self) -> ClientConfig {
+        let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
+        config.set("group.id", self.group("look")).set("enable.partition.eof", "true");
+        // At the end of a topic the broker answers soon: a reader finds out there that
+        // what is left are markers of transactions.
+        config.set("fetch.wait.max.ms", "50");
+        config
+    }
+
+    /// A client that shares a partition with nobody: whoever is given it holds the lease.
+    pub(super) fn lease(&self, name: &str) -> ClientConfig {
+        let mut config = self.with(&[], &COMMITS_BY_WORD);
+        config.set("session.timeout.ms", SESSION.as_millis().to_string());
+        let strategy = ("partition.assignment.strategy", "cooperative-sticky");
+        config.set("group.id", self.group(&format!("lease-{name}"))).set(strategy.0, strategy.1);
+        config
+    }
+
+    /// A client for making topics.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.with(&[], &[])
+    }
+
+    /// The settings of a topic.
+    pub(super) fn of_topic(&self, topic: &Topic) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ("max.message.bytes", LARGEST.into()),
+        ];
+        if topic.is_compacted() {
+            // Small segments, soon closed: a reader from the start finds little more than the last values.
+            settings.extend([
+                ("cleanup.policy", "compact".to_owned()),
+                ("segment.ms", "600000".to_owned()),
+                ("segment.bytes", "16777216".to_owned()),
+                ("max.compaction.lag.ms", "600000".to_owned()),
+                ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+            ]);
+        } else {
+            let data = self.retention.as_millis();
+            let retention = match topic.stay() {
+                Stay::Data => data.to_string(),
+                Stay::ForEver => "-1".to_owned(),
+                Stay::Letters => (data + LETTERS_LONGER as u128).to_string(),
+            };
+            settings.extend([("cleanup.policy", "delete".to_owned()), ("retention.ms", retention)]);
+            if topic.stay() == Stay::Letters {
+                settings.push(("retention.bytes", LETTERS_BYTES.to_string()));
+            }
+        }
+        settings
+    }
+
+    /// The name of a reader among Kafka's groups.
+    pub(super) fn group(&self, name: &str) -> String {
+        format!("tickwire-{name}{}", self.suffix)
+    }
+
+    /// Ours by default, then the operator's, then what nobody may change.
+    fn with(&self, tunable: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set_log_level(RDKafkaLogLevel::Warning)
+            .set("client.id", "tickwire")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("socket.keepalive.enable", "true");
+        for (key, value) in tunable {
+            config.set(*key, *value);
+        }
+        for (key, value) in self.client.iter().filter(|(key, _)| *key != ISOLATION) {
+            config.set(key, value);
+        }
+        for (key, value) in fixed {
+            config.set(*key, *value);
+        }
+        config.set("bootstrap.servers", &self.bootstrap_servers);
+        config
+    }
+}
+
+/// What was aborted is read by nobody: not the operator's to change, neither for readers
+/// nor for clients that ask where a topic ends.
+const ISOLATION: &str = "isolation.level";
+
+const COMMITS_BY_WORD: [(&str, &str); 5] = [
+    (ISOLATION, "read_committed"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("allow.auto.create.topics", "false"),
+];
+
+impl fmt::Debug for KafkaConfig {
+    /// Client settings by name only: some of them are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("partitions", &self.partitions)
+            .field("replication", &self.replication)
+            .field("retention", &self.retention)
+            .field("suffix", &self.suffix)
+            .field("clock_keys", &self.clock_keys)
+            .field("client", &self.client.keys().collect::<Vec<_>>())
+            .field("patience", &self.patience)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::topic::{ALERT_RULES_HISTORY, DEAD_LETTERS, GAPS, STOCK_PRICES, WATCHLIST_HISTORY};
+
+    #[test]
+    fn histories_stay_for_ever_and_dead_letters_longer_than_data_within_a_bound() {
+        let config = KafkaConfig::new("localhost:9092");
+        let of = |topic: &Topic, name| {
+            config.of_topic(topic).into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        };
+        let days = |days: u64| Some((days * 86_400_000).to_string());
+        assert_eq!(of(&STOCK_PRICES, "retention.ms"), days(30));
+        for topic in [WATCHLIST_HISTORY, ALERT_RULES_HISTORY, GAPS] {
+            assert_eq!(of(&topic, "retention.ms").as_deref(), Some("-1"), "{topic}");
+        }
+        assert_eq!(of(&DEAD_LETTERS, "retention.ms"), days(120));
+        assert_eq!(of(&DEAD_LETTERS, "retention.bytes"), Some(LETTERS_BYTES.to_string()));
+        assert_eq!(of(&STOCK_PRICES, "retention.bytes"), None);
+    }
+
+    #[test]
+    fn what_nothing_may_be_lost_by_is_not_the_operators_to_change() {
+        let mut config = KafkaConfig::new("localhost:9092");
+        config.client = [("acks", "0"), ("linger.ms", "50"), ("sasl.password", "p-4711")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let producer = config.producer();
+        assert_eq!((producer.get("acks"), producer.get("linger.ms")), (Some("all"), Some("50")));
+        assert_eq!(config.reader("sink").get("enable.auto.commit"), Some("false"));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("4711"), "{shown}");
+    }
+}

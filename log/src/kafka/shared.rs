@@ -1,0 +1,209 @@
+//! What the log and its readers share: the clients, and patience with a Kafka that is away.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::topic::Topic;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::KafkaConfig;
+use super::appender::{Appender, Client, Placed, is_to_repeat};
+use super::glance::{Glances, Lane};
+use super::reach::{Reach, may_pass};
+use super::topics::{REQUEST, Topics};
+use crate::{Append, Extent, LogError, partition_of};
+
+/// How long a Kafka that does not answer is left alone.
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How long a topic that was just made may take to show.
+const SHOWS_WITHIN: Duration = Duration::from_secs(30);
+
+pub(super) struct Shared {
+    pub(super) config: KafkaConfig,
+    pub(super) reach: Arc<Reach>,
+    pub(super) appender: Appender,
+    pub(super) topics: Topics,
+    pub(super) glances: Glances,
+    /// Whether this program may use the log, once that is known.
+    pub(super) format_checked: OnceCell<()>,
+}
+
+impl Shared {
+    /// Tries until it is done; a Kafka that is away is waited for, for as long as
+    /// the settings say.
+    pub(super) async fn patiently<T, F>(
+        &self,
+        doing: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, LogError>
+    where
+        F: Future<Output = KafkaResult<T>>,
+    {
+        let begun = Instant::now();
+        loop {
+            let error = match attempt().await {
+                Ok(value) => {
+                    self.reach.found();
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let patient = self.config.patience.is_none_or(|patience| begun.elapsed() < patience);
+            if !may_pass(&error) || !patient {
+                return Err(self.failed(doing, error));
+            }
+            self.reach.lost(doing, &error);
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    pub(super) fn failed(&self, doing: &'static str, source: KafkaError) -> LogError {
+        let servers = self.reach.servers().to_owned();
+        if may_pass(&source) {
+            let reason = self.reach.reason().unwrap_or_else(|| source.to_string());
+            return LogError::KafkaAway { servers, reason };
+        }
+        LogError::Kafka { servers, doing, source }
+    }
+
+    /// Asks the client that appends something that it answers when it can.
+    pub(super) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        doing: &'static str,
+        question: impl Fn(&Shared, &Client) -> KafkaResult<T> + Clone + Send + Sync + 'static,
+    ) -> Result<T, LogError> {
+        self.patiently(doing, || {
+            let (shared, question) = (self.clone(), question.clone());
+            blocking(move || question(&shared, &shared.appender.client()))
+        })
+        .await
+    }
+
+    /// Makes sure of topics: those that are not there are made, those that are must fit.
+    pub(super) async fn make(self: &Arc<Self>, topics: &[&Topic]) -> Result<(), LogError> {
+        let until = Instant::now() + SHOWS_WITHIN;
+        loop {
+            let mut missing = Vec::new();
+            for &topic in topics {
+                let asked = self.topics.partitions(topic);
+                match self.found(topic).await? {
+                    Some(found) if found == asked => {}
+                    Some(found) => {
+                        return Err(LogError::KafkaPartitions {
+                            topic: self.topics.name(topic),
+                            found,
+                            asked,
+                        });
+                    }
+                    None => missing.push(topic),
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(self.failed("making topics", KafkaError::AdminOp(Code::UnknownTopicOrPartition)));
+            }
+            self.patiently("making topics", || self.topics.make(&missing)).await?;
+        }
+    }
+
+    /// How many partitions a topic has, if it is there.
+    async fn found(self: &Arc<Self>, topic: &Topic) -> Result<Option<u32>, LogError> {
+        if let Some(found) = self.topics.known_partitions(topic) {
+            return Ok(Some(found));
+        }
+        let topic = topic.clone();
+        self.ask("looking up topics", move |shared, client| {
+            shared.topics.ask(client)?;
+            Ok(shared.topics.known_partitions(&topic))
+        })
+        .await
+    }
+
+    /// Appends in order; what the broker did not take for a reason that passes is sent again.
+    pub(super) async fn append(self: &Arc<Self>, records: &[Append]) -> Result<(), LogError> {
+        let mut left: Vec<&Append> = records.iter().collect();
+        loop {
+            let names = self.places(&left).await?;
+            let placed: Vec<_> = left.iter().map(|record| names.place(record)).collect();
+            let refused = self.appender.send(&placed).await;
+            let Some((_, first)) = refused.first() else { return Ok(()) };
+            if let Some((_, error)) = refused.iter().find(|(_, error)| !is_to_repeat(error)) {
+                return Err(self.failed("appending", error.clone()));
+            }
+            self.reach.lost("appending", first);
+            self.topics.forget();
+            left = refused.iter().map(|(at, _)| left[*at]).collect();
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// Makes sure of the topics of some records; says where each record goes.
+    pub(super) async fn places(self: &Arc<Self>, records: &[&Append]) -> Result<Places, LogError> {
+        let mut topics: Vec<&Topic> = records.iter().map(|record| &record.topic).collect();
+        topics.sort();
+        topics.dedup();
+        self.make(&topics).await?;
+        let place =
+            |topic: &&Topic| ((*topic).clone(), (self.topics.name(topic), self.topics.partitions(topic)));
+        Ok(Places(topics.iter().map(place).collect()))
+    }
+
+    /// What each partition that was ever written to holds.
+    pub(super) async fn extents(self: &Arc<Self>, topic: &Topic) -> Result<Vec<Extent>, LogError> {
+        let Some(partitions) = self.found(topic).await? else { return Ok(Vec::new()) };
+        let name = self.topics.name(topic);
+        self.ask("looking up offsets", move |shared, client| {
+            shared.glances.tidy();
+            let mut extents = Vec::with_capacity(partitions as usize);
+            for partition in 0..partitions {
+                let extent = extent(client, &Lane { name: name.clone(), partition })?;
+                extents.extend((extent.next > 0).then_some(extent));
+            }
+            Ok(extents)
+        })
+        .await
+    }
+
+    /// The place of a partition, if its topic is there.
+    pub(super) async fn lane(
+        self: &Arc<Self>,
+        topic: &Topic,
+        partition: u32,
+    ) -> Result<Option<Lane>, LogError> {
+        let there = self.found(topic).await?.is_some_and(|partitions| partition < partitions);
+        Ok(there.then(|| Lane { name: self.topics.name(topic), partition }))
+    }
+}
+
+/// Kafka's names and the partitions of some topics.
+pub(super) struct Places(BTreeMap<Topic, (String, u32)>);
+
+impl Places {
+    /// Where a record goes whose topic is among them.
+    pub(super) fn place<'a>(&'a self, record: &'a Append) -> Placed<'a> {
+        let (name, partitions) = &self.0[&record.topic];
+        let partition = record.partition.unwrap_or_else(|| partition_of(&record.key, *partitions));
+        Placed { topic: name, partition, key: &record.key, value: &record.value }
+    }
+}
+
+/// What a partition holds.
+pub(super) fn extent(client: &Client, lane: &Lane) -> KafkaResult<Extent> {
+    let Lane { name, partition } = lane;
+    let (first, next) = client.client().fetch_watermarks(name, *partition as i32, REQUEST)?;
+    Ok(Extent { partition: *partition, first: first as u64, next: next as u64 })
+}
+
+/// Does what waits for the network beside the tasks that do not.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> KafkaResult<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(KafkaError::Canceled))
+}
