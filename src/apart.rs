@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use explore::Apart;
-use outbound::Secret;
+use net::Secret;
+use query::explore::Apart;
 use serde::{Deserialize, Serialize};
 use store::{EmbeddedStore, InfluxAddress, InfluxStore, SharedStore};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use log::EmbeddedLog;
+use net::Secret;
 use news_watcher::NewsSource;
-use outbound::Secret;
 use producer::PriceSource;
 use store::EmbeddedStore;
 

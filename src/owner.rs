@@ -7,7 +7,7 @@ use control::kept::{self, Conflict, Kept, List, PutError};
 use control::replay::Replay;
 use log::SharedLog;
 use model::time::Millis;
-use outbound::Secret;
+use net::Secret;
 use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -156,7 +156,7 @@ impl Way {
 pub fn local_client() -> anyhow::Result<reqwest::Client> {
     let client = reqwest::Client::builder()
         .user_agent(concat!("tickwire/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured((*outbound::tls()).clone())
+        .tls_backend_preconfigured((*net::tls()).clone())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .timeout(Duration::from_secs(30));

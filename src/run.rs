@@ -95,7 +95,7 @@ impl Run {
     ///
     /// # Errors
     /// When there is no token for it.
-    pub fn apart(&self) -> anyhow::Result<explore::Apart> {
+    pub fn apart(&self) -> anyhow::Result<query::explore::Apart> {
         crate::apart::of(&self.config, &self.name)
     }
 

@@ -8,11 +8,11 @@ use engine::Job;
 use log::{EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
 use model::time::Millis;
 use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
-use outbound::Secret;
+use net::Secret;
 use store::{EmbeddedStore, InfluxAddress, InfluxStore, Query, SharedStore};
 use tempfile::TempDir;
-use test_servers::influxd::{Influxd, ORG};
-use test_servers::kafka::Kafka;
+use testkit::influxd::{Influxd, ORG};
+use testkit::kafka::Kafka;
 use tokio::task::JoinSet;
 
 /// The job whose windows are waited for.

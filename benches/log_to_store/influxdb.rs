@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use control::stop::{self, Wish};
-use outbound::Secret;
+use net::Secret;
 use store::line_protocol::{Layout, Lines};
 use store::{InfluxAddress, InfluxStore, Measurement, Point};
-use test_servers::influxd::{Influxd, ORG};
+use testkit::influxd::{Influxd, ORG};
 
 use super::{PLAYED, Place, records};
 use crate::figures::{Figure, Goal};
@@ -59,7 +59,7 @@ fn bodies(bars: usize) -> anyhow::Result<Vec<String>> {
 
 /// Sends one body after the other.
 fn load(place: &Place, server: &Influxd, bucket: &str, bodies: &[String]) -> anyhow::Result<Spent> {
-    let http = outbound::http()?;
+    let http = net::http()?;
     let url = format!("{}/api/v2/write?org={ORG}&bucket={bucket}&precision=ns", server.url);
     let watch = Stopwatch::without(PLAYED)?;
     place.product.block_on(async {

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use test_servers::influxd::Influxd;
-use test_servers::kafka::Kafka;
+use testkit::influxd::Influxd;
+use testkit::kafka::Kafka;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::figures::{Figure, Goal};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use control::stop::{self, Wish};
 use log::SharedLog;
-use outbound::Secret;
+use net::Secret;
 use store::{InfluxAddress, InfluxStore};
 
 use super::counting_server::CountingServer;

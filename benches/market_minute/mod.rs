@@ -17,7 +17,7 @@ use model::topic::STOCK_PRICES;
 use producer::{PolygonConfig, PriceSource};
 use serde_json::Value;
 use tempfile::TempDir;
-use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
+use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::figures::{Figure, Goal};
@@ -108,7 +108,7 @@ impl Place {
         let config = PolygonConfig {
             websocket_url: feed.url(),
             rest_url: history.url(),
-            api_key: outbound::Secret::new(KEY),
+            api_key: net::Secret::new(KEY),
             feed_delay: Duration::ZERO,
             ..PolygonConfig::default()
         };

@@ -14,12 +14,12 @@ use log::{EmbeddedLog, Log};
 use model::Bar;
 use model::time::{MINUTE, minute_of, now};
 use model::topic::STOCK_PRICES;
+use net::Secret;
 use news_watcher::{GuardianConfig, NewsSource};
-use outbound::Secret;
 use producer::{PolygonConfig, PriceSource};
 use tempfile::TempDir;
-use test_servers::guardian::Guardian;
-use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
+use testkit::guardian::Guardian;
+use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use control::watchlist::{self, Change, Entry, PutError};
 use log::{KafkaConfig, KafkaLog, each_record};
 use model::topic::WATCHLIST_HISTORY;
-use test_servers::kafka::Kafka;
+use testkit::kafka::Kafka;
 
 /// Adds an entry as a process of its own does; says whether it was told that it was taken.
 async fn add(config: KafkaConfig, symbol: String) -> bool {

@@ -29,5 +29,5 @@ pub enum NewsError {
     GuardianAddress(String),
     /// The HTTP client cannot be made.
     #[error(transparent)]
-    Http(#[from] outbound::HttpFailure),
+    Http(#[from] net::HttpFailure),
 }

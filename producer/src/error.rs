@@ -39,7 +39,7 @@ pub enum ProducerError {
     Polygon(#[from] Refusal),
     /// The way out of this machine.
     #[error("requests to the outside cannot be made: {0}")]
-    Outbound(#[from] outbound::HttpFailure),
+    Outbound(#[from] net::HttpFailure),
     /// Polygon's addresses.
     #[error("`{0}` is no address of Polygon's {1}: {2}")]
     Address(String, &'static str, &'static str),

@@ -10,7 +10,7 @@ use control::stop::{Stop, Wish};
 use log::Fence;
 use model::schema::Value;
 use model::time::Millis;
-use outbound::Backoff;
+use net::Backoff;
 use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store, StoreError};
 
 use crate::fence;

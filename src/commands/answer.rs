@@ -1,7 +1,7 @@
 //! `tickwire answer`: one question in SQL, for another process of this program. It has
 //! limits of its own, and ends with its answer.
 
-use explore::Asked;
+use query::explore::Asked;
 
 use crate::apart;
 

@@ -6,9 +6,9 @@ mod watch;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deployer::{Arroyo, Desired, KafkaLogin, Outcome, Settings, Sources};
 use engine::Job;
 use log::KafkaLog;
+use ops::deployer::{Arroyo, Desired, KafkaLogin, Outcome, Settings, Sources};
 
 use super::services;
 use crate::cli::DeployArgs;
@@ -27,7 +27,7 @@ pub async fn run(config: &Config, args: DeployArgs) -> anyhow::Result<()> {
     }
     if args.dry_run {
         let patience = Duration::from_secs(args.patience);
-        let difference = deployer::difference(&arroyo(config)?, &desired, patience).await?;
+        let difference = ops::deployer::difference(&arroyo(config)?, &desired, patience).await?;
         difference.steps.iter().for_each(|step| println!("{step}"));
         return Ok(());
     }
@@ -62,7 +62,7 @@ async fn deploy(
 ) -> anyhow::Result<Outcome> {
     // Arroyo makes no topics, and would make them without their settings.
     log.make(&services::topics(&Job::in_folder(&args.sql)?)).await?;
-    Ok(deployer::deploy(&arroyo(config)?, desired, Duration::from_secs(args.patience)).await?)
+    Ok(ops::deployer::deploy(&arroyo(config)?, desired, Duration::from_secs(args.patience)).await?)
 }
 
 /// What is to be known of a job that was made anew.

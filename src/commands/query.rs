@@ -6,8 +6,8 @@ use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use anyhow::Context;
-use explore::{Explorer, Limits};
 use files::TableWriter;
+use query::explore::{Explorer, Limits};
 
 use super::progress;
 use crate::cli::{OutputArgs, QueryArgs};

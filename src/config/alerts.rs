@@ -1,7 +1,7 @@
 //! The settings of alerts, checked.
 
 use anyhow::{Context, bail};
-use outbound::Secret;
+use net::Secret;
 use url::Url;
 
 use super::raw;

@@ -1,6 +1,6 @@
 //! The settings of the distributed engine, checked.
 
-use outbound::Secret;
+use net::Secret;
 use url::Url;
 
 use super::above_zero;

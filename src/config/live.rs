@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use outbound::Secret;
+use net::Secret;
 use url::Url;
 
 use super::raw::{self, Text};

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use figment::value::Value;
-use outbound::Secret;
+use net::Secret;
 use serde::{Deserialize, Deserializer, de};
 
 /// All keys of `tickwire.toml`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use outbound::Secret;
+use net::Secret;
 use store::{InfluxAddress, InfluxStore, SharedStore};
 use url::Url;
 

@@ -111,7 +111,7 @@ mod tests {
                 raw::Web { proxy_user_header, trusted_proxies, proxy_owners: owners, ..Default::default() };
             assert!(refused(raw).contains("web.proxy_user_header"), "{header:?}");
         }
-        let hash = Some(raw::TypedSecret(outbound::Secret::new("hunter2-hunter2")));
+        let hash = Some(raw::TypedSecret(net::Secret::new("hunter2-hunter2")));
         let error = refused(raw::Web { password_hash: hash, ..Default::default() });
         assert!(error.contains("web.password_hash") && !error.contains("hunter2"), "{error}");
     }

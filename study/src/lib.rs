@@ -19,6 +19,7 @@ mod impact;
 mod mean;
 mod options;
 mod reaction;
+pub mod report;
 mod split;
 mod symbol_study;
 pub mod tables;

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use alerts::webhook::{self, Webhook};
 use control::stop::{self, Wish};
-use deployer::{Desired, Pace, Settings, Sources, Watcher};
 use log::{Append, EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
 use model::status::{EntryState, JobState, ServiceStatus};
 use model::topic::STOCK_PRICES;
 use model::{Alert, DeadLetter, time};
+use ops::deployer::{Desired, Pace, Settings, Sources, Watcher};
+use ops::vitals::{Answering, State, Vitals};
 use producer::{PolygonConfig, PriceSource};
-use test_servers::arroyo::Arroyo;
-use test_servers::prometheus::{Prometheus, Scrape};
-use vitals::{Answering, State, Vitals};
+use testkit::arroyo::Arroyo;
+use testkit::prometheus::{Prometheus, Scrape};
 
 use crate::description::{alarms, path};
 
@@ -48,7 +48,7 @@ impl Rig {
     /// What is told now.
     async fn scrape(&self) -> String {
         let url = format!("http://{}/metrics", self.answering.address);
-        let answer = outbound::http().unwrap().get(url).send().await.unwrap();
+        let answer = net::http().unwrap().get(url).send().await.unwrap();
         assert!(answer.status().is_success());
         answer.text().await.unwrap()
     }
@@ -90,7 +90,7 @@ fn live(service: &str) -> ServiceStatus {
 
 /// An address where nobody listens.
 fn nobody() -> std::net::SocketAddr {
-    ([127, 0, 0, 1], test_servers::ports::free()).into()
+    ([127, 0, 0, 1], testkit::ports::free()).into()
 }
 
 /// What fires after the minutes of `scrapes`.
@@ -199,15 +199,15 @@ async fn a_job_that_fails_on_the_cluster_and_its_missing_checkpoints_fire() {
     );
     let sources = Sources::read(&path("sql"), &path("udfs")).unwrap();
     let desired = Desired::of(&sources, &settings).unwrap();
-    let arroyo = || deployer::Arroyo::new(cluster.url().parse().unwrap(), None).unwrap();
-    deployer::deploy(&arroyo(), &desired, Duration::from_secs(60)).await.unwrap();
+    let arroyo = || ops::deployer::Arroyo::new(cluster.url().parse().unwrap(), None).unwrap();
+    ops::deployer::deploy(&arroyo(), &desired, Duration::from_secs(60)).await.unwrap();
     let mut watcher = Watcher::new(arroyo(), &desired, Pace::default());
     let mut said = Vec::new();
     cluster.checkpoint("tickwire-live-volatility", time::now() as u64 * 1_000);
     for state in ["Running", "Failed"] {
         cluster.bring_into("tickwire-live-volatility", state);
         let look = watcher.look(Instant::now(), time::now()).await.unwrap();
-        let job = |job: &deployer::WatchedJob| JobState {
+        let job = |job: &ops::deployer::WatchedJob| JobState {
             name: job.name.clone(),
             state: job.state.clone(),
             restarts: job.restarts,
@@ -259,7 +259,7 @@ async fn entries_of_the_watchlist_that_fail_fire() {
 async fn a_webhook_that_does_not_answer_fires() {
     let rig = Rig::new().await;
     let url = format!("http://{}/hook", nobody()).parse().unwrap();
-    let hook = Webhook::new(url, outbound::Secret::new("key-4711-hook"), "live");
+    let hook = Webhook::new(url, net::Secret::new("key-4711-hook"), "live");
     let (stopper, stop) = stop::channel();
     let work = tokio::spawn(webhook::run(rig.watched("webhook"), hook, stop));
     rig.scrape_when("alerts-webhook", |said| said.state == "running").await;
@@ -298,7 +298,7 @@ async fn a_sink_that_reads_nothing_is_behind_and_fires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_does_not_answer_fires_and_so_does_the_sink_that_waits_for_it() {
     let rig = Rig::new().await;
-    let (url, token) = (format!("http://{}", nobody()).parse().unwrap(), outbound::Secret::new("t"));
+    let (url, token) = (format!("http://{}", nobody()).parse().unwrap(), net::Secret::new("t"));
     let address = store::InfluxAddress { url, org: "o".into(), bucket: "b".into(), token };
     let store: store::SharedStore = Arc::new(store::InfluxStore::new(address).unwrap());
     rig.vitals.need_store(store.clone());

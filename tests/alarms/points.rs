@@ -9,7 +9,7 @@ use log::{EmbeddedLog, SharedLog};
 use model::status::{EntryState, JobState, ServiceStatus};
 use model::time::{self, MINUTE, Millis, SECOND};
 use store::{InfluxAddress, InfluxStore};
-use test_servers::influxd::Influxd;
+use testkit::influxd::Influxd;
 
 use crate::description::{Points, Take, alarms};
 
@@ -28,7 +28,7 @@ async fn stored(server: &Influxd, said: Vec<Vec<ServiceStatus>>) -> String {
             url: server.url.parse().unwrap(),
             org: "tickwire".into(),
             bucket: bucket.clone(),
-            token: outbound::Secret::new(&server.token),
+            token: net::Secret::new(&server.token),
         };
         let (stopper, stop) = stop::channel();
         stopper.ask(Wish::Drain);

@@ -3,8 +3,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use test_servers::guardian::{Guardian, Story};
-use test_servers::massive::{Auth, Feed, History, MinuteBar, Script};
+use testkit::guardian::{Guardian, Story};
+use testkit::massive::{Auth, Feed, History, MinuteBar, Script};
 
 use crate::harness::Desk;
 use crate::webdriver::{Browser, LIGHT};

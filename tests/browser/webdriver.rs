@@ -69,7 +69,7 @@ impl Browser {
         let mut browser = Browser {
             driver,
             session: format!("http://127.0.0.1:{port}/session"),
-            client: outbound::http().unwrap(),
+            client: net::http().unwrap(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             _profile: profile,
         };

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use explore::{Apart, ExploreError, Explorer, Limits};
 use model::schema::Value;
+use query::explore::{Apart, ExploreError, Explorer, Limits};
 
 use crate::harness::{Desk, PATIENCE, sample_bars, wait_for};
 
@@ -198,7 +198,7 @@ fn a_question_has_limits_and_no_keys_sockets_or_asker_of_another() {
         wait_for("a place for the question", || {
             runtime.block_on(async {
                 let url = format!("http://{address}/api/v1/query");
-                let answer = outbound::http().unwrap().get(url).query(&[("sql", ENDLESS)]).send().await;
+                let answer = net::http().unwrap().get(url).query(&[("sql", ENDLESS)]).send().await;
                 // The end of the process that asks ends this too.
                 answer.map_or(Some(()), |answer| (answer.status() == 422).then_some(()))
             })
@@ -264,7 +264,7 @@ fn the_pipeline_goes_on_beside_a_question_that_takes_everything() {
     let asked = |sql: &str| {
         runtime.block_on(async {
             let url = format!("http://{address}/api/v1/query");
-            let answer = outbound::http().unwrap().get(url).query(&[("sql", sql)]).send().await.ok()?;
+            let answer = net::http().unwrap().get(url).query(&[("sql", sql)]).send().await.ok()?;
             Some((answer.status().as_u16(), answer.text().await.ok()?))
         })
     };

@@ -1,6 +1,6 @@
 //! `tickwire backtest`: the event study as a report, over files and over the store.
 
-use test_servers::real_bars;
+use testkit::real_bars;
 
 use crate::harness::{Desk, sample_bars};
 

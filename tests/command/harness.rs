@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use log::{Append, EmbeddedLog, Log};
 use model::DeadLetter;
-use test_servers::command::output;
+use testkit::command::output;
 
 /// How long anything may take before a test gives up; no test measures time.
 pub const PATIENCE: Duration = Duration::from_secs(120);

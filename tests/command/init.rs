@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use outbound::http;
-use test_servers::influxd::Influxd;
+use net::http;
+use testkit::influxd::Influxd;
 
 use crate::harness::Desk;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use test_servers::real_bars;
+use testkit::real_bars;
 
 use crate::harness::Desk;
 

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use test_servers::guardian::{Fault, Guardian, Story};
-use test_servers::massive::{Answer, Auth, Feed, History, MinuteBar, Script};
+use testkit::guardian::{Fault, Guardian, Story};
+use testkit::massive::{Answer, Auth, Feed, History, MinuteBar, Script};
 
 use crate::harness::{Desk, assert_no_key, wait_for};
 
@@ -79,7 +79,7 @@ async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sourc
     assert_eq!(std::fs::read_to_string(desk.path("data/last-run")).unwrap().trim(), "live");
     // Whatever is said and kept is searched for keys by the harness; the pages are searched here.
     for path in ["", "status", "symbols", "metrics", "api/v1/status", "api/v1/watchlist", "api/v1/symbols"] {
-        let page = outbound::http().unwrap().get(format!("http://{address}/{path}")).send().await.unwrap();
+        let page = net::http().unwrap().get(format!("http://{address}/{path}")).send().await.unwrap();
         assert_no_key(&format!("/{path}"), page.text().await.unwrap().as_bytes());
     }
 }
@@ -111,7 +111,7 @@ async fn a_key_that_polygon_refuses_leaves_the_pages_up_with_the_way_on() {
     let said = running.said("Polygon refuses the key");
     assert!(said.contains("check POLYGON_API_KEY") && said.contains("tried again in 15 minutes"), "{said}");
     // The page says it as soon as the producer's next status has come.
-    let client = outbound::http().unwrap();
+    let client = net::http().unwrap();
     let status = async || {
         let answer = client.get(format!("http://{address}/api/v1/status")).send().await.unwrap();
         answer.text().await.unwrap()

@@ -5,7 +5,7 @@ use crate::harness::{Desk, wait_for};
 fn get(url: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        outbound::http().unwrap().get(url).send().await.ok()?.error_for_status().ok()?.text().await.ok()
+        net::http().unwrap().get(url).send().await.ok()?.error_for_status().ok()?.text().await.ok()
     })
 }
 

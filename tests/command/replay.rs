@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use test_servers::real_bars;
+use testkit::real_bars;
 
 use crate::harness::{Desk, replay_line, sample_bars};
 

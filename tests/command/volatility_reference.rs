@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::{LN_2, PI};
 use std::sync::OnceLock;
 
-use test_servers::real_bars;
+use testkit::real_bars;
 
 use crate::harness::Desk;
 

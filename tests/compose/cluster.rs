@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use log::{Append, KafkaConfig, KafkaLog, Log, LogError};
 use model::topic::{ALERTS, NEWS_ARTICLES, STOCK_PRICES, Topic, WATCHLIST};
 use serde_json::Value;
-use test_servers::ports;
+use testkit::ports;
 
 use crate::harness::{Setup, Stack};
 

@@ -1,7 +1,7 @@
 //! The pipeline with its store on a real InfluxDB, behind a network that fails.
 
-use test_servers::influxd::{Influxd, ORG};
-use test_servers::proxy::{Network, Proxy};
+use testkit::influxd::{Influxd, ORG};
+use testkit::proxy::{Network, Proxy};
 use tokio::runtime::Runtime;
 
 use crate::scene::{Outcome, Play};

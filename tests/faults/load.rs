@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use model::time::{MINUTE, minute_of, now};
-use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
+use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Desk, Running, wait_for};
@@ -69,7 +69,7 @@ impl Load {
         Load {
             symbols,
             runtime,
-            http: outbound::http().unwrap(),
+            http: net::http().unwrap(),
             feed,
             _history: history,
             desk,

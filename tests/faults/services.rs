@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use log::{KafkaConfig, KafkaLog, Log};
 use model::Topic;
-use test_servers::influxd::{Influxd, ORG};
-use test_servers::kafka::Kafka;
-use test_servers::proxy::{Network, Proxy};
+use testkit::influxd::{Influxd, ORG};
+use testkit::kafka::Kafka;
+use testkit::proxy::{Network, Proxy};
 use tokio::runtime::Runtime;
 
 use crate::account::{Account, Undisturbed};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use model::time;
-use test_servers::influxd::Influxd;
+use testkit::influxd::Influxd;
 
 use crate::pictures::{Query, queries};
 
@@ -104,6 +104,6 @@ async fn a_dashboard_says_that_its_data_is_simulated() {
 fn tickwire(data: &Path, line: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
     command.args(line.split_whitespace()).env("TICKWIRE_DATA_DIR", data).envs(variables.iter().copied());
-    let output = test_servers::command::output(&mut command, "");
+    let output = testkit::command::output(&mut command, "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

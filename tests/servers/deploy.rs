@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use test_servers::arroyo::Arroyo;
+use testkit::arroyo::Arroyo;
 
 use crate::harness::{Stack, sample, sample_bars};
 

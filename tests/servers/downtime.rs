@@ -10,7 +10,7 @@ use log::{Append, KafkaConfig, KafkaLog, Log, partition_of};
 use model::time::{self, HOUR, MINUTE, Millis, minute_of};
 use model::topic::{STOCK_PRICES, WATCHLIST};
 use model::{Bar, Source, clock};
-use test_servers::massive::{Feed, History, KEY, MinuteBar, Script};
+use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 
 use crate::harness::{Stack, sample, sample_bars};
 use crate::process::{Process, wait_for};

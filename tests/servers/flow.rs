@@ -30,7 +30,7 @@ async fn the_store_holds_exactly_what_is_computed_each_point_once_and_no_clock_r
 /// Recorded minute bars with news among them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_holds_for_real_bars_over_nights_and_months() {
-    let file = test_servers::real_bars();
+    let file = testkit::real_bars();
     let bars = std::fs::read_to_string(file).unwrap();
     let Some(stack) = Stack::of(&bars, &news_among(&bars)).await else { return };
     stack.make_bucket().await;

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use log::{Append, KafkaConfig, KafkaLog, Log};
 use model::topic::Topic;
-use test_servers::influxd::{Influxd, ORG};
-use test_servers::kafka::Kafka;
+use testkit::influxd::{Influxd, ORG};
+use testkit::kafka::Kafka;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::process::{PATIENCE, Process};
@@ -132,7 +132,7 @@ impl Stack {
 
     /// Runs a command that must fail; gives what it said.
     pub fn refused(&self, line: &str) -> String {
-        let output = test_servers::command::output(&mut self.command(line), "");
+        let output = testkit::command::output(&mut self.command(line), "");
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}\n{said}");
         said
@@ -211,7 +211,7 @@ impl Stack {
 }
 
 fn output(mut command: Command) -> String {
-    let output = test_servers::command::output(&mut command, "");
+    let output = testkit::command::output(&mut command, "");
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use explore::ExploreError;
 use log::LogError;
+use query::explore::ExploreError;
 use serde_json::json;
 use store::{NoSuchRecord, StoreError};
 
@@ -20,7 +20,7 @@ pub enum WebError {
     Listener(std::io::Error),
     /// The index of headlines could not be made.
     #[error(transparent)]
-    Headlines(headlines::HeadlinesError),
+    Headlines(query::headlines::HeadlinesError),
     /// Other machines reach the page, and nothing asks who they are.
     #[error(
         "{address} is reached by other machines, and there is no password: set one with `tickwire web set-password`, or listen at 127.0.0.1 (--listen, web.listen)"
@@ -90,7 +90,7 @@ pub(crate) enum Failure {
     Log(#[from] LogError),
     /// Headlines could not be searched.
     #[error(transparent)]
-    Headlines(#[from] headlines::HeadlinesError),
+    Headlines(#[from] query::headlines::HeadlinesError),
     /// An answer could not be written as JSON.
     #[error("an answer could not be written: {0}")]
     Answer(std::io::Error),
@@ -119,7 +119,7 @@ impl Failure {
             Failure::Busy(_) | Failure::Crowded => {
                 Told { status: StatusCode::SERVICE_UNAVAILABLE, message: self.to_string() }
             }
-            Failure::Headlines(headlines::HeadlinesError::TooSlow { .. }) => {
+            Failure::Headlines(query::headlines::HeadlinesError::TooSlow { .. }) => {
                 Told { status: StatusCode::UNPROCESSABLE_ENTITY, message: self.to_string() }
             }
             Failure::NoRoom(error) => {

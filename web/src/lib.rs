@@ -67,11 +67,11 @@ pub use queries::LIMITS as QUERY_LIMITS;
 
 use access::{People, Rates, Sessions, Throttle, Tokens};
 use assets::Assets;
-use explore::Explorer;
-use headlines::Headlines;
 use hub::Hub;
 use load::Load;
 use previews::Previews;
+use query::explore::Explorer;
+use query::headlines::Headlines;
 use security::Hosts;
 use status::{Board, Report};
 use studies::Studies;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::preview::{self, Headline, Preview};
-use headlines::Search;
 use log::LogError;
 use model::status::ServiceStatus;
 use model::time::Millis;
 use moka::future::Cache;
+use query::headlines::Search;
 
 use crate::Site;
 use crate::error::Failure;

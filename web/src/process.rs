@@ -6,8 +6,8 @@ use std::time::Duration;
 use control::again::{self, Again};
 use control::replay::Event;
 use control::watchlist::Watchlist;
-use explore::Explorer;
 use model::DeadLetter;
+use query::explore::Explorer;
 
 /// Reads a dead letter by the rules of today: the events that it holds, or why it holds none.
 pub type ReadAgain = Arc<dyn Fn(&DeadLetter, &Watchlist) -> Result<Vec<Event>, String> + Send + Sync>;

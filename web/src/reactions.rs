@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use headlines::Listed;
 use model::Topic;
 use model::time::{MINUTE, Millis};
+use query::headlines::Listed;
 use serde_json::{Map, Value as Json};
 use store::{Query, SharedStore, StoreError};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::Alert;
 use model::time::{self, SECOND};
-use outbound::{HttpFailure, Secret, retry_after};
+use net::{HttpFailure, Secret, retry_after};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(webhook: &Webhook) -> Result<Client, HttpFailure> {
         let Webhook { url, secret, source, .. } = webhook.clone();
-        Ok(Client { http: outbound::http_without_redirects()?, url, secret, source })
+        Ok(Client { http: net::http_without_redirects()?, url, secret, source })
     }
 
     /// All of the address that is shown.

@@ -19,7 +19,7 @@ use model::status::{FINISHED, ServiceStatus};
 use model::time;
 use model::topic::ALERTS;
 use model::{Alert, DeadLetter};
-use outbound::{Backoff, HttpFailure, Secret};
+use net::{Backoff, HttpFailure, Secret};
 use url::Url;
 
 use delivery::{Answer, Client};

@@ -1,7 +1,7 @@
 //! What a receiver checks: that a request is ours, whole, and new.
 
 use hmac::{Hmac, KeyInit, Mac};
-use outbound::Secret;
+use net::Secret;
 use sha2::Sha256;
 
 /// The signature of a body sent at `seconds` since the epoch: `v1=` and, in

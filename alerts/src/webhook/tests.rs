@@ -15,7 +15,7 @@ use model::alert::Comparison;
 use model::status::ServiceStatus;
 use model::topic::DEAD_LETTERS;
 use model::{Alert, DeadLetter};
-use outbound::Secret;
+use net::Secret;
 use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 

@@ -156,7 +156,7 @@ fn a_file_that_is_not_there_or_is_an_empty_folder_says_so() {
 
 #[test]
 fn the_real_file_is_read_whole() {
-    let path = test_servers::real_bars();
+    let path = testkit::real_bars();
     let rows: Vec<_> = files::bars(&path).unwrap().collect();
     assert_eq!((rows.len(), rows.iter().flatten().count()), (15_732, 15_732));
     assert_eq!(rows[15_731].as_ref().unwrap().line, 15_733);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use log::{Append, BrittleLog, Broken, EmbeddedLog, KafkaConfig, KafkaLog, Record, SharedLog};
 use model::Topic;
 use model::topic::STOCK_PRICES;
-use test_servers::kafka::Kafka;
+use testkit::kafka::Kafka;
 
 /// How long a test waits before it gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use log::{Append, KafkaConfig, KafkaLog, Log, LogError, SharedLog, last_records, unread};
 use model::topic::{LEASES, LOG_FORMAT};
-use test_servers::kafka::Kafka;
+use testkit::kafka::Kafka;
 
 use crate::bench::{PATIENCE, config, numbered, polled, prices, sorted, values};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::{Append, KafkaConfig, KafkaLog, Log, LogError};
 use model::topic::{STOCK_PRICES, WATCHLIST};
-use test_servers::kafka::Kafka;
+use testkit::kafka::Kafka;
 
 use crate::bench::{PATIENCE, SHORT, config, numbered, polled, prices, sorted, values};
 

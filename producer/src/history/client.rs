@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::time::{MINUTE, Millis};
-use outbound::{Backoff, HttpFailure, redact, retry_after};
+use net::{Backoff, HttpFailure, redact, retry_after};
 use reqwest::{Client, StatusCode, Url};
 
 use super::answer::{self, MOST_RESULTS, Page};
@@ -70,7 +70,7 @@ impl HistoryClient {
             return Err(address("it must start with https://"));
         }
         let quota = Quota::new(wall.clone(), config.calls_per_minute);
-        Ok(HistoryClient { http: outbound::http()?, base, config, quota, wall })
+        Ok(HistoryClient { http: net::http()?, base, config, quota, wall })
     }
 
     /// The pages of a stretch, each when it is asked for.
@@ -144,7 +144,7 @@ impl HistoryClient {
             self.quota.close_until(self.wall.now() + wait);
             return Attempt::OverQuota;
         }
-        let body = match outbound::body(response, LONGEST_ANSWER).await {
+        let body = match net::body(response, LONGEST_ANSWER).await {
             Ok(body) => body,
             Err(error) => return Attempt::Again(error.to_string()),
         };

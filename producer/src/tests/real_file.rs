@@ -2,7 +2,7 @@
 
 use log::Broken;
 use model::time::MINUTE;
-use test_servers::real_bars;
+use testkit::real_bars;
 
 use super::Place;
 use crate::{PriceSource, Speed};

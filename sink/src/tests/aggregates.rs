@@ -229,7 +229,7 @@ fn is_regular(start: Millis) -> bool {
 }
 
 fn real_bars() -> Vec<Bar> {
-    let text = std::fs::read_to_string(test_servers::real_bars()).unwrap();
+    let text = std::fs::read_to_string(testkit::real_bars()).unwrap();
     let read = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let [open, high, low, close, volume] = [2, 3, 4, 5, 6].map(|cell| cells[cell].parse().unwrap());

@@ -11,10 +11,10 @@ use model::DeadLetter;
 use model::status::ServiceStatus;
 use model::time::HOUR;
 use model::topic::{DEAD_LETTERS, STOCK_PRICES};
-use outbound::Secret;
+use net::Secret;
 use store::{InfluxAddress, InfluxStore, Query, SharedStore};
-use test_servers::influxd::{Influxd, ORG};
-use test_servers::scripted_influxdb::{Answer, ScriptedInfluxdb};
+use testkit::influxd::{Influxd, ORG};
+use testkit::scripted_influxdb::{Answer, ScriptedInfluxdb};
 
 use super::{Sums, bar, bar_record, totals};
 use crate::delivery::{Delivery, Waits};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use model::time;
-use report::Report;
+use study::report::Report;
 use study::{Clock, Options};
 
 use crate::cli::BacktestArgs;
@@ -34,7 +34,7 @@ pub async fn run(config: &Config, args: BacktestArgs) -> anyhow::Result<()> {
         comparisons: &comparisons,
         articles: &history.articles,
     };
-    print!("{}", report::text(&report));
+    print!("{}", study::report::text(&report));
     outputs::write(&report, &args)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use files::{Format, TableWriter};
-use report::{MINUTES, Report};
+use study::report::{MINUTES, Report};
 use study::tables::{self, Table};
 
 use crate::cli::BacktestArgs;
@@ -14,8 +14,8 @@ use crate::cli::BacktestArgs;
 pub fn write(report: &Report<'_>, args: &BacktestArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.out_dir {
         fs::create_dir_all(folder).with_context(|| unwritable(folder))?;
-        whole(&folder.join("report.txt"), &report::text(report))?;
-        whole(&folder.join("report.html"), &report::page(report)?)?;
+        whole(&folder.join("report.txt"), &study::report::text(report))?;
+        whole(&folder.join("report.html"), &study::report::page(report)?)?;
         table(&folder.join("mean-paths.csv"), &tables::mean_paths(report.paths()))?;
         table(&folder.join("articles.csv"), &tables::articles(&report.study.symbols, &MINUTES))?;
         let compared = report.comparisons.iter().map(|(symbol, compared)| (symbol.as_str(), compared));
@@ -23,7 +23,7 @@ pub fn write(report: &Report<'_>, args: &BacktestArgs) -> anyhow::Result<()> {
         eprintln!("Written into {}", folder.display());
     }
     if let Some(file) = &args.html {
-        whole(file, &report::page(report)?)?;
+        whole(file, &study::report::page(report)?)?;
     }
     if let Some(file) = &args.csv {
         table(file, &tables::mean_paths(report.paths()))?;

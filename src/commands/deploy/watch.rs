@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deployer::{Look, Pace, Watcher};
 use log::{KafkaLog, Log, SharedLog};
 use model::status::{JobState, ServiceStatus};
 use model::time;
-use outbound::Backoff;
-use vitals::{State, Vitals};
+use net::Backoff;
+use ops::deployer::{Look, Pace, Watcher};
+use ops::vitals::{State, Vitals};
 
 use super::super::interrupt::Interrupt;
 use super::super::services::{self, ENGINE};
@@ -136,7 +136,7 @@ async fn under_lease(
 }
 
 fn states(look: &Look) -> Vec<JobState> {
-    let state = |job: &deployer::WatchedJob| JobState {
+    let state = |job: &ops::deployer::WatchedJob| JobState {
         name: job.name.clone(),
         state: job.state.clone(),
         restarts: job.restarts,

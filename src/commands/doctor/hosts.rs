@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use model::time::{self, DAY, MINUTE, Millis, SECOND};
-use outbound::{HttpFailure, Secret, redact};
+use net::{HttpFailure, Secret, redact};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
@@ -35,7 +35,7 @@ struct Answer {
 
 /// One check a host whose key is there, and one of the clock.
 pub async fn check(config: &Config) -> Vec<Finding> {
-    let client = match outbound::http() {
+    let client = match net::http() {
         Ok(client) => client,
         Err(error) => return vec![Finding::wrong("network", error.to_string())],
     };
@@ -153,7 +153,7 @@ async fn ask(request: RequestBuilder, key: &Secret) -> Result<Answer, HttpFailur
     let received = time::now();
     let (status, ahead) = (response.status(), ahead(response.headers(), sent, received));
     // An error without a body, or a body that is cut, says enough by its status.
-    let body = outbound::text(response, LONGEST_ANSWER).await.unwrap_or_default();
+    let body = net::text(response, LONGEST_ANSWER).await.unwrap_or_default();
     Ok(Answer { status, said: words(&body, key), ahead })
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use outbound::Secret;
+use net::Secret;
 
 use crate::private_file::{self, Readers};
 

@@ -1,7 +1,7 @@
 //! InfluxDB: who enters it, its buckets, and a token for each service.
 
 use anyhow::{Context, bail};
-use outbound::Secret;
+use net::Secret;
 use store::{BucketToken, FirstUser, InfluxAdmin, Rights, SetupError};
 
 use super::folder::SecretsFolder;

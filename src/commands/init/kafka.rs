@@ -2,7 +2,7 @@
 //! them all. They are known before the brokers start, so nothing has to be made in a
 //! Kafka that lets nobody in yet.
 
-use outbound::Secret;
+use net::Secret;
 
 use super::folder::SecretsFolder;
 use super::passwords::new_password;

@@ -1,7 +1,7 @@
 //! What services show to each other and people to them, InfluxDB's tokens apart.
 //! A password is written down for people before a service is told of it.
 
-use outbound::Secret;
+use net::Secret;
 use web::PasswordHash;
 
 use super::folder::SecretsFolder;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outbound::Secret;
+use net::Secret;
 
 use super::folder::SecretsFolder;
 

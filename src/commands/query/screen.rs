@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use explore::Answer;
 use model::number;
 use model::schema::{Column, ColumnType, Value};
 use model::time;
+use query::explore::Answer;
 
 /// So many rows fit into a head, and into a terminal's memory.
 const SHOWN: usize = 1_000;

@@ -7,7 +7,7 @@ use control::again;
 use control::stop::Wish;
 use futures::FutureExt;
 use log::{KafkaLog, Lease, Log, SharedLog};
-use vitals::{State, Vitals};
+use ops::vitals::{State, Vitals};
 
 use super::token::AnotherToken;
 use super::{ENDS_WITHIN, Role};

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures::FutureExt;
-use outbound::Backoff;
+use net::Backoff;
+use ops::vitals::{State, Vitals};
 use tokio::time::Instant;
-use vitals::{State, Vitals};
 
 use super::interrupt::Interrupt;
 use super::services;

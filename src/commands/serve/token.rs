@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outbound::Secret;
+use net::Secret;
 
 use crate::config::{self, Config};
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use control::stop::Wish;
 use log::SharedLog;
+use ops::vitals::Vitals;
 use store::{EmbeddedStore, SharedStore};
-use vitals::Vitals;
 use web::Access;
 
 use super::interrupt::Interrupt;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbound::{HttpFailure, Secret, redact, retry_after};
+use net::{HttpFailure, Secret, redact, retry_after};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -55,8 +55,8 @@ pub(super) enum Refusal {
 impl Server {
     pub(super) fn new(address: InfluxAddress) -> Result<Server, StoreError> {
         let unusable = |reason: String| StoreError::Refused { store: address.name(), status: 0, reason };
-        let http = outbound::http().map_err(|failure| unusable(failure.to_string()))?;
-        let queries = outbound::patient_http(QUERY).map_err(|failure| unusable(failure.to_string()))?;
+        let http = net::http().map_err(|failure| unusable(failure.to_string()))?;
+        let queries = net::patient_http(QUERY).map_err(|failure| unusable(failure.to_string()))?;
         Ok(Server { address, http, queries })
     }
 

@@ -10,7 +10,7 @@ use crate::harness::{article, at, bar, fate, study};
 
 /// The recorded minute bars, with the columns that a study needs.
 fn real_bars() -> Vec<Bar> {
-    let text = std::fs::read_to_string(test_servers::real_bars()).unwrap();
+    let text = std::fs::read_to_string(testkit::real_bars()).unwrap();
     let read = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let number = |cell: usize| cells[cell].parse::<f64>().unwrap();

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::HeaderName;
-use outbound::Secret;
+use net::Secret;
 use url::Url;
 
 use crate::error::WebError;

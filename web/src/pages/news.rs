@@ -8,8 +8,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use headlines::{Listed, Place, Search, Section};
 use model::time::{self, DAY, Millis};
+use query::headlines::{Listed, Place, Search, Section};
 use serde::Deserialize;
 use url::form_urlencoded;
 

@@ -9,9 +9,9 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use model::time::Millis;
-use report::{MINUTES, words};
 use serde::Deserialize;
 use store::Measurement;
+use study::report::{MINUTES, words};
 use study::{Reaction, Share};
 
 use super::frame::Frame;

@@ -4,10 +4,10 @@
 use std::io::{self, BufRead, BufReader, Seek, Write};
 
 use axum::http::HeaderMap;
-use explore::Answer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use model::schema::{Column, Value};
+use query::explore::Answer;
 use serde_json::Value as Json;
 use tempfile::SpooledTempFile;
 

@@ -7,8 +7,8 @@ pub(crate) use api::routes;
 
 use std::time::Duration;
 
-use explore::{ExploreError, Limits};
 use model::schema::{Column, Value};
+use query::explore::{ExploreError, Limits};
 
 use crate::Site;
 

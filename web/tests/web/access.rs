@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbound::Secret;
+use net::Secret;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
 use web::{Access, ApiTokens, PasswordHash, PeopleFile, Proxies, ProxyNames, Role, SignIn, WebError};

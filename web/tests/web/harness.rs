@@ -55,7 +55,7 @@ impl Site {
             tokio::spawn(web::serve_in(listener, shared, Arc::clone(&store), access, process, stop));
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured((*outbound::tls()).clone())
+            .tls_backend_preconfigured((*net::tls()).clone())
             .build()
             .unwrap();
         Site { log, store, url, client, stopper, serving, _folder: folder }

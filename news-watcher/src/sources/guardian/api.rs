@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::time::{self, Millis};
-use outbound::{HttpFailure, Secret, redact, retry_after};
+use net::{HttpFailure, Secret, redact, retry_after};
 use reqwest::header::DATE;
 use url::Url;
 
@@ -28,7 +28,7 @@ impl Api {
     pub(crate) fn new(config: &GuardianConfig) -> Result<Api, NewsError> {
         let base = Url::parse(&config.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| NewsError::GuardianAddress(redact(&config.url, &[&config.api_key])))?;
-        let client = outbound::http()?;
+        let client = net::http()?;
         Ok(Api { client, base, key: config.api_key.clone(), timeout: config.timeout })
     }
 
@@ -51,7 +51,7 @@ impl Api {
         let response = self.client.get(url).send().await.map_err(failed)?;
         let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
         let date = response.headers().get(DATE).and_then(|date| http_date(date.to_str().ok()?));
-        let body = outbound::body(response, LONGEST_ANSWER).await;
+        let body = net::body(response, LONGEST_ANSWER).await;
         let body = body.map_err(|error| trouble(error.to_string()))?;
         if status == 200 {
             return answer::page(&body, date);

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use control::stop::Stop;
 use log::SharedLog;
-use outbound::Secret;
+use net::Secret;
 
 use crate::NewsError;
 use clock::WallClock;

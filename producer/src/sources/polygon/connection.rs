@@ -37,7 +37,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Opens a connection.
 pub(super) async fn open(url: &str) -> Result<Socket, String> {
     let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
-    let connector = Connector::Rustls(outbound::tls());
+    let connector = Connector::Rustls(net::tls());
     let opening = connect_async_tls_with_config(url, Some(config), true, Some(connector));
     match timeout(IO, opening).await {
         Ok(Ok((socket, _))) => Ok(socket),

@@ -24,7 +24,7 @@ use control::stop::Stop;
 use control::watchlist::Watchlist;
 use log::SharedLog;
 use model::time::Millis;
-use outbound::Secret;
+use net::Secret;
 use reqwest::Url;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

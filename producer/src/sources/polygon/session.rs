@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use control::watchlist::Watchlist;
 use model::time::{MINUTE, Millis, SECOND};
-use outbound::Backoff;
+use net::Backoff;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 

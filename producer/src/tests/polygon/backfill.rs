@@ -3,7 +3,7 @@
 use model::Source;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 use model::topic::STOCK_PRICES;
-use test_servers::massive::{Answer, MinuteBar, Script};
+use testkit::massive::{Answer, MinuteBar, Script};
 
 use super::place::{OPEN, Place, bar};
 use crate::ProducerError;

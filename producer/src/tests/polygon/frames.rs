@@ -3,7 +3,7 @@
 use model::Source;
 use model::time::{HOUR, MINUTE, Millis, SECOND};
 use serde_json::json;
-use test_servers::massive::MinuteBar;
+use testkit::massive::MinuteBar;
 
 use super::place::{OPEN, Place, bar};
 

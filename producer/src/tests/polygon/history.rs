@@ -2,7 +2,7 @@
 
 use model::time::{MINUTE, SECOND};
 use model::topic::GAPS;
-use test_servers::massive::{Answer, History, Script};
+use testkit::massive::{Answer, History, Script};
 
 use super::place::{KEY, OPEN, Place, bar};
 

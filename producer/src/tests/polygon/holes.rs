@@ -7,7 +7,7 @@ use log::SharedLog;
 use model::Source;
 use model::time::{DAY, HOUR, MINUTE, SECOND};
 use model::topic::{GAPS, STOCK_PRICES};
-use test_servers::massive::{Answer, MinuteBar, Script};
+use testkit::massive::{Answer, MinuteBar, Script};
 
 use super::place::{Gate, OPEN, Place, bar};
 

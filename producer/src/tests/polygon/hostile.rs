@@ -6,7 +6,7 @@ use model::time::{DAY, HOUR, MINUTE, Millis, SECOND};
 use model::topic::{DEAD_LETTERS, GAPS, SERVICE_STATUS, STOCK_PRICES};
 use model::{Bar, DeadLetter, Gap};
 use serde_json::json;
-use test_servers::massive::{Answer, MinuteBar, Script};
+use testkit::massive::{Answer, MinuteBar, Script};
 
 use super::place::{OPEN, Place, bar};
 

@@ -11,10 +11,10 @@ use model::status::ServiceStatus;
 use model::time::{MINUTE, Millis, SECOND};
 use model::topic::{DEAD_LETTERS, GAPS, STOCK_PRICES};
 use model::{Bar, DeadLetter, Gap, Topic};
-use outbound::Secret;
+use net::Secret;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use test_servers::massive::{Feed, History, MinuteBar, Script};
+use testkit::massive::{Feed, History, MinuteBar, Script};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A Friday, 10:00 in New York.
 pub(super) const OPEN: Millis = 1_795_186_800_000;
 /// What the feed and the history take.
-pub(super) const KEY: &str = test_servers::massive::KEY;
+pub(super) const KEY: &str = testkit::massive::KEY;
 
 /// A wall clock that stands still until it is set.
 pub(crate) struct HandWall(watch::Sender<Millis>);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::time::{MINUTE, SECOND};
 use serde_json::json;
-use test_servers::massive::{Acks, Auth, Evicts, Script};
+use testkit::massive::{Acks, Auth, Evicts, Script};
 
 use super::place::{KEY, Place, bar};
 use crate::sources::Pulse;

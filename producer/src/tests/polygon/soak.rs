@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use model::Gap;
 use model::time::{MINUTE, Millis, SECOND};
 use model::topic::GAPS;
-use test_servers::massive::{MinuteBar, Script};
+use testkit::massive::{MinuteBar, Script};
 
 use super::place::Place;
 use crate::sources::Pulse;

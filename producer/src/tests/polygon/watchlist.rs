@@ -1,6 +1,6 @@
 //! The watchlist changes while the feed runs.
 
-use test_servers::massive::Script;
+use testkit::massive::Script;
 
 use super::place::{Place, bar};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use influxdb2::RequestError;
-use outbound::{HttpFailure, Secret, redact};
+use net::{HttpFailure, Secret, redact};
 use serde::Deserialize;
 use url::Url;
 
@@ -78,7 +78,7 @@ impl Asked {
     pub(super) fn queries(&self, org: &str) -> Result<influxdb2::Client, SetupError> {
         let token = self.secrets.first().map(Secret::expose).unwrap_or_default();
         let builder = influxdb2::ClientBuilder::with_builder(
-            outbound::patient_builder(ANSWER),
+            net::patient_builder(ANSWER),
             self.url.as_str(),
             org,
             token,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use outbound::{HttpFailure, Secret};
+use net::{HttpFailure, Secret};
 use reqwest::RequestBuilder;
 use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::{Value as Json, json};
@@ -58,7 +58,7 @@ impl FirstUser {
     /// When the password is refused, or the organization is not there.
     pub async fn sign_in(&self) -> Result<Secret, SetupError> {
         let asked = Asked { url: self.url.clone(), secrets: vec![self.password.clone()] };
-        let http = outbound::http().map_err(|error| asked.unreachable(&error.to_string()))?;
+        let http = net::http().map_err(|error| asked.unreachable(&error.to_string()))?;
         let login = http.post(asked.at("api/v2/signin"));
         let login = login.basic_auth(&self.name, Some(self.password.expose()));
         let answer = login.send().await;

@@ -12,7 +12,7 @@ use influxdb2::api::buckets::ListBucketsRequest;
 use influxdb2::api::organization::ListOrganizationRequest;
 use influxdb2::models::retention_rule::{RetentionRule, Type};
 use influxdb2::models::{Bucket, PostBucketRequest};
-use outbound::{HttpFailure, Secret};
+use net::{HttpFailure, Secret};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 use url::Url;
@@ -47,7 +47,7 @@ impl InfluxAdmin {
         };
         let found = found.and_then(|found| found.id);
         let no_org = || SetupError::NoOrg { url: url.clone(), org: org.to_owned() };
-        let http = outbound::http().map_err(|error| asked.unreachable(&error.to_string()))?;
+        let http = net::http().map_err(|error| asked.unreachable(&error.to_string()))?;
         Ok(InfluxAdmin { org: found.ok_or_else(no_org)?, asked, token, queries, http })
     }
 

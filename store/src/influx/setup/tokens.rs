@@ -6,7 +6,7 @@ use influxdb2::api::authorizations::{CreateAuthorizationRequest, ListAuthorizati
 use influxdb2::models::authorization::{Authorization, Status};
 use influxdb2::models::permission::{Action, Permission};
 use influxdb2::models::resource::{Resource, Type};
-use outbound::{HttpFailure, Secret};
+use net::{HttpFailure, Secret};
 use reqwest::{Method, StatusCode};
 
 use super::error::words_of;

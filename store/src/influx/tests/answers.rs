@@ -1,7 +1,7 @@
 //! What the store makes of the answers of a server that is played.
 
-use outbound::Secret;
-use test_servers::fake_influxdb::{ADMIN, BUCKET, FakeInfluxdb};
+use net::Secret;
+use testkit::fake_influxdb::{ADMIN, BUCKET, FakeInfluxdb};
 
 use crate::conformance::{batch, reading, readings};
 use crate::{InfluxAddress, InfluxAdmin, InfluxStore, Rights, Store, StoreError};

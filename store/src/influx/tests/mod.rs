@@ -6,8 +6,8 @@ mod lines;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use outbound::Secret;
-use test_servers::influxd::{Influxd, ORG};
+use net::Secret;
+use testkit::influxd::{Influxd, ORG};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use control::watchlist::{EVERY_SYMBOL, Entry};
-use headlines::Search;
 use model::status::{EntryState, ServiceStatus};
 use model::time::Millis;
 use model::topic::STOCK_PRICES;
+use query::headlines::Search;
 use serde_json::Value as Json;
 
 use crate::Site;

@@ -1,6 +1,6 @@
 //! `complete_until` and the clock records.
 
-use test_servers::guardian::Fault;
+use testkit::guardian::Fault;
 
 use super::*;
 

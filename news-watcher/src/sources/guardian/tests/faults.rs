@@ -1,6 +1,6 @@
 //! Refusals, silence and nonsense, and what comes after them.
 
-use test_servers::guardian::Fault;
+use testkit::guardian::Fault;
 
 use super::*;
 

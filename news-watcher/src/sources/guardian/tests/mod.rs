@@ -24,9 +24,9 @@ use model::status::{EntryState, ServiceStatus};
 use model::time::{HOUR, MINUTE, Millis, SECOND};
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS};
 use model::{Article, DeadLetter, Topic};
-use outbound::Secret;
+use net::Secret;
 use tempfile::TempDir;
-use test_servers::guardian::{Guardian, Story};
+use testkit::guardian::{Guardian, Story};
 use tokio::sync::watch;
 
 use super::clock::Clock;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use model::time::DAY;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use test_servers::guardian::{Call, Fault, Newsroom};
+use testkit::guardian::{Call, Fault, Newsroom};
 
 use super::*;
 

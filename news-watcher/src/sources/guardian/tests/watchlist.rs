@@ -1,6 +1,6 @@
 //! Changes of the watchlist while the watch runs.
 
-use test_servers::guardian::Fault;
+use testkit::guardian::Fault;
 
 use super::*;
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use model::time::{DAY, Millis};
-use test_servers::massive::MinuteBar;
+use testkit::massive::MinuteBar;
 
 /// The bars of each minute.
 pub(super) type Minutes = BTreeMap<Millis, Vec<MinuteBar>>;
 
 /// The day of the recorded file with the most bars.
 pub(super) fn recorded_day() -> Minutes {
-    let path = test_servers::real_bars();
+    let path = testkit::real_bars();
     let mut days: BTreeMap<Millis, Minutes> = BTreeMap::new();
     for row in files::bars(&path).unwrap() {
         let bar = row.unwrap().value;

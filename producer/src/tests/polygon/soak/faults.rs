@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use model::time::{DAY, Millis, SECOND};
-use test_servers::massive::{Answer, MinuteBar};
+use testkit::massive::{Answer, MinuteBar};
 
 use super::super::place::Place;
 use super::seen::Seen;

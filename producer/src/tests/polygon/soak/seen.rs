@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::Bar;
 use model::time::Millis;
 use model::topic::STOCK_PRICES;
-use test_servers::massive::MinuteBar;
+use testkit::massive::MinuteBar;
 
 use super::super::place::Place;
 

@@ -1,0 +1,219 @@
+//! A log that counts what one service does with it.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use log::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog, Skipped};
+use model::status::ServiceStatus;
+use model::time::Millis;
+use model::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
+
+use crate::vitals::{Vitals, locked};
+
+/// The service whose statuses become points.
+const SINK: &str = "sink";
+
+pub(crate) struct WatchedLog {
+    service: &'static str,
+    inner: SharedLog,
+    vitals: Vitals,
+}
+
+struct WatchedReader {
+    service: &'static str,
+    name: String,
+    inner: Box<dyn Reader>,
+    vitals: Vitals,
+}
+
+/// What an append holds, kept until it has succeeded.
+#[derive(Default)]
+struct Tally {
+    topics: Vec<(Topic, usize)>,
+    letters: Vec<String>,
+    status: Option<ServiceStatus>,
+}
+
+impl WatchedLog {
+    pub(crate) fn new(service: &'static str, inner: SharedLog, vitals: Vitals) -> WatchedLog {
+        WatchedLog { service, inner, vitals }
+    }
+
+    fn noted<T>(&self, outcome: Result<T, LogError>) -> Result<T, LogError> {
+        noted(&self.vitals, self.service, outcome)
+    }
+
+    /// Adds to what the sink says how much room the disk has: its statuses become points,
+    /// which are watched where no Prometheus runs.
+    fn add_disk(&self, records: &mut [Append]) {
+        if self.service != SINK {
+            return;
+        }
+        let Some(disk) = self.vitals.disk() else { return };
+        for record in records.iter_mut().filter(|record| record.topic == SERVICE_STATUS) {
+            if let Ok(mut status) = serde_json::from_slice::<ServiceStatus>(&record.value) {
+                status.counts.insert("disk_free_percent".to_owned(), disk.percent_free());
+                record.value = status.to_append().value;
+            }
+        }
+    }
+
+    fn count(&self, tally: Tally) {
+        let meters = &self.vitals.0.meters;
+        for (topic, records) in tally.topics {
+            meters.appended(self.service, topic.name(), records);
+        }
+        for source in tally.letters {
+            meters.dead_letter(self.service, &source);
+        }
+        if let Some(status) = tally.status {
+            locked(&self.vitals.0.said).insert(status.service.clone(), status);
+        }
+    }
+}
+
+impl Tally {
+    fn of(records: &[Append]) -> Tally {
+        let mut tally = Tally::default();
+        for run in records.chunk_by(|a, b| a.topic == b.topic) {
+            let topic = &run[0].topic;
+            tally.topics.push((topic.clone(), run.len()));
+            if *topic == DEAD_LETTERS {
+                tally.letters.extend(run.iter().map(|letter| letter.key.clone()));
+            }
+            if *topic == SERVICE_STATUS {
+                let said = run.iter().rev().find_map(|record| serde_json::from_slice(&record.value).ok());
+                tally.status = said.or(tally.status);
+            }
+        }
+        tally
+    }
+}
+
+fn noted<T>(vitals: &Vitals, service: &str, outcome: Result<T, LogError>) -> Result<T, LogError> {
+    if outcome.is_err() {
+        vitals.0.meters.error(service);
+    }
+    outcome
+}
+
+#[async_trait]
+impl Log for WatchedLog {
+    async fn append(&self, mut records: Vec<Append>) -> Result<(), LogError> {
+        self.add_disk(&mut records);
+        let (tally, began) = (Tally::of(&records), Instant::now());
+        let outcome = self.inner.append(records).await;
+        self.vitals.0.meters.append_took(self.service, began.elapsed());
+        self.noted(outcome)?;
+        self.count(tally);
+        Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
+    fn partitions(&self) -> u32 {
+        self.inner.partitions()
+    }
+
+    fn clock_keys(&self) -> u32 {
+        self.inner.clock_keys()
+    }
+
+    async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError> {
+        self.noted(self.inner.extents(topic).await)
+    }
+
+    async fn read(&self, topic: &Topic, part: u32, from: u64, limit: usize) -> Result<Vec<Record>, LogError> {
+        let began = Instant::now();
+        let outcome = self.inner.read(topic, part, from, limit).await;
+        self.vitals.0.meters.read_took(self.service, began.elapsed());
+        self.noted(outcome)
+    }
+
+    async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
+        self.noted(self.inner.offset_at(topic, partition, at).await)
+    }
+
+    async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
+        let inner = self.noted(self.inner.reader(name, topics).await)?;
+        let readers = &self.vitals.0.readers;
+        readers.opened(self.service, name, topics);
+        for position in inner.resumed_from() {
+            readers.reached(self.service, name, &position.topic, position.partition, position.offset);
+        }
+        let (service, vitals) = (self.service, self.vitals.clone());
+        Ok(Box::new(WatchedReader { service, name: name.to_owned(), inner, vitals }))
+    }
+
+    async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
+        self.noted(self.inner.committed(name).await)
+    }
+
+    async fn topics(&self) -> Result<Vec<Topic>, LogError> {
+        self.noted(self.inner.topics().await)
+    }
+
+    async fn appended(&self, wait: Duration) {
+        self.inner.appended(wait).await;
+    }
+
+    async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
+        self.noted(self.inner.lease(name).await)
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        self.inner.fence()
+    }
+
+    async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
+        self.noted(self.inner.fenced(name).await)
+    }
+
+    async fn health(&self) -> Result<(), LogError> {
+        self.inner.health().await
+    }
+}
+
+#[async_trait]
+impl Reader for WatchedReader {
+    async fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Record>, LogError> {
+        let records = noted(&self.vitals, self.service, self.inner.poll(limit, wait).await)?;
+        self.vitals.0.readers.polled(self.service, &self.name);
+        for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
+            let Record { topic, partition, .. } = &run[0];
+            let next = run[run.len() - 1].offset + 1;
+            self.vitals.0.meters.read(self.service, topic.name(), run.len());
+            self.vitals.0.readers.reached(self.service, &self.name, topic, *partition, next);
+        }
+        Ok(records)
+    }
+
+    fn resumed_from(&self) -> &[Position] {
+        self.inner.resumed_from()
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        self.inner.positions()
+    }
+
+    fn skipped(&mut self) -> Vec<Skipped> {
+        self.inner.skipped()
+    }
+
+    async fn caught_up(&self) -> Result<bool, LogError> {
+        noted(&self.vitals, self.service, self.inner.caught_up().await)
+    }
+
+    async fn commit(&mut self, positions: Vec<Position>) -> Result<(), LogError> {
+        let outcome = self.inner.commit(positions).await;
+        noted(&self.vitals, self.service, outcome)
+    }
+}
+
+impl Drop for WatchedReader {
+    fn drop(&mut self) {
+        self.vitals.0.readers.closed(self.service, &self.name);
+    }
+}
