@@ -10,8 +10,16 @@
 //!
 //! What waits together goes into one transaction, so a service that appends much
 //! pays for few of them.
+//!
+//! A transaction is acknowledged before its markers are in the partitions, and until they
+//! are Kafka refuses the next one of the same `transactional.id`; the client then waits 20
+//! milliseconds. So a name under which much is appended has two ids that take turns: a
+//! transaction begins once the one before is acknowledged, on the other id. Taking the
+//! name takes both ids, and begins with the first: of two that take it at the same time,
+//! the one that has the second id alone cannot append.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -31,12 +39,24 @@ const GROUP: usize = 20_000;
 /// Requests that may wait before whoever appends has to.
 const WAITING: usize = 1_024;
 
+/// How long acknowledged records may be held by the client before a commit flushes them.
+const SETTLES: Duration = Duration::from_millis(100);
+
 /// The right to append under a name, until another takes it.
 #[derive(Clone)]
 pub(super) struct Fenced {
     name: String,
     requests: mpsc::Sender<Request>,
     shut_out: watch::Receiver<bool>,
+}
+
+/// How many ids (`transactional.id`) a name has, whose transactions take turns.
+#[derive(Clone, Copy)]
+pub(super) enum Turns {
+    /// For one append, such as a change of a list: another client costs more than it saves.
+    One = 1,
+    /// For one append after the other.
+    Two = 2,
 }
 
 /// What is asked for, and where the answer goes.
@@ -62,13 +82,16 @@ enum Trouble {
 
 impl Fenced {
     /// Takes the name: shuts out whoever has it, and waits until what that one had
-    /// committed can be read.
-    pub(super) async fn take(shared: &Arc<Shared>, name: &str) -> Result<Fenced, LogError> {
-        let config = shared.config.fenced(name);
-        let client = open(shared, &config).await?;
+    /// committed can be read. All that take a name must name the same `turns`.
+    pub(super) async fn take(shared: &Arc<Shared>, name: &str, turns: Turns) -> Result<Fenced, LogError> {
+        let mut clients = Vec::new();
+        for number in 1..=turns as u8 {
+            let id = if number == 1 { name.to_owned() } else { format!("{name}.{number}") };
+            clients.push(open(shared, &shared.config.fenced(&id)).await?);
+        }
         let (requests, inbox) = mpsc::channel(WAITING);
         let (shut, shut_out) = watch::channel(false);
-        let writer = Writer { shared: shared.clone(), name: name.to_owned(), client };
+        let writer = Writer { shared: shared.clone(), name: name.to_owned(), clients, turn: 0 };
         // A task of its own: whoever asks may be dropped at any moment, and a transaction
         // that was begun has to be ended.
         tokio::spawn(writer.write_until_closed(inbox, shut));
@@ -119,15 +142,32 @@ async fn open(shared: &Arc<Shared>, config: &ClientConfig) -> Result<Client, Log
     Ok(client)
 }
 
+/// Waits until the client has let go of every record that was acknowledged.
+///
+/// An acknowledgement is handed over a moment before the client counts its record as
+/// done. A commit that falls into this moment finds something to flush, and rdkafka then
+/// waits for a tenth of a second, whatever happens meanwhile.
+fn settle(client: &Client) {
+    let begun = Instant::now();
+    while client.in_flight_count() > 0 && begun.elapsed() < SETTLES {
+        std::thread::sleep(SETTLES / 1_000);
+    }
+}
+
 struct Writer {
     shared: Arc<Shared>,
     name: String,
-    client: Client,
+    /// One for each id.
+    clients: Vec<Client>,
+    /// Which of them has the next transaction.
+    turn: usize,
 }
 
 impl Writer {
-    async fn write_until_closed(self, mut inbox: mpsc::Receiver<Request>, shut: watch::Sender<bool>) {
+    async fn write_until_closed(mut self, mut inbox: mpsc::Receiver<Request>, shut: watch::Sender<bool>) {
         while let Some(first) = inbox.recv().await {
+            // Those who were answered together ask together again, each in its own task.
+            tokio::task::yield_now().await;
             let mut group = vec![first];
             let mut records = group[0].work.records();
             while records < GROUP
@@ -142,14 +182,14 @@ impl Writer {
             }
         }
         // Requests that still wait find the name taken: their answers are dropped.
-        let client = self.client;
-        // Its end waits for its threads.
-        let _ = tokio::task::spawn_blocking(move || drop(client)).await;
+        let clients = self.clients;
+        // Their end waits for their threads.
+        let _ = tokio::task::spawn_blocking(move || drop(clients)).await;
     }
 
     /// Writes requests as one transaction; each alone where together they cannot be.
     /// Says whether another has taken the name.
-    async fn write_group(&self, group: Vec<Request>) -> bool {
+    async fn write_group(&mut self, group: Vec<Request>) -> bool {
         let alone = group.len() == 1;
         let works: Vec<&Work> = group.iter().map(|request| &request.work).collect();
         let mut together = Some(self.persistently(&works).await);
@@ -173,11 +213,12 @@ impl Writer {
 
     /// Repeats what passes, however long it takes. The error is `None` where another has
     /// taken the name.
-    async fn persistently(&self, works: &[&Work]) -> Result<(), Option<LogError>> {
+    async fn persistently(&mut self, works: &[&Work]) -> Result<(), Option<LogError>> {
         loop {
             match self.transaction(works).await {
                 Ok(()) => {
                     self.shared.reach.found();
+                    self.turn = (self.turn + 1) % self.clients.len();
                     return Ok(());
                 }
                 Err(Trouble::ShutOut) => return Err(None),
@@ -191,6 +232,10 @@ impl Writer {
         }
     }
 
+    fn client(&self) -> &Client {
+        &self.clients[self.turn]
+    }
+
     async fn transaction(&self, works: &[&Work]) -> Result<(), Trouble> {
         let records: Vec<&Append> = works
             .iter()
@@ -202,9 +247,9 @@ impl Writer {
             .collect();
         let names = self.shared.places(&records).await.map_err(Trouble::Refused)?;
         let placed: Vec<_> = records.iter().map(|record| names.place(record)).collect();
-        self.client.begin_transaction().map_err(|error| self.trouble(error))?;
+        self.client().begin_transaction().map_err(|error| self.trouble(error))?;
         let done = async {
-            let refused = send(&self.client, &self.shared.reach, &placed).await;
+            let refused = send(self.client(), &self.shared.reach, &placed).await;
             if let Some((_, error)) =
                 refused.iter().find(|(_, error)| !is_to_repeat(error)).or(refused.first())
             {
@@ -215,7 +260,11 @@ impl Writer {
                     self.send_offsets(reader, positions).await?;
                 }
             }
-            self.finish(|client| client.commit_transaction(REQUEST)).await
+            self.finish(|client| {
+                settle(client);
+                client.commit_transaction(REQUEST)
+            })
+            .await
         };
         let Err(error) = done.await else { return Ok(()) };
         let trouble = self.trouble(error);
@@ -247,7 +296,7 @@ impl Writer {
         step: impl Fn(&Client) -> KafkaResult<()> + Clone + Send + Sync + 'static,
     ) -> KafkaResult<()> {
         loop {
-            let (client, step) = (self.client.clone(), step.clone());
+            let (client, step) = (self.client().clone(), step.clone());
             let Err(error) = blocking(move || step(&client)).await else { return Ok(()) };
             let again = match &error {
                 KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort(),
@@ -255,7 +304,7 @@ impl Writer {
                 KafkaError::Flush(code) => *code == Code::OperationTimedOut,
                 _ => false,
             };
-            if !again || self.client.client().fatal_error().is_some() {
+            if !again || self.client().client().fatal_error().is_some() {
                 return Err(error);
             }
             self.shared.reach.lost("ending a transaction", &error);
@@ -263,7 +312,7 @@ impl Writer {
     }
 
     fn trouble(&self, error: KafkaError) -> Trouble {
-        if self.client.client().fatal_error().is_some() {
+        if self.client().client().fatal_error().is_some() {
             return Trouble::ShutOut;
         }
         let abortable = matches!(&error, KafkaError::Transaction(error) if error.txn_requires_abort());

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::KafkaLog;
-use super::fenced::Fenced;
+use super::fenced::{Fenced, Turns};
 use super::reach::Context;
 use super::shared::Shared;
 use crate::{Append, Fence, Lease, LogError, SharedLog, each_record};
@@ -119,7 +119,7 @@ impl KafkaLease {
             );
             state.wait_for(|now| *now == State::Held).await.map_err(|_| LogError::Closed)?;
         }
-        let fence = Fenced::take(shared, &format!("lease-{name}")).await?;
+        let fence = Fenced::take(shared, &format!("lease-{name}"), Turns::Two).await?;
         let number = number(shared, &fence, name).await?;
         tracing::debug!(service = name, number, "The lease is held.");
         let out = fence.clone();

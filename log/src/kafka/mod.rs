@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use appender::Appender;
 use async_trait::async_trait;
-use fenced::Fenced;
+use fenced::{Fenced, Turns};
 use glance::Glances;
 use lease::KafkaLease;
 use model::time::Millis;
@@ -187,7 +187,7 @@ impl Log for KafkaLog {
 
     async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
         self.shared.check_format().await?;
-        let fence = Some(Fenced::take(&self.shared, name).await?);
+        let fence = Some(Fenced::take(&self.shared, name, Turns::One).await?);
         Ok(Some(Arc::new(KafkaLog { shared: self.shared.clone(), fence, holder: None })))
     }
 

@@ -25,6 +25,9 @@ const AHEAD: [(&str, &str); 3] = [
 const QUEUED: &str = "100000";
 const QUEUED_KB: &str = "65536";
 
+/// How long the client waits for more records before it sends a batch. A transaction
+/// holds all records that there are, and its commit waits for the last batch.
+const LINGER: &str = "linger.ms";
 /// How long a transaction may take. One whose process died is aborted by Kafka then, or
 /// as soon as another takes its name; until then readers of its partitions wait.
 const TRANSACTION_MS: &str = "30000";
@@ -71,7 +74,7 @@ impl KafkaConfig {
     /// nothing acknowledged that is not on all replicas. It never gives up.
     pub(super) fn producer(&self) -> ClientConfig {
         self.with(
-            &[("linger.ms", "5"), ("compression.type", "lz4")],
+            &[(LINGER, "5"), ("compression.type", "lz4")],
             &[
                 ("enable.idempotence", "true"),
                 ("acks", "all"),
@@ -86,6 +89,9 @@ impl KafkaConfig {
     /// A client that appends in transactions, under a name that one has at a time.
     pub(super) fn fenced(&self, name: &str) -> ClientConfig {
         let mut config = self.producer();
+        if !self.client.contains_key(LINGER) {
+            config.set(LINGER, "0");
+        }
         config
             .set("transactional.id", self.group(name))
             .set("transaction.timeout.ms", TRANSACTION_MS)
@@ -230,6 +236,14 @@ mod tests {
         assert_eq!(of(&DEAD_LETTERS, "retention.ms"), days(120));
         assert_eq!(of(&DEAD_LETTERS, "retention.bytes"), Some(LETTERS_BYTES.to_string()));
         assert_eq!(of(&STOCK_PRICES, "retention.bytes"), None);
+    }
+
+    #[test]
+    fn a_transaction_waits_for_no_more_records_unless_the_operator_says_so() {
+        let mut config = KafkaConfig::new("localhost:9092");
+        assert_eq!(config.fenced("lease-engine").get(LINGER), Some("0"));
+        config.client.insert(LINGER.to_owned(), "20".to_owned());
+        assert_eq!(config.fenced("lease-engine").get(LINGER), Some("20"));
     }
 
     #[test]

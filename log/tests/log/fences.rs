@@ -161,3 +161,33 @@ async fn a_log_on_kafka_of_a_later_format_or_begun_with_other_partitions_is_refu
         assert!(error.contains("format 99, written by tickwire 9.9.9"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_holder_of_a_lease_is_shut_out_at_each_of_its_turns_and_keeps_its_order() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let config = own(kafka, 1);
+    let mut written = 0;
+    // The transactions of a holder take turns between two ids: whichever has the next
+    // one when another takes the lease, it is refused.
+    for appends in 20..22 {
+        let lease = tokio::time::timeout(PATIENCE, open(&config).lease("producer")).await.unwrap().unwrap();
+        let log = lease.log().unwrap();
+        for _ in 0..appends {
+            log.append(numbered(written..written + 3)).await.unwrap();
+            written += 3;
+        }
+        tokio::task::spawn_blocking(move || drop(lease)).await.unwrap();
+        let next = tokio::time::timeout(PATIENCE, open(&config).lease("producer")).await.unwrap().unwrap();
+        for _ in 0..2 {
+            let error = log.append(numbered(90_000..90_001)).await.unwrap_err();
+            assert!(matches!(&error, LogError::Fenced { .. }), "{error}");
+        }
+        next.log().unwrap().append(numbered(written..written + 1)).await.unwrap();
+        written += 1;
+        tokio::task::spawn_blocking(move || drop(next)).await.unwrap();
+    }
+    let mut reader = open(&config).reader("all", &[prices()]).await.unwrap();
+    let read = polled(&mut *reader, written as usize).await;
+    assert_eq!(values(&read), (0..written).collect::<Vec<_>>());
+    assert!(reader.caught_up().await.unwrap());
+}
