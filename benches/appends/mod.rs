@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use test_servers::kafka::Kafka;
 use tokio::runtime::Runtime;
-use wire::log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
-use wire::topic::STOCK_PRICES;
+use log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
+use model::topic::STOCK_PRICES;
 
 use crate::bars;
 use crate::figures::{Figure, Goal};
