@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use test_servers::kafka::Kafka;
+use testkit::kafka::Kafka;
 use tokio::runtime::Runtime;
 use log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
 use model::topic::STOCK_PRICES;
