@@ -1,5 +1,6 @@
 //! Changing a run's data: through the process that owns it, or directly while nobody does.
 
+use model::service::Service;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,7 +13,6 @@ use reqwest::header::{CONTENT_TYPE, IF_MATCH};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use crate::commands::services::SINK;
 use crate::run::Run;
 
 /// How long an owner may take to say where it answers: it has just been started.
@@ -135,7 +135,7 @@ impl Way {
         }
         match self {
             Way::Direct { log, run } => {
-                let alone = run.alone(log, SINK).await?;
+                let alone = run.alone(log, Service::Sink.name()).await?;
                 let (store, _folder) = run.store_to_write()?;
                 if let Some(fence) = alone.log().fence() {
                     sink::take_over(&store, &fence).await?;

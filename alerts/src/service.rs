@@ -13,7 +13,8 @@ use control::stop::{Stop, Wish};
 use log::reason::Reason;
 use log::{Append, Position, Reader, Record, SharedLog, is_another};
 use model::Alert;
-use model::status::{FINISHED, ServiceStatus};
+use model::service::{Activity, RunState, Service};
+use model::status::ServiceStatus;
 use model::time;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ use crate::schedule::Schedule;
 use crate::{signals, state};
 
 /// The name under which positions are committed, and of the status.
-const SERVICE: &str = "alerts";
+const SERVICE: &str = Service::Alerts.name();
 /// How many records of a partition are taken at once.
 const POLL: usize = 2_048;
 /// How long to wait for records before looking at the wish to stop.
@@ -39,11 +40,11 @@ const APPEND: usize = 1_000;
 /// # Errors
 /// When the log fails, or holds a state that cannot be read.
 pub async fn run(log: SharedLog, stop: Stop) -> Result<(), AlertsError> {
-    let mut service = Service::start(log).await?;
+    let mut service = Evaluation::start(log).await?;
     let mut kept = Instant::now();
     loop {
         if stop.stopped() {
-            return service.end("stopped").await;
+            return service.end(RunState::Stopped).await;
         }
         let wait = if stop.draining() { Duration::ZERO } else { WAIT };
         let records = tokio::select! {
@@ -51,18 +52,18 @@ pub async fn run(log: SharedLog, stop: Stop) -> Result<(), AlertsError> {
             () = stop.at_least(Wish::Stop) => continue,
         };
         if records.is_empty() && stop.draining() && service.reader.caught_up().await? {
-            return service.end(FINISHED).await;
+            return service.end(RunState::Finished).await;
         }
         service.take(&records).await?;
         if kept.elapsed() >= CHECKPOINT {
             service.keep().await?;
             kept = Instant::now();
         }
-        service.say("running").await?;
+        service.say(RunState::Running).await?;
     }
 }
 
-struct Service {
+struct Evaluation {
     log: SharedLog,
     reader: Box<dyn Reader>,
     schedule: Schedule,
@@ -94,8 +95,8 @@ async fn resumed(
     Ok(log.reader(SERVICE, &[signals()]).await?)
 }
 
-impl Service {
-    async fn start(log: SharedLog) -> Result<Service, AlertsError> {
+impl Evaluation {
+    async fn start(log: SharedLog) -> Result<Evaluation, AlertsError> {
         let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
         let (mut partitions, now) = (state::read(&*log).await?, time::now());
         let reason = Reason::of(log.as_ref());
@@ -111,7 +112,7 @@ impl Service {
                 partition.next = 0;
             }
         }
-        Ok(Service {
+        Ok(Evaluation {
             reader: resumed(&log, &partitions).await?,
             partitions,
             reason,
@@ -155,7 +156,7 @@ impl Service {
         Ok(self.reader.commit(self.reader.positions()).await?)
     }
 
-    async fn end(&mut self, state: &str) -> Result<(), AlertsError> {
+    async fn end(&mut self, state: impl Into<Activity>) -> Result<(), AlertsError> {
         self.keep().await?;
         self.report.status.state = state.into();
         self.count();
@@ -163,7 +164,7 @@ impl Service {
     }
 
     /// Says what there is to say, about once a second.
-    async fn say(&mut self, state: &str) -> Result<(), AlertsError> {
+    async fn say(&mut self, state: impl Into<Activity>) -> Result<(), AlertsError> {
         self.report.status.state = state.into();
         self.count();
         if self.report.is_due() {

@@ -2,6 +2,7 @@
 //! what they leave behind, how soon each is applied, and that no bar of a
 //! symbol that stays is lost.
 
+use model::service::Service;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -152,7 +153,7 @@ impl Place {
         let begun = Instant::now();
         let mut last = None;
         loop {
-            let news = control::status::last(&*self.log, "news-watcher").await?.unwrap_or_default();
+            let news = control::status::last(&*self.log, Service::NewsWatcher).await?.unwrap_or_default();
             let usage = Usage {
                 tasks: Handle::current().metrics().num_alive_tasks(),
                 sockets: usage::sockets()?,

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use log::reason::last_good;
 use log::{Append, Log, LogError, Record, SharedLog, each_record, partition_of};
 use model::dead_letter::DeadLetter;
+use model::service::{Activity, Service};
 use model::status::ServiceStatus;
 use model::time::Millis;
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES, Topic};
@@ -47,7 +48,7 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic.
     const TOPIC: Topic;
     /// The service that writes it.
-    const SERVICE: &'static str;
+    const SERVICE: Service;
     /// The name of their count.
     const COUNT: &'static str;
 
@@ -74,7 +75,7 @@ pub fn read<T: Event>(record: &Record) -> Option<(T, [Millis; 2])> {
 
 impl Event for Bar {
     const TOPIC: Topic = STOCK_PRICES;
-    const SERVICE: &'static str = "producer";
+    const SERVICE: Service = Service::Producer;
     const COUNT: &'static str = "bars";
 
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Bar {
@@ -104,7 +105,7 @@ impl Event for Bar {
 
 impl Event for Article {
     const TOPIC: Topic = NEWS_ARTICLES;
-    const SERVICE: &'static str = "news-watcher";
+    const SERVICE: Service = Service::NewsWatcher;
     const COUNT: &'static str = "articles";
 
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Article {
@@ -288,7 +289,7 @@ impl<T: Event> Outlet<T> {
     ///
     /// # Errors
     /// When the log fails.
-    pub async fn say(&mut self, state: &str) -> Result<(), LogError> {
+    pub async fn say(&mut self, state: impl Into<Activity>) -> Result<(), LogError> {
         self.report.status.state = state.into();
         self.count();
         self.batch.push(self.report.say());

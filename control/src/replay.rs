@@ -136,8 +136,9 @@ impl Run {
         let said = crate::status::last(log, <Bar as outlet::Event>::SERVICE).await?;
         let kind = said.and_then(|said| match said.source.as_deref() {
             _ if said.simulated => Some(SIMULATED),
-            Some(source) if source.starts_with("replay of ") => Some(REPLAYED),
-            Some(_) => Some(LIVE),
+            // Event time follows the wall clock in a live run alone.
+            _ if said.planned_lag.is_some() => Some(LIVE),
+            Some(_) => Some(REPLAYED),
             None => None,
         });
         let mut reached = Millis::MIN;
@@ -336,6 +337,7 @@ mod tests {
         Bar { symbol: "AAPL".into(), source: Source::Replay, received_timestamp, ..clock }
     }
 
+    const LIVE_RUN: &str = "Polygon at localhost";
     const EVENT: &[u8] = br#"{"sym":"AAPL"}"#;
 
     async fn log_with_letter() -> (tempfile::TempDir, EmbeddedLog) {
@@ -401,6 +403,7 @@ mod tests {
             service: "producer".into(),
             source: Some(run.into()),
             simulated,
+            planned_lag: (run == LIVE_RUN).then_some(MINUTE),
             ..ServiceStatus::default()
         };
         let letter = DeadLetter::new(source, "why", event.as_bytes(), good().received_timestamp);
@@ -418,7 +421,7 @@ mod tests {
             source: Source::Simulation,
             ..good()
         };
-        let live = ("Polygon at localhost", false);
+        let live = (LIVE_RUN, false);
         let error = replayed(live.0, live.1, "polygon", r#"{"sym":"AAPL"}"#, far.clone()).await.unwrap_err();
         assert!(error.contains("ahead of the clock"), "{error}");
         let error = replayed("replay of a.csv", false, "replay:a.csv:2", "AAPL,1", far).await.unwrap_err();
@@ -432,8 +435,7 @@ mod tests {
     async fn live_replayed_and_simulated_letters_go_back_to_a_run_of_their_kind_only() {
         let record = |source| serde_json::to_string(&Bar { source, volume: -1.0, ..good() }).unwrap();
         let (live, simulated) = (record(Source::Polygon), record(Source::Simulation));
-        let runs =
-            [("Polygon at localhost", false), ("replay of a.csv", false), ("simulation (seed 1)", true)];
+        let runs = [(LIVE_RUN, false), ("replay of a.csv", false), ("simulation (seed 1)", true)];
         for (source, event, goes) in [
             ("polygon", r#"[{"sym":"MSFT"},{"sym":"AAPL"}]"#, [true, false, false]),
             ("polygon-history:AAPL", "{}", [true, false, false]),

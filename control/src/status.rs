@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use log::{Append, Log, LogError, each_record};
+use model::service::Service;
 use model::status::ServiceStatus;
 use model::{time, topic};
 
@@ -10,10 +11,10 @@ use model::{time, topic};
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn last(log: &dyn Log, service: &str) -> Result<Option<ServiceStatus>, LogError> {
+pub async fn last(log: &dyn Log, service: Service) -> Result<Option<ServiceStatus>, LogError> {
     let mut last = None;
     each_record(log, &topic::SERVICE_STATUS, |record| {
-        if record.key == service {
+        if record.key == service.name() {
             last = ServiceStatus::parse(&record.value).ok().or(last.take());
         }
     })

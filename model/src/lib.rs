@@ -12,6 +12,7 @@ pub mod dead_letter;
 pub mod gap;
 pub mod number;
 pub mod schema;
+pub mod service;
 pub mod source;
 pub mod status;
 pub mod symbol;

@@ -7,26 +7,25 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::append::Append;
+use crate::service::{Activity, Service};
 use crate::time::{self, Millis};
 use crate::topic;
 
 pub use figures::market_is_open;
 
-/// The state of a source that will bring nothing more.
-pub const FINISHED: &str = "finished";
-
 /// The last word of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStatus {
-    /// `producer`, `news-watcher`, `engine`, `sink` …
+    /// The name of the service: one of [`Service`], or one that another version has.
     pub service: String,
     /// When it was said, by the wall clock.
     pub at: Millis,
     /// What it is working from, in words a person reads: `simulation (seed 1)`, `replay of bars.csv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What it is doing, in a word or a sentence: `running`, `finished`, `waiting for …`.
-    pub state: String,
+    /// What it does, in JSON as `state` (for people) and `run_state`.
+    #[serde(flatten)]
+    pub state: Activity,
     /// The event time that it has reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<Millis>,
@@ -73,8 +72,11 @@ pub struct EntryState {
     /// The sections that are searched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<String>,
-    /// In a word or a sentence: `answered`, `not asked yet`, `subscribed`, `failing: …`.
+    /// For people, in a word or a sentence: `answered`, `not asked yet`, `failing: …`.
     pub state: String,
+    /// Whether it brings nothing: its search fails, or the feed does not confirm it.
+    #[serde(default)]
+    pub failing: bool,
     /// Since when it is watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Millis>,
@@ -124,6 +126,11 @@ pub struct QuotaState {
 }
 
 impl ServiceStatus {
+    /// Whether it is of that service.
+    pub fn is_of(&self, service: Service) -> bool {
+        self.service == service.name()
+    }
+
     /// The record that carries it to the log.
     pub fn to_append(&self) -> Append {
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use control::outlet::{Event, Outlet};
 use control::stop::{Stop, Wish};
 use log::{Log, Reader, Record, SharedLog};
-use model::status::FINISHED;
+use model::service::RunState;
 use model::time::{DAY, Millis, is_believable, minute_of};
 use model::topic::STOCK_PRICES;
 use model::{Article, Bar, clock};
@@ -52,13 +52,13 @@ impl Follower {
 
     pub(crate) async fn run(mut self, log: &SharedLog) -> Result<(), NewsError> {
         self.source.check(self.outlet.rows_written())?;
-        self.outlet.say("running").await?;
+        self.outlet.say(RunState::Running).await?;
         self.refuse_bad_rows().await?;
         if let Some(reached) = self.reached {
             // Counts again what was written after the last word on it.
             self.follow(reached).await?;
         }
-        let mut prices = log.reader(Article::SERVICE, &[STOCK_PRICES]).await?;
+        let mut prices = log.reader(Article::SERVICE.name(), &[STOCK_PRICES]).await?;
         while !self.stop.stopped() {
             let records = next_prices(&mut *prices, &self.stop).await?;
             if let Some(until) = greatest(&records) {
@@ -80,7 +80,7 @@ impl Follower {
             }
         }
         if !self.finished {
-            self.outlet.say("stopped").await?;
+            self.outlet.say(RunState::Stopped).await?;
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Follower {
         }
         let said = control::status::last(log, Bar::SERVICE).await?;
         // Their last records are in the log before they say so.
-        Ok(said.is_some_and(|said| said.state == FINISHED) && prices.caught_up().await?)
+        Ok(said.is_some_and(|said| said.state.run() == RunState::Finished) && prices.caught_up().await?)
     }
 
     async fn write_the_rest(&mut self) -> Result<(), NewsError> {
@@ -176,7 +176,7 @@ impl Follower {
             return Ok(());
         }
         self.finished = true;
-        Ok(self.outlet.say(FINISHED).await?)
+        Ok(self.outlet.say(RunState::Finished).await?)
     }
 }
 

@@ -22,7 +22,7 @@ use chrono::NaiveDate;
 use control::outlet::Outlet;
 use control::stop::Stop;
 use log::SharedLog;
-use model::status::FINISHED;
+use model::service::RunState;
 
 use pace::{Clock, Pace, WallClock};
 use sources::{End, Pulse, Replay, Simulation, Source, run_polygon};
@@ -83,8 +83,8 @@ async fn run_by(
     let mut outlet = Outlet::open(log, source.name(), source.is_simulated()).await?;
     let mut pace = Pace::new(clock, speed, stop);
     match source.play(&mut outlet, &mut pace).await? {
-        End::Finished => outlet.say(FINISHED).await?,
-        End::Stopped => outlet.say("stopped").await?,
+        End::Finished => outlet.say(RunState::Finished).await?,
+        End::Stopped => outlet.say(RunState::Stopped).await?,
     }
     Ok(())
 }

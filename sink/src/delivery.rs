@@ -1,6 +1,7 @@
 //! The store, asked until it answers: what passes is waited for, what somebody must
 //! mend is told and held against. Meanwhile nothing is read on, so nothing is lost.
 
+use model::service::{Activity, RunState};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +81,12 @@ impl Delivery {
                 Patience::None => return Err(error),
                 Patience::Wait(asked) => {
                     tracing::warn!("Waiting for the store: {error}");
-                    self.status.trouble(&format!("waiting: {error}")).await;
+                    self.status.trouble(Activity::new(RunState::Waiting, format!("waiting: {error}"))).await;
                     asked.unwrap_or_else(|| backoff.wait())
                 }
                 Patience::Hold => {
                     tracing::error!("Holding until this is mended, nothing is lost meanwhile: {error}");
-                    self.status.trouble(&format!("holding: {error}")).await;
+                    self.status.trouble(Activity::new(RunState::Holding, format!("holding: {error}"))).await;
                     self.waits.hold
                 }
             };

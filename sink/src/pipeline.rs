@@ -2,6 +2,7 @@
 //! in SQL find it beside the data: one point a service and figure, once a minute
 //! and whenever a service does something else.
 
+use model::service::{Activity, Service};
 use std::collections::BTreeMap;
 
 use model::schema::{Column, ColumnType, Value};
@@ -11,9 +12,6 @@ use store::{Measurement, Point};
 
 /// The name of the measurement.
 pub(crate) const PIPELINE: &str = "pipeline";
-
-/// The service that event time comes from.
-const PRODUCER: &str = "producer";
 
 /// A point a service, figure and time. What a figure counts, its service says: every
 /// count of a status is one. The others are worked out here:
@@ -43,7 +41,7 @@ pub(crate) fn measurement() -> Measurement {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// The minute and the state of the last points, by service.
-    told: BTreeMap<String, (Millis, String)>,
+    told: BTreeMap<String, (Millis, Activity)>,
     /// The furthest event time of any service.
     furthest: Option<Millis>,
     /// How far a live source of prices is behind the clock by plan.
@@ -54,7 +52,7 @@ impl Heard {
     /// The points of a status, if it is time for some.
     pub(crate) fn points(&mut self, status: ServiceStatus) -> Vec<Point> {
         self.furthest = self.furthest.max(status.watermark);
-        if status.service == PRODUCER {
+        if status.is_of(Service::Producer) {
             self.planned_lag = status.planned_lag;
         }
         let now = (minute_of(status.at), status.state.clone());
@@ -125,7 +123,7 @@ mod tests {
         ServiceStatus {
             service: service.into(),
             at,
-            state: state.into(),
+            state: Activity::of_text(state),
             watermark: Some(watermark),
             counts: [("rows".to_owned(), 7)].into(),
             ..ServiceStatus::default()
@@ -167,7 +165,7 @@ mod tests {
         let now = time::parse("2024-03-05T17:00:00Z").unwrap();
         let live = |planned_lag, reached| ServiceStatus {
             planned_lag,
-            ..status(PRODUCER, now, "waiting for the feed: refused", reached)
+            ..status(Service::Producer.name(), now, "waiting for the feed: refused", reached)
         };
         let figure = |points: &[Point], name: &str| {
             told(points).into_iter().find(|(figure, _)| *figure == name).map(|(_, value)| value)

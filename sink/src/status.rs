@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{LogError, SharedLog};
+use model::service::{Activity, RunState, Service};
 use model::status::ServiceStatus;
 use model::time::{self, Millis};
 use tokio::sync::Mutex;
@@ -45,7 +46,7 @@ impl Status {
     /// Says it, unless nothing has changed.
     pub(crate) async fn say(
         &mut self,
-        state: &str,
+        state: RunState,
         reached: Reached,
         counts: &Counts,
         pending: u64,
@@ -68,7 +69,7 @@ impl Status {
         ];
         let mut said = self.said.lock().await;
         let status = ServiceStatus {
-            service: "sink".into(),
+            service: Service::Sink.name().into(),
             at: said.at,
             state: state.into(),
             watermark: reached.prices,
@@ -85,13 +86,13 @@ impl Status {
     }
 
     /// Says that the work does not go on, and why; all else stays as it was said.
-    pub(crate) async fn trouble(&self, state: &str) {
+    pub(crate) async fn trouble(&self, state: Activity) {
         let mut said = self.said.lock().await;
         if said.state == state {
             return;
         }
         *said =
-            ServiceStatus { service: "sink".into(), state: state.into(), at: time::now(), ..said.clone() };
+            ServiceStatus { service: Service::Sink.name().into(), state, at: time::now(), ..said.clone() };
         if let Err(error) = self.log.append(vec![said.to_append()]).await {
             tracing::warn!("The state of the sink could not be told: {error}");
         }

@@ -1,8 +1,8 @@
 //! `tickwire aggregate`: days, weeks and months of stored bars, written again.
 
 use anyhow::bail;
+use model::service::Service;
 
-use super::services::SINK;
 use super::span;
 use crate::cli::AggregateArgs;
 use crate::config::Config;
@@ -18,7 +18,7 @@ pub async fn run(config: &Config, args: AggregateArgs) -> anyhow::Result<()> {
             "a tickwire runs on this data and writes days by itself after each close: stop it to write them on demand"
         );
     };
-    let _alone = run.alone(&log, SINK).await?;
+    let _alone = run.alone(&log, Service::Sink.name()).await?;
     let (store, _folder) = run.store_to_write()?;
     let written = sink::aggregate(&store, from, to).await?;
     println!("{written} rows written: `tickwire export bars_daily`, bars_weekly and bars_monthly show them.");

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, bail};
 use control::watchlist::{self, EVERY_SYMBOL};
+use model::service::Service;
 use model::time;
 use producer::history;
 
 use super::progress;
-use super::services::PRODUCER;
 use super::span;
 use crate::cli::{BackfillArgs, DataArgs};
 use crate::config::Config;
@@ -28,7 +28,7 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
             "a tickwire runs on the live data: stop it, bring the history in, and start it again; the hole in between it fills by itself"
         );
     };
-    let alone = run.alone(&log, PRODUCER).await?;
+    let alone = run.alone(&log, Service::Producer.name()).await?;
     let symbols = match args.symbols.is_empty() {
         false => args.symbols,
         true => listed(&watchlist::read(&*log).await?)?,

@@ -4,18 +4,19 @@ use std::future::Future;
 
 use anyhow::Context;
 use control::stop::{self, Stop, Stopper, Wish};
+use model::service::Service;
 use tokio::task::JoinHandle;
 
 /// A running service.
-pub struct Service {
-    name: &'static str,
+pub struct RunningService {
+    name: Service,
     stopper: Stopper,
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
-impl Service {
+impl RunningService {
     /// Starts the service that `work` describes.
-    pub fn start<W, E>(name: &'static str, work: impl FnOnce(Stop) -> W) -> Service
+    pub fn start<W, E>(name: Service, work: impl FnOnce(Stop) -> W) -> RunningService
     where
         W: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<anyhow::Error>,
@@ -23,7 +24,7 @@ impl Service {
         let (stopper, stop) = stop::channel();
         let work = work(stop);
         let task = tokio::spawn(async move { work.await.map_err(Into::into) });
-        Service { name, stopper, task: Some(task) }
+        RunningService { name, stopper, task: Some(task) }
     }
 
     /// Asks it to end.

@@ -11,7 +11,8 @@ use control::again::Ask;
 use control::stop::Stop;
 use engine::Job;
 use log::{Log, SharedLog};
-use model::status::{FINISHED, ServiceStatus};
+use model::service::{Activity, RunState, Service};
+use model::status::ServiceStatus;
 use model::time;
 use model::topic::{self, Topic};
 use news_watcher::NewsSource;
@@ -24,17 +25,9 @@ use tokio::sync::mpsc::Receiver;
 use web::{Access, Process};
 
 use super::dead_letters;
-use super::service::Service;
+use super::service::RunningService;
 use crate::apart;
 use crate::config::Config;
-
-pub const PRODUCER: &str = "producer";
-pub const NEWS_WATCHER: &str = "news-watcher";
-pub const ENGINE: &str = "engine";
-pub const ALERTS: &str = "alerts";
-pub const WEBHOOK: &str = "webhook";
-pub const SINK: &str = "sink";
-pub const WEB: &str = "web";
 
 /// How long the word that a service has ended may take.
 const LAST_WORD: Duration = Duration::from_millis(500);
@@ -73,58 +66,58 @@ impl Services {
         })
     }
 
-    pub fn producer(&self, prices: PriceSource) -> Service {
-        let log = self.log_of(PRODUCER);
-        self.start(PRODUCER, |stop| producer::run(log, prices, stop))
+    pub fn producer(&self, prices: PriceSource) -> RunningService {
+        let log = self.log_of(Service::Producer);
+        self.start(Service::Producer, |stop| producer::run(log, prices, stop))
     }
 
-    pub fn news_watcher(&self, news: NewsSource) -> Service {
-        let log = self.log_of(NEWS_WATCHER);
-        self.start(NEWS_WATCHER, |stop| news_watcher::run(log, news, stop))
+    pub fn news_watcher(&self, news: NewsSource) -> RunningService {
+        let log = self.log_of(Service::NewsWatcher);
+        self.start(Service::NewsWatcher, |stop| news_watcher::run(log, news, stop))
     }
 
-    pub fn engine(&self) -> Service {
-        let (log, jobs) = (self.log_of(ENGINE), self.jobs.clone());
-        self.start(ENGINE, |stop| engine::run(log, jobs, stop))
+    pub fn engine(&self) -> RunningService {
+        let (log, jobs) = (self.log_of(Service::Engine), self.jobs.clone());
+        self.start(Service::Engine, |stop| engine::run(log, jobs, stop))
     }
 
-    pub fn alerts(&self) -> Service {
-        let log = self.log_of(ALERTS);
-        self.start(ALERTS, |stop| alerts::run(log, stop))
+    pub fn alerts(&self) -> RunningService {
+        let log = self.log_of(Service::Alerts);
+        self.start(Service::Alerts, |stop| alerts::run(log, stop))
     }
 
-    pub fn webhook(&self, webhook: Webhook) -> Service {
-        let log = self.log_of(WEBHOOK);
-        self.start(WEBHOOK, |stop| alerts::webhook::run(log, webhook, stop))
+    pub fn webhook(&self, webhook: Webhook) -> RunningService {
+        let log = self.log_of(Service::Webhook);
+        self.start(Service::Webhook, |stop| alerts::webhook::run(log, webhook, stop))
     }
 
     /// The sink, which also computes again what is `asked` for.
-    pub fn sink(&self, store: SharedStore, asked: Receiver<Ask>) -> Service {
+    pub fn sink(&self, store: SharedStore, asked: Receiver<Ask>) -> RunningService {
         self.vitals.need_store(store.clone());
-        let (log, jobs, every) = (self.log_of(SINK), self.jobs.clone(), self.recompute_every);
-        self.start(SINK, |stop| sink::run_answering(every, asked, log, store, jobs, stop))
+        let (log, jobs, every) = (self.log_of(Service::Sink), self.jobs.clone(), self.recompute_every);
+        self.start(Service::Sink, |stop| sink::run_answering(every, asked, log, store, jobs, stop))
     }
 
-    pub fn web(&self, page: Page) -> Service {
+    pub fn web(&self, page: Page) -> RunningService {
         let Page { listener, store, access, process } = page;
         self.vitals.need_store(store.clone());
         let vitals = self.vitals.clone();
         let observe: web::Observe =
             Arc::new(move |method, route, status, took| vitals.answered(method, route, status, took));
         let process = Process { observe: Some(observe), ..process };
-        let log = self.log_of(WEB);
-        Service::start(WEB, |stop| web::serve_in(listener, log, store, access, process, stop))
+        let log = self.log_of(Service::Web);
+        RunningService::start(Service::Web, |stop| web::serve_in(listener, log, store, access, process, stop))
     }
 
     /// Starts a service that says of itself how it fares. Once it has ended it is
     /// never shown as running: where it does not say so itself, it is said for it.
-    fn start<W, E>(&self, name: &'static str, work: impl FnOnce(Stop) -> W) -> Service
+    fn start<W, E>(&self, name: Service, work: impl FnOnce(Stop) -> W) -> RunningService
     where
         W: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<anyhow::Error> + Send + 'static,
     {
         let (log, vitals) = (self.log.clone(), self.vitals.clone());
-        Service::start(name, |stop| {
+        RunningService::start(name, |stop| {
             let work = work(stop);
             async move {
                 let outcome = work.await.map_err(Into::into);
@@ -137,29 +130,30 @@ impl Services {
     }
 
     /// The log of a service that begins to work.
-    fn log_of(&self, service: &'static str) -> SharedLog {
-        self.vitals.set(service, State::Working);
-        self.vitals.watched(service, self.log.clone())
+    fn log_of(&self, service: Service) -> SharedLog {
+        self.vitals.set(service.name(), State::Working);
+        self.vitals.watched(service.name(), self.log.clone())
     }
 }
 
 /// Says that a service has ended, unless it has said so.
-async fn say_ended(log: &dyn Log, vitals: &Vitals, name: &str, error: Option<&anyhow::Error>) {
-    let Some(last) = vitals.said(name) else { return };
-    let has_ended = ["stopped", "failed", FINISHED].iter().any(|word| last.state.starts_with(word));
+async fn say_ended(log: &dyn Log, vitals: &Vitals, name: Service, error: Option<&anyhow::Error>) {
+    let Some(last) = vitals.said(name.name()) else { return };
+    let has_ended = last.state.run().has_ended();
     if has_ended {
         return;
     }
     let state = match error {
         // The whole of it is in the program's own messages.
-        Some(error) => {
-            format!("failed: {}", error.to_string().chars().take(LONGEST_REASON).collect::<String>())
-        }
-        None => "stopped".to_owned(),
+        Some(error) => Activity::new(
+            RunState::Failed,
+            format!("failed: {}", error.to_string().chars().take(LONGEST_REASON).collect::<String>()),
+        ),
+        None => RunState::Stopped.into(),
     };
     let status = ServiceStatus { state, at: time::now(), ..last };
     if let Err(error) = log.append(vec![status.to_append()]).await {
-        tracing::debug!(name, %error, "the end of a service could not be said");
+        tracing::debug!(%name, %error, "the end of a service could not be said");
     }
 }
 
@@ -246,14 +240,18 @@ mod tests {
             recompute_every: Duration::ZERO,
             vitals: vitals.clone(),
         };
-        let said = ServiceStatus { service: SINK.into(), state: last.into(), ..ServiceStatus::default() };
-        let ours = services.log_of(SINK);
-        let mut service = services.start(SINK, move |_| async move {
+        let said = ServiceStatus {
+            service: Service::Sink.into(),
+            state: Activity::of_text(last),
+            ..ServiceStatus::default()
+        };
+        let ours = services.log_of(Service::Sink);
+        let mut service = services.start(Service::Sink, move |_| async move {
             ours.append(vec![Report::new(said).say()]).await?;
             outcome
         });
         let _ = service.ended().await;
-        control::status::last(&*log, SINK).await.unwrap().unwrap().state
+        control::status::last(&*log, Service::Sink).await.unwrap().unwrap().state.to_string()
     }
 
     #[tokio::test]
@@ -261,6 +259,6 @@ mod tests {
         assert_eq!(shown("running", Ok(())).await, "stopped");
         let failed = shown("running", Err(anyhow::anyhow!("the disk is full"))).await;
         assert_eq!(failed, "failed: the disk is full");
-        assert_eq!(shown(FINISHED, Ok(())).await, FINISHED);
+        assert_eq!(shown("finished", Ok(())).await, "finished");
     }
 }

@@ -2,6 +2,7 @@
 //! scraped, and the real promtool evaluates the rules as they are checked in, an hour
 //! during which the fault goes on.
 
+use model::service::{Activity, RunState, Service};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,13 +57,16 @@ impl Rig {
     /// What is told once a service says what `wanted` looks for.
     async fn scrape_when(&self, service: &str, wanted: impl Fn(&ServiceStatus) -> bool) -> String {
         for _ in 0..1_200 {
-            let said = control::status::last(&*self.log, service).await.unwrap();
+            let said = control::status::last(&*self.log, Service::of(service).unwrap()).await.unwrap();
             if said.is_some_and(|said| wanted(&said)) {
                 return self.scrape().await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{service} never said it: {:?}", control::status::last(&*self.log, service).await.unwrap());
+        panic!(
+            "{service} never said it: {:?}",
+            control::status::last(&*self.log, Service::of(service).unwrap()).await.unwrap()
+        );
     }
 
     async fn say(&self, status: ServiceStatus) {
@@ -77,7 +81,7 @@ fn status(service: &str) -> ServiceStatus {
     ServiceStatus {
         service: service.into(),
         at: time::now(),
-        state: "running".into(),
+        state: RunState::Running.into(),
         ..ServiceStatus::default()
     }
 }
@@ -142,7 +146,8 @@ async fn a_refused_feed_fires_that_the_feed_is_down_and_then_that_the_producer_i
     };
     let (stopper, stop) = stop::channel();
     let work = tokio::spawn(producer::run(rig.watched("producer"), PriceSource::Polygon(config), stop));
-    let refused = rig.scrape_when("producer", |said| said.state.starts_with("waiting for the feed")).await;
+    let refused =
+        rig.scrape_when("producer", |said| said.state.text().starts_with("waiting for the feed")).await;
     stopper.ask(Wish::Stop);
     let _ = work.await;
     fires("PriceFeedDown", refused.clone());
@@ -170,7 +175,7 @@ async fn event_time_that_stands_still_fires_although_the_feed_is_up_and_speaks()
 async fn a_news_source_that_waits_or_says_nothing_fires() {
     let rig = Rig::new().await;
     let waiting = "waiting until 2024-03-05T17:00:00Z: the key is refused";
-    rig.say(ServiceStatus { state: waiting.into(), ..live("news-watcher") }).await;
+    rig.say(ServiceStatus { state: Activity::of_text(waiting), ..live("news-watcher") }).await;
     fires("NewsSourceDown", rig.scrape().await);
     fires("NewsWatcherSilent", rig.scrape().await);
 }
@@ -180,7 +185,11 @@ async fn an_engine_of_which_nobody_speaks_fires() {
     let rig = Rig::new().await;
     rig.say(live("producer")).await;
     fires("EngineDown", rig.scrape().await);
-    rig.say(ServiceStatus { state: "failed: the topic is gone".into(), ..status("engine") }).await;
+    rig.say(ServiceStatus {
+        state: Activity::new(RunState::Failed, "failed: the topic is gone"),
+        ..status("engine")
+    })
+    .await;
     fires("EngineDown", rig.scrape().await);
 }
 
@@ -262,7 +271,7 @@ async fn a_webhook_that_does_not_answer_fires() {
     let hook = Webhook::new(url, net::Secret::new("key-4711-hook"), "live");
     let (stopper, stop) = stop::channel();
     let work = tokio::spawn(webhook::run(rig.watched("webhook"), hook, stop));
-    rig.scrape_when("alerts-webhook", |said| said.state == "running").await;
+    rig.scrape_when("alerts-webhook", |said| said.state.run() == RunState::Running).await;
     let alert = Alert {
         symbol: "AAPL".into(),
         rule: "calm".into(),
@@ -277,7 +286,7 @@ async fn a_webhook_that_does_not_answer_fires() {
         explanation: "why".into(),
     };
     rig.log.append(vec![alert.to_append()]).await.unwrap();
-    let failing = rig.scrape_when("alerts-webhook", |said| said.state.starts_with("waiting")).await;
+    let failing = rig.scrape_when("alerts-webhook", |said| said.state.text().starts_with("waiting")).await;
     stopper.ask(Wish::Stop);
     let _ = work.await;
     assert!(!failing.contains("key-4711"), "{failing}");
@@ -304,7 +313,7 @@ async fn a_store_that_does_not_answer_fires_and_so_does_the_sink_that_waits_for_
     rig.vitals.need_store(store.clone());
     let (stopper, stop) = stop::channel();
     let work = tokio::spawn(sink::run(rig.watched("sink"), store, engine::Job::all().unwrap(), stop));
-    let away = rig.scrape_when("sink", |said| said.state.starts_with("waiting")).await;
+    let away = rig.scrape_when("sink", |said| said.state.text().starts_with("waiting")).await;
     stopper.ask(Wish::Stop);
     let _ = work.await;
     fires("StoreUnreachable", away.clone());
@@ -365,7 +374,11 @@ fn every_alarm_is_shown_to_fire() {
 async fn a_prometheus_that_scrapes_a_service_knows_it_and_evaluates_every_rule() {
     let Some(prometheus) = Prometheus::found() else { return };
     let rig = Rig::new().await;
-    rig.say(ServiceStatus { state: "waiting for the feed: refused".into(), ..live("producer") }).await;
+    rig.say(ServiceStatus {
+        state: Activity::new(RunState::Waiting, "waiting for the feed: refused"),
+        ..live("producer")
+    })
+    .await;
     let scraping = prometheus.scrape(&rig.answering.address.to_string(), &path(RULES)).await;
     let asked = [("query", "tickwire_build_info and on (instance) up == 1")];
     for _ in 0..600 {

@@ -1,6 +1,7 @@
 //! That each alarm of Grafana fires: statuses as services say them go through the real
 //! sink into a real InfluxDB, and the queries of the rules are asked of it.
 
+use model::service::Activity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -86,7 +87,7 @@ fn status(service: &str, state: &str, counts: &[(&str, u64)]) -> ServiceStatus {
     ServiceStatus {
         service: service.into(),
         at: time::now() + AHEAD,
-        state: state.into(),
+        state: Activity::of_text(state),
         counts: counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
         ..ServiceStatus::default()
     }

@@ -1,5 +1,6 @@
 //! The JSON API: everything that the page shows, for notebooks too.
 
+use model::service::Service;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -29,7 +30,7 @@ const DEFAULT_BARS: usize = 2 * 16 * 60;
 const DEFAULT_SYMBOLS: usize = 5_000;
 
 /// The reader whose commits say what the store holds.
-const SINK: &str = "sink";
+const SINK: &str = Service::Sink.name();
 
 /// Answers are for now, in JSON.
 pub(crate) const HEADERS: [(HeaderName, &str); 3] = [

@@ -1,6 +1,7 @@
 //! What a search term would find: asked of the source through the service that
 //! has its key, once in a while for each term; without a key, stored headlines.
 
+use model::service::{RunState, Service};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,9 +53,9 @@ impl Previews {
         term: &str,
         sections: &[String],
     ) -> Result<Shown, Failure> {
-        let watcher = services.iter().find(|service| service.service == "news-watcher");
+        let watcher = services.iter().find(|service| service.is_of(Service::NewsWatcher));
         let why_stored = match watcher {
-            Some(watcher) if watcher.quota.is_none() || watcher.state.starts_with("stopped") => {
+            Some(watcher) if watcher.quota.is_none() || watcher.state.run() == RunState::Stopped => {
                 "News is not asked of the Guardian in this run".to_owned()
             }
             None => "The news-watcher has said nothing yet".to_owned(),

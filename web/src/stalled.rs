@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use model::status::{FINISHED, ServiceStatus};
+use model::service::{RunState, Service};
+use model::status::ServiceStatus;
 use model::time::{HOUR, MINUTE, Millis, SECOND};
 use serde::Serialize;
 
@@ -26,15 +27,6 @@ const OVERDUE: Millis = 15 * MINUTE;
 /// Results of a cluster come in steps and through checkpoints.
 const RESULTS_ON_THE_WAY: Millis = 10 * MINUTE;
 
-/// The service that all others wait for.
-pub(crate) const PRODUCER: &str = "producer";
-/// Who computes the results.
-const ENGINE: &str = "engine";
-/// Who sees them come.
-const SINK: &str = "sink";
-/// The other source: results that join prices with news wait for it too.
-const NEWS_WATCHER: &str = "news-watcher";
-
 /// One service that does not move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Stalled {
@@ -49,8 +41,8 @@ pub(crate) struct Stalled {
 /// The event time up to which results are complete: what the local engine says, else
 /// how far the rows have come that the sink was given; `None` until there are any.
 pub(crate) fn results_until(services: &BTreeMap<String, ServiceStatus>) -> Option<Millis> {
-    let engine = services.get(ENGINE).and_then(|status| status.watermark);
-    engine.or_else(|| services.get(SINK)?.results_until)
+    let engine = services.get(Service::Engine.name()).and_then(|status| status.watermark);
+    engine.or_else(|| services.get(Service::Sink.name())?.results_until)
 }
 
 /// The services that stand still at `now`. A replay that has ended does not, and
@@ -61,30 +53,30 @@ pub(crate) fn stalled(
     rhythm: Option<Millis>,
     now: Millis,
 ) -> Vec<Stalled> {
-    let watermark = |service: &str| services.get(service).and_then(|status| status.watermark);
-    let prices = watermark(PRODUCER);
-    let sources = prices.map(|prices| watermark(NEWS_WATCHER).map_or(prices, |news| news.min(prices)));
+    let watermark = |service: Service| services.get(service.name()).and_then(|status| status.watermark);
+    let prices = watermark(Service::Producer);
+    let sources =
+        prices.map(|prices| watermark(Service::NewsWatcher).map_or(prices, |news| news.min(prices)));
     let reason = |status: &ServiceStatus| {
         // Times of services are foreign: any number may stand there.
         let silence = now.saturating_sub(status.at);
-        let told = ["failed", "waiting", "holding"].iter().any(|word| status.state.starts_with(word));
-        if told {
-            return Some(status.state.clone());
+        if status.state.run().is_in_trouble() {
+            return Some(status.state.to_string());
         }
-        if status.service == PRODUCER
+        if status.is_of(Service::Producer)
             && let (Some(planned), Some(prices)) = (status.planned_lag, prices)
             && let overdue = now.saturating_sub(prices).saturating_sub(planned)
             && overdue > OVERDUE
         {
             return Some(format!("{} min later than planned", overdue / MINUTE));
         }
-        if status.state == FINISHED || silence <= SILENT {
+        if status.state.run() == RunState::Finished || silence <= SILENT {
             return None;
         }
-        if status.state == "stopped" {
-            return Some(status.state.clone());
+        if status.state.run() == RunState::Stopped {
+            return Some(status.state.to_string());
         }
-        if status.service == PRODUCER {
+        if status.is_of(Service::Producer) {
             let at_pace = prices.is_some_and(|prices| now.saturating_sub(prices) <= AT_PACE);
             let least = if at_pace { A_MINUTE_APART } else { SILENT };
             let allowed =
@@ -92,7 +84,7 @@ pub(crate) fn stalled(
             return (silence > allowed).then(|| "no word".to_owned());
         }
         // A source whose calls are counted waits between them, and what joins with it does so too.
-        let (leader, name) = match status.service == NEWS_WATCHER {
+        let (leader, name) = match status.is_of(Service::NewsWatcher) {
             true => (prices, "the prices"),
             false => (sources, "its sources"),
         };
@@ -108,7 +100,7 @@ pub(crate) fn stalled(
             Some(Stalled { service: status.service.clone(), reason, since: status.at })
         })
         .collect();
-    if found.iter().all(|one| one.service != ENGINE) {
+    if found.iter().all(|one| one.service != Service::Engine.name()) {
         found.extend(without_results(services, sources, now));
     }
     found
@@ -121,14 +113,18 @@ fn without_results(
     sources: Option<Millis>,
     now: Millis,
 ) -> Option<Stalled> {
-    let (sink, sources) = (services.get(SINK)?, sources?);
-    if services.get(ENGINE).is_some_and(|engine| engine.watermark.is_some()) {
+    let (sink, sources) = (services.get(Service::Sink.name())?, sources?);
+    if services.get(Service::Engine.name()).is_some_and(|engine| engine.watermark.is_some()) {
         return None;
     }
-    let told = |reason: &str, since| Stalled { service: ENGINE.into(), reason: reason.into(), since };
+    let told = |reason: &str, since| Stalled {
+        service: Service::Engine.name().into(),
+        reason: reason.into(),
+        since,
+    };
     match sink.results_until {
         // A run that has only begun has none yet; a watch over the cluster speaks for it.
-        None if services.contains_key(ENGINE) => None,
+        None if services.contains_key(Service::Engine.name()) => None,
         None => Some(told("no word, and no results have come", sink.at)),
         Some(until) if sources.saturating_sub(until) > RESULTS_ON_THE_WAY => {
             let behind = sources.saturating_sub(until) / MINUTE;
@@ -149,7 +145,7 @@ mod tests {
     /// The services that stand still, of some given as name, state, age of the last word and watermark.
     fn found(rhythm: Option<Millis>, said: &[(&str, &str, Millis, Millis)]) -> Vec<String> {
         let services = said.iter().map(|(service, state, age, watermark)| {
-            let (service, state) = ((*service).to_owned(), (*state).to_owned());
+            let (service, state) = ((*service).to_owned(), model::service::Activity::of_text(*state));
             let status = ServiceStatus {
                 service: service.clone(),
                 state,
@@ -168,15 +164,15 @@ mod tests {
     #[test]
     fn a_finished_replay_is_not_stalled_however_long_ago_it_ended() {
         let old = 50 * MINUTE;
-        let said = [("producer", FINISHED, old, MINUTE), ("engine", "running", old, MINUTE)];
+        let said = [("producer", "finished", old, MINUTE), ("engine", "running", old, MINUTE)];
         assert_eq!(found(Some(SECOND), &said), [""; 0]);
     }
 
     #[test]
     fn results_that_stay_behind_the_prices_are_stalled() {
-        let said = [("producer", FINISHED, MINUTE, 9 * MINUTE), ("engine", "running", 11 * SECOND, MINUTE)];
+        let said = [("producer", "finished", MINUTE, 9 * MINUTE), ("engine", "running", 11 * SECOND, MINUTE)];
         assert_eq!(found(Some(SECOND), &said), ["engine: behind its sources without a word"]);
-        let working = [("producer", FINISHED, MINUTE, 9 * MINUTE), ("engine", "running", SECOND, MINUTE)];
+        let working = [("producer", "finished", MINUTE, 9 * MINUTE), ("engine", "running", SECOND, MINUTE)];
         assert_eq!(found(Some(SECOND), &working), [""; 0]);
     }
 
@@ -198,14 +194,15 @@ mod tests {
         let found = |age| {
             let status = |service: &str, at, watermark| ServiceStatus {
                 service: service.into(),
-                state: "running".into(),
+                state: RunState::Running.into(),
                 at,
                 watermark: Some(watermark),
                 ..ServiceStatus::default()
             };
-            let prices = status(PRODUCER, NOW, NOW);
+            let prices = status(Service::Producer.name(), NOW, NOW);
             let quota = Some(QuotaState { per_day: 500, used_today: 9, at_hand: 1.0, at: NOW - age });
-            let news = ServiceStatus { quota, ..status(NEWS_WATCHER, NOW - age, NOW - 90 * MINUTE) };
+            let news =
+                ServiceStatus { quota, ..status(Service::NewsWatcher.name(), NOW - age, NOW - 90 * MINUTE) };
             let services = [prices, news].map(|status| (status.service.clone(), status));
             stalled(&services.into(), None, NOW).len()
         };
@@ -243,14 +240,14 @@ mod tests {
     fn a_live_feed_whose_time_stands_still_is_stalled_though_it_goes_on_speaking() {
         let found = |behind: Millis, planned_lag| {
             let status = ServiceStatus {
-                service: PRODUCER.into(),
-                state: "running".into(),
+                service: Service::Producer.into(),
+                state: RunState::Running.into(),
                 at: NOW - SECOND,
                 watermark: Some(NOW - behind),
                 planned_lag,
                 ..ServiceStatus::default()
             };
-            stalled(&[(PRODUCER.to_owned(), status)].into(), None, NOW)
+            stalled(&[(Service::Producer.into(), status)].into(), None, NOW)
         };
         assert!(found(25 * MINUTE, Some(15 * MINUTE)).is_empty());
         assert_eq!(found(40 * MINUTE, Some(15 * MINUTE))[0].reason, "25 min later than planned");

@@ -1,5 +1,6 @@
 //! What the services say of themselves, gathered from `service-status`.
 
+use model::service::Service;
 use std::collections::BTreeMap;
 
 use log::{Log, LogError};
@@ -9,7 +10,7 @@ use model::topic::SERVICE_STATUS;
 use serde::Serialize;
 
 use crate::rate::{Counted, Rate};
-use crate::stalled::{self, PRODUCER, Stalled};
+use crate::stalled::{self, Stalled};
 
 /// Records read at once.
 const PAGE: usize = 500;
@@ -60,7 +61,7 @@ impl Board {
         }
         let before = self.services.get(&status.service);
         let moves = before.is_none_or(|before| before.watermark != status.watermark);
-        if status.service == PRODUCER
+        if status.is_of(Service::Producer)
             && moves
             && let Some(moved) = self.moved.replace(status.at)
         {
@@ -79,11 +80,11 @@ impl Board {
     /// The board as the page shows it.
     pub(crate) fn report(&self) -> Report {
         let now = time::now();
-        let prices = self.services.get(PRODUCER).and_then(|status| status.watermark);
+        let prices = self.services.get(Service::Producer.name()).and_then(|status| status.watermark);
         // Raw prices are no results: where no engine has spoken, the sink says how far
         // the rows have come that it was given.
         let results = stalled::results_until(&self.services);
-        let planned_lag = self.services.get(PRODUCER).and_then(|status| status.planned_lag);
+        let planned_lag = self.services.get(Service::Producer.name()).and_then(|status| status.planned_lag);
         let leader = if planned_lag.is_some() { Some(now) } else { prices };
         // The sink sees each late record once, the engine once a job.
         let late = |service: &str| self.services.get(service)?.counts.get("late").copied();
@@ -168,6 +169,8 @@ pub(crate) struct Report {
 mod tests {
     use model::time::{MINUTE, SECOND};
 
+    use model::service::RunState;
+
     use super::*;
 
     /// A board to which the producer said these watermarks at these times before now.
@@ -175,8 +178,8 @@ mod tests {
         let mut board = Board::default();
         for (ago, watermark) in words {
             board.take(ServiceStatus {
-                service: PRODUCER.into(),
-                state: "running".into(),
+                service: Service::Producer.into(),
+                state: RunState::Running.into(),
                 at: time::now() - ago,
                 watermark: Some(*watermark),
                 ..ServiceStatus::default()
@@ -190,7 +193,7 @@ mod tests {
         let mut board = Board::default();
         for (number, at) in (0..300).zip([i64::MIN, i64::MAX, 0].into_iter().cycle()) {
             let counts = ["rejected", "bars", "late"].map(|name| (name.to_owned(), u64::MAX)).into();
-            let service = if number < 9 { PRODUCER.into() } else { format!("service-{number}") };
+            let service = if number < 9 { Service::Producer.into() } else { format!("service-{number}") };
             let watermark = Some(if number % 2 == 0 { i64::MAX } else { i64::MIN });
             board.take(ServiceStatus { service, at, watermark, counts, ..ServiceStatus::default() });
             board.report();
@@ -214,13 +217,13 @@ mod tests {
         let mut board = Board::default();
         let said = |service: &str, watermark| ServiceStatus {
             service: service.into(),
-            state: "running".into(),
+            state: RunState::Running.into(),
             at: now,
             watermark: Some(watermark),
             ..ServiceStatus::default()
         };
         let feed = now - 15 * MINUTE;
-        board.take(ServiceStatus { planned_lag: Some(15 * MINUTE), ..said(PRODUCER, feed) });
+        board.take(ServiceStatus { planned_lag: Some(15 * MINUTE), ..said(Service::Producer.name(), feed) });
         board.take(said("sink", feed));
         let report = board.report();
         assert_eq!((report.watermark, report.lag), (None, None), "no engine has written anything");
@@ -234,7 +237,7 @@ mod tests {
         assert_eq!(board.report().watermark, Some(feed));
         assert!(board.report().stalled.is_empty());
         // A replay's time is its own.
-        board.take(said(PRODUCER, feed + MINUTE));
+        board.take(said(Service::Producer.name(), feed + MINUTE));
         let report = board.report();
         assert_eq!((report.lag, report.lag_behind), (Some(MINUTE), LagBehind::Prices));
     }

@@ -2,6 +2,7 @@
 
 use super::{Desk, end, record, rule};
 use control::rules::Rule;
+use model::service::Service;
 
 const NULL: f64 = f64::NAN;
 
@@ -75,7 +76,7 @@ async fn a_record_that_is_no_row_stops_nothing() {
     desk.signal("AAPL", 0, &[3.0]).await;
     desk.run().await;
     assert_eq!(desk.spans("AAPL").await, [("high".into(), 0, None)]);
-    let said = control::status::last(&*desk.log, "alerts").await.unwrap().unwrap();
+    let said = control::status::last(&*desk.log, Service::Alerts).await.unwrap().unwrap();
     assert_eq!((said.counts["refused"], said.counts["open"], said.counts["opened"]), (1, 1, 1));
-    assert_eq!((said.state.as_str(), said.watermark), ("finished", Some(end(0))));
+    assert_eq!((said.state.text(), said.watermark), ("finished", Some(end(0))));
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use control::status::Report;
 use control::stop::{Stop, Wish};
 use log::{LogError, Position, Reader, Record, SharedLog};
-use model::status::{FINISHED, ServiceStatus};
+use model::service::{Activity, RunState, Service};
+use model::status::ServiceStatus;
 use model::time;
 use model::topic::ALERTS;
 use model::{Alert, DeadLetter};
@@ -25,7 +26,7 @@ use url::Url;
 use delivery::{Answer, Client};
 
 /// The name under which positions are committed, and of the status.
-const SERVICE: &str = "alerts-webhook";
+const SERVICE: &str = Service::Webhook.name();
 /// How many alerts are read at once.
 const POLL: usize = 64;
 /// How long to wait for alerts before looking at the wish to stop.
@@ -82,7 +83,7 @@ pub async fn run(log: SharedLog, webhook: Webhook, stop: Stop) -> Result<(), Web
     let mut caller = Caller::start(log, webhook).await?;
     loop {
         if stop.stopped() {
-            return caller.say_last("stopped").await;
+            return caller.say_last(RunState::Stopped).await;
         }
         let wait = if stop.draining() { Duration::ZERO } else { WAIT };
         let records = tokio::select! {
@@ -90,15 +91,15 @@ pub async fn run(log: SharedLog, webhook: Webhook, stop: Stop) -> Result<(), Web
             () = stop.at_least(Wish::Stop) => continue,
         };
         if records.is_empty() && stop.draining() {
-            return caller.say_last(FINISHED).await;
+            return caller.say_last(RunState::Finished).await;
         }
         for record in records {
             let ended = caller.see_through(&record, &stop).await?;
             if !ended {
-                return caller.say_last("stopped").await;
+                return caller.say_last(RunState::Stopped).await;
             }
         }
-        caller.say("running").await?;
+        caller.say(RunState::Running).await?;
     }
 }
 
@@ -166,7 +167,11 @@ impl Caller {
             if backoff.tries() == 0 {
                 tracing::warn!(host = self.client.host(), %reason, "The webhook did not take an alert, and is called again.");
             }
-            self.say(&format!("waiting for the webhook at {}: {reason}", self.client.host())).await?;
+            self.say(Activity::new(
+                RunState::Waiting,
+                format!("waiting for the webhook at {}: {reason}", self.client.host()),
+            ))
+            .await?;
             tokio::select! {
                 () = tokio::time::sleep(backoff.wait().max(pause)) => {}
                 () = stop.at_least(Wish::Drain) => {}
@@ -198,16 +203,16 @@ impl Caller {
         *self.report.status.counts.entry(name.to_owned()).or_default() += 1;
     }
 
-    async fn say(&mut self, state: &str) -> Result<(), WebhookError> {
-        state.clone_into(&mut self.report.status.state);
+    async fn say(&mut self, state: impl Into<Activity>) -> Result<(), WebhookError> {
+        self.report.status.state = state.into();
         if self.report.is_due() {
             self.log.append(vec![self.report.say()]).await?;
         }
         Ok(())
     }
 
-    async fn say_last(&mut self, state: &str) -> Result<(), WebhookError> {
-        state.clone_into(&mut self.report.status.state);
+    async fn say_last(&mut self, state: impl Into<Activity>) -> Result<(), WebhookError> {
+        self.report.status.state = state.into();
         Ok(self.log.append(vec![self.report.say()]).await?)
     }
 }

@@ -1,5 +1,6 @@
 //! The webhook against a server that can misbehave.
 
+use model::service::Service;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -123,7 +124,7 @@ impl Desk {
     }
 
     async fn said(&self) -> ServiceStatus {
-        control::status::last(&*self.log, "alerts-webhook").await.unwrap().unwrap()
+        control::status::last(&*self.log, Service::Webhook).await.unwrap().unwrap()
     }
 
     async fn letters(&self) -> Vec<DeadLetter> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use log::SharedLog;
+use model::service::{RunState, Service};
 use model::status::ServiceStatus;
 use model::time::{self, Millis};
 
@@ -80,21 +81,21 @@ impl Publishing {
         loop {
             tokio::select! {
                 outcome = &mut work => {
-                    let state = if outcome.is_ok() { "stopped" } else { "failed" };
+                    let state = if outcome.is_ok() { RunState::Stopped } else { RunState::Failed };
                     self.say(state).await?;
                     return outcome;
                 }
-                () = tokio::time::sleep(EVERY) => self.say("running").await?,
+                () = tokio::time::sleep(EVERY) => self.say(RunState::Running).await?,
             }
         }
     }
 
-    async fn say(&mut self, state: &str) -> Result<(), EngineError> {
+    async fn say(&mut self, state: RunState) -> Result<(), EngineError> {
         let sum =
             |count: fn(&Progress) -> &AtomicU64| self.jobs.iter().map(|job| count(job).load(Relaxed)).sum();
         let watermark = self.jobs.iter().map(|job| job.watermark.load(Relaxed)).min();
         let status = ServiceStatus {
-            service: "engine".into(),
+            service: Service::Engine.name().into(),
             at: self.said.at,
             state: state.into(),
             watermark: watermark.filter(|&at| at > Millis::MIN),

@@ -1,7 +1,7 @@
 //! What follows from a status: whether a service does its work, and how far it is
 //! behind. Metrics, points and pages all read it here, so that they agree.
 
-use super::{EntryState, FINISHED, JOB_RUNNING, JobState, ServiceStatus};
+use super::{JOB_RUNNING, JobState, ServiceStatus};
 use crate::calendar::{self, Phase};
 use crate::time::{MINUTE, Millis};
 
@@ -13,12 +13,12 @@ impl ServiceStatus {
     /// Whether it does its work: it runs, or has finished a replay. A source that waits
     /// for its server, and whatever failed or stopped, does not.
     pub fn is_at_work(&self) -> bool {
-        self.state.starts_with("running") || self.state == FINISHED
+        self.state.run().is_at_work()
     }
 
     /// The entries of the watchlist that bring nothing.
     pub fn entries_failing(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.is_failing()).count()
+        self.entries.iter().filter(|entry| entry.failing).count()
     }
 
     /// When the last bar or article of any entry came in.
@@ -54,13 +54,6 @@ impl ServiceStatus {
     }
 }
 
-impl EntryState {
-    /// Whether it brings nothing: its search fails, or the feed does not confirm it.
-    pub fn is_failing(&self) -> bool {
-        ["failing", "not confirmed"].iter().any(|word| self.state.starts_with(word))
-    }
-}
-
 impl JobState {
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
@@ -76,13 +69,15 @@ pub fn market_is_open(feed: Millis) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EntryState;
     use super::*;
+    use crate::service::RunState;
     use crate::time::{self, HOUR};
 
-    fn live(state: &str, last_data: Option<Millis>) -> ServiceStatus {
+    fn live(last_data: Option<Millis>) -> ServiceStatus {
         let entry = EntryState { symbol: Some("AAPL".into()), last_data, ..EntryState::default() };
         ServiceStatus {
-            state: state.into(),
+            state: RunState::Running.into(),
             planned_lag: Some(15 * MINUTE),
             entries: vec![entry],
             ..ServiceStatus::default()
@@ -90,20 +85,10 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_waits_or_fails_is_not_at_work() {
-        let at_work = |state| live(state, None).is_at_work();
-        assert!(at_work("running") && at_work("running, and filling a hole from history"));
-        assert!(at_work(FINISHED));
-        for state in ["waiting for the feed: refused", "connecting", "stopped", "failed", ""] {
-            assert!(!at_work(state), "{state}");
-        }
-    }
-
-    #[test]
     fn a_silence_counts_only_while_the_market_is_open_by_the_feeds_time() {
         // A Tuesday; New York opens at 14:30 UTC.
         let noon = time::parse("2024-03-05T17:00:00Z").unwrap();
-        let silent = |now, last| live("running", last).without_bars(now);
+        let silent = |now, last| live(last).without_bars(now);
         assert_eq!(silent(noon, Some(noon - 20 * MINUTE)), Some(5 * MINUTE));
         assert_eq!(silent(noon, Some(noon)), Some(0));
         let since_open = noon - 15 * MINUTE - time::parse("2024-03-05T14:30:00Z").unwrap();
@@ -112,9 +97,9 @@ mod tests {
         for closed in ["2024-03-05T14:50:00Z", "2024-03-05T22:00:00Z", "2024-03-09T17:00:00Z"] {
             assert_eq!(silent(time::parse(closed).unwrap(), None), None, "{closed}");
         }
-        let nothing_watched = ServiceStatus { entries: Vec::new(), ..live("running", None) };
+        let nothing_watched = ServiceStatus { entries: Vec::new(), ..live(None) };
         assert_eq!(nothing_watched.without_bars(noon), None);
-        let replayed = ServiceStatus { planned_lag: None, ..live("running", None) };
+        let replayed = ServiceStatus { planned_lag: None, ..live(None) };
         assert_eq!(replayed.without_bars(noon), None);
     }
 

@@ -28,7 +28,7 @@ async fn every_minute_of_the_prices_goes_into_every_partition() {
     // What was there at the start is reached in one step.
     assert_eq!(clocks(&place).await, vec![(14..=20).map(|minute| minute * MINUTE).collect::<Vec<_>>(); 3]);
     let status = place.status().await;
-    assert_eq!((status.source.as_deref(), status.state.as_str()), (Some("no news"), "stopped"));
+    assert_eq!((status.source.as_deref(), status.state.text()), (Some("no news"), "stopped"));
     assert_eq!(status.watermark, Some(BEGIN + 20 * MINUTE));
 }
 
@@ -61,5 +61,5 @@ async fn a_wish_to_stop_ends_it_at_once_while_it_waits_for_prices() {
     }
     stopper.ask(Wish::Stop);
     running.await.unwrap().unwrap();
-    assert_eq!(place.status().await.state, "stopped");
+    assert_eq!(place.status().await.state.text(), "stopped");
 }

@@ -7,6 +7,7 @@ mod replay;
 mod resume;
 mod simulation;
 
+use model::service::{RunState, Service};
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use control::stop::{Wish, channel};
 use log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
-use model::status::{FINISHED, ServiceStatus};
+use model::status::ServiceStatus;
 use model::time::{DAY, MINUTE, Millis};
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
 use model::{Article, DeadLetter, clock};
@@ -76,8 +77,11 @@ impl Place {
 
     /// The prices have come to their end.
     async fn prices_end(&self) {
-        let status =
-            ServiceStatus { service: "producer".into(), state: FINISHED.into(), ..ServiceStatus::default() };
+        let status = ServiceStatus {
+            service: "producer".into(),
+            state: RunState::Finished.into(),
+            ..ServiceStatus::default()
+        };
         self.log.append(vec![status.to_append()]).await.unwrap();
     }
 
@@ -133,7 +137,7 @@ impl Place {
     }
 
     async fn status(&self) -> ServiceStatus {
-        control::status::last(&*self.log, "news-watcher").await.unwrap().unwrap()
+        control::status::last(&*self.log, Service::NewsWatcher).await.unwrap().unwrap()
     }
 }
 

@@ -69,13 +69,13 @@ async fn when_the_prices_have_ended_the_rest_is_written_with_a_day_of_clocks() {
     place.prices(1..=3).await;
     place.follow(news.clone()).await.unwrap();
     assert_eq!(place.news().await[0].last().unwrap().complete_until, BEGIN + 3 * MINUTE);
-    assert_eq!(place.status().await.state, "stopped");
+    assert_eq!(place.status().await.state.text(), "stopped");
     place.prices_end().await;
     place.follow(news.clone()).await.unwrap();
     let ended = place.news().await.remove(0);
     assert_eq!(ended.last().unwrap().complete_until, BEGIN + 10 * MINUTE + DAY);
     let status = place.status().await;
-    assert_eq!((status.state.as_str(), status.counts["articles"]), ("finished", 2));
+    assert_eq!((status.state.text(), status.counts["articles"]), ("finished", 2));
     place.follow(news).await.unwrap();
     assert_eq!(place.news().await, [ended]);
 }

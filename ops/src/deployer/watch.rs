@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use model::service::{Activity, RunState};
 use net::Backoff;
 
 use crate::deployer::arroyo::{Arroyo, ClusterJob};
@@ -71,11 +72,11 @@ pub struct Look {
 
 impl Look {
     /// How the engine as a whole fares, as its status says it: `running`, or what is wrong.
-    pub fn state(&self) -> String {
+    pub fn state(&self) -> Activity {
         let troubles: Vec<_> = self.jobs.iter().filter_map(|job| job.trouble.clone()).collect();
         match troubles.as_slice() {
-            [] => "running".to_owned(),
-            troubles => format!("failed: {}", troubles.join("; ")),
+            [] => RunState::Running.into(),
+            troubles => Activity::new(RunState::Failed, format!("failed: {}", troubles.join("; "))),
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use model::calendar::{self, Phase};
+use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::{self, MINUTE, Millis};
 
@@ -13,10 +14,8 @@ use crate::vitals::{State, Vitals, locked};
 /// A live feed whose event time is so much further behind the clock than planned brings
 /// nothing; filling a hole from history takes less.
 const OVERDUE: Millis = 15 * MINUTE;
-/// The service of the price feed.
-const PRODUCER: &str = "producer";
 /// Services that wait for servers of others and hold nobody up by it: alarms tell of them.
-const OF_OTHERS: [&str; 3] = ["news-watcher", "alerts-webhook", "webhook"];
+const OF_OTHERS: [Service; 2] = [Service::NewsWatcher, Service::Webhook];
 
 impl Vitals {
     /// A line a service, and whether all is well.
@@ -25,7 +24,7 @@ impl Vitals {
         let mut lines = services;
         let found = self.found().await;
         let away = found.needs.iter().filter_map(|(_, reason)| reason.clone());
-        let stuck = self.0.readers.stuck(&found.extents, Instant::now(), &OF_OTHERS);
+        let stuck = self.0.readers.stuck(&found.extents, Instant::now(), &OF_OTHERS.map(Service::name));
         for trouble in away.chain(stuck).chain(self.troubles_told(time::now())) {
             well = false;
             lines.push(trouble);
@@ -58,12 +57,11 @@ impl Vitals {
 }
 
 fn trouble(status: &ServiceStatus, now: Millis) -> Option<String> {
-    if OF_OTHERS.contains(&status.service.as_str()) {
+    if OF_OTHERS.iter().any(|other| status.is_of(*other)) {
         return None;
     }
-    if status.service != PRODUCER {
-        let holds = ["waiting", "holding", "failed"].iter().any(|word| status.state.starts_with(word));
-        return holds.then(|| status.state.clone());
+    if !status.is_of(Service::Producer) {
+        return status.state.run().is_in_trouble().then(|| status.state.to_string());
     }
     // Of a replay the end of its file is no trouble; a feed is silent while nobody trades.
     let planned = status.planned_lag?;
@@ -71,7 +69,7 @@ fn trouble(status: &ServiceStatus, now: Millis) -> Option<String> {
         return None;
     }
     if !status.is_at_work() {
-        return Some(status.state.clone());
+        return Some(status.state.to_string());
     }
     let overdue = now - status.watermark? - planned;
     (overdue > OVERDUE).then(|| format!("event time is {} min later than planned", overdue / MINUTE))

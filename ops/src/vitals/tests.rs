@@ -1,5 +1,6 @@
 //! What is told of a service that works on a log.
 
+use model::service::{Activity, RunState, Service};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +115,7 @@ fn feed(state: &str, behind: Millis) -> (ServiceStatus, Millis) {
     let noon = time::parse("2024-03-05T17:00:00Z").unwrap();
     let status = ServiceStatus {
         service: "producer".into(),
-        state: state.into(),
+        state: Activity::of_text(state),
         at: noon,
         watermark: Some(noon - behind),
         planned_lag: Some(15 * MINUTE),
@@ -151,7 +152,7 @@ async fn what_a_service_waits_for_is_the_reason_that_it_is_not_ready() {
     assert!(bench.vitals.ready().await.is_ok());
     let status = |service: &str, state: &str| ServiceStatus {
         service: service.into(),
-        state: state.into(),
+        state: Activity::of_text(state),
         ..ServiceStatus::default()
     };
     sink.append(vec![status("sink", "holding: the token is refused").to_append()]).await.unwrap();
@@ -236,7 +237,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     };
     let engine = ServiceStatus {
         service: "engine".into(),
-        state: "failed: movers".into(),
+        state: Activity::new(RunState::Failed, "failed: movers"),
         jobs: vec![job("volatility", "Running"), job("movers", "Failed")],
         ..ServiceStatus::default()
     };
@@ -275,7 +276,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     }
     assert!(numbers.ends_with("# EOF\n") && numbers.matches("# EOF").count() == 1);
     // What becomes of the sink's status is how a dashboard without Prometheus sees the disk.
-    let told = control::status::last(&*bench.log, "sink").await.unwrap().unwrap();
+    let told = control::status::last(&*bench.log, Service::Sink).await.unwrap().unwrap();
     assert!(told.counts["disk_free_percent"] <= 100);
 }
 

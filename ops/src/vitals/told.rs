@@ -2,6 +2,7 @@
 //! somebody asks, so that what is gone is told no more. Names and labels are bounded: a
 //! count that is not listed here is no metric.
 
+use model::service::Service;
 use std::collections::BTreeMap;
 
 use model::status::{ServiceStatus, market_is_open};
@@ -148,7 +149,7 @@ impl Snapshot {
             if let Some(at) = status.last_data() {
                 last.get_or_create(&service).set(seconds(at));
             }
-            if status.service == "producer" {
+            if status.is_of(Service::Producer) {
                 open.get_or_create(&service).set(i64::from(market_is_open(self.now - planned)));
             }
             if let Some(span) = status.without_bars(self.now) {

@@ -1,5 +1,6 @@
 //! A log that counts what one service does with it.
 
+use model::service::Service;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use model::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
 use crate::vitals::{Vitals, locked};
 
 /// The service whose statuses become points.
-const SINK: &str = "sink";
+const SINK: &str = Service::Sink.name();
 
 pub(crate) struct WatchedLog {
     service: &'static str,

@@ -37,15 +37,15 @@ impl Watch {
 #[tokio::test]
 async fn a_job_that_failed_is_started_again_and_the_others_are_let_alone() {
     let mut watch = Watch::begin().await;
-    assert_eq!(watch.look(0).await.state(), "running");
+    assert_eq!(watch.look(0).await.state().text(), "running");
     watch.desk.cluster.bring_into("tickwire-live-storm", "Failed");
     let first = watch.look(10).await;
-    assert!(first.state().contains("storm is Failed (a worker panicked)"), "{}", first.state());
+    assert!(first.state().text().contains("storm is Failed (a worker panicked)"), "{}", first.state());
     assert!(watch.desk.cluster.take_changes().is_empty(), "a deployment stops jobs for a moment");
-    assert!(watch.look(20).await.state().contains("is started again"));
+    assert!(watch.look(20).await.state().text().contains("is started again"));
     assert_eq!(watch.desk.cluster.take_changes(), ["restart tickwire-live-storm"]);
     let healed = watch.look(30).await;
-    assert_eq!(healed.state(), "running");
+    assert_eq!(healed.state().text(), "running");
     assert_eq!(healed.jobs.iter().map(|job| job.restarts).collect::<Vec<_>>(), [0, 1]);
 }
 
@@ -56,7 +56,7 @@ async fn a_job_that_goes_on_failing_is_started_ever_more_slowly_and_told() {
     watch.desk.cluster.bring_into("tickwire-live-storm", "Failed");
     let mut told = String::new();
     for second in (0..36_000).step_by(10) {
-        told = watch.look(second).await.state();
+        told = watch.look(second).await.state().to_string();
     }
     // At the longest pause alone ten hours would hold sixty; without one, 1,200 and more.
     let restarts = watch.restarts();
@@ -70,7 +70,7 @@ async fn a_cluster_that_refuses_to_start_a_job_is_told_in_its_words() {
     watch.desk.cluster.bring_into("tickwire-live-calm", "Stopped");
     watch.desk.cluster.behave(|manner| manner.refuses_restarts = true);
     watch.look(0).await;
-    let told = watch.look(10).await.state();
+    let told = watch.look(10).await.state().to_string();
     assert!(told.contains("calm is Stopped") && told.contains("cannot be started again"), "{told}");
 }
 
@@ -79,7 +79,7 @@ async fn a_job_that_is_gone_from_the_cluster_is_to_be_deployed_again() {
     let mut watch = Watch::begin().await;
     watch.desk.cluster.lose("tickwire-live-calm");
     let look = watch.look(0).await;
-    assert!(look.state().contains("calm is not on the cluster") && !look.deploy);
+    assert!(look.state().text().contains("calm is not on the cluster") && !look.deploy);
     assert_eq!(look.jobs[0].state, "missing");
     assert!(watch.look(120).await.deploy);
     assert!(watch.desk.cluster.take_changes().is_empty(), "the watch itself makes nothing");

@@ -1,5 +1,6 @@
 //! A file of bars, played back.
 
+use model::service::RunState;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -138,7 +139,7 @@ impl Source for Replay {
         pace: &mut Pace,
     ) -> Result<End, ProducerError> {
         let (mut rows, reading) = read_ahead(self.path.clone()).await?;
-        outlet.say("running").await?;
+        outlet.say(RunState::Running).await?;
         while let Some(chunk) = rows.recv().await {
             for row in chunk {
                 if pace.is_stopped() {

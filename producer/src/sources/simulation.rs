@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use control::outlet::Outlet;
 use model::calendar::{self, SessionDay};
+use model::service::RunState;
 use model::time::{MINUTE, Millis};
 use model::{Bar, clock};
 use simulation::World;
@@ -137,7 +138,7 @@ impl Source for Simulation {
         if let Some(found) = outlet.before().source.clone().filter(|found| *found != asked) {
             return Err(ProducerError::OtherSource { asked, found });
         }
-        outlet.say("running").await?;
+        outlet.say(RunState::Running).await?;
         self.counted_until = outlet.before().watermark;
         let mut session = self.first_session(outlet);
         // A log that broke off before these sessions goes on where it was, at its speed.

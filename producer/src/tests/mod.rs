@@ -7,6 +7,7 @@ mod replay;
 mod resume;
 mod simulation;
 
+use model::service::Service;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -114,7 +115,7 @@ impl Place {
     }
 
     async fn status(&self) -> ServiceStatus {
-        control::status::last(&*self.log, "producer").await.unwrap().unwrap()
+        control::status::last(&*self.log, Service::Producer).await.unwrap().unwrap()
     }
 
     async fn count(&self, name: &str) -> u64 {

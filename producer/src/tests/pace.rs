@@ -87,7 +87,7 @@ async fn either_wish_ends_a_wait_at_once_and_the_rest_comes_after_a_restart() {
         }
         stopper.ask(wish);
         running.await.unwrap().unwrap();
-        assert_eq!((place.status().await.state.as_str(), place.count("bars").await), ("stopped", 2));
+        assert_eq!((place.status().await.state.text(), place.count("bars").await), ("stopped", 2));
         place.replay(file).await.unwrap();
         assert_eq!(place.outline().await[2..5], ["0 B <0 #2", "1 ~clock0 <1 #2", "1 A <1 #3"]);
     }

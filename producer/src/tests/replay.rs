@@ -93,7 +93,7 @@ async fn the_status_names_the_file_and_ends_as_finished() {
     let place = Place::new(1);
     place.replay(place.file(&rows(&["10 A"]))).await.unwrap();
     let status = place.status().await;
-    assert_eq!((status.source.as_deref(), status.state.as_str()), (Some("replay of bars.csv"), "finished"));
+    assert_eq!((status.source.as_deref(), status.state.text()), (Some("replay of bars.csv"), "finished"));
     assert_eq!(status.watermark, Some(ZERO + 10 * MINUTE + DAY));
     assert!(!status.simulated);
     assert_eq!(place.prices().await[0][1].source, Source::Replay);

@@ -91,7 +91,7 @@ async fn a_finished_replay_is_recognised_and_written_no_further() {
     let before = (place.prices().await, place.letters().await);
     place.replay(file).await.unwrap();
     assert_eq!((place.prices().await, place.letters().await), before);
-    assert_eq!(place.status().await.state, "finished");
+    assert_eq!(place.status().await.state.text(), "finished");
 }
 
 #[tokio::test]

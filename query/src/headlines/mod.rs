@@ -8,6 +8,7 @@ mod expression;
 mod index;
 mod row;
 
+use model::service::Service;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
@@ -28,7 +29,7 @@ const PAGE: usize = 2_000;
 /// would keep others waiting.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
 /// The reader whose commits say what the store holds.
-const SINK: &str = "sink";
+const SINK: &str = Service::Sink.name();
 
 /// Why headlines could not be searched.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ mod again;
 mod behind;
 mod take;
 
+use model::service::{RunState, Service};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use again::{Again, Repeats};
 use behind::Underway;
 
 /// The name under which positions are committed.
-const READER: &str = "sink";
+const READER: &str = Service::Sink.name();
 /// How many records of a partition are taken at once.
 const POLL: usize = 2_000;
 /// How long to wait for records before looking at the wish to stop.
@@ -130,7 +131,7 @@ impl Sink {
             if stop.stopped() {
                 self.flush().await?;
                 self.again.give_up();
-                return self.say("stopped").await;
+                return self.say(RunState::Stopped).await;
             }
             let draining = stop.draining();
             let may_wait = !draining && !self.again.is_busy();
@@ -143,7 +144,7 @@ impl Sink {
             if idle && draining && self.reader.caught_up().await? {
                 self.recompute(Due::Closed, stop).await?;
                 self.again.give_up();
-                return self.say(if stop.stopped() { "stopped" } else { "finished" }).await;
+                return self.say(if stop.stopped() { RunState::Stopped } else { RunState::Finished }).await;
             }
             self.look_for_closed();
             if !self.again.is_computing() {
@@ -158,7 +159,7 @@ impl Sink {
                 self.go_on_again().await?;
             }
             if self.status.is_due() {
-                self.say("running").await?;
+                self.say(RunState::Running).await?;
             }
         }
     }
@@ -215,7 +216,7 @@ impl Sink {
         self.pending.done(table, lost);
     }
 
-    async fn say(&mut self, state: &str) -> Result<(), SinkError> {
+    async fn say(&mut self, state: RunState) -> Result<(), SinkError> {
         let reached = Reached {
             prices: self.progress.watermark(&STOCK_PRICES),
             results: self.results_until(|_| true),

@@ -1,6 +1,7 @@
 //! Whatever the store answers, every record ends as a point, a dead letter or a
 //! count of what is too old; and none is passed over before it is acknowledged.
 
+use model::service::Service;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,7 +95,7 @@ impl Desk {
     }
 
     async fn said(&self) -> ServiceStatus {
-        control::status::last(&*self.log, "sink").await.unwrap().unwrap()
+        control::status::last(&*self.log, Service::Sink).await.unwrap().unwrap()
     }
 
     /// Every bar is stored, once, and committed.
@@ -171,7 +172,7 @@ async fn a_refusal_that_somebody_must_mend_holds_everything_and_loses_nothing() 
         let held = async {
             // The definitions, then the same again and again.
             desk.door.written(4).await;
-            let said = desk.said().await.state;
+            let said = desk.said().await.state.to_string();
             assert!(said.starts_with("holding: ") && said.contains("not like this"), "{said}");
             assert_eq!(desk.uncommitted().await, BARS as usize);
             desk.door.mend();

@@ -118,7 +118,7 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
     }
     let status = folder.log.read(&SERVICE_STATUS, 0, 0, 100).await.unwrap();
     let status: ServiceStatus = serde_json::from_slice(&status.last().unwrap().value).unwrap();
-    assert_eq!((status.service.as_str(), status.state.as_str()), ("sink", "finished"));
+    assert_eq!((status.service.as_str(), status.state.text()), ("sink", "finished"));
     assert_eq!((status.counts["rejected"], status.counts["points"]), (9, 2));
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use log::{KafkaLog, Log, SharedLog};
+use model::service::{Activity, RunState, Service};
 use model::status::{JobState, ServiceStatus};
 use model::time;
 use net::Backoff;
@@ -12,7 +13,7 @@ use ops::deployer::{Look, Pace, Watcher};
 use ops::vitals::{State, Vitals};
 
 use super::super::interrupt::Interrupt;
-use super::super::services::{self, ENGINE};
+use super::super::services;
 use crate::cli::DeployArgs;
 use crate::config::{self, Config};
 
@@ -88,17 +89,18 @@ async fn under_lease(
     backoff: &mut Backoff,
 ) -> anyhow::Result<()> {
     let source = format!("Arroyo at {}", config.arroyo.url.host_str().unwrap_or_default());
-    let say = async |state: String, jobs: Vec<JobState>| {
-        let (service, at, source) = (ENGINE.to_owned(), time::now(), Some(source.clone()));
+    let say = async |state: Activity, jobs: Vec<JobState>| {
+        let (service, at, source) = (Service::Engine.into(), time::now(), Some(source.clone()));
         let status = ServiceStatus { service, at, source, state, jobs, ..ServiceStatus::default() };
         log.append(vec![status.to_append()]).await
     };
     let desired = super::desired(config, args)?;
-    say("waiting: the jobs are being deployed".to_owned(), Vec::new()).await?;
+    say(Activity::new(RunState::Waiting, "waiting: the jobs are being deployed"), Vec::new()).await?;
     let outcome = match super::deploy(config, args, &desired, kafka).await {
         Ok(outcome) => outcome,
         Err(error) => {
-            say(format!("failed: {}", crate::in_words(&error)), Vec::new()).await?;
+            say(Activity::new(RunState::Failed, format!("failed: {}", crate::in_words(&error))), Vec::new())
+                .await?;
             return Err(error);
         }
     };
@@ -126,7 +128,7 @@ async fn under_lease(
                 }
             }
             Err(trouble) => {
-                say(format!("failed: {trouble}"), Vec::new()).await?;
+                say(Activity::new(RunState::Failed, format!("failed: {trouble}")), Vec::new()).await?;
                 tracing::warn!(service = DEPLOYER, "The jobs cannot be watched: {trouble}");
                 vitals.set(DEPLOYER, State::Failed(trouble));
             }

@@ -13,7 +13,7 @@ use super::token::AnotherToken;
 use super::{ENDS_WITHIN, Role};
 use crate::commands::interrupt::Interrupt;
 use crate::commands::refused;
-use crate::commands::service::Service;
+use crate::commands::service::RunningService;
 use crate::commands::services::{self, Page, Services};
 use crate::commands::web::access;
 use crate::config::Config;
@@ -37,7 +37,7 @@ pub enum Left {
 
 /// A service with what goes along with it, and what it alone may have.
 struct Work {
-    services: Vec<Service>,
+    services: Vec<RunningService>,
     /// Owned as long as the work goes on.
     _folder: Option<DataFolder>,
 }
@@ -148,7 +148,7 @@ impl Bench {
     }
 
     /// The page gives up soon where Kafka does not answer: somebody waits for it.
-    async fn page(&self) -> anyhow::Result<Service> {
+    async fn page(&self) -> anyhow::Result<RunningService> {
         let access = access(&self.config)?;
         access.check(self.config.listen)?;
         let log: SharedLog = self.config.kafka_log_to_ask(&self.run)?;

@@ -2,7 +2,7 @@
 
 use control::stop::Wish;
 
-use crate::commands::services;
+use model::service::Service;
 
 /// Which service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,12 @@ impl Role {
     /// Its name, that of its command too.
     pub fn name(self) -> &'static str {
         match self {
-            Role::Producer => services::PRODUCER,
-            Role::NewsWatcher => services::NEWS_WATCHER,
-            Role::Engine => services::ENGINE,
-            Role::Sink => services::SINK,
-            Role::Alerts => services::ALERTS,
-            Role::Web => services::WEB,
+            Role::Producer => Service::Producer.name(),
+            Role::NewsWatcher => Service::NewsWatcher.name(),
+            Role::Engine => Service::Engine.name(),
+            Role::Sink => Service::Sink.name(),
+            Role::Alerts => Service::Alerts.name(),
+            Role::Web => Service::Web.name(),
         }
     }
 

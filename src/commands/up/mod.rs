@@ -14,7 +14,7 @@ use web::Access;
 
 use super::interrupt::Interrupt;
 use super::refused;
-use super::service::Service;
+use super::service::RunningService;
 use super::services::{self, Page, Services};
 use crate::cli::UpArgs;
 use crate::commands::web::access;
@@ -109,11 +109,11 @@ fn is_replay(sources: &Sources) -> bool {
 /// The services, in the order in which data flows through them.
 struct Pipeline {
     log: SharedLog,
-    prices: Service,
-    news: Service,
+    prices: RunningService,
+    news: RunningService,
     /// Engine, alerts, sink, then webhook: each drains what those before it wrote.
-    followers: Vec<Service>,
-    web: Service,
+    followers: Vec<RunningService>,
+    web: RunningService,
 }
 
 impl Pipeline {
@@ -172,7 +172,7 @@ impl Pipeline {
 }
 
 /// Lets each service finish what those before it wrote, in order.
-async fn drain(news: &mut Service, followers: &mut [Service]) -> anyhow::Result<()> {
+async fn drain(news: &mut RunningService, followers: &mut [RunningService]) -> anyhow::Result<()> {
     for service in [news].into_iter().chain(followers) {
         service.ask(Wish::Drain);
         service.ended().await?;
@@ -181,7 +181,7 @@ async fn drain(news: &mut Service, followers: &mut [Service]) -> anyhow::Result<
 }
 
 /// Waits until a service ends by itself, which only a failure makes it do.
-async fn any_ended(followers: &mut [Service], web: &mut Service) -> anyhow::Result<()> {
+async fn any_ended(followers: &mut [RunningService], web: &mut RunningService) -> anyhow::Result<()> {
     let ends = followers.iter_mut().chain([web]).map(|service| Box::pin(service.ended()));
     futures::future::select_all(ends).await.0
 }

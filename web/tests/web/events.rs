@@ -1,5 +1,6 @@
 //! The live stream: nothing twice, nothing missing, over breaks and trims.
 
+use model::service::RunState;
 use std::collections::BTreeMap;
 
 use crate::harness::{Feed, OPEN, PATIENCE, Site, article, status};
@@ -237,7 +238,7 @@ async fn a_place_in_another_log_gets_a_reset() {
 async fn a_service_that_stands_still_is_told_without_a_word_of_its_own() {
     let site = Site::start().await;
     let now = time::now();
-    let prices = ServiceStatus { state: "finished".into(), ..status("producer", OPEN + 9 * MINUTE) };
+    let prices = ServiceStatus { state: RunState::Finished.into(), ..status("producer", OPEN + 9 * MINUTE) };
     site.say(&prices).await;
     // Nine seconds ago: one more and it is silent.
     site.say(&ServiceStatus { at: now - 9_000, ..status("engine", OPEN) }).await;

@@ -1,5 +1,6 @@
 //! A server on a log and a store in a folder of their own, fed as the pipeline feeds them.
 
+use model::service::RunState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -280,7 +281,7 @@ pub fn article(symbol: &str, published: Millis, headline: &str) -> Article {
 pub fn status(service: &str, watermark: Millis) -> ServiceStatus {
     ServiceStatus {
         service: service.into(),
-        state: "running".into(),
+        state: RunState::Running.into(),
         watermark: Some(watermark),
         ..ServiceStatus::default()
     }

@@ -1,5 +1,6 @@
 //! The page as it is before any script runs.
 
+use model::service::RunState;
 use std::sync::{Arc, Mutex};
 
 use crate::harness::{Feed, OPEN, Site, status};
@@ -75,7 +76,8 @@ async fn a_symbol_of_which_nothing_is_known_is_said_to_be_unknown_beside_those_t
 async fn what_stands_still_is_said_in_a_band_and_a_finished_replay_is_not() {
     let site = Site::start().await;
     let hidden = "class=\"stalled\" role=\"alert\" hidden>";
-    let finished = ServiceStatus { state: "finished".into(), ..status("producer", OPEN + 9 * MINUTE) };
+    let finished =
+        ServiceStatus { state: RunState::Finished.into(), ..status("producer", OPEN + 9 * MINUTE) };
     site.say(&finished).await;
     site.say(&status("engine", OPEN + 9 * MINUTE)).await;
     assert!(site.text("/").await.contains(hidden));

@@ -1,6 +1,7 @@
 //! What goes onto the topic: each version of an article once, clock records in
 //! order, and what is no article to the dead letters.
 
+use model::service::Activity;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -138,7 +139,7 @@ impl Ledger {
     /// how late news may be by its settings.
     pub(super) async fn say(
         &mut self,
-        state: &str,
+        state: Activity,
         entries: Vec<EntryState>,
         quota: QuotaState,
         max_wait: Millis,
@@ -149,7 +150,7 @@ impl Ledger {
     }
 
     /// Appends what has been taken, and says what the service is doing.
-    pub(super) async fn say_state(&mut self, state: &str) -> Result<(), NewsError> {
+    pub(super) async fn say_state(&mut self, state: Activity) -> Result<(), NewsError> {
         Ok(self.outlet.say(state).await?)
     }
 

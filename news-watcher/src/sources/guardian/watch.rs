@@ -3,6 +3,7 @@
 mod calls;
 mod told;
 
+use model::service::{RunState, Service};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ impl Watch {
         let api = Api::new(&config)?;
         let questions = preview::questions(log.clone()).await?;
         let now = clock.now();
-        let said = control::status::last(&*log, "news-watcher").await?.unwrap_or_default();
+        let said = control::status::last(&*log, Service::NewsWatcher).await?.unwrap_or_default();
         let mut quota = Quota::new(config.calls_per_day, config.calls_per_second, now);
         if let Some(used) = &said.quota {
             quota = quota.resume(used, now);
@@ -131,7 +132,7 @@ impl Watch {
                 Event::Time => self.ask_if_due().await?,
             }
         }
-        self.ledger.say_state("stopped").await
+        self.ledger.say_state(RunState::Stopped.into()).await
     }
 
     async fn next_event(&mut self, stop: &Stop) -> Event {

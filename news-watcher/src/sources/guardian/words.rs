@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::service::{Activity, RunState};
 use model::status::EntryState;
 use model::time::{Millis, rfc3339};
 
@@ -27,6 +28,7 @@ pub(super) fn entry(query: &Query, search: &Search) -> EntryState {
         search_term: Some(query.term.clone()),
         sections: query.sections.clone(),
         state,
+        failing: search.trouble.is_some(),
         since: Some(search.since),
         last_success: search.progress.answered,
         last_data: search.last_data,
@@ -47,14 +49,14 @@ pub(super) fn key_refused(said: &str) -> String {
 }
 
 /// The state while nobody is asked.
-pub(super) fn paused(until: Millis, why: &str) -> String {
-    format!("waiting until {}: {why}", rfc3339(until))
+pub(super) fn paused(until: Millis, why: &str) -> Activity {
+    Activity::new(RunState::Waiting, format!("waiting until {}: {why}", rfc3339(until)))
 }
 
 /// The state otherwise.
-pub(super) fn running(left_behind: &[Query], searches: &BTreeMap<Query, Search>) -> String {
+pub(super) fn running(left_behind: &[Query], searches: &BTreeMap<Query, Search>) -> Activity {
     if left_behind.is_empty() {
-        return "running".into();
+        return RunState::Running.into();
     }
     let named = left_behind.iter().take(NAMED).map(|query| {
         let trouble = searches.get(query).and_then(|search| search.trouble.as_deref());
@@ -62,9 +64,10 @@ pub(super) fn running(left_behind: &[Query], searches: &BTreeMap<Query, Search>)
     });
     let named = named.collect::<Vec<_>>().join(", ");
     let more = if left_behind.len() > NAMED { " …" } else { "" };
-    format!(
+    let text = format!(
         "running without {} of {} searches, which have not been answered for too long: {named}{more}",
         left_behind.len(),
         searches.len(),
-    )
+    );
+    Activity::new(RunState::Running, text)
 }

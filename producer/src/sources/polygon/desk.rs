@@ -5,6 +5,7 @@ mod bars;
 mod filling;
 mod shown;
 
+use model::service::RunState;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,7 +135,7 @@ impl Desk {
             self.records.flush().await?;
         }
         self.refuse_waiting();
-        self.records.end("stopped").await
+        self.records.end(RunState::Stopped).await
     }
 
     fn hear(&mut self, signal: Signal) {

@@ -5,6 +5,7 @@ use control::outlet;
 use control::status::Report;
 use log::reason::last_good;
 use log::{Append, SharedLog};
+use model::service::{Activity, RunState, Service};
 use model::status::{EntryState, ServiceStatus};
 use model::time::{DAY, Millis, minute_of};
 use model::topic::STOCK_PRICES;
@@ -12,7 +13,7 @@ use model::{Bar, DeadLetter, Gap, clock};
 
 use crate::ProducerError;
 
-const SERVICE: &str = "producer";
+const SERVICE: Service = Service::Producer;
 /// How all names of this source begin.
 const NAME: &str = "Polygon";
 
@@ -67,7 +68,7 @@ impl Records {
         let status = ServiceStatus {
             service: SERVICE.into(),
             source: Some(name),
-            state: "connecting".into(),
+            state: Activity::new(RunState::Starting, "connecting"),
             watermark: clocked.iter().flatten().min().copied(),
             counts: before.counts,
             planned_lag: Some(lag),
@@ -155,8 +156,8 @@ impl Records {
     }
 
     /// What the service is doing, and how each entry of the watchlist fares.
-    pub(super) fn doing(&mut self, state: &str, entries: Vec<EntryState>) {
-        state.clone_into(&mut self.report.status.state);
+    pub(super) fn doing(&mut self, state: Activity, entries: Vec<EntryState>) {
+        self.report.status.state = state;
         self.report.status.entries = entries;
     }
 
@@ -170,8 +171,8 @@ impl Records {
     }
 
     /// Appends what is at hand with a last status.
-    pub(super) async fn end(&mut self, state: &str) -> Result<(), ProducerError> {
-        state.clone_into(&mut self.report.status.state);
+    pub(super) async fn end(&mut self, state: RunState) -> Result<(), ProducerError> {
+        self.report.status.state = state.into();
         self.batch.push(self.report.say());
         Ok(self.log.append(std::mem::take(&mut self.batch)).await?)
     }

@@ -1,5 +1,6 @@
 //! A wall clock by hand, a feed, a history and a log.
 
+use model::service::Service;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -208,7 +209,8 @@ impl Place {
     }
 
     pub(super) async fn until_state(&self, state: &str) {
-        let said = |all: &[ServiceStatus]| all.last().is_some_and(|last| last.state.starts_with(state));
+        let said =
+            |all: &[ServiceStatus]| all.last().is_some_and(|last| last.state.text().starts_with(state));
         self.until(&format!("state {state}"), model::topic::SERVICE_STATUS, said).await;
     }
 
@@ -219,7 +221,7 @@ impl Place {
     }
 
     pub(super) async fn status(&self) -> Option<ServiceStatus> {
-        control::status::last(&*self.log, "producer").await.unwrap()
+        control::status::last(&*self.log, Service::Producer).await.unwrap()
     }
 
     /// What `stock-prices` has, each as `minute symbol <complete until`, in minutes after [`OPEN`].

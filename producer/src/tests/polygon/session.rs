@@ -29,7 +29,7 @@ async fn a_wrong_key_is_told_with_the_remedy_and_tried_again_rarely() {
         Place::new(Script { auth: Auth::Key("another".into()), ..Script::default() }, &["AAPL"]).await;
     place.start();
     place.until_state("waiting for the feed: Polygon refuses the key").await;
-    let state = place.status().await.unwrap().state;
+    let state = place.status().await.unwrap().state.to_string();
     assert!(state.contains("check POLYGON_API_KEY") && !state.contains(KEY), "{state}");
     assert!(state.contains("tried again in 15 minutes"), "{state}");
     place.pass(15 * MINUTE - 1);
@@ -49,7 +49,7 @@ async fn auth_failed_with_a_plan_text_is_a_plan_and_told_with_the_remedy() {
     let mut place = Place::new(Script { auth: refusal, ..Script::default() }, &["AAPL"]).await;
     place.start();
     place.until_state("waiting for the feed: the plan of the Polygon key").await;
-    let state = place.status().await.unwrap().state;
+    let state = place.status().await.unwrap().state.to_string();
     assert!(state.contains("does not include this feed") && state.contains("wss://delayed"), "{state}");
 }
 
@@ -67,7 +67,7 @@ async fn not_authorized_for_everything_waits_for_another_watchlist() {
     let mut place = Place::new(Script { plan: vec!["A".into()], ..Script::default() }, &["AAPL"]).await;
     place.start();
     place.until_state("waiting for the feed: the plan of the Polygon key").await;
-    let state = place.status().await.unwrap().state;
+    let state = place.status().await.unwrap().state.to_string();
     assert!(state.contains("minute bars of what is watched"), "{state}");
     place.feed.change(|script| script.plan = vec!["AM".into()]);
     place.watch(&["MSFT"]);

@@ -1,12 +1,20 @@
 //! A stage of the pipeline as the status page shows it.
 
+use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::{Millis, SECOND};
 
 use crate::status::Report;
 
 /// The order in which data flows through the stages; others come after them.
-const ORDER: [&str; 6] = ["producer", "news-watcher", "engine", "alerts", "sink", "webhook"];
+const ORDER: [Service; 6] = [
+    Service::Producer,
+    Service::NewsWatcher,
+    Service::Engine,
+    Service::Alerts,
+    Service::Sink,
+    Service::Webhook,
+];
 
 /// Counts of what went wrong.
 const ERRORS: [&str; 5] = ["rejected", "refused", "failed_tries", "given_up", "unknown"];
@@ -32,14 +40,14 @@ impl Stage {
     /// Every stage that has said anything.
     pub(super) fn all(report: &Report) -> Vec<Stage> {
         let mut stages: Vec<_> = report.services.iter().map(|service| Stage::of(service, report)).collect();
-        let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+        let place = |name: &str| ORDER.iter().position(|known| known.name() == name).unwrap_or(ORDER.len());
         stages.sort_by(|one, other| (place(&one.name), &one.name).cmp(&(place(&other.name), &other.name)));
         stages
     }
 
     fn of(service: &ServiceStatus, report: &Report) -> Stage {
         let stalled = report.stalled.iter().any(|one| one.service == service.service);
-        let mark = match service.state.as_str() {
+        let mark = match service.state.run() {
             _ if stalled => "bad",
             _ if service.is_at_work() => "ok",
             _ => "wait",
@@ -48,7 +56,7 @@ impl Stage {
         let counts = service.counts.iter().filter(|(name, _)| !is_error(name));
         Stage {
             name: service.service.clone(),
-            state: service.state.clone(),
+            state: service.state.to_string(),
             mark,
             source: service.source.clone().unwrap_or_default(),
             reached: service.watermark,

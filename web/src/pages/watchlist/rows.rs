@@ -1,6 +1,7 @@
 //! What the services made of each entry: as they say themselves, and as the
 //! store shows it.
 
+use model::service::Service;
 use std::collections::HashMap;
 
 use control::watchlist::{EVERY_SYMBOL, Entry};
@@ -50,9 +51,9 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     pub(super) async fn look_up(site: &Site, services: &'a [ServiceStatus]) -> Result<Known<'a>, Failure> {
-        let service = |name: &str| services.iter().find(|status| status.service == name);
-        let entries = |name: &str| service(name).map(|status| status.entries.as_slice()).unwrap_or_default();
-        let (prices, news) = (entries("producer"), entries("news-watcher"));
+        let service = |service: Service| services.iter().find(|status| status.is_of(service));
+        let entries = |of: Service| service(of).map(|status| status.entries.as_slice()).unwrap_or_default();
+        let (prices, news) = (entries(Service::Producer), entries(Service::NewsWatcher));
         let bars = objects(known(site.store.latest(&STOCK_PRICES.measurement()).await)?);
         let last_bar = |row: &serde_json::Map<String, Json>| {
             Some((row.get("symbol")?.as_str()?.to_owned(), row.get("start_timestamp")?.as_i64()?))
@@ -62,10 +63,8 @@ impl<'a> Known<'a> {
             |state: &'a EntryState| Some(((state.symbol.as_deref(), state.search_term.as_deref()?), state));
         Ok(Known {
             live_prices: !prices.is_empty()
-                || service("producer").is_some_and(|status| {
-                    status.source.as_deref().is_some_and(|source| source.to_lowercase().contains("polygon"))
-                }),
-            live_news: service("news-watcher").is_some_and(|status| status.quota.is_some()),
+                || service(Service::Producer).is_some_and(|status| status.planned_lag.is_some()),
+            live_news: service(Service::NewsWatcher).is_some_and(|status| status.quota.is_some()),
             prices: prices.iter().filter_map(of_symbol).collect(),
             news: news.iter().filter_map(of_term).collect(),
             last_bars: bars.iter().filter_map(last_bar).collect(),
@@ -98,16 +97,15 @@ impl<'a> Known<'a> {
         };
         let mut times: Vec<(&'static str, Moment)> =
             last_bar.map(|&at| ("last bar", Moment(at))).into_iter().collect();
-        let state = match self.prices.get(symbol) {
-            Some(state) => {
-                times.extend(state.since.map(|at| ("since", Moment(at))));
-                state.state.clone()
-            }
+        let entry = self.prices.get(symbol);
+        times.extend(entry.and_then(|entry| entry.since).map(|at| ("since", Moment(at))));
+        let state = match entry {
+            Some(entry) => entry.state.clone(),
             None if self.live_prices => "not subscribed yet".into(),
             None if last_bar.is_some() => "bars come in".into(),
             None => "no bar yet".into(),
         };
-        let bad = !self.live_prices && last_bar.is_none() || is_trouble(&state);
+        let bad = !self.live_prices && last_bar.is_none() || entry.is_some_and(|entry| entry.failing);
         Said { of: "Prices", state, bad, times }
     }
 
@@ -121,21 +119,16 @@ impl<'a> Known<'a> {
         let last = site.headlines.search(search).await?.articles.pop();
         let mut times: Vec<(&'static str, Moment)> =
             last.iter().map(|article| ("last article", Moment(article.published))).collect();
-        let state = match self.news.get(&(entry.symbol.as_deref(), term)) {
-            Some(state) => {
-                times.extend(state.last_asked.map(|at| ("asked", Moment(at))));
-                times.extend(state.next_asked.map(|at| ("next poll", Moment(at))));
-                state.state.clone()
-            }
+        let searched = self.news.get(&(entry.symbol.as_deref(), term));
+        times.extend(searched.and_then(|state| state.last_asked).map(|at| ("asked", Moment(at))));
+        times.extend(searched.and_then(|state| state.next_asked).map(|at| ("next poll", Moment(at))));
+        let state = match searched {
+            Some(state) => state.state.clone(),
             None if self.live_news => "not asked yet".into(),
             None if last.is_some() => "headlines found".into(),
             None => "no headline yet".into(),
         };
-        let bad = is_trouble(&state);
+        let bad = searched.is_some_and(|state| state.failing);
         Ok(Said { of: "News", state, bad, times })
     }
-}
-
-fn is_trouble(state: &str) -> bool {
-    ["failing", "silent", "refused"].iter().any(|word| state.starts_with(word))
 }

@@ -39,7 +39,7 @@ async fn after_429_with_retry_after_nobody_is_asked_until_then() {
     assert_eq!(place.ids().await, ["a"]);
     let states = place.states();
     assert!(states.iter().any(|state| state.contains("waiting until 2026-03-02T14:40:00Z")), "{states:?}");
-    assert_eq!(place.status().await.state, "stopped");
+    assert_eq!(place.status().await.state.text(), "stopped");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ async fn the_list_in_the_log_is_followed_until_an_end_is_wished() {
     let calls = place.server.calls();
     assert_eq!(calls.len(), 2);
     assert!(calls[1].at - calls[0].at >= SECOND - 50, "{calls:?}");
-    assert_eq!(place.status().await.state, "stopped");
+    assert_eq!(place.status().await.state.text(), "stopped");
     assert!(place.clocks().await.iter().all(|clocks| !clocks.is_empty()));
     place.assert_no_key().await;
 }

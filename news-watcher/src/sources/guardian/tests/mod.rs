@@ -11,6 +11,7 @@ mod searches;
 mod soak;
 mod watchlist;
 
+use model::service::Service;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -75,7 +76,7 @@ impl Place {
         let outcome = self.watch_through(log.clone(), at).await;
         let said = log.appends().into_iter().flatten().filter(|append| append.topic == SERVICE_STATUS);
         let said = said.map(|append| serde_json::from_slice::<ServiceStatus>(&append.value).unwrap());
-        self.states.lock().unwrap().extend(said.map(|status| status.state));
+        self.states.lock().unwrap().extend(said.map(|status| status.state.to_string()));
         outcome
     }
 
@@ -135,7 +136,7 @@ impl Place {
     }
 
     async fn status(&self) -> ServiceStatus {
-        control::status::last(&*self.log, "news-watcher").await.unwrap().unwrap()
+        control::status::last(&*self.log, Service::NewsWatcher).await.unwrap().unwrap()
     }
 
     async fn state_of(&self, term: &str) -> EntryState {

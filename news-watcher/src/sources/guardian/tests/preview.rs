@@ -3,6 +3,7 @@
 use super::super::clock::WallClock;
 use super::*;
 use control::preview;
+use model::service::Service;
 use model::time;
 
 /// As long as an answer may take on a busy machine.
@@ -38,7 +39,7 @@ async fn a_preview_is_answered_within_the_quota_and_brings_nothing_onto_the_topi
 
     stopper.ask(Wish::Stop);
     watching.await.unwrap().unwrap();
-    let said = control::status::last(&*log, "news-watcher").await.unwrap().unwrap();
+    let said = control::status::last(&*log, Service::NewsWatcher).await.unwrap().unwrap();
     assert_eq!(said.quota.unwrap().used_today, 1);
     let articles = log.read(&NEWS_ARTICLES, 0, 0, 1_000).await.unwrap();
     assert!(articles.iter().all(|record| record.key.starts_with('~')));

@@ -1,5 +1,6 @@
 //! How far the news is complete, and what is said of each search.
 
+use model::service::{Activity, RunState};
 use model::status::EntryState;
 
 use super::super::frontier::frontier;
@@ -46,10 +47,10 @@ impl Watch {
         let entries = entries.take(MOST_STATES).collect();
         let state = match self.schedule.paused_until() {
             until if until > now => words::paused(until, &self.troubles.said),
-            _ if self.searches.is_empty() => words::NOTHING_TO_ASK.into(),
+            _ if self.searches.is_empty() => Activity::new(RunState::Running, words::NOTHING_TO_ASK),
             _ => words::running(&self.left_behind, &self.searches),
         };
         let max_wait = millis(self.config.max_wait);
-        self.ledger.say(&state, entries, self.schedule.quota(), max_wait).await
+        self.ledger.say(state, entries, self.schedule.quota(), max_wait).await
     }
 }

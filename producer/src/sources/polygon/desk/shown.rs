@@ -1,5 +1,6 @@
 //! What the producer says of itself and of each symbol that is watched.
 
+use model::service::{Activity, RunState};
 use std::time::{Duration, Instant};
 
 use model::status::EntryState;
@@ -19,25 +20,26 @@ impl Desk {
         }
         self.shown = Some(Instant::now());
         let state = match (&self.down, self.complete.hole()) {
-            (Some(reason), _) => format!("waiting for the feed: {reason}"),
-            (None, Some(_)) => "running, and filling a hole from history".into(),
-            (None, None) => "running".into(),
+            (Some(reason), _) => Activity::new(RunState::Waiting, format!("waiting for the feed: {reason}")),
+            (None, Some(_)) => Activity::new(RunState::Running, "running, and filling a hole from history"),
+            (None, None) => RunState::Running.into(),
         };
         let entries = self.listed.iter().take(SHOWN).map(|symbol| self.entry(symbol)).collect();
-        self.records.doing(&state, entries);
+        self.records.doing(state, entries);
     }
 
     fn entry(&self, symbol: &str) -> EntryState {
-        let state = if self.down.is_some() {
-            "waiting for the feed"
+        let (state, failing) = if self.down.is_some() {
+            ("waiting for the feed", false)
         } else if self.unacknowledged.contains(symbol) {
-            "not confirmed by the feed"
+            ("not confirmed by the feed", true)
         } else {
-            "subscribed"
+            ("subscribed", false)
         };
         EntryState {
             symbol: Some(symbol.to_owned()),
             state: state.into(),
+            failing,
             last_data: self.known.last(symbol).map(|start| start + MINUTE),
             ..EntryState::default()
         }
