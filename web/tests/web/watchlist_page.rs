@@ -125,6 +125,7 @@ async fn each_entry_says_what_the_services_made_of_it() {
         symbol: Some("AAPL".into()),
         search_term: term.map(Into::into),
         state: state.into(),
+        failing: state.starts_with("failing"),
         next_asked: term.map(|_| OPEN + 9 * MINUTE),
         ..EntryState::default()
     };
