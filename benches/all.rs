@@ -10,9 +10,10 @@ use crate::Answer;
 use crate::figures::{self, Figure};
 
 /// How the questions are asked, as on the command line.
-const QUESTIONS: [&str; 11] = [
+const QUESTIONS: [&str; 12] = [
     "line-protocol",
     "polygon-frames",
+    "appends",
     "log-to-store",
     "volatility",
     "streaming",

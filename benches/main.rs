@@ -1,6 +1,7 @@
 //! Benchmarks: `benches QUESTION` measures and prints; see the README beside each.
 
 mod all;
+mod appends;
 mod bars;
 mod closing_minute;
 mod dashboard;
@@ -44,6 +45,8 @@ enum Question {
     PolygonFrames(polygon_frames::Wanted),
     /// Bars from Kafka through the sink, to a server that does nothing and to InfluxDB.
     LogToStore(log_to_store::Wanted),
+    /// Appends to Kafka in transactions, beside plain ones.
+    Appends(appends::Wanted),
     /// A minute of the whole market, from the feed's socket into the log.
     MarketMinute(market_minute::Wanted),
     /// A minute of the whole market, until its windows can be read from the store.
@@ -83,6 +86,7 @@ fn answer(question: &Question) -> anyhow::Result<Box<dyn Answer>> {
         Question::All(wanted) => Box::new(all::run(wanted)?),
         Question::LineProtocol(wanted) => Box::new(line_protocol::run(wanted)?),
         Question::LogToStore(wanted) => Box::new(log_to_store::run(wanted)?),
+        Question::Appends(wanted) => Box::new(appends::run(wanted)?),
         Question::PolygonFrames(wanted) => Box::new(polygon_frames::run(wanted)?),
         Question::ClosingMinute(wanted) => Box::new(closing_minute::run(wanted)?),
         Question::Dashboard(wanted) => Box::new(dashboard::run(wanted)?),

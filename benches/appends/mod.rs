@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use log::{Append, KafkaConfig, KafkaLog, Lease, Log, SharedLog};
+use model::topic::STOCK_PRICES;
 use testkit::kafka::Kafka;
 use tokio::runtime::Runtime;
-use log::{Append, KafkaConfig, KafkaLog, Log, SharedLog};
-use model::topic::STOCK_PRICES;
 
 use crate::bars;
 use crate::figures::{Figure, Goal};
@@ -75,7 +75,7 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
     let records = wanted.records;
     let Some(kafka) = Kafka::start() else { return Ok(Answer { records, sides: None }) };
     let runtime = Runtime::new()?;
-    let mut sides = runtime.block_on(open(&kafka))?;
+    let (_lease, mut sides) = runtime.block_on(open(&kafka))?;
     for _ in 0..wanted.rounds {
         for side in &mut sides {
             runtime.block_on(side.measure_singles(wanted.singles))?;
@@ -86,13 +86,15 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
         }
     }
     for side in &sides {
-        let expected = wanted.rounds * (wanted.singles + WAYS.iter().map(|way| way.in_all(records)).sum::<usize>());
+        let expected =
+            wanted.rounds * (wanted.singles + WAYS.iter().map(|way| way.in_all(records)).sum::<usize>());
         ensure!(runtime.block_on(side.count())? == expected, "not every record was read");
     }
     Ok(Answer { records, sides: Some(sides) })
 }
 
-async fn open(kafka: &Kafka) -> anyhow::Result<[Side; 2]> {
+/// The lease goes with the log that it gives.
+async fn open(kafka: &Kafka) -> anyhow::Result<(Box<dyn Lease>, [Side; 2])> {
     let log = |suffix: &str| {
         let suffix = suffix.to_owned();
         KafkaLog::new(&KafkaConfig { suffix, ..KafkaConfig::new(kafka.bootstrap_servers()) }).map(Arc::new)
@@ -101,8 +103,9 @@ async fn open(kafka: &Kafka) -> anyhow::Result<[Side; 2]> {
     for log in [&holder, &plain] {
         log.make(&[STOCK_PRICES]).await?;
     }
-    let fenced = holder.fenced("appends").await?.context("a log on Kafka can shut holders out")?;
-    Ok([Side::of(fenced), Side::of(plain)])
+    let lease = holder.lease("appends").await?;
+    let fenced = lease.log().context("on Kafka the holder of a lease has a log of its own")?;
+    Ok((lease, [Side::of(fenced), Side::of(plain)]))
 }
 
 impl Way {
@@ -187,7 +190,12 @@ impl crate::Answer for Answer {
         let mut figures = Vec::new();
         for (number, way) in WAYS.iter().enumerate() {
             let records = way.in_all(self.records);
-            let times = |side: &Side| (median(&side.ways[number], |spent| spent.wall), median(&side.ways[number], |spent| spent.processor));
+            let times = |side: &Side| {
+                (
+                    median(&side.ways[number], |spent| spent.wall),
+                    median(&side.ways[number], |spent| spent.processor),
+                )
+            };
             let ((ours, ours_processor), (theirs, theirs_processor)) = (times(fenced), times(plain));
             let a_second = records as f64 / ours.as_secs_f64();
             figures.push(Figure::measured(way.what, a_second, "records/s", Goal::None));
