@@ -239,6 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn operators_are_told_the_retention_of_topics_that_an_earlier_version_made() {
+        let page = include_str!("../../../docs/operations.md");
+        let settings = KafkaConfig::new("localhost:9092").of_topic(&DEAD_LETTERS);
+        let letters: Vec<_> = settings
+            .iter()
+            .filter(|(key, _)| key.starts_with("retention."))
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let command = format!("--alter --topic {DEAD_LETTERS} --add-config {}", letters.join(","));
+        assert!(page.contains(&command), "docs/operations.md lacks: {command}");
+        for topic in [ALERT_RULES_HISTORY, GAPS] {
+            let listed = page.lines().any(|line| {
+                line.starts_with("for topic in") && line.split([' ', ';']).any(|word| word == topic.name())
+            });
+            assert!(listed, "docs/operations.md lacks {topic}");
+        }
+    }
+
+    #[test]
     fn a_transaction_waits_for_no_more_records_unless_the_operator_says_so() {
         let mut config = KafkaConfig::new("localhost:9092");
         assert_eq!(config.fenced("lease-engine").get(LINGER), Some("0"));
