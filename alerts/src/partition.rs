@@ -39,10 +39,10 @@ pub(crate) struct Partition {
     changed: BTreeSet<u32>,
 }
 
-/// Symbols held in a partition, at most: more than all markets of a country list. Of
+/// Symbols held in a partition, at most: as many as a producer takes in. Of
 /// those beyond, the one whose last window is the oldest is forgotten, one without an
 /// open episode before one with.
-const MOST_SYMBOLS: usize = 20_000;
+pub(crate) const MOST_SYMBOLS: usize = 60_000;
 /// How many are forgotten at once, so that not each new one costs a search.
 const FORGOTTEN_AT_ONCE: usize = 1_000;
 

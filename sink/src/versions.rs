@@ -20,7 +20,7 @@ const VERSION: [&str; 5] =
 
 /// So many symbols are remembered for each job. Beyond, all are taken as having come
 /// as far as the furthest: their next rows are looked up once more than needed.
-const SYMBOLS: usize = 50_000;
+const SYMBOLS: usize = 60_000;
 
 /// How a row compares with the one that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

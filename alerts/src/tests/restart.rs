@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Desk, drained, end, record, rule};
+use crate::partition::MOST_SYMBOLS;
 use control::rules::Rule;
 use log::{Append, BrittleLog, Broken};
 use model::topic::ALERT_STATE;
@@ -111,7 +112,7 @@ async fn a_state_of_one_record_opens_and_is_kept_in_parts_from_then_on() {
 #[tokio::test]
 async fn no_record_of_the_state_grows_with_the_number_of_symbols() {
     let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
-    let symbols = 21_000;
+    let symbols = MOST_SYMBOLS as u32 + 1_000;
     for chunk in (0..symbols).collect::<Vec<u32>>().chunks(5_000) {
         let rows = chunk.iter().map(|n| record(&format!("S{n}"), i64::from(*n), 9.0));
         desk.append(rows.collect()).await;
@@ -125,7 +126,7 @@ async fn no_record_of_the_state_grows_with_the_number_of_symbols() {
         .filter(|record| record.key.contains('/'))
         .map(|part| serde_json::from_slice::<serde_json::Map<_, _>>(&part.value).unwrap().len())
         .sum();
-    assert_eq!(held, 20_000);
+    assert_eq!(held, MOST_SYMBOLS);
 }
 
 #[tokio::test]

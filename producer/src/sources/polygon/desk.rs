@@ -113,11 +113,10 @@ impl Desk {
             tokio::select! {
                 () = stop.at_least(Wish::Drain) => break,
                 signal = signals.recv() => {
-                    let mut next = signal;
-                    for _ in 0..AT_ONCE {
-                        let Some(signal) = next else { break };
+                    signal.into_iter().for_each(|signal| self.hear(signal));
+                    for _ in 1..AT_ONCE {
+                        let Ok(signal) = signals.try_recv() else { break };
                         self.hear(signal);
-                        next = signals.try_recv().ok();
                     }
                 }
                 word = filling::word(&mut self.holes), if self.holes.fill.is_some() => self.take_word(word),

@@ -19,9 +19,9 @@ pub(super) enum Novelty {
     TooMany,
 }
 
-/// Symbols that are known at once. More trade nowhere in a day, and every reader keeps
-/// state for each: a symbol of which nothing came for [`GONE`] makes room for another.
-pub(super) const MOST_SYMBOLS: usize = 40_000;
+/// Symbols that are known at once: five times the whole US market. Every reader keeps
+/// state for each, so a symbol of which nothing came for [`GONE`] makes room for another.
+pub(super) const MOST_SYMBOLS: usize = 60_000;
 const GONE: Millis = 7 * DAY;
 /// Versions of one bar that are taken: a bar is corrected once or twice.
 const MOST_VERSIONS: u32 = 1_000;

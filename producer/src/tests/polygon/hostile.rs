@@ -31,6 +31,16 @@ async fn bars_that_nobody_asked_for_are_counted_and_left_out() {
 }
 
 #[tokio::test]
+async fn of_a_burst_of_frames_none_is_lost() {
+    let place = Place::running(&["*"]).await;
+    // While the log takes the first of them, more wait than are taken at once.
+    for n in 0..3_000 {
+        place.feed.bars(&[bar(&format!("S{n}"), 0)]);
+    }
+    assert_eq!(place.until_bars(3_000).await.len(), 3_000);
+}
+
+#[tokio::test]
 async fn a_feed_that_agrees_on_the_year_2199_is_not_believed() {
     let place = Place::running(&["A", "B", "C"]).await;
     for minute in 0..3 {
