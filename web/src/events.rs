@@ -16,14 +16,13 @@ use futures::stream;
 use log::LogError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Site;
 use crate::access::ClientAddress;
 use crate::cursor::{self, BadCursor, Cursor};
 use crate::error::Failure;
-use crate::hub::Hub;
+use crate::hub::{Hub, Watching};
 use crate::item::{Item, Kind};
 use crate::load::StreamPlace;
 use crate::request;
@@ -35,9 +34,13 @@ const PACE: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// After which time a browser connects again.
 const RETRY: Duration = Duration::from_secs(1);
-/// About how many items an event gathers at most, of all lanes: a viewer who
-/// comes back after hours takes them event by event.
-const GATHER: usize = 10_000;
+/// How many items an event gathers at most, of all lanes: two hundred viewers whose
+/// connections are slow hold an event each, and a viewer who comes back after hours
+/// takes them event by event.
+const GATHER: usize = 3_000;
+/// How often a lane is read for an event at most. Of a large market nothing may come of
+/// it that the viewer is sent; the next event goes on from there.
+const READS: usize = 10;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -62,7 +65,7 @@ pub(crate) async fn stream(
     let resumed = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let hub = Arc::clone(&site.hub);
     // Before the place is found, so that nothing falls in between.
-    let watching = hub.watch();
+    let watching = hub.watch(symbol.as_deref());
     let extents = cursor::extents(site.log.as_ref(), hub.lanes()).await?;
     let place = match (resumed, query.cursor.as_deref()) {
         (Some(id), _) => Cursor::parse(id, hub.lanes()),
@@ -85,6 +88,7 @@ pub(crate) async fn stream(
         cursor,
         lost,
         greeted: false,
+        behind: false,
         status: None,
         paced: Instant::now(),
         _place: place_of_stream,
@@ -98,13 +102,15 @@ pub(crate) async fn stream(
 /// one, so a slow viewer holds no more than its place.
 struct Viewer {
     hub: Arc<Hub>,
-    watching: watch::Receiver<u64>,
+    watching: Watching,
     stop: Stop,
     symbol: Option<String>,
     cursor: Cursor,
     /// Whether something between the cursor and what is sent next is missing.
     lost: bool,
     greeted: bool,
+    /// Whether there is more than was gathered.
+    behind: bool,
     status: Option<Arc<Report>>,
     /// Not before this the next event.
     paced: Instant,
@@ -158,7 +164,7 @@ impl Viewer {
     async fn next(&mut self) -> Result<Event, LogError> {
         loop {
             tokio::time::sleep_until(self.paced).await;
-            self.watching.borrow_and_update();
+            self.watching.news.borrow_and_update();
             let items = self.gather().await?;
             if std::mem::take(&mut self.lost) {
                 return Ok(self.event("reset", r#"{"reason":"records between are no longer kept"}"#));
@@ -170,8 +176,12 @@ impl Viewer {
                 let data = serde_json::to_string(&update).unwrap_or_default();
                 return Ok(self.event("update", &data));
             }
+            if self.behind {
+                self.paced = Instant::now() + PACE;
+                continue;
+            }
             // The hub lives as long as the site; should it be gone, the pace still holds.
-            if self.watching.changed().await.is_err() {
+            if self.watching.news.changed().await.is_err() {
                 self.paced = Instant::now() + PACE;
             }
         }
@@ -182,19 +192,27 @@ impl Viewer {
         Event::default().event(name).id(self.cursor.text(self.hub.lanes())).retry(RETRY).data(data)
     }
 
-    /// Everything new in every lane, up to about [`GATHER`] items of all.
+    /// What is new in every lane, up to [`GATHER`] items of all.
     async fn gather(&mut self) -> Result<Vec<Arc<Item>>, LogError> {
         let mut items = Vec::new();
         let lanes = self.cursor.0.len();
+        self.behind = false;
         for lane in 0..lanes {
-            let enough = items.len() + GATHER / lanes;
+            let mut left = (GATHER / lanes).max(1);
+            let mut reads = READS;
             loop {
-                let found = self.hub.read(lane, self.cursor.0[lane]).await?;
+                let from = self.cursor.0[lane];
+                let found = self.hub.read(lane, from, self.symbol.as_deref(), left).await?;
                 self.lost |= found.lost;
+                left = left.saturating_sub(found.items.len());
+                reads -= 1;
                 items.extend(found.items);
-                let moved = found.next > self.cursor.0[lane];
                 self.cursor.0[lane] = found.next;
-                if !moved || items.len() >= enough {
+                if found.next <= from {
+                    break;
+                }
+                if left == 0 || reads == 0 {
+                    self.behind = true;
                     break;
                 }
             }

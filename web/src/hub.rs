@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -13,9 +13,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::cursor::{self, Lane};
 use crate::item::Item;
+use crate::shown::Shown;
 use crate::status::{Board, Report};
 
-/// The most decoded records kept in memory for each lane.
+/// The most decoded records kept in memory for each lane. Records of symbols that no
+/// viewer is sent are not among them.
 const RING: usize = 4_096;
 /// Records read from the log at once.
 const PAGE: usize = 1_000;
@@ -30,14 +32,21 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(crate) struct Hub {
     log: SharedLog,
     lanes: Vec<Lane>,
-    rings: RwLock<Vec<Ring>>,
+    kept: RwLock<Kept>,
     status: RwLock<Option<Arc<Report>>>,
     news: watch::Sender<u64>,
     wanted: Notify,
 }
 
+/// What is kept of the lanes, and of which symbols.
+struct Kept {
+    rings: Vec<Ring>,
+    shown: Shown,
+}
+
 /// The newest records of a lane, decoded: complete from offset `first` up to but
-/// not including `next`. Offsets without an item had nothing to show.
+/// not including `next`, as far as their symbols are shown. Offsets without an item
+/// had nothing to show.
 struct Ring {
     first: u64,
     next: u64,
@@ -53,6 +62,22 @@ pub(crate) struct Found {
     pub(crate) lost: bool,
 }
 
+/// One viewer's interest. As long as it is held, the hub reads, and keeps what comes
+/// of the viewer's symbol.
+pub(crate) struct Watching {
+    hub: Arc<Hub>,
+    symbol: Option<String>,
+    pub(crate) news: watch::Receiver<u64>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Some(symbol) = &self.symbol {
+            self.hub.kept_mut().shown.unwatch(symbol);
+        }
+    }
+}
+
 impl Hub {
     pub(crate) fn new(log: SharedLog) -> Arc<Hub> {
         let lanes = cursor::lanes(log.partitions());
@@ -60,7 +85,7 @@ impl Hub {
         Arc::new(Hub {
             log,
             lanes,
-            rings: RwLock::new(rings),
+            kept: RwLock::new(Kept { rings, shown: Shown::default() }),
             status: RwLock::default(),
             news: watch::Sender::new(0),
             wanted: Notify::new(),
@@ -71,11 +96,15 @@ impl Hub {
         &self.lanes
     }
 
-    /// A signal of news; as long as it is held, the hub reads.
-    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
-        let watching = self.news.subscribe();
+    /// Begins to watch, a symbol's records among the rest.
+    pub(crate) fn watch(self: &Arc<Self>, symbol: Option<&str>) -> Watching {
+        if let Some(symbol) = symbol {
+            let Kept { rings, shown } = &mut *self.kept_mut();
+            shown.watch(symbol, rings.iter().map(Ring::end));
+        }
+        let news = self.news.subscribe();
         self.wanted.notify_one();
-        watching
+        Watching { hub: Arc::clone(self), symbol: symbol.map(str::to_owned), news }
     }
 
     /// What the services said last.
@@ -83,20 +112,34 @@ impl Hub {
         self.status.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What a lane holds from offset `from` on, a page at most.
-    pub(crate) async fn read(&self, lane: usize, from: u64) -> Result<Found, LogError> {
-        if let Some(found) = self.rings.read().unwrap_or_else(PoisonError::into_inner)[lane].read(from) {
-            return Ok(found);
+    /// What a lane holds from offset `from` on for a viewer of `symbol`: of the records
+    /// that are kept `most`, else what is shown of a page of the log.
+    pub(crate) async fn read(
+        &self,
+        lane: usize,
+        from: u64,
+        symbol: Option<&str>,
+        most: usize,
+    ) -> Result<Found, LogError> {
+        {
+            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+            let is_whole = symbol.is_none_or(|symbol| kept.shown.is_kept_from(symbol, lane, from));
+            if let Some(found) = kept.rings[lane].read(from, most).filter(|_| is_whole) {
+                return Ok(found);
+            }
         }
         let Lane { topic, partition } = &self.lanes[lane];
         let extents = self.log.extents(topic).await?;
-        let kept =
+        let first =
             extents.iter().find(|extent| extent.partition == *partition).map_or(0, |extent| extent.first);
-        let start = from.max(kept);
+        let start = from.max(first);
         let records = self.log.read(topic, *partition, start, PAGE).await?;
         let next = records.last().map_or(start, |last| last.offset + 1);
-        let items = records.iter().filter_map(Item::of).map(Arc::new).collect();
-        Ok(Found { items, next, lost: from < kept })
+        let mut items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();
+        let Kept { rings, shown } = &mut *self.kept_mut();
+        shown.admit(&items, || rings.iter().map(Ring::end).collect());
+        items.retain(|item| shown.has(item));
+        Ok(Found { items, next, lost: from < first })
     }
 
     /// Reads until it is dropped; sleeps while nobody watches.
@@ -110,18 +153,18 @@ impl Hub {
                 tracing::warn!(%error, "the page cannot follow the log and tries again");
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
-            self.change(|rings| rings.fill_with(|| Ring::NONE));
+            let Kept { rings, shown } = &mut *self.kept_mut();
+            rings.fill_with(|| Ring::NONE);
+            shown.starts_over();
         }
     }
 
     /// Starts at the end of every lane and follows it while anybody watches.
     async fn follow(&self, board: &mut Board) -> Result<(), LogError> {
         let extents = cursor::extents(self.log.as_ref(), &self.lanes).await?;
-        self.change(|rings| {
-            for (ring, extent) in rings.iter_mut().zip(&extents) {
-                *ring = Ring::starting_at(extent.next);
-            }
-        });
+        for (ring, extent) in self.kept_mut().rings.iter_mut().zip(&extents) {
+            *ring = Ring::starting_at(extent.next);
+        }
         board.refresh(self.log.as_ref()).await?;
         self.publish(board);
         self.news.send_modify(|version| *version += 1);
@@ -152,20 +195,24 @@ impl Hub {
         Ok(())
     }
 
-    /// Takes up to a page of a lane into its ring; returns the number of records.
+    /// Takes what is shown of up to a page of a lane into its ring; returns the number
+    /// of records read.
     async fn fill(&self, lane: usize) -> Result<usize, LogError> {
-        let from = self.rings.read().unwrap_or_else(PoisonError::into_inner)[lane].next;
+        let from = self.kept.read().unwrap_or_else(PoisonError::into_inner).rings[lane].next;
         let Lane { topic, partition } = &self.lanes[lane];
         let records = self.log.read(topic, *partition, from, PAGE).await?;
         if let Some(last) = records.last() {
-            let items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();
-            self.change(|rings| rings[lane].push(items, last.offset + 1));
+            let mut items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();
+            let Kept { rings, shown } = &mut *self.kept_mut();
+            shown.admit(&items, || rings.iter().map(Ring::end).collect());
+            items.retain(|item| shown.has(item));
+            rings[lane].push(items, last.offset + 1);
         }
         Ok(records.len())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Ring>)) {
-        change(&mut self.rings.write().unwrap_or_else(PoisonError::into_inner));
+    fn kept_mut(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, board: &Board) {
@@ -177,18 +224,27 @@ impl Ring {
     /// Holds nothing: whoever reads goes to the log.
     const NONE: Ring = Ring { first: u64::MAX, next: u64::MAX, items: VecDeque::new() };
 
+    /// From where on what comes is kept; all of it, where the ring holds nothing yet.
+    fn end(&self) -> u64 {
+        if self.next == u64::MAX { 0 } else { self.next }
+    }
+
     fn starting_at(offset: u64) -> Ring {
         Ring { first: offset, next: offset, items: VecDeque::new() }
     }
 
-    /// The items from `from` on, if the ring reaches back so far.
-    fn read(&self, from: u64) -> Option<Found> {
+    /// Up to `most` items from `from` on, if the ring reaches back so far.
+    fn read(&self, from: u64, most: usize) -> Option<Found> {
         if from < self.first {
             return None;
         }
         let start = self.items.partition_point(|item| item.offset < from);
-        let items = self.items.range(start..).cloned().collect();
-        Some(Found { items, next: self.next.max(from), lost: false })
+        let items: Vec<_> = self.items.range(start..).take(most).cloned().collect();
+        let next = match items.last() {
+            Some(last) if start + items.len() < self.items.len() => last.offset + 1,
+            _ => self.next.max(from),
+        };
+        Some(Found { items, next, lost: false })
     }
 
     fn push(&mut self, items: Vec<Arc<Item>>, next: u64) {
@@ -220,10 +276,20 @@ mod tests {
     fn a_ring_gives_what_is_new_and_goes_on_after_records_with_nothing_to_show() {
         let mut ring = Ring::starting_at(5);
         ring.push(vec![item(5), item(7)], 10);
-        let found = ring.read(6).unwrap();
+        let found = ring.read(6, RING).unwrap();
         assert_eq!((offsets(&found), found.next), (vec![7], 10));
-        assert_eq!(offsets(&ring.read(10).unwrap()), Vec::<u64>::new());
-        assert!(ring.read(4).is_none());
+        assert_eq!(offsets(&ring.read(10, RING).unwrap()), Vec::<u64>::new());
+        assert!(ring.read(4, RING).is_none());
+    }
+
+    #[test]
+    fn a_ring_gives_so_many_items_and_goes_on_after_the_last_of_them() {
+        let mut ring = Ring::starting_at(0);
+        ring.push(vec![item(1), item(3), item(8)], 20);
+        let first = ring.read(0, 2).unwrap();
+        assert_eq!((offsets(&first), first.next), (vec![1, 3], 4));
+        let rest = ring.read(first.next, 2).unwrap();
+        assert_eq!((offsets(&rest), rest.next), (vec![8], 20));
     }
 
     #[test]
@@ -231,7 +297,7 @@ mod tests {
         let mut ring = Ring::starting_at(0);
         ring.push((0..RING as u64 + 10).map(item).collect(), RING as u64 + 10);
         assert_eq!(ring.items.len(), RING);
-        assert!(ring.read(9).is_none());
-        assert_eq!(ring.read(10).unwrap().items.len(), RING);
+        assert!(ring.read(9, RING).is_none());
+        assert_eq!(ring.read(10, RING).unwrap().items.len(), RING);
     }
 }

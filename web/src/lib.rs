@@ -32,6 +32,7 @@ mod request;
 mod rules;
 mod security;
 mod series;
+mod shown;
 mod sparks;
 mod stalled;
 mod status;

@@ -22,14 +22,13 @@ use crate::known;
 use crate::measures::{self, Measure};
 use crate::overview::{self, Latest};
 use crate::request;
+use crate::shown::LISTED;
 use crate::status::{LagBehind, Report};
 use crate::windows::ENOUGH_BARS;
 
 /// The most symbols named to whoever asked for one that is not known.
 const NAMED: usize = 60;
 
-/// The most symbols in the table as the page is loaded.
-const LISTED: usize = 1_000;
 
 /// Episodes of alerts beside the table.
 const RECENT: usize = 8;

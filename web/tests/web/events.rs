@@ -1,7 +1,7 @@
 //! The live stream: nothing twice, nothing missing, over breaks and trims.
 
 use model::service::RunState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::{Feed, OPEN, PATIENCE, Site, article, status};
 use model::status::ServiceStatus;
@@ -200,6 +200,35 @@ async fn an_event_holds_the_selected_symbol_whole_and_of_the_others_the_newest()
         None => events.next().await.data["status"].clone(),
     };
     assert_eq!(status["services"][0]["service"], "engine");
+}
+
+#[tokio::test]
+async fn of_a_large_market_a_viewer_gets_its_own_symbol_and_the_first_thousand() {
+    let site = Site::start().await;
+    // A first viewer makes the server follow; nobody watches the last symbols yet.
+    let mut first = Events::open(&site, "/events", None).await;
+    first.next().await;
+    for n in 0..1_200 {
+        site.append(&Feed::of(&format!("S{n:04}"), 0..1)).await;
+    }
+    let path = format!("/events?symbol=S1150&cursor={BEGINNING}");
+    let mut events = Events::open(&site, &path, None).await;
+    let (mut bars, mut rows, mut named) = (Vec::new(), 0, BTreeSet::new());
+    let mut take = |event: &Event| {
+        let list = |name: &str| event.data[name].as_array().cloned().unwrap_or_default();
+        bars.extend(list("bars").iter().map(|bar| bar["start_timestamp"].as_i64().unwrap()));
+        rows += list("volatility").len();
+        named.extend(list("latest").iter().map(|latest| latest["symbol"].as_str().unwrap().to_owned()));
+        (bars.len(), rows, named.len())
+    };
+    // What came before anybody watched is read from the log.
+    while take(&events.next().await) < (1, 1, 1_001) {}
+    site.append(&Feed::of("S1199", 1..2)).await;
+    site.append(&Feed::of("S1150", 1..2)).await;
+    while take(&events.next().await).1 < 2 {}
+    assert_eq!(bars, [OPEN, OPEN + MINUTE]);
+    let listed = (0..1_000).chain([1_150]).map(|n| format!("S{n:04}"));
+    assert_eq!(named, listed.collect());
 }
 
 #[tokio::test]
