@@ -23,6 +23,8 @@ pub struct Kafka {
     home: PathBuf,
     folder: PathBuf,
     port: u16,
+    /// What Java is told of its memory.
+    heap: String,
     node: Mutex<Option<Node>>,
 }
 
@@ -44,6 +46,14 @@ impl Kafka {
     /// # Panics
     /// When there are jars and the node does not start.
     pub fn start() -> Option<Kafka> {
+        Kafka::with_heap("-Xmx512m")
+    }
+
+    /// The same with a heap as `KAFKA_HEAP_OPTS` may say it.
+    ///
+    /// # Panics
+    /// When there are jars and the node does not start.
+    pub fn with_heap(heap: &str) -> Option<Kafka> {
         let Some(home) = std::env::var_os("TEST_KAFKA_HOME") else {
             // Not `eprintln!`, which the test runner keeps to itself.
             let _ = writeln!(
@@ -56,7 +66,7 @@ impl Kafka {
         let folder = std::env::temp_dir().join(format!("kafka-{}-{port}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for Kafka");
         fs::write(folder.join("server.properties"), properties(&folder, port, controller)).expect("settings");
-        let kafka = Kafka { home: home.into(), folder, port, node: Mutex::default() };
+        let kafka = Kafka { home: home.into(), folder, port, heap: heap.to_owned(), node: Mutex::default() };
         kafka.format();
         kafka.start_again();
         Some(kafka)
@@ -133,7 +143,8 @@ impl Kafka {
     fn java(&self, class: &str, arguments: &[&str]) -> Command {
         let log = |name: &str| File::create(self.folder.join(name)).expect("a file for Kafka's words");
         let mut java = Command::new("java");
-        java.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+        java.args(self.heap.split_whitespace());
+        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
             .arg(self.home.join("libs/*"))
             .arg(class)
             .args(arguments)

@@ -23,12 +23,12 @@ const A_BAR: u64 = 1;
 /// And by so much in any case, in KiB: queues that fill for the first time.
 const WARM: u64 = 64 * 1_024;
 
-fn number(name: &str, usual: i64) -> i64 {
+pub fn number(name: &str, usual: i64) -> i64 {
     std::env::var(name).map_or(usual, |typed| typed.parse().unwrap())
 }
 
 /// The bar of a symbol in a minute, whose prices nobody else has.
-fn bar(symbol: i64, start: i64) -> MinuteBar {
+pub fn bar(symbol: i64, start: i64) -> MinuteBar {
     let price = 10.0 + symbol as f64 + (start / MINUTE % 1_000) as f64 / 1_024.0;
     MinuteBar::new(&format!("S{symbol}"), start, price, 1.0 + symbol as f64)
 }

@@ -7,9 +7,11 @@ mod broken;
 mod clock;
 mod draws;
 mod embedded;
+mod groups;
 #[path = "../command/harness.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command, which use more of it")]
 mod harness;
+mod hour;
 mod in_process;
 mod influx;
 mod load;
@@ -19,3 +21,4 @@ mod scene;
 mod schedule;
 mod services;
 mod tampered;
+mod viewers;
