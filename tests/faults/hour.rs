@@ -11,16 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use log::{KafkaConfig, KafkaLog, each_record};
+use model::Bar;
+use model::service::Service;
+use model::status::ServiceStatus;
+use model::time::{DAY, MINUTE, Millis, minute_of, now, rfc3339};
+use model::topic::{SERVICE_STATUS, STOCK_PRICES};
 use serde_json::{Value, json};
-use test_servers::influxd::{Influxd, ORG};
-use test_servers::kafka::Kafka;
-use test_servers::massive::{Answer, Auth, Feed, History, KEY, MinuteBar, Script};
+use testkit::influxd::{Influxd, ORG};
+use testkit::kafka::Kafka;
+use testkit::massive::{Answer, Auth, Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Runtime;
-use wire::Bar;
-use wire::log::{KafkaConfig, KafkaLog, each_record};
-use wire::status::ServiceStatus;
-use wire::time::{DAY, MINUTE, Millis, minute_of, now, rfc3339};
-use wire::topic::{SERVICE_STATUS, STOCK_PRICES};
 
 use crate::groups::{Group, Root};
 use crate::harness::{Desk, Running, taken_port, wait_for};
@@ -234,7 +235,7 @@ impl Questions {
         for _ in 0..2 {
             let (ended, url) = (self.clone(), format!("http://{address}/api/v1/query"));
             runtime.spawn(async move {
-                let http = outbound::patient_http(Duration::from_secs(60)).unwrap();
+                let http = net::patient_http(Duration::from_secs(60)).unwrap();
                 let answer = http.get(url).query(&[("sql", hungry())]).send().await;
                 let end = match answer {
                     Ok(answer) => {
@@ -426,22 +427,22 @@ impl Hour {
 
     /// What the producer's feed brought that was not taken, by its own count.
     fn counted(&self, log: &KafkaLog) -> BTreeMap<String, u64> {
-        let mut last = ServiceStatus::default();
-        let take = |record: wire::log::Record| {
+        let mut last = BTreeMap::new();
+        let take = |record: log::Record| {
             let said: ServiceStatus = serde_json::from_slice(&record.value).unwrap();
-            if said.service == "producer" {
-                last = said;
+            if said.service == Service::Producer.name() {
+                last = said.counts;
             }
         };
         self.runtime.block_on(each_record(log, &SERVICE_STATUS, take)).unwrap();
-        last.counts
+        last
     }
 
     /// How often each bar was written, of those that were sent; and how many others.
     fn written(&self, starts: &[Millis]) -> Written {
         let mut times = vec![0_u8; starts.len() * self.symbols as usize];
         let mut others = 0;
-        let take = |record: wire::log::Record| {
+        let take = |record: log::Record| {
             let bar: Bar = serde_json::from_slice(&record.value).unwrap();
             if bar.is_clock() {
                 return;

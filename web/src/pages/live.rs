@@ -29,7 +29,6 @@ use crate::windows::ENOUGH_BARS;
 /// The most symbols named to whoever asked for one that is not known.
 const NAMED: usize = 60;
 
-
 /// Episodes of alerts beside the table.
 const RECENT: usize = 8;
 
