@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use crate::harness::{Desk, replay_line};
+use crate::harness::{Desk, assert_words, replay_line};
 
 const HEADER: &str = "start_ms,symbol,open,high,low,close,volume\n";
 const GOOD: &str = "1709562600000,AAPL,10,11,9,10.5,100\n";
@@ -21,30 +21,24 @@ fn replayed(desk: &Desk, bad: &str) -> PathBuf {
 fn dead_letters_are_listed_with_their_places_and_shown_whole() {
     let desk = Desk::new();
     replayed(&desk, "1709562720000,AAPL,10\n");
-    let list = desk.out("dead-letters list");
-    let lines: Vec<&str> = list.lines().collect();
-    assert_eq!(lines.len(), 2, "{list}");
-    assert!(lines[0].starts_with("0  ") && lines[0].contains("replay:bars.csv:3"), "{list}");
-    assert!(lines[1].starts_with("1  ") && lines[1].contains("columns"), "{list}");
+    assert_words!(desk.printed(&["dead-letters list", "dead-letters show 7", "dead-letters show x"]));
     let shown: Json = serde_json::from_str(&desk.out("dead-letters show 0")).unwrap();
     assert_eq!((&shown["event"], &shown["offset"]), (&CROSSED.trim().into(), &0.into()));
     let as_json = desk.out("dead-letters list --json --source replay:bars.csv:4");
     assert_eq!(serde_json::from_str::<Json>(as_json.trim()).unwrap()["offset"], 1);
     assert_eq!(desk.out("dead-letters list --source polygon"), "");
-    assert!(desk.refused("dead-letters show 7").contains("no dead letter at offset 7"));
-    assert!(desk.refused("dead-letters show x").contains("whole number"));
 }
 
 #[test]
 fn what_still_does_not_validate_stays_and_says_why() {
     let desk = Desk::new();
     let file = replayed(&desk, "1709562720000,AAPL,10\n");
-    let said = desk.refused("dead-letters replay 0");
-    assert!(said.contains("name the file that it came from") && said.contains("--header-of"), "{said}");
-    let said = desk.refused(&format!("dead-letters replay 0 1 --header-of {}", file.display()));
-    assert!(said.contains("below low") && said.contains("columns"), "{said}");
-    assert!(desk.out("dead-letters replay --all").contains("0 dead letter(s) replayed"));
-    assert!(desk.refused("dead-letters replay").contains("OFFSET"));
+    assert_words!(desk.printed(&[
+        "dead-letters replay 0",
+        &format!("dead-letters replay 0 1 --header-of {}", file.display()),
+        "dead-letters replay --all",
+        "dead-letters replay",
+    ]));
     assert_eq!(desk.out("export stock_prices").lines().count(), 2);
 }
 
@@ -61,7 +55,7 @@ fn a_row_that_validates_now_goes_back_to_its_topic_through_a_running_up_and_with
     let line = format!("dead-letters replay 2 --header-of {}", file.display());
     let prices = |desk: &Desk| desk.out("tail stock-prices --key AAPL").lines().count();
     let before = prices(&desk);
-    assert!(desk.out(&line).contains("1 dead letter(s) replayed as 1 record(s); 0 left"));
+    let mut printed = desk.printed(&[&line]);
     assert_eq!(prices(&desk), before + 1);
 
     let run = std::fs::read_to_string(desk.path("data/last-run")).unwrap();
@@ -69,7 +63,8 @@ fn a_row_that_validates_now_goes_back_to_its_topic_through_a_running_up_and_with
         desk.start(&format!("up --listen 127.0.0.1:0 --prices replay:{} --speed max", file.display()));
     running.address();
     assert!(desk.path(&format!("data/{}/owner", run.trim())).exists());
-    assert!(desk.out(&line).contains("1 dead letter(s) replayed"));
+    printed += &desk.printed(&[&line]);
+    assert_words!(printed);
     drop(running);
     assert_eq!(prices(&desk), before + 2);
     // Twice is once, and the clock that the replay had reached stays.

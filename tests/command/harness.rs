@@ -35,7 +35,41 @@ pub struct Ended {
     pub code: Option<i32>,
     pub out: String,
     pub errors: String,
+    /// The command line, the exit code and all that was printed, as the text of a snapshot.
+    pub printed: String,
 }
+
+/// Compares a text with the snapshot of the test, or its next one, in `snapshots/`.
+///
+/// What differs between two machines or two runs is replaced first: ports, process ids,
+/// times of today, names of runs, sizes of disks, and the version. `CONTRIBUTING.md` says how changed
+/// words are accepted.
+#[allow(unused_macros, reason = "shared with other tests, which compare no texts")]
+macro_rules! assert_words {
+    ($($name_and_text:expr),+ $(,)?) => {
+        insta::with_settings!({
+            filters => $crate::harness::VARYING.to_vec(),
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!($($name_and_text),+);
+        })
+    };
+}
+#[allow(unused_imports, reason = "shared with other tests, which compare no texts")]
+pub(crate) use assert_words;
+
+/// What differs between two machines or two runs, as patterns, and what takes its place.
+pub const VARYING: [(&str, &str); 8] = [
+    // Ports that the system chose; those of examples and defaults have four digits.
+    (r"((?:127\.0\.0\.1|0\.0\.0\.0|localhost):)\d{5}\b", "${1}[PORT]"),
+    (r"\bprocess \d+", "process [PID]"),
+    (r"\b20(?:2[5-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?Z?", "[NOW]"),
+    (r"\b(?:17[5-9]|1[89]\d|[2-9]\d\d)\d{10}\b", "[NOW]"),
+    (r"\breplayed/[0-9a-f]{16}\b", "replayed/[HASH]"),
+    (r"\btickwire \d+\.\d+\.\d+\b", "tickwire [VERSION]"),
+    (r"\b[\d.]+ [MGT]B free\b", "[SIZE] free"),
+    (r"\bwithin \d+ s of\b", "within [SECONDS] s of"),
+];
 
 impl Desk {
     pub fn new() -> Desk {
@@ -75,6 +109,8 @@ impl Desk {
             command.env_remove(name);
         }
         command.env("TICKWIRE_DATA_DIR", self.path("data")).env_remove("RUST_LOG");
+        // At which helps are wrapped.
+        command.env("COLUMNS", "100");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -88,12 +124,12 @@ impl Desk {
         // In blocks of 512 bytes.
         command.args(["-c", limited, &(2 * kilobytes).to_string(), env!("CARGO_BIN_EXE_tickwire")]);
         command.args(line.split_whitespace());
-        ended(output(&mut self.furnished(command), ""))
+        self.ended(line, &output(&mut self.furnished(command), ""))
     }
 
     /// Runs `tickwire LINE` to its end.
     pub fn run(&self, line: &str) -> Ended {
-        ended(output(&mut self.command(line), ""))
+        self.ended(line, &output(&mut self.command(line), ""))
     }
 
     /// Runs `tickwire LINE`, which must succeed; gives its output.
@@ -117,7 +153,39 @@ impl Desk {
 
     /// Runs `tickwire LINE` with `text` on its standard input.
     pub fn run_with(&self, line: &str, text: &str) -> Ended {
-        ended(output(&mut self.command(line), text))
+        self.ended(line, &output(&mut self.command(line), text))
+    }
+
+    /// Runs `tickwire LINE` for each of `lines`, in their order; gives all that they printed.
+    pub fn printed(&self, lines: &[&str]) -> String {
+        lines.iter().map(|line| self.run(line).printed).collect()
+    }
+
+    fn ended(&self, line: &str, output: &Output) -> Ended {
+        assert_no_key("the output", &output.stdout);
+        assert_no_key("the errors", &output.stderr);
+        let code = output.status.code();
+        let out = String::from_utf8(output.stdout.clone()).unwrap();
+        let errors = String::from_utf8(output.stderr.clone()).unwrap();
+        let exit = code.map_or("killed".to_owned(), |code| format!("exit code {code}"));
+        let mut printed = format!("$ tickwire {line}\n[{exit}]\n");
+        for (name, text) in [("output", &out), ("errors", &errors)] {
+            if !text.is_empty() {
+                printed += &format!("[{name}]\n{}\n", text.trim_end_matches('\n'));
+            }
+        }
+        printed.push('\n');
+        Ended { code, printed: self.without_folders(&printed), out, errors }
+    }
+
+    /// `text` with names in the place of the folders of this desk and of the repository.
+    pub fn without_folders(&self, text: &str) -> String {
+        let folder = self.folder.path();
+        let mut text = text.to_owned();
+        for folder in folder.canonicalize().iter().map(PathBuf::as_path).chain([folder]) {
+            text = text.replace(folder.to_str().unwrap(), "[FOLDER]");
+        }
+        text.replace(env!("CARGO_MANIFEST_DIR"), "[REPOSITORY]")
     }
 
     /// Runs `tickwire LINE` with `text` on its standard input, which must succeed; gives its output.
@@ -269,16 +337,6 @@ pub fn assert_no_key(what: &str, bytes: &[u8]) {
     let holds = bytes.windows(MARK_OF_KEYS.len()).any(|part| part == MARK_OF_KEYS.as_bytes());
     // The key itself is no better off in the message.
     assert!(!holds, "{what} holds a key");
-}
-
-fn ended(output: Output) -> Ended {
-    assert_no_key("the output", &output.stdout);
-    assert_no_key("the errors", &output.stderr);
-    Ended {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        errors: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 /// Asks until there is an answer.

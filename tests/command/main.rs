@@ -12,6 +12,7 @@ mod beside;
 mod compute;
 mod dead_letters;
 mod harness;
+mod help;
 mod init;
 mod jobs_reference;
 mod live;

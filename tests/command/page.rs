@@ -1,6 +1,6 @@
 //! The live page of a first start, as a browser's requests see it.
 
-use crate::harness::{Desk, wait_for};
+use crate::harness::{Desk, assert_words, wait_for};
 
 fn get(url: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -14,7 +14,7 @@ fn a_first_start_serves_a_page_that_says_that_it_simulates() {
     let desk = Desk::new();
     let running = desk.start("up --listen 127.0.0.1:0");
     let said = running.said("http://");
-    assert!(said.contains("SIMULATED"), "{said}");
+    assert_words!(said);
     let address = said.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
     let page = wait_for("the page", || get(&format!("http://{address}/")));
     assert!(page.contains("Tickwire") && !page.contains("~clock"));
