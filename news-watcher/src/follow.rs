@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use control::outlet::{Event, Outlet};
 use control::stop::{Stop, Wish};
+use log::reason::Reason;
 use log::{Log, Reader, Record, SharedLog};
 use model::service::RunState;
-use model::time::{DAY, Millis, is_believable, minute_of};
+use model::time::{DAY, Millis, minute_of};
 use model::topic::STOCK_PRICES;
 use model::{Article, Bar, clock};
 use serde::Deserialize;
@@ -36,6 +37,7 @@ pub(crate) struct Follower {
 /// What matters of a price.
 #[derive(Deserialize)]
 struct Price {
+    start_timestamp: Millis,
     complete_until: Millis,
 }
 
@@ -58,11 +60,16 @@ impl Follower {
             // Counts again what was written after the last word on it.
             self.follow(reached).await?;
         }
+        let reason = Reason::of(log.as_ref());
+        // The news are never ahead of the prices, of which the positions say nothing.
+        let mut stated = self.reached;
         let mut prices = log.reader(Article::SERVICE.name(), &[STOCK_PRICES]).await?;
         while !self.stop.stopped() {
             let records = next_prices(&mut *prices, &self.stop).await?;
-            if let Some(until) = greatest(&records) {
+            let until = greatest(&records, reason, stated);
+            if let Some(until) = until {
                 self.follow(until).await?;
+                stated = stated.max(Some(until));
             }
             if self.stop.stopped() {
                 break;
@@ -191,8 +198,21 @@ async fn next_prices(prices: &mut dyn Reader, stop: &Stop) -> Result<Vec<Record>
     }
 }
 
-fn greatest(records: &[Record]) -> Option<Millis> {
-    let prices = records.iter().filter_map(|record| serde_json::from_slice::<Price>(&record.value).ok());
-    // A time that no record can state leads nowhere.
-    prices.map(|price| price.complete_until).filter(|at| is_believable(*at)).max()
+/// The greatest time that `records` state, of those that are believed by the rule that
+/// the engine and the sink have for the same records: news must not be complete until a
+/// time that prices never reach.
+fn greatest(records: &[Record], reason: Reason, mut stated: Option<Millis>) -> Option<Millis> {
+    let mut greatest = None;
+    for record in records {
+        // What is no price at all is told by those that need it.
+        let Ok(price) = serde_json::from_slice::<Price>(&record.value) else { continue };
+        match reason.check(stated, record, [price.complete_until, price.start_timestamp]) {
+            Ok(()) => {
+                stated = stated.max(Some(price.complete_until));
+                greatest = greatest.max(Some(price.complete_until));
+            }
+            Err(beyond) => log::passed_over(record, &beyond),
+        }
+    }
+    greatest
 }

@@ -6,8 +6,13 @@ use std::fmt;
 
 use serde_json::Value as Json;
 
+use model::DeadLetter;
+use model::dead_letter::Encoding;
+
 use crate::harness::Desk;
 use crate::market::{Key, Market};
+use crate::page::Changes;
+use crate::poison::Poison;
 
 /// The jobs, each with the measurement of its results.
 pub const JOBS: [&str; 5] = ["volatility", "news_impact", "news_reaction", "movers", "signals"];
@@ -18,10 +23,21 @@ pub struct Account {
     pub issued: usize,
     pub written: usize,
     pub dead_lettered: usize,
+    /// Records that did not belong there, each in a dead letter.
+    pub set_aside: usize,
+    /// Changes of the watchlist that were acknowledged and stand.
+    pub changes: usize,
     pub pending: usize,
     pub lost: Vec<String>,
     pub twice: Vec<String>,
     pub wrong: Vec<String>,
+}
+
+/// What was done to a run beside the market.
+#[derive(Default)]
+pub struct Beside {
+    pub poison: Vec<Poison>,
+    pub changes: Changes,
 }
 
 /// What `tickwire compute` makes of a market's files, by job.
@@ -43,8 +59,8 @@ impl Undisturbed {
 
 impl Account {
     /// The account while more may come: what is not there yet is pending.
-    pub fn between(desk: &Desk, market: &Market) -> Account {
-        let mut account = Account::of(desk, market);
+    pub fn between(desk: &Desk, market: &Market, beside: &Beside) -> Account {
+        let mut account = Account::of(desk, market, beside);
         account.pending = std::mem::take(&mut account.lost).len();
         account
     }
@@ -52,7 +68,17 @@ impl Account {
     /// The account at the end: nothing may be pending, and results must be those
     /// of an undisturbed computation.
     pub fn at_the_end(desk: &Desk, market: &Market, undisturbed: &Undisturbed) -> Account {
-        let mut account = Account::of(desk, market);
+        Account::at_the_end_beside(desk, market, undisturbed, &Beside::default())
+    }
+
+    /// The same, where something was done to the run beside the market.
+    pub fn at_the_end_beside(
+        desk: &Desk,
+        market: &Market,
+        undisturbed: &Undisturbed,
+        beside: &Beside,
+    ) -> Account {
+        let mut account = Account::of(desk, market, beside);
         account.count_bars_of_log(market, &logged_bars(desk));
         for (job, computed) in &undisturbed.0 {
             account.compare(job, &desk.run(&format!("export {job}")).out, computed);
@@ -61,12 +87,35 @@ impl Account {
         account
     }
 
-    fn of(desk: &Desk, market: &Market) -> Account {
+    fn of(desk: &Desk, market: &Market, beside: &Beside) -> Account {
         let mut account = Account { issued: market.issued(), ..Account::default() };
         account.count_bars(market, &stored_bars(desk));
-        account.count_rotten(market, &letters(desk));
+        let letters = letters(desk);
+        account.count_rotten(market, &letters);
+        account.count_poison(&beside.poison, &letters);
+        account.count_refused(market, &beside.poison, &letters);
+        account.count_changes(desk, &beside.changes);
         account.count_articles(market, &stored_articles(desk));
         account
+    }
+
+    /// Adds what another account counts of what is right.
+    pub fn add(&mut self, other: &Account) {
+        self.issued += other.issued;
+        self.written += other.written;
+        self.dead_lettered += other.dead_lettered;
+        self.set_aside += other.set_aside;
+        self.changes += other.changes;
+    }
+
+    /// The rows of a table of runs that all were right.
+    pub fn rows(&self) -> String {
+        let Account { issued, written, dead_lettered, set_aside, changes, .. } = self;
+        format!(
+            "| events issued | {issued} |\n| written | {written} |\n| dead letters | {dead_lettered} |\n\
+             | foreign records set aside | {set_aside} |\n| changes acknowledged, and kept | {changes} |\n\
+             | lost | 0 |\n| twice | 0 |\n| wrong | 0 |\n"
+        )
     }
 
     /// Whether everything is where it should be.
@@ -111,10 +160,10 @@ impl Account {
         self.lost.extend(missing.map(|number| format!("number {number} is not in the log")));
     }
 
-    fn count_rotten(&mut self, market: &Market, letters: &[(String, String)]) {
+    fn count_rotten(&mut self, market: &Market, letters: &[Letter]) {
         for word in &market.rotten {
-            let held = |(event, _): &&(String, String)| event.split([',', '"']).any(|field| field == word);
-            let reasons: Vec<_> = letters.iter().filter(held).map(|(_, reason)| reason).collect();
+            let held = |letter: &&Letter| letter.event.split([',', '"']).any(|field| field == word);
+            let reasons: Vec<_> = letters.iter().filter(held).map(|letter| &letter.reason).collect();
             match reasons[..] {
                 [] => self.lost.push(word.clone()),
                 [reason] if reason.is_empty() => {
@@ -123,6 +172,77 @@ impl Account {
                 [_] => self.dead_lettered += 1,
                 _ => self.twice.push(format!("{word} is in {} dead letters", reasons.len())),
             }
+        }
+    }
+
+    /// Each record that does not belong there is in a dead letter, which says where it
+    /// stood. The sink writes letters before it commits, so that a kill may repeat one:
+    /// the same place is the same letter.
+    fn count_poison(&mut self, poison: &[Poison], letters: &[Letter]) {
+        for Poison { topic, word, .. } in poison.iter().filter(|poison| poison.is_set_aside()) {
+            let held = letters.iter().filter(|letter| letter.event.contains(word));
+            let (of_topic, others): (Vec<_>, Vec<_>) = held.partition(|letter| letter.source == topic.name());
+            let place = |letter: &&Letter| letter.reason.splitn(3, ':').take(1).collect::<String>();
+            let places: BTreeSet<_> = of_topic.iter().map(place).collect();
+            self.wrong.extend(
+                others.iter().map(|letter| format!("{word} of {topic} is said to be of {}", letter.source)),
+            );
+            match places.len() {
+                0 => self.lost.push(format!("{word} of {topic}")),
+                1 => self.set_aside += 1,
+                count => self.twice.push(format!("{word} of {topic} is in letters of {count} places")),
+            }
+        }
+    }
+
+    /// Nothing is refused that is neither rotten nor poison.
+    fn count_refused(&mut self, market: &Market, poison: &[Poison], letters: &[Letter]) {
+        let is_known = |letter: &&Letter| {
+            let rotten = market.rotten.iter().any(|word| letter.event.contains(word));
+            rotten || poison.iter().any(|poison| letter.event.contains(&poison.word))
+        };
+        let others: Vec<_> = letters.iter().filter(|letter| !is_known(letter)).collect();
+        if let Some(first) = others.first() {
+            let Letter { source, reason, event } = first;
+            let event: String = event.chars().take(200).collect();
+            self.wrong.push(format!(
+                "{} records are refused and good, as {event} of {source}: {reason}",
+                others.len()
+            ));
+        }
+    }
+
+    /// Each change that was acknowledged stands in the list, once; what was not may
+    /// stand there, too.
+    fn count_changes(&mut self, desk: &Desk, changes: &Changes) {
+        if changes.added.is_empty() {
+            return;
+        }
+        let list: Json = serde_json::from_str(&desk.out("watch list --json")).unwrap();
+        let listed: Vec<&str> = list["entries"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry["symbol"].as_str())
+            .collect();
+        for (symbol, acknowledged) in &changes.added {
+            match listed.iter().filter(|listed| *listed == symbol).count() {
+                0 if *acknowledged => {
+                    self.wrong.push(format!("{symbol} was added and acknowledged, and is not in the list"))
+                }
+                1 if *acknowledged => self.changes += 1,
+                0 | 1 => {}
+                times => self.twice.push(format!("{symbol} is in the list {times} times")),
+            }
+        }
+        let foreign = listed.iter().filter(|listed| !changes.added.contains_key(**listed));
+        self.wrong.extend(foreign.map(|symbol| format!("{symbol} is in the list, and nobody added it")));
+        let version = list["version"].as_u64().unwrap_or_default();
+        if version != listed.len() as u64 {
+            self.wrong.push(format!(
+                "the list is at version {version} with {} entries, each of one change",
+                listed.len()
+            ));
         }
     }
 
@@ -151,7 +271,12 @@ impl Account {
     /// Late is what the file says, not what a clock record makes of it.
     fn count_late(&mut self, desk: &Desk, market: &Market) {
         let said = lines_of(desk, "tail service-status --key sink");
-        let late = said.last().map(|line| line["value"]["counts"]["late"].clone()).unwrap_or_default();
+        let is_status = |line: &&Json| line["value"].is_object() && line["value"].get("poison").is_none();
+        let late = said
+            .iter()
+            .rfind(is_status)
+            .map(|line| line["value"]["counts"]["late"].clone())
+            .unwrap_or_default();
         if late != market.late {
             self.wrong.push(format!("{late} bars count as late, {} are", market.late));
         }
@@ -160,8 +285,10 @@ impl Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
-        let Account { issued, written, dead_lettered, pending, lost, twice, wrong } = self;
+        let Account { issued, written, dead_lettered, set_aside, changes, pending, lost, twice, wrong } =
+            self;
         writeln!(to, "issued {issued}, written {written}, dead letters {dead_lettered}, pending {pending}")?;
+        writeln!(to, "set aside {set_aside}, changes {changes}")?;
         for (what, words) in [("lost", lost), ("twice", twice), ("wrong", wrong)] {
             let some = words.iter().take(3).map(String::as_str).collect::<Vec<_>>().join("; ");
             writeln!(to, "{what} {}: {some}", words.len())?;
@@ -184,15 +311,32 @@ fn stored_articles(desk: &Desk) -> Vec<String> {
 
 fn logged_bars(desk: &Desk) -> Vec<u64> {
     let is_bar = |line: &Json| !line["key"].as_str().unwrap_or("~").starts_with('~');
-    let number = |line: Json| line["value"]["volume"].as_f64().unwrap_or_default() as u64;
-    lines_of(desk, "tail stock-prices").into_iter().filter(is_bar).map(number).collect()
+    // Neither garbage nor a lie, which are counted as letters.
+    let number = |line: Json| {
+        let is_ours = line["value"].get("poison").is_none();
+        is_ours.then(|| line["value"]["volume"].as_f64()).flatten().map(|volume| volume as u64)
+    };
+    lines_of(desk, "tail stock-prices").into_iter().filter(is_bar).filter_map(number).collect()
 }
 
-/// The events of the dead letters, each with its reason.
-fn letters(desk: &Desk) -> Vec<(String, String)> {
-    let text = |line: &Json, field: &str| line["value"][field].as_str().unwrap_or_default().to_owned();
-    let lines = lines_of(desk, "tail dead-letters");
-    lines.iter().map(|line| (text(line, "event"), text(line, "reason"))).collect()
+/// A dead letter, with as much of its event as is text.
+struct Letter {
+    source: String,
+    reason: String,
+    event: String,
+}
+
+/// The dead letters; what else stands among them is passed over.
+fn letters(desk: &Desk) -> Vec<Letter> {
+    let letter = |mut line: Json| {
+        let letter: DeadLetter = serde_json::from_value(line["value"].take()).ok()?;
+        let event = match letter.encoding {
+            Encoding::Text => letter.event,
+            Encoding::Base64 => String::from_utf8_lossy(&letter.bytes()?).into_owned(),
+        };
+        Some(Letter { source: letter.source, reason: letter.reason, event })
+    };
+    lines_of(desk, "tail dead-letters").into_iter().filter_map(letter).collect()
 }
 
 fn sorted(text: &str) -> Vec<&str> {

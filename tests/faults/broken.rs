@@ -5,9 +5,13 @@
 
 use std::sync::Arc;
 
-use crate::account::{Account, Undisturbed};
+use store::SharedStore;
+
+use crate::account::{Account, Beside, Undisturbed};
 use crate::harness::Desk;
-use crate::in_process::{Build, Kill, SOUND, play};
+use crate::in_process::{
+    Build, Kill, SOUND, live, make_folder, play, play_with_a_paused_sink, put_far_ahead,
+};
 use crate::market::Market;
 use crate::tampered::{BadLog, BadStore, Write};
 
@@ -19,11 +23,44 @@ const AFTER_ONE: Kill = Kill { writes: 1, after: false };
 async fn account_of(build: Build, first: Kill) -> Account {
     let others = [BEFORE_ANY, Kill { writes: 1, after: true }, AFTER_ONE, Kill { writes: 0, after: true }];
     let kills: Vec<Kill> = std::iter::once(first).chain(others).collect();
+    let (desk, market) = desk();
+    play(&desk, build, &kills).await;
+    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
+}
+
+fn desk() -> (Desk, Market) {
     let market = Market::new(5);
     let desk = Desk::new();
     desk.file("bars.csv", &market.prices);
     desk.file("news.csv", &market.news);
-    play(&desk, build, &kills).await;
+    (desk, market)
+}
+
+/// The account of a build that meets records of an impossible time.
+async fn account_of_far_ahead(build: Build) -> Account {
+    let (desk, market) = desk();
+    make_folder(&desk);
+    live(&desk, build, Some(AFTER_ONE)).await;
+    let beside = Beside { poison: put_far_ahead(&desk).await, ..Beside::default() };
+    play(&desk, build, &[]).await;
+    Account::at_the_end_beside(&desk, &market, &Undisturbed::of(&desk), &beside)
+}
+
+/// The account of a build whose engine starts over once everything is written, and so
+/// writes rows without what came late a second time.
+async fn account_of_an_engine_that_starts_over(store: fn(SharedStore) -> SharedStore) -> Account {
+    let engine_log = |inner| Arc::new(BadLog { starts_over: true, ..BadLog::sound(inner) }) as _;
+    let (desk, market) = desk();
+    for _ in 0..2 {
+        play(&desk, Build { engine_log, store, ..SOUND }, &[]).await;
+    }
+    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
+}
+
+/// The account of a sink that goes on after another has taken over.
+async fn account_of_a_paused_sink(is_fenced: bool) -> Account {
+    let (desk, market) = desk();
+    play_with_a_paused_sink(&desk, is_fenced).await;
     Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
 }
 
@@ -37,35 +74,62 @@ async fn a_sound_build_passes_the_same_kills() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_before_the_acknowledgement_is_found_out_by_what_is_lost() {
-    let sink_log = |inner| Arc::new(BadLog { inner, commits_early: true, clocks_lie: false }) as _;
+    let sink_log = |inner| Arc::new(BadLog { commits_early: true, ..BadLog::sound(inner) }) as _;
     let account = account_of(Build { sink_log, ..SOUND }, BEFORE_ANY).await;
     assert!(!account.lost.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledgement_before_the_commit_is_found_out_by_what_is_lost() {
-    let store = |inner| Arc::new(BadStore { inner, write: Write::Later(Vec::new().into()) }) as _;
+    let store =
+        |inner| Arc::new(BadStore { inner, write: Write::Later(Vec::new().into()), is_blind: false }) as _;
     let account = account_of(Build { store, ..SOUND }, AFTER_ONE).await;
     assert!(!account.lost.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_point_whose_time_is_not_deterministic_is_found_out_by_what_is_there_twice() {
-    let store = |inner| Arc::new(BadStore { inner, write: Write::ByArrival(0.into()) }) as _;
+    let store = |inner| Arc::new(BadStore { inner, write: Write::ByArrival(0.into()), is_blind: false }) as _;
     let account = account_of(Build { store, ..SOUND }, AFTER_ONE).await;
     assert!(!account.twice.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_record_that_lies_to_the_engine_is_found_out_by_wrong_results() {
-    let engine_log = |inner| Arc::new(BadLog { inner, commits_early: false, clocks_lie: true }) as _;
+    let engine_log = |inner| Arc::new(BadLog { clocks_lie: true, ..BadLog::sound(inner) }) as _;
     let account = account_of(Build { engine_log, ..SOUND }, BEFORE_ANY).await;
     assert!(!account.wrong.is_empty(), "{account}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_record_that_lies_to_the_sink_is_found_out_by_what_counts_as_late() {
-    let sink_log = |inner| Arc::new(BadLog { inner, commits_early: false, clocks_lie: true }) as _;
+    let sink_log = |inner| Arc::new(BadLog { clocks_lie: true, ..BadLog::sound(inner) }) as _;
     let account = account_of(Build { sink_log, ..SOUND }, BEFORE_ANY).await;
+    assert!(!account.wrong.is_empty(), "{account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_without_a_bound_on_time_is_found_out_by_what_nobody_issued() {
+    let account = account_of_far_ahead(SOUND).await;
+    assert!(account.is_right() && account.set_aside == 2, "{account}");
+    let unbounded = |inner| Arc::new(BadLog { has_no_bound: true, ..BadLog::sound(inner) }) as _;
+    let account = account_of_far_ahead(Build { engine_log: unbounded, sink_log: unbounded, ..SOUND }).await;
+    assert!(!account.wrong.is_empty() && account.set_aside == 0, "{account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poorer_row_that_takes_the_place_of_a_richer_one_is_found_out_by_wrong_results() {
+    let account = account_of_an_engine_that_starts_over(|store| store).await;
+    assert!(account.is_right(), "{account}");
+    let blind = |inner| Arc::new(BadStore { inner, write: Write::Well, is_blind: true }) as _;
+    let account = account_of_an_engine_that_starts_over(blind).await;
+    assert!(!account.wrong.is_empty(), "{account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_without_a_fence_is_found_out_by_wrong_results() {
+    let account = account_of_a_paused_sink(true).await;
+    assert!(account.is_right(), "{account}");
+    let account = account_of_a_paused_sink(false).await;
     assert!(!account.wrong.is_empty(), "{account}");
 }

@@ -16,6 +16,8 @@ mod in_process;
 mod influx;
 mod load;
 mod market;
+mod page;
+mod poison;
 mod promises;
 mod scene;
 mod schedule;

@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use log::{EmbeddedLog, Log};
 use model::Topic;
 
-use crate::account::{Account, Undisturbed};
+use crate::account::{Account, Beside, Undisturbed};
 use crate::clock::Clock;
+use crate::draws::Draws;
 use crate::harness::{Desk, Running, wait_for};
 use crate::market::Market;
+use crate::page::{Page, most_memory};
+use crate::poison::poison;
 use crate::schedule::{Fault, Progress, Stage, Step};
 
 const UP: &str =
@@ -19,6 +22,9 @@ const UP: &str =
 
 /// The log has everything that the source issues.
 const ALL_PRICES: Stage = Stage { of: Progress::Appended, topic: "stock-prices", share: 1.0 };
+
+/// What a process may take beside questions that take everything, in KiB.
+const MOST_MEMORY: u64 = 700 << 10;
 
 /// A market with what an undisturbed computation makes of it, and how many
 /// records an undisturbed run writes to each topic.
@@ -70,15 +76,23 @@ impl Play {
         let desk = desk_of(&self.market);
         let desk = self.variables.iter().fold(desk, |desk, (name, value)| desk.with(name, value));
         let (desk, clock) = Clock::over(desk);
-        let mut scene = Scene { play: self, desk, clock, outside: [fault, over], struck: Vec::new() };
+        let mut scene = Scene {
+            play: self,
+            desk,
+            clock,
+            outside: [fault, over],
+            struck: Vec::new(),
+            beside: Beside::default(),
+            words: 0,
+        };
         for step in steps {
             scene.play(*step);
-            let account = Account::between(&scene.desk, &self.market);
+            let account = Account::between(&scene.desk, &self.market, &scene.beside);
             assert!(account.is_right(), "after {step:?}:\n{account}");
         }
         let ended = scene.desk.run(UP);
         assert_eq!(ended.code, Some(0), "after {steps:?}: {}", ended.errors);
-        let account = Account::at_the_end(&scene.desk, &self.market, &self.undisturbed);
+        let account = Account::at_the_end_beside(&scene.desk, &self.market, &self.undisturbed, &scene.beside);
         Outcome { account, struck: scene.struck }
     }
 }
@@ -102,6 +116,9 @@ struct Scene<'a> {
     clock: Option<Clock>,
     outside: [Outside<'a>; 2],
     struck: Vec<Fault>,
+    beside: Beside,
+    /// How many words of poison there have been.
+    words: usize,
 }
 
 impl Scene<'_> {
@@ -109,16 +126,25 @@ impl Scene<'_> {
         if let Fault::FullDisk(kilobytes) = fault {
             return self.fill_the_disk(kilobytes, fault);
         }
+        let needs_page = matches!(fault, Fault::Idle(_) | Fault::Asked(_) | Fault::Change(_));
         let mut running = self.desk.start(UP);
         if matches!(fault, Fault::Terminate | Fault::Second | Fault::Freeze) {
             // It owns its folder and listens to signals.
             running.address();
         }
+        let page = needs_page.then(|| Page::at(running.address()));
         if !self.reach(&mut running, stage) {
             return;
         }
         match fault {
-            Fault::Kill | Fault::TearLog(_) | Fault::LoseStore => {}
+            Fault::Kill
+            | Fault::TearLog(_)
+            | Fault::LoseStore
+            | Fault::NearlyFullDisk(_)
+            | Fault::Poison(_) => {}
+            Fault::Idle(count) => self.leave_idle(page.as_ref().unwrap(), count, &mut running),
+            Fault::Asked(path) => self.ask_too_much(page.as_ref().unwrap(), path, &mut running),
+            Fault::Change(count) => self.change_at_once(page.as_ref().unwrap(), count, &mut running),
             Fault::Terminate => running.signal("TERM"),
             Fault::Second => self.start_a_second(&mut running),
             Fault::Freeze => self.freeze(&running),
@@ -145,6 +171,8 @@ impl Scene<'_> {
         match fault {
             Fault::TearLog(bytes) => tear(&folder.join("log.db-wal"), bytes),
             Fault::LoseStore => lose(&folder),
+            Fault::NearlyFullDisk(kilobytes) => self.leave_room(&folder, kilobytes),
+            Fault::Poison(seed) => self.poison(&folder, seed),
             _ => {}
         }
     }
@@ -163,12 +191,73 @@ impl Scene<'_> {
     }
 
     fn fill_the_disk(&mut self, kilobytes: u32, fault: Fault) {
+        if self.is_stopped_by_the_disk(kilobytes) {
+            self.struck.push(fault);
+        }
+    }
+
+    fn is_stopped_by_the_disk(&self, kilobytes: u32) -> bool {
         let ended = self.desk.run_within(kilobytes, UP);
         if ended.code != Some(0) {
             assert_eq!(ended.code, Some(1), "{}", ended.errors);
             assert!(ended.errors.contains("room"), "the remedy is not named: {}", ended.errors);
-            self.struck.push(fault);
         }
+        ended.code != Some(0)
+    }
+
+    /// A disk with room for a little more than what is there.
+    fn leave_room(&self, folder: &Path, kilobytes: u32) {
+        let sizes = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.metadata().unwrap().len());
+        let longest = sizes.max().unwrap_or_default().div_ceil(1_024) as u32;
+        self.is_stopped_by_the_disk(longest + kilobytes);
+    }
+
+    fn poison(&mut self, folder: &Path, seed: u64) {
+        let log = EmbeddedLog::open(&folder.join("log.db"), 1).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let put = async {
+            let all = poison(&log, &mut Draws::new(seed), &mut self.words).await;
+            let (poison, appends): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+            log.append(appends).await.unwrap();
+            self.beside.poison.extend(poison);
+        };
+        runtime.block_on(put);
+    }
+
+    fn leave_idle(&self, page: &Page, count: usize, running: &mut Running) {
+        let _idle = page.left_idle(count);
+        wait_for("the page beside idle connections", || {
+            (page.is_well() || running.has_ended().is_some()).then_some(())
+        });
+        self.reach(running, ALL_PRICES);
+    }
+
+    fn ask_too_much(&self, page: &Page, path: &str, running: &mut Running) {
+        page.is_asked_too_much(path);
+        self.reach(running, ALL_PRICES);
+        if let Some(most) = most_memory(running.id()) {
+            assert!(most < MOST_MEMORY, "{most} KiB");
+        }
+    }
+
+    /// Half of them are commands, the others clients of the page.
+    fn change_at_once(&mut self, page: &Page, count: usize, running: &mut Running) {
+        let before = self.beside.changes.added.len();
+        let symbols: Vec<String> = (before..before + count).map(|number| format!("ADDED{number}")).collect();
+        let desk = &self.desk;
+        let added = std::thread::scope(|scope| {
+            let one = |(at, symbol): (usize, &String)| {
+                let (address, symbol) = (page.address().to_owned(), symbol.clone());
+                scope.spawn(move || match at % 2 {
+                    0 => desk.run(&format!("watch add {symbol}")).code == Some(0),
+                    _ => Page::at(address).adds(&symbol),
+                })
+            };
+            let all: Vec<_> = symbols.iter().enumerate().map(one).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<bool>>()
+        });
+        self.beside.changes.added.extend(symbols.into_iter().zip(added));
+        self.reach(running, ALL_PRICES);
     }
 
     /// The first stands still meanwhile, so that it cannot be done before.
@@ -183,7 +272,7 @@ impl Scene<'_> {
 
     fn freeze(&self, running: &Running) {
         running.signal("STOP");
-        let account = Account::between(&self.desk, &self.play.market);
+        let account = Account::between(&self.desk, &self.play.market, &self.beside);
         assert!(account.is_right(), "beside a frozen pipeline:\n{account}");
         running.signal("CONT");
     }

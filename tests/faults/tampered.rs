@@ -1,21 +1,24 @@
 //! Logs and stores that break the rules on purpose, as a wrong build would: around
 //! sound ones, and only here.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use log::{Append, Extent, Log, LogError, Position, Reader, Record, SharedLog};
-use model::time::{MINUTE, Millis};
+use log::{Append, Extent, Fence, Log, LogError, Position, Reader, Record, SharedLog};
+use model::schema::Value;
+use model::time::{LATEST, MINUTE, Millis};
 use model::topic::STOCK_PRICES;
 use model::{Bar, Topic};
 use store::{Batch, Measurement, Query, Rows, SharedStore, Store, StoreError};
+use tokio::sync::Notify;
 
 /// How far a clock record that lies is ahead.
 const AHEAD: Millis = 10 * MINUTE;
 
 /// A log that does not keep to what it says.
+#[derive(Clone)]
 pub struct BadLog {
     pub inner: SharedLog,
     /// Positions are committed when records are polled, before anything came of them,
@@ -23,9 +26,46 @@ pub struct BadLog {
     pub commits_early: bool,
     /// Clock records say that more is complete than is.
     pub clocks_lie: bool,
+    /// Any time is believed: each record seems to have been appended at the latest of all.
+    pub has_no_bound: bool,
+    /// Readers begin at the beginning in each life.
+    pub starts_over: bool,
+    /// Which holder of the sink's lease this is, and what the last one is.
+    pub holder: Option<(u64, Arc<AtomicU64>)>,
+    /// A poll with rows of results waits for this, with the records in its hands.
+    pub paused: Option<Arc<Pause>>,
 }
 
+/// Where a process is stopped, and when it goes on.
+#[derive(Default)]
+pub struct Pause {
+    pub reached: Notify,
+    pub over: Notify,
+    /// Only the first poll with so many rows is stopped.
+    was: AtomicBool,
+}
+
+/// So many rows of a job at once are of many windows.
+const MANY_ROWS: usize = 100;
+
 impl BadLog {
+    /// One that keeps to everything.
+    pub fn sound(inner: SharedLog) -> BadLog {
+        BadLog {
+            inner,
+            commits_early: false,
+            clocks_lie: false,
+            has_no_bound: false,
+            starts_over: false,
+            holder: None,
+            paused: None,
+        }
+    }
+
+    fn is_shut_out(&self) -> bool {
+        self.holder.as_ref().is_some_and(|(number, last)| *number != last.load(Ordering::SeqCst))
+    }
+
     fn lie(&self, key: &str, topic: &Topic, value: &[u8]) -> Option<Vec<u8>> {
         if !self.clocks_lie || *topic != STOCK_PRICES || !key.starts_with('~') {
             return None;
@@ -37,6 +77,9 @@ impl BadLog {
 
     fn as_told(&self, mut records: Vec<Record>) -> Vec<Record> {
         for record in &mut records {
+            if self.has_no_bound {
+                record.appended_at = LATEST;
+            }
             if let Some(lie) = self.lie(&record.key, &record.topic, &record.value) {
                 record.value = lie.into();
             }
@@ -49,7 +92,15 @@ impl BadLog {
 #[async_trait]
 impl Log for BadLog {
     async fn append(&self, records: Vec<Append>) -> Result<(), LogError> {
-        self.inner.append(records).await
+        match self.is_shut_out() {
+            true => Err(LogError::Fenced { name: "sink".into() }),
+            false => self.inner.append(records).await,
+        }
+    }
+
+    fn fence(&self) -> Option<Fence> {
+        let (number, last) = self.holder.clone()?;
+        Some(Fence::new(number, move || number == last.load(Ordering::SeqCst)))
     }
 
     fn is_live(&self) -> bool {
@@ -73,8 +124,12 @@ impl Log for BadLog {
     }
 
     async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
-        let told = BadLog { inner: self.inner.clone(), ..*self };
-        Ok(Box::new(BadReader { inner: self.inner.reader(name, topics).await?, log: told }))
+        static LIVES: AtomicU64 = AtomicU64::new(0);
+        let name = match self.starts_over {
+            true => format!("{name}-{}", LIVES.fetch_add(1, Ordering::Relaxed)),
+            false => name.to_owned(),
+        };
+        Ok(Box::new(BadReader { inner: self.inner.reader(&name, topics).await?, log: self.clone() }))
     }
 
     async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
@@ -102,6 +157,13 @@ impl Reader for BadReader {
         if self.log.commits_early {
             self.inner.commit(self.inner.positions()).await?;
         }
+        if let Some(pause) = &self.log.paused {
+            let rows = records.iter().filter(|record| record.topic.name() == "volatility").count();
+            if rows >= MANY_ROWS && !pause.was.swap(true, Ordering::SeqCst) {
+                pause.reached.notify_one();
+                pause.over.notified().await;
+            }
+        }
         Ok(self.log.as_told(records))
     }
 
@@ -122,25 +184,32 @@ impl Reader for BadReader {
     }
 
     async fn commit(&mut self, positions: Vec<Position>) -> Result<(), LogError> {
+        if self.log.is_shut_out() {
+            return Err(LogError::Fenced { name: "sink".into() });
+        }
         self.inner.commit(positions).await
     }
 }
 
 /// What a store does with what it is given to write.
 pub enum Write {
+    /// Writes it properly.
+    Well,
     /// Acknowledges it, and writes the points with the next batch; the notes at once.
     Later(Mutex<Vec<(Arc<Measurement>, Vec<store::Point>)>>),
     /// Gives each point a time of its own, by when it came.
     ByArrival(AtomicI64),
     /// Writes it properly, so many times; then the process is killed, before or
     /// after the write, and `killed` is told.
-    Until { left: AtomicI64, after: bool, killed: Arc<tokio::sync::Notify> },
+    Until { left: AtomicI64, after: bool, killed: Arc<Notify> },
 }
 
 /// A store that does not keep to what it says.
 pub struct BadStore {
     pub inner: SharedStore,
     pub write: Write,
+    /// Does not know what it holds where a row is compared with that.
+    pub is_blind: bool,
 }
 
 #[async_trait]
@@ -156,6 +225,7 @@ impl Store for BadStore {
     async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         let mut batch = Arc::unwrap_or_clone(batch);
         match &self.write {
+            Write::Well => {}
             Write::Later(held) => std::mem::swap(&mut *held.lock().unwrap(), &mut batch.points),
             Write::ByArrival(next) => {
                 for point in batch.points.iter_mut().flat_map(|(_, points)| points) {
@@ -177,6 +247,17 @@ impl Store for BadStore {
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
         self.inner.read(query).await
+    }
+
+    async fn held(
+        &self,
+        measurement: &Arc<Measurement>,
+        points: &[store::Point],
+    ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
+        match self.is_blind {
+            true => Ok(vec![None; points.len()]),
+            false => self.inner.held(measurement, points).await,
+        }
     }
 
     async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {

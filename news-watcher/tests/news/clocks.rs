@@ -63,3 +63,18 @@ async fn a_wish_to_stop_ends_it_at_once_while_it_waits_for_prices() {
     running.await.unwrap().unwrap();
     assert_eq!(place.status().await.state.text(), "stopped");
 }
+
+#[tokio::test]
+async fn a_statement_of_the_prices_beyond_reason_is_not_followed() {
+    let place = Place::new(1);
+    place.prices(10..=11).await;
+    place.follow(NewsSource::None).await.unwrap();
+    // 170 years ahead, which is a time that records may have.
+    let far = 170 * 365 * DAY;
+    place.prices_at([far].into_iter()).await;
+    place.follow(NewsSource::None).await.unwrap();
+    place.prices(12..=13).await;
+    place.follow(NewsSource::None).await.unwrap();
+    assert_eq!(clocks(&place).await, [(11..=13).map(|minute| minute * MINUTE).collect::<Vec<_>>()]);
+    assert_eq!(place.status().await.watermark, Some(BEGIN + 13 * MINUTE));
+}
