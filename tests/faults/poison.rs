@@ -123,13 +123,17 @@ fn lie(value: &Json, word: &str, draws: &mut Draws) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// Sets every time of a record to `at`, and a version to one that nobody can have reached.
+/// Puts the times of a record so far on that the greatest is `at`, or all of them to the
+/// greatest number, and a version to one that nobody can have reached.
 fn state(value: &mut Json, at: i64, word: &str) {
-    for (name, field) in value.as_object_mut().unwrap() {
+    let is_time = |number: &i64| *number >= TIMES;
+    let fields = value.as_object_mut().unwrap();
+    let greatest = fields.values().filter_map(Json::as_i64).filter(is_time).max().unwrap_or_default();
+    for (name, field) in fields.iter_mut() {
         if name == "version" {
             *field = u64::MAX.into();
-        } else if field.as_i64().is_some_and(|number| number >= TIMES) {
-            *field = at.into();
+        } else if let Some(time) = field.as_i64().filter(is_time) {
+            *field = if at == i64::MAX { at } else { time + (at - greatest) }.into();
         }
     }
     value["poison"] = word.into();
