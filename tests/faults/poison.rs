@@ -1,13 +1,13 @@
 //! Records that something else puts onto the topics: garbage, and what is of the right
 //! form and states an impossible time or version.
 
-use serde_json::{Value as Json, json};
 use control::foreign::CONTROL;
 use log::{Append, Log, each_record};
 use model::Topic;
 use model::topic::{
     ALERT_STATE, ALERTS, DEAD_LETTERS, GAPS, LEASES, LOG_FORMAT, NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES,
 };
+use serde_json::{Value as Json, json};
 
 use crate::account::JOBS;
 use crate::draws::Draws;
