@@ -1,7 +1,7 @@
 //! Bars of a market without an end: prices that go up and down by cents.
 
 use model::time::{MINUTE, Millis};
-use model::{Bar, Source, clock};
+use model::{Bar, Source, heartbeat};
 
 /// When the first of them begin: 2024-01-02 at 14:30 in UTC.
 pub const FIRST: Millis = 1_704_205_800_000;
@@ -23,6 +23,6 @@ pub fn bar(symbol: usize, minute: usize) -> Bar {
         source: Source::Simulation,
         received_timestamp: start + MINUTE,
         complete_until: start,
-        ..clock::bar(0, start)
+        ..heartbeat::bar(0, start)
     }
 }

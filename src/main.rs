@@ -6,8 +6,8 @@ mod cli;
 mod commands;
 mod config;
 mod data_folder;
-mod heaps;
 mod logs;
+mod malloc_arenas;
 mod owner;
 mod private_file;
 mod run;
@@ -18,7 +18,7 @@ use cli::{Cli, Command, WebArgs};
 use commands::serve::Role;
 
 fn main() -> ExitCode {
-    heaps::keep_few();
+    malloc_arenas::limit();
     inbound::raise_open_files();
     let cli = Cli::read();
     logs::start(cli.log_format);

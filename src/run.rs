@@ -26,12 +26,12 @@ pub struct Run {
 }
 
 /// What makes this process the only one who works, as long as it is kept.
-pub struct Alone {
+pub struct ExclusiveLease {
     log: SharedLog,
     _lease: Option<Box<dyn Lease>>,
 }
 
-impl Alone {
+impl ExclusiveLease {
     /// The log to which this process alone appends under the service's name.
     pub fn log(&self) -> SharedLog {
         self.log.clone()
@@ -122,9 +122,9 @@ impl Run {
     ///
     /// # Errors
     /// When one works.
-    pub async fn alone(&self, log: &SharedLog, service: &str) -> anyhow::Result<Alone> {
+    pub async fn alone(&self, log: &SharedLog, service: &str) -> anyhow::Result<ExclusiveLease> {
         if self.folder.is_some() {
-            return Ok(Alone { log: log.clone(), _lease: None });
+            return Ok(ExclusiveLease { log: log.clone(), _lease: None });
         }
         let lease = tokio::time::timeout(LEASE_WITHIN, log.lease(service)).await.ok().with_context(|| {
             format!(
@@ -133,7 +133,7 @@ impl Run {
             )
         })?;
         let lease = lease?;
-        Ok(Alone { log: lease.log().unwrap_or_else(|| log.clone()), _lease: Some(lease) })
+        Ok(ExclusiveLease { log: lease.log().unwrap_or_else(|| log.clone()), _lease: Some(lease) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use control::rules::Rules;
-use log::reason::Reason;
+use log::time_bounds::TimeBounds;
 use log::{Record, partition_of};
 use model::time::Millis;
 use model::{Alert, symbol};
@@ -64,7 +64,7 @@ pub(crate) struct Counts {
 
 impl Partition {
     /// Takes the next record; tells what opens and closes.
-    pub(crate) fn take(&mut self, record: &Record, schedule: &Schedule, reason: Reason) -> Vec<Alert> {
+    pub(crate) fn take(&mut self, record: &Record, schedule: &Schedule, reason: TimeBounds) -> Vec<Alert> {
         self.next = record.offset + 1;
         self.last = Some((record.offset, record.appended_at));
         if let Some(rules) = schedule.newer_than(self.rules.version, record.appended_at) {

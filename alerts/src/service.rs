@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use control::shutdown::{Shutdown, ShutdownToken};
 use control::status::Report;
-use control::stop::{Stop, Wish};
-use log::reason::Reason;
+use log::time_bounds::TimeBounds;
 use log::{Append, Position, Reader, Record, SharedLog, is_another};
 use model::Alert;
 use model::service::{Activity, RunState, Service};
@@ -39,7 +39,7 @@ const APPEND: usize = 1_000;
 ///
 /// # Errors
 /// When the log fails, or holds a state that cannot be read.
-pub async fn run(log: SharedLog, stop: Stop) -> Result<(), AlertsError> {
+pub async fn run(log: SharedLog, stop: ShutdownToken) -> Result<(), AlertsError> {
     let mut service = Evaluation::start(log).await?;
     let mut kept = Instant::now();
     loop {
@@ -49,7 +49,7 @@ pub async fn run(log: SharedLog, stop: Stop) -> Result<(), AlertsError> {
         let wait = if stop.draining() { Duration::ZERO } else { WAIT };
         let records = tokio::select! {
             records = service.reader.poll(POLL, wait) => records?,
-            () = stop.at_least(Wish::Stop) => continue,
+            () = stop.at_least(Shutdown::Stop) => continue,
         };
         if records.is_empty() && stop.draining() && service.reader.caught_up().await? {
             return service.end(RunState::Finished).await;
@@ -71,7 +71,7 @@ struct Evaluation {
     /// Partitions that have moved since their state was kept.
     moved: BTreeSet<u32>,
     /// Which times on records are believed.
-    reason: Reason,
+    reason: TimeBounds,
     report: Report,
 }
 
@@ -99,7 +99,7 @@ impl Evaluation {
     async fn start(log: SharedLog) -> Result<Evaluation, AlertsError> {
         let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
         let (mut partitions, now) = (state::read(&*log).await?, time::now());
-        let reason = Reason::of(log.as_ref());
+        let reason = TimeBounds::of(log.as_ref());
         for (number, partition) in &mut partitions {
             partition.reached = reason.noted(partition.reached, now);
             if let Some((offset, at)) = partition.last

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use clap::Args;
 use log::Append;
-use model::clock;
+use model::heartbeat;
 use model::time::{MINUTE, Millis};
 use model::topic::STOCK_PRICES;
 
@@ -95,7 +95,7 @@ async fn send(place: &Place, symbols: usize, minute: usize) -> anyhow::Result<()
 fn closing(place: &Place, at: Millis) -> Vec<Append> {
     let keys = 0..place.log.clock_keys();
     let record = |partition, key| {
-        let bar = clock::bar(key, at);
+        let bar = heartbeat::bar(key, at);
         Append::json(STOCK_PRICES, &bar.symbol, &bar).into_partition(partition)
     };
     (0..place.log.partitions())

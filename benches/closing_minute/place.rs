@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use control::stop::{self, Stopper, Wish};
+use control::shutdown::{self, Shutdown, ShutdownHandle};
 use engine::Job;
 use log::{EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
 use model::time::Millis;
@@ -22,7 +22,7 @@ const BUCKET: &str = "minutes";
 pub struct Place {
     pub log: SharedLog,
     store: SharedStore,
-    stopper: Stopper,
+    stopper: ShutdownHandle,
     services: JoinSet<anyhow::Result<()>>,
     kept: Kept,
 }
@@ -59,7 +59,7 @@ impl Place {
     }
 
     fn at_work(log: SharedLog, store: SharedStore, kept: Kept) -> anyhow::Result<Place> {
-        let (stopper, stop) = stop::channel();
+        let (stopper, stop) = shutdown::channel();
         let mut services = JoinSet::new();
         let engine = engine::run(log.clone(), vec![Job::named(JOB)?], stop.clone());
         services.spawn(async { Ok(engine.await?) });
@@ -95,7 +95,7 @@ impl Place {
 
     /// Stops the services, in order.
     pub async fn end(mut self) -> anyhow::Result<()> {
-        self.stopper.ask(Wish::Stop);
+        self.stopper.ask(Shutdown::Stop);
         while let Some(ended) = self.services.join_next().await {
             ended??;
         }

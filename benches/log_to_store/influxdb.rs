@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use net::Secret;
 use store::line_protocol::{Layout, Lines};
 use store::{InfluxAddress, InfluxStore, Measurement, Point};
@@ -81,8 +81,8 @@ fn sink(place: &Place, server: &Influxd, bucket: &str, bars: usize) -> anyhow::R
         bucket: bucket.to_owned(),
         token: Secret::new(&server.token),
     })?;
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     let (watch, used) = (Stopwatch::without(PLAYED)?, usage::processor_time_of(server.process())?);
     place.product.block_on(sink::run(log, Arc::new(store), Vec::new(), stop))?;
     let (spent, used) = (watch.stop()?, usage::processor_time_of(server.process())?.saturating_sub(used));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use log::SharedLog;
 use net::Secret;
 use store::{InfluxAddress, InfluxStore};
@@ -21,8 +21,8 @@ pub fn sink(place: &Place, log: SharedLog, bars: usize) -> anyhow::Result<Spent>
         bucket: "b".into(),
         token: Secret::new("t"),
     })?;
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     let watch = Stopwatch::without(PLAYED)?;
     place.product.block_on(sink::run(log, Arc::new(store), Vec::new(), stop))?;
     let spent = watch.stop()?;

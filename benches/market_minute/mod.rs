@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use clap::Args;
-use control::stop::{Stopper, Wish, channel};
+use control::shutdown::{Shutdown, ShutdownHandle, channel};
 use control::watchlist::{EVERY_SYMBOL, Entry, put};
 use log::{EmbeddedLog, Log};
 use model::Bar;
@@ -86,7 +86,7 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
         .map(|number| place.play(&outside, &product, wanted, base, number))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let records = product.block_on(place.check(wanted))?;
-    place.stopper.ask(Wish::Stop);
+    place.stopper.ask(Shutdown::Stop);
     Ok(Answer { wanted: wanted.clone(), before, minutes, records })
 }
 
@@ -96,7 +96,7 @@ struct Place {
     _history: History,
     feed: Feed,
     log: Arc<EmbeddedLog>,
-    stopper: Stopper,
+    stopper: ShutdownHandle,
 }
 
 impl Place {
@@ -164,7 +164,7 @@ impl Place {
             from = last.offset + 1;
             for record in &records {
                 let bar: Bar = serde_json::from_slice(&record.value)?;
-                if !bar.is_clock() {
+                if !bar.is_heartbeat() {
                     let version = (bar.symbol, bar.start_timestamp, bar.open.to_bits());
                     ensure!(held.insert(version), "the log has a bar twice");
                 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use clap::Args;
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use engine::Job;
 use log::{Append, EmbeddedLog, Log};
 use model::time::{MINUTE, Millis};
-use model::{clock, topic};
+use model::{heartbeat, topic};
 
 use crate::bars::{FIRST, bar};
 use crate::figures::{Figure, Goal};
@@ -55,14 +55,14 @@ async fn once(wanted: &Wanted, window: usize) -> anyhow::Result<Run> {
     for minute in 0..wanted.minutes {
         let until = FIRST + minute as Millis * MINUTE;
         let bars = (0..wanted.symbols).map(|symbol| bar(symbol, minute));
-        let end = clock::bar(0, until + MINUTE);
+        let end = heartbeat::bar(0, until + MINUTE);
         let records = bars.chain([end]).map(|bar| Append::json(topic::STOCK_PRICES, &bar.symbol, &bar));
         log.append(records.collect()).await?;
     }
     let job = Job::named("volatility")?.with_window(window as Millis * MINUTE)?;
     let results = job.topic.clone();
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     let watch = Stopwatch::start()?;
     engine::run(log.clone(), vec![job], stop).await?;
     let spent = watch.stop()?;

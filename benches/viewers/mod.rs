@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use control::stop::{Stopper, channel};
+use control::shutdown::{ShutdownHandle, channel};
 use log::{Append, EmbeddedLog, Log, SharedLog};
 use model::time::{MINUTE, Millis};
 use model::topic::STOCK_PRICES;
@@ -86,7 +86,7 @@ async fn watch(wanted: &Wanted) -> anyhow::Result<Answer> {
 /// The pages over a log and a store of their own.
 struct Server {
     _folder: TempDir,
-    _stopper: Stopper,
+    _stopper: ShutdownHandle,
     _serving: JoinSet<anyhow::Result<()>>,
     log: Arc<EmbeddedLog>,
     address: SocketAddr,

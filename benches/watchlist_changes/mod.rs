@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use control::stop::{Stopper, channel};
+use control::shutdown::{ShutdownHandle, channel};
 use control::watchlist::{Entry, put, read};
 use log::{EmbeddedLog, Log};
 use model::Bar;
@@ -85,7 +85,7 @@ struct Place {
     _folder: TempDir,
     _history: History,
     _guardian: Guardian,
-    _stoppers: [Stopper; 2],
+    _stoppers: [ShutdownHandle; 2],
     _services: JoinSet<anyhow::Result<()>>,
     feed: Feed,
     log: Arc<EmbeddedLog>,

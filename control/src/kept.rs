@@ -36,7 +36,7 @@ pub trait Kept: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send 
     type Bad: std::error::Error + Send + Sync + 'static;
 
     /// The list before anybody has changed it, at version 0.
-    fn at_first() -> Vec<Self> {
+    fn defaults() -> Vec<Self> {
         Vec::new()
     }
 
@@ -78,7 +78,7 @@ pub struct List<E> {
 
 impl<E: Kept> Default for List<E> {
     fn default() -> List<E> {
-        List { version: 0, entries: E::at_first() }
+        List { version: 0, entries: E::defaults() }
     }
 }
 

@@ -2,13 +2,13 @@
 //! versioned lists, states of services, questions and answers, and the way onto the raw
 //! topics.
 
-pub mod again;
 pub mod foreign;
 pub mod kept;
-pub mod outlet;
 pub mod preview;
+pub mod recompute;
 pub mod replay;
 pub mod rules;
+pub mod shutdown;
 pub mod status;
-pub mod stop;
 pub mod watchlist;
+pub mod writer;

@@ -1,6 +1,6 @@
 //! Dead letters that validate after all: back onto the topic that they were meant for.
 
-use log::reason::last_good;
+use log::time_bounds::last_good;
 use log::{Append, Log, LogError, Record, partition_of};
 use model::DeadLetter;
 use model::article::{Article, BadArticle};
@@ -11,7 +11,7 @@ use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::outlet;
+use crate::writer;
 
 /// What a letter holds when it is read again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ struct Run {
 
 impl Run {
     async fn of(log: &dyn Log) -> Result<Run, LogError> {
-        let said = crate::status::last(log, <Bar as outlet::Event>::SERVICE).await?;
+        let said = crate::status::last(log, <Bar as writer::Event>::SERVICE).await?;
         let kind = said.and_then(|said| match said.source.as_deref() {
             _ if said.simulated => Some(SIMULATED),
             // Event time follows the wall clock in a live run alone.
@@ -298,7 +298,7 @@ fn has_cell(row: &str, text: &str) -> bool {
 
 /// The records of events in the order of time. Each states what the last record
 /// of its partition states: a letter that comes late says nothing of its own.
-async fn placed<T: outlet::Event>(
+async fn placed<T: writer::Event>(
     log: &dyn Log,
     mut events: Vec<T>,
     place: impl Fn(T, Millis, Option<u64>) -> T,
@@ -307,7 +307,7 @@ async fn placed<T: outlet::Event>(
         return Ok(Vec::new());
     }
     events.sort_by(|one, other| one.order().cmp(&other.order()));
-    let tails = last_good(log, &T::TOPIC, outlet::read::<T>).await?;
+    let tails = last_good(log, &T::TOPIC, writer::read::<T>).await?;
     Ok(events
         .into_iter()
         .map(|event| {
@@ -328,11 +328,11 @@ async fn placed<T: outlet::Event>(
 mod tests {
     use super::*;
     use log::EmbeddedLog;
-    use model::clock;
+    use model::heartbeat;
     use model::status::ServiceStatus;
 
     fn good() -> Bar {
-        let clock = clock::bar(0, 1_380_873_960_000);
+        let clock = heartbeat::bar(0, 1_380_873_960_000);
         let received_timestamp = clock.end_timestamp;
         Bar { symbol: "AAPL".into(), source: Source::Replay, received_timestamp, ..clock }
     }
@@ -355,7 +355,7 @@ mod tests {
     async fn a_letter_goes_back_to_its_topic_and_leaves_the_clock_where_it_is() {
         let (_folder, log) = log_with_letter().await;
         let at = 3_000 * MINUTE;
-        let clock = Bar { position: Some(7), ..clock::bar(0, at) };
+        let clock = Bar { position: Some(7), ..heartbeat::bar(0, at) };
         log.append(vec![Append::json(STOCK_PRICES, &clock.symbol, &clock)]).await.unwrap();
         let bar = Bar { complete_until: i64::MAX, ..good() };
         assert_eq!(replay(&log, of(bar.clone())).await.unwrap(), 1);

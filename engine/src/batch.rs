@@ -8,7 +8,7 @@ use model::{Article, Bar, Candle, Candles};
 
 use crate::error::EngineError;
 use crate::job::Job;
-use crate::plan::{Knowing, Plan, Row};
+use crate::plan::{Plan, Row, Visibility};
 use crate::rolling::{Rolling, in_any_order};
 use crate::table::Rows;
 
@@ -29,7 +29,7 @@ pub async fn compute(
     bars: Vec<Bar>,
     articles: Vec<Article>,
 ) -> Result<Vec<Vec<Value>>, EngineError> {
-    compute_knowing(job, bars, articles, Knowing::All).await
+    compute_knowing(job, bars, articles, Visibility::Complete).await
 }
 
 /// As [`compute`], but without looking ahead: a window is computed from the bars
@@ -44,16 +44,16 @@ pub async fn compute_as_of_arrival(
     bars: Vec<Bar>,
     articles: Vec<Article>,
 ) -> Result<Vec<Vec<Value>>, EngineError> {
-    compute_knowing(job, bars, articles, Knowing::WhatHadArrived).await
+    compute_knowing(job, bars, articles, Visibility::AsOfArrival).await
 }
 
 async fn compute_knowing(
     job: &Job,
     bars: Vec<Bar>,
     articles: Vec<Article>,
-    knowing: Knowing,
+    knowing: Visibility,
 ) -> Result<Vec<Row>, EngineError> {
-    if let Some(rolling) = Rolling::of(job).filter(|_| knowing == Knowing::All) {
+    if let Some(rolling) = Rolling::of(job).filter(|_| knowing == Visibility::Complete) {
         return Ok(rolled(&rolling, &bars));
     }
     compute_planned(Plan::of(job, knowing).await?, job, bars, articles, knowing).await
@@ -80,7 +80,7 @@ pub(crate) async fn compute_planned(
     job: &Job,
     mut bars: Vec<Bar>,
     mut articles: Vec<Article>,
-    knowing: Knowing,
+    knowing: Visibility,
 ) -> Result<Vec<Row>, EngineError> {
     if job.window.is_none() {
         // Windows settle versions themselves, a join gives a row for each.
@@ -123,11 +123,11 @@ fn settle<T, K: Ord>(
     rows: &mut Vec<T>,
     identity: impl Fn(&T) -> K,
     received: impl Fn(&T) -> Millis,
-    knowing: Knowing,
+    knowing: Visibility,
 ) {
     rows.sort_by_cached_key(|row| {
         let received = received(row);
-        (identity(row), if knowing == Knowing::All { received } else { -received })
+        (identity(row), if knowing == Visibility::Complete { received } else { -received })
     });
     rows.dedup_by(|later, kept| {
         let same = identity(later) == identity(kept);
@@ -186,7 +186,7 @@ mod tests {
             end_timestamp: (minute + 1) * MINUTE,
             received_timestamp: (minute + 1) * MINUTE,
             source: Source::Replay,
-            ..model::clock::bar(0, 0)
+            ..model::heartbeat::bar(0, 0)
         }
     }
 

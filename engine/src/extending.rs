@@ -2,7 +2,7 @@
 
 use model::schema::Value;
 use model::time::MINUTE;
-use model::{Bar, Source, clock};
+use model::{Bar, Source, heartbeat};
 
 use crate::job::Job;
 use crate::sql;
@@ -48,7 +48,7 @@ async fn a_measure_added_as_the_page_says_is_a_column_of_every_row() {
         source: Source::Replay,
         low,
         high,
-        ..clock::bar(0, minute * MINUTE)
+        ..heartbeat::bar(0, minute * MINUTE)
     };
     let bars = vec![bar(100, 10.0, 11.0), bar(101, 8.0, 9.0)];
     let rows = crate::compute(&job, bars, Vec::new()).await.unwrap();

@@ -30,11 +30,11 @@ pub(crate) type Row = Vec<Value>;
 
 /// What a window is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Knowing {
+pub(crate) enum Visibility {
     /// Every row that belongs to it.
-    All,
+    Complete,
     /// Only rows that had been received by the window's end.
-    WhatHadArrived,
+    AsOfArrival,
 }
 
 /// A job that can take rows in and give rows out.
@@ -57,19 +57,19 @@ enum Shape {
 
 impl Plan {
     /// Plans `job`.
-    pub(crate) async fn of(job: &Job, knowing: Knowing) -> Result<Plan, EngineError> {
+    pub(crate) async fn of(job: &Job, knowing: Visibility) -> Result<Plan, EngineError> {
         // Of the versions of a bar a track keeps one, which is not enough for what was known when.
-        let rolling = Rolling::of(job).filter(|_| knowing == Knowing::All);
+        let rolling = Rolling::of(job).filter(|_| knowing == Visibility::Complete);
         Plan::build(job, rolling, knowing).await.map_err(EngineError::plan(&job.name))
     }
 
     /// Plans `job` as if it were of no particular form.
     #[cfg(test)]
     pub(crate) async fn general(job: &Job) -> Result<Plan, EngineError> {
-        Plan::build(job, None, Knowing::All).await.map_err(EngineError::plan(&job.name))
+        Plan::build(job, None, Visibility::Complete).await.map_err(EngineError::plan(&job.name))
     }
 
-    async fn build(job: &Job, rolling: Option<Rolling>, knowing: Knowing) -> Result<Plan> {
+    async fn build(job: &Job, rolling: Option<Rolling>, knowing: Visibility) -> Result<Plan> {
         // One partition: the work is small, and its order stays the same.
         let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let state = SessionStateBuilder::new().with_config(config).with_default_features().build();

@@ -11,8 +11,8 @@ mod progress;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::{Stop, Wish};
-use log::reason::Reason;
+use control::shutdown::{Shutdown, ShutdownToken};
+use log::time_bounds::TimeBounds;
 use log::{Append, Reader, Record, SharedLog};
 use model::schema::Value;
 use model::time::{MINUTE, minute_of};
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::error::EngineError;
 use crate::job::Job;
-use crate::plan::{Knowing, Plan, Row};
+use crate::plan::{Plan, Row, Visibility};
 use checkpoint::{Partitions, Seen};
 use progress::Progress;
 
@@ -35,12 +35,12 @@ const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How many result rows are appended at once.
 const APPEND: usize = 4_096;
 
-/// Runs all `jobs` until `stop` asks for an end; with [`Wish::Drain`] once
+/// Runs all `jobs` until `stop` asks for an end; with [`Shutdown::Drain`] once
 /// everything that the log holds has been read and written out.
 ///
 /// # Errors
 /// When a job cannot be planned, or the log fails.
-pub async fn run(log: SharedLog, jobs: Vec<Job>, stop: Stop) -> Result<(), EngineError> {
+pub async fn run(log: SharedLog, jobs: Vec<Job>, stop: ShutdownToken) -> Result<(), EngineError> {
     let mut running = JoinSet::new();
     let mut progress = Vec::new();
     for job in jobs {
@@ -61,7 +61,12 @@ pub async fn run(log: SharedLog, jobs: Vec<Job>, stop: Stop) -> Result<(), Engin
     publishing.until(finished).await
 }
 
-async fn follow(log: SharedLog, job: Job, stop: Stop, progress: Arc<Progress>) -> Result<(), EngineError> {
+async fn follow(
+    log: SharedLog,
+    job: Job,
+    stop: ShutdownToken,
+    progress: Arc<Progress>,
+) -> Result<(), EngineError> {
     let mut follower = Follower::start(log, job, progress).await?;
     let mut committed = Instant::now();
     loop {
@@ -71,7 +76,7 @@ async fn follow(log: SharedLog, job: Job, stop: Stop, progress: Arc<Progress>) -
         let wait = if stop.draining() { Duration::ZERO } else { WAIT };
         let records = tokio::select! {
             records = follower.reader.poll(POLL, wait) => records?,
-            () = stop.at_least(Wish::Stop) => continue,
+            () = stop.at_least(Shutdown::Stop) => continue,
         };
         if records.is_empty() && stop.draining() && follower.reader.caught_up().await? {
             return follower.commit().await;
@@ -99,14 +104,14 @@ struct Follower {
 
 impl Follower {
     async fn start(log: SharedLog, job: Job, progress: Arc<Progress>) -> Result<Follower, EngineError> {
-        let mut plan = Plan::of(&job, Knowing::All).await?;
+        let mut plan = Plan::of(&job, Visibility::Complete).await?;
         let reader = log.reader(&format!("engine-{}", job.name), &job.reads).await?;
         let partitions = Partitions::resume(
             &job.reads,
             log.partitions(),
             reader.resumed_from(),
             plan.takes_late_rows(),
-            Reason::of(log.as_ref()),
+            TimeBounds::of(log.as_ref()),
         );
         if let Some(closed) = partitions.closed_until() {
             plan.skip_until(closed);

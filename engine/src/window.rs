@@ -21,7 +21,7 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use model::time::Millis;
 
 use crate::job::Hop;
-use crate::plan::Knowing;
+use crate::plan::Visibility;
 use crate::table::Rows;
 use cells::Cells;
 use kernel::Kernel;
@@ -34,7 +34,7 @@ pub(crate) struct HopAggregate {
     arguments: Vec<Arc<dyn PhysicalExpr>>,
     kernels: Vec<Kernel>,
     groups: BTreeMap<OwnedRow, Group>,
-    knowing: Knowing,
+    knowing: Visibility,
     /// Windows that start before this have been closed.
     next_start: Millis,
 }
@@ -64,7 +64,7 @@ impl HopAggregate {
         keys: Vec<Arc<dyn PhysicalExpr>>,
         key_types: Vec<datafusion::arrow::datatypes::DataType>,
         aggregates: &[Arc<AggregateFunctionExpr>],
-        knowing: Knowing,
+        knowing: Visibility,
     ) -> Result<HopAggregate> {
         let mut arguments: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
         let mut kernels = Vec::new();
@@ -199,7 +199,7 @@ impl Group {
         key: &'a OwnedRow,
         hop: Hop,
         starts: RangeInclusive<Millis>,
-        knowing: Knowing,
+        knowing: Visibility,
         found: &mut Vec<Slice<'a>>,
     ) {
         let held = &self.slides[self.first..];
@@ -212,8 +212,8 @@ impl Group {
                 _ if low < high => {
                     let rows = self.first + low..self.first + high;
                     let known = match knowing {
-                        Knowing::All => Some((Cow::Borrowed(self.cells.as_slice()), rows)),
-                        Knowing::WhatHadArrived => self.arrived(rows, start + hop.size),
+                        Visibility::Complete => Some((Cow::Borrowed(self.cells.as_slice()), rows)),
+                        Visibility::AsOfArrival => self.arrived(rows, start + hop.size),
                     };
                     found.extend(known.map(|(cells, rows)| Slice { start, key, cells, rows }));
                     start += hop.slide;

@@ -4,14 +4,14 @@
 //! appended is durable when `append` returns; order holds in each partition of
 //! a topic; a named reader resumes after the offsets that it committed.
 
-mod brittle;
 mod embedded;
+mod faulty;
 mod kafka;
 mod partition;
 mod passed_over;
-pub mod reason;
 pub mod sqlite;
 mod tail;
+pub mod time_bounds;
 mod whole;
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use model::topic::Topic;
 
 pub use model::Append;
 
-pub use brittle::{BrittleLog, Broken};
 pub use embedded::EmbeddedLog;
+pub use faulty::{FailurePoint, FaultyLog};
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use partition::partition_of;
 pub use passed_over::passed_over;

@@ -141,7 +141,7 @@ impl Article {
     }
 
     /// Whether this is a clock record and not an article.
-    pub fn is_clock(&self) -> bool {
+    pub fn is_heartbeat(&self) -> bool {
         self.source == Source::Clock
     }
 

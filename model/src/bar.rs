@@ -157,7 +157,7 @@ impl Bar {
     }
 
     /// Whether this is a clock record and not a bar.
-    pub fn is_clock(&self) -> bool {
+    pub fn is_heartbeat(&self) -> bool {
         symbol::is_ours(&self.symbol)
     }
 }

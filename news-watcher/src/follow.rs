@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use control::outlet::{Event, Outlet};
-use control::stop::{Stop, Wish};
-use log::reason::Reason;
+use control::shutdown::{Shutdown, ShutdownToken};
+use control::writer::{Event, TopicWriter};
+use log::time_bounds::TimeBounds;
 use log::{Log, Reader, Record, SharedLog};
 use model::service::RunState;
 use model::time::{DAY, Millis, minute_of};
 use model::topic::STOCK_PRICES;
-use model::{Article, Bar, clock};
+use model::{Article, Bar, heartbeat};
 use serde::Deserialize;
 
 use crate::NewsError;
@@ -23,9 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const BEYOND: Millis = DAY;
 
 pub(crate) struct Follower {
-    outlet: Outlet<Article>,
+    writer: TopicWriter<Article>,
     source: Box<dyn Source>,
-    stop: Stop,
+    stop: ShutdownToken,
     /// The last clock record written, or found written.
     reached: Option<Millis>,
     /// In a replay, the articles taken so far.
@@ -42,25 +42,29 @@ struct Price {
 }
 
 impl Follower {
-    pub(crate) fn new(mut outlet: Outlet<Article>, source: Box<dyn Source>, stop: Stop) -> Follower {
-        let reached = outlet.complete_until();
+    pub(crate) fn new(
+        mut writer: TopicWriter<Article>,
+        source: Box<dyn Source>,
+        stop: ShutdownToken,
+    ) -> Follower {
+        let reached = writer.complete_until();
         let position = source.ends().map(|_| 0);
         if position.is_some() {
             // A file is gone through from its beginning, and counted again.
-            outlet.taken = 0;
+            writer.taken = 0;
         }
-        Follower { outlet, source, stop, reached, position, begun: false, finished: false }
+        Follower { writer, source, stop, reached, position, begun: false, finished: false }
     }
 
     pub(crate) async fn run(mut self, log: &SharedLog) -> Result<(), NewsError> {
-        self.source.check(self.outlet.rows_written())?;
-        self.outlet.say(RunState::Running).await?;
+        self.source.check(self.writer.rows_written())?;
+        self.writer.say(RunState::Running).await?;
         self.refuse_bad_rows().await?;
         if let Some(reached) = self.reached {
             // Counts again what was written after the last word on it.
             self.follow(reached).await?;
         }
-        let reason = Reason::of(log.as_ref());
+        let reason = TimeBounds::of(log.as_ref());
         // The news are never ahead of the prices, of which the positions say nothing.
         let mut stated = self.reached;
         let mut prices = log.reader(Article::SERVICE.name(), &[STOCK_PRICES]).await?;
@@ -87,19 +91,19 @@ impl Follower {
             }
         }
         if !self.finished {
-            self.outlet.say(RunState::Stopped).await?;
+            self.writer.say(RunState::Stopped).await?;
         }
         Ok(())
     }
 
     async fn refuse_bad_rows(&mut self) -> Result<(), NewsError> {
-        let known = self.outlet.before().rejected;
+        let known = self.writer.before().rejected;
         for letter in self.source.take_bad_rows().iter().skip(known as usize) {
-            self.outlet.refuse(letter);
-            self.outlet.rejected += 1;
+            self.writer.refuse(letter);
+            self.writer.rejected += 1;
             self.flush_if_full().await?;
         }
-        Ok(self.outlet.flush().await?)
+        Ok(self.writer.flush().await?)
     }
 
     /// The prices are complete until `until`: so will be the news.
@@ -110,18 +114,18 @@ impl Follower {
         if !self.begun {
             // From where the counts end, which may be before the last clock record.
             let reached = self.reached.unwrap_or(until);
-            self.source.begin(self.outlet.before().watermark.map_or(reached, |counted| counted.min(reached)));
+            self.source.begin(self.writer.before().watermark.map_or(reached, |counted| counted.min(reached)));
             self.begun = true;
         }
         let mut next = self.source.next_before(until);
         if self.reached.is_none() {
             let first = next.as_ref().map_or(until, |article| minute_of(article.published_timestamp));
             self.reached = Some(first);
-            self.outlet.clock(first, self.position);
+            self.writer.clock(first, self.position);
         }
         while let Some(article) = next {
             if self.stop.stopped() {
-                return Ok(self.outlet.flush().await?);
+                return Ok(self.writer.flush().await?);
             }
             self.advance(minute_of(article.published_timestamp)).await?;
             self.take(article);
@@ -131,14 +135,14 @@ impl Follower {
             next = self.source.next_before(until);
         }
         self.advance(until).await?;
-        Ok(self.outlet.flush().await?)
+        Ok(self.writer.flush().await?)
     }
 
     /// Clock records up to `until`. Without positions, appends are cut here alone,
     /// so that the counts of each status are those of the articles before its watermark.
     async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
-        for at in clock::minutes(self.reached.unwrap_or(until), until) {
-            self.outlet.clock(at, self.position);
+        for at in heartbeat::minutes(self.reached.unwrap_or(until), until) {
+            self.writer.clock(at, self.position);
             self.reached = Some(at);
             self.flush_if_full().await?;
         }
@@ -148,10 +152,10 @@ impl Follower {
     fn take(&mut self, article: Article) {
         let published = article.published_timestamp;
         let counted =
-            self.position.is_none() && self.outlet.before().watermark.is_some_and(|w| published < w);
+            self.position.is_none() && self.writer.before().watermark.is_some_and(|w| published < w);
         self.position = self.position.map(|taken| taken + 1);
-        self.outlet.taken += u64::from(!counted);
-        self.outlet.take(&Article {
+        self.writer.taken += u64::from(!counted);
+        self.writer.take(&Article {
             complete_until: self.reached.unwrap_or(published),
             position: self.position,
             ..article
@@ -159,8 +163,8 @@ impl Follower {
     }
 
     async fn flush_if_full(&mut self) -> Result<(), NewsError> {
-        if self.outlet.is_full() {
-            self.outlet.flush().await?;
+        if self.writer.is_full() {
+            self.writer.flush().await?;
         }
         Ok(())
     }
@@ -183,25 +187,25 @@ impl Follower {
             return Ok(());
         }
         self.finished = true;
-        Ok(self.outlet.say(RunState::Finished).await?)
+        Ok(self.writer.say(RunState::Finished).await?)
     }
 }
 
 /// Waits for prices, though not beyond the wish for an end.
-async fn next_prices(prices: &mut dyn Reader, stop: &Stop) -> Result<Vec<Record>, NewsError> {
+async fn next_prices(prices: &mut dyn Reader, stop: &ShutdownToken) -> Result<Vec<Record>, NewsError> {
     if stop.draining() {
         return Ok(prices.poll(AT_ONCE, Duration::ZERO).await?);
     }
     tokio::select! {
         records = prices.poll(AT_ONCE, PATIENCE) => Ok(records?),
-        () = stop.at_least(Wish::Drain) => Ok(Vec::new()),
+        () = stop.at_least(Shutdown::Drain) => Ok(Vec::new()),
     }
 }
 
 /// The greatest time that `records` state, of those that are believed by the rule that
 /// the engine and the sink have for the same records: news must not be complete until a
 /// time that prices never reach.
-fn greatest(records: &[Record], reason: Reason, mut stated: Option<Millis>) -> Option<Millis> {
+fn greatest(records: &[Record], reason: TimeBounds, mut stated: Option<Millis>) -> Option<Millis> {
     let mut greatest = None;
     for record in records {
         // What is no price at all is told by those that need it.

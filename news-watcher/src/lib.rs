@@ -12,8 +12,8 @@ mod sources;
 
 use std::path::PathBuf;
 
-use control::outlet::Outlet;
-use control::stop::Stop;
+use control::shutdown::ShutdownToken;
+use control::writer::TopicWriter;
 use log::SharedLog;
 
 use follow::Follower;
@@ -48,13 +48,13 @@ pub enum NewsSource {
 ///
 /// # Errors
 /// When the log fails, or the file cannot be read.
-pub async fn run(log: SharedLog, source: NewsSource, stop: Stop) -> Result<(), NewsError> {
+pub async fn run(log: SharedLog, source: NewsSource, stop: ShutdownToken) -> Result<(), NewsError> {
     let source: Box<dyn Source> = match source {
         NewsSource::None => Box::new(Silence),
         NewsSource::Replay { file } => Box::new(Replay::open(file).await?),
         NewsSource::Simulate { seed } => Box::new(Simulation::new(seed)),
         NewsSource::Guardian(config) => return sources::guardian::run(log, config, stop).await,
     };
-    let outlet = Outlet::open(log.clone(), source.name(), source.is_simulated()).await?;
-    Follower::new(outlet, source, stop).run(&log).await
+    let writer = TopicWriter::open(log.clone(), source.name(), source.is_simulated()).await?;
+    Follower::new(writer, source, stop).run(&log).await
 }

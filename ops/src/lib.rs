@@ -2,4 +2,4 @@
 //! on an Arroyo cluster.
 
 pub mod deployer;
-pub mod vitals;
+pub mod health;

@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use control::outlet::Outlet;
-use control::stop::Stop;
+use control::shutdown::ShutdownToken;
+use control::writer::TopicWriter;
 use log::SharedLog;
 use model::service::RunState;
 
@@ -62,7 +62,7 @@ pub enum PriceSource {
 ///
 /// # Errors
 /// When the log fails, the file cannot be read, or the log holds the records of another source.
-pub async fn run(log: SharedLog, source: PriceSource, stop: Stop) -> Result<(), ProducerError> {
+pub async fn run(log: SharedLog, source: PriceSource, stop: ShutdownToken) -> Result<(), ProducerError> {
     run_by(Arc::new(WallClock::new()), log, source, stop).await
 }
 
@@ -70,7 +70,7 @@ async fn run_by(
     clock: Arc<dyn Clock>,
     log: SharedLog,
     source: PriceSource,
-    stop: Stop,
+    stop: ShutdownToken,
 ) -> Result<(), ProducerError> {
     let (speed, source): (Speed, Box<dyn Source>) = match source {
         PriceSource::Replay { file, speed } => (speed, Box::new(Replay::new(file))),
@@ -80,11 +80,11 @@ async fn run_by(
             return run_polygon(log, config, watchlist, Arc::new(SystemWall), Pulse::default(), stop).await;
         }
     };
-    let mut outlet = Outlet::open(log, source.name(), source.is_simulated()).await?;
+    let mut writer = TopicWriter::open(log, source.name(), source.is_simulated()).await?;
     let mut pace = Pace::new(clock, speed, stop);
-    match source.play(&mut outlet, &mut pace).await? {
-        End::Finished => outlet.say(RunState::Finished).await?,
-        End::Stopped => outlet.say(RunState::Stopped).await?,
+    match source.play(&mut writer, &mut pace).await? {
+        End::Finished => writer.say(RunState::Finished).await?,
+        End::Stopped => writer.say(RunState::Stopped).await?,
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use control::stop::{Stop, Wish};
+use control::shutdown::{Shutdown, ShutdownToken};
 use model::time::MINUTE;
 
 use crate::Speed;
@@ -47,12 +47,12 @@ impl Clock for WallClock {
 pub(crate) struct Pace {
     clock: Arc<dyn Clock>,
     speed: Speed,
-    stop: Stop,
+    stop: ShutdownToken,
     due: Option<Duration>,
 }
 
 impl Pace {
-    pub(crate) fn new(clock: Arc<dyn Clock>, speed: Speed, stop: Stop) -> Pace {
+    pub(crate) fn new(clock: Arc<dyn Clock>, speed: Speed, stop: ShutdownToken) -> Pace {
         Pace { clock, speed, stop, due: None }
     }
 
@@ -88,7 +88,7 @@ impl Pace {
         if let Some(due) = self.due {
             tokio::select! {
                 () = self.clock.sleep_until(due) => {}
-                () = self.stop.at_least(Wish::Drain) => {}
+                () = self.stop.at_least(Shutdown::Drain) => {}
             }
         }
     }

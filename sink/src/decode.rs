@@ -39,7 +39,7 @@ pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
     let bar = bar.without_odd_figures();
     let at = bar.start_timestamp;
     let content = match bar.check() {
-        _ if bar.is_clock() => Content::Clock,
+        _ if bar.is_heartbeat() => Content::Clock,
         Err(error) => Content::Bad(error.to_string()),
         Ok(()) => {
             let point = Point::bar(&bar);
@@ -55,7 +55,7 @@ pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
         serde_json::from_slice(value).map_err(|error| format!("not an article: {error}"))?;
     let at = article.published_timestamp;
     let content = match article.check() {
-        _ if article.is_clock() => Content::Clock,
+        _ if article.is_heartbeat() => Content::Clock,
         Err(error) => Content::Bad(error.to_string()),
         Ok(()) => {
             let point = Point::article(&article);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control::stop::{Stop, Wish};
+use control::shutdown::{Shutdown, ShutdownToken};
 use log::Fence;
 use model::schema::Value;
 use model::time::Millis;
@@ -42,13 +42,13 @@ pub(crate) struct Delivery {
     store: SharedStore,
     status: Status,
     waits: Waits,
-    stop: Stop,
+    stop: ShutdownToken,
     /// Of a sink that works under a lease.
     fence: Option<Fence>,
 }
 
 impl Delivery {
-    pub(crate) fn new(store: SharedStore, status: Status, waits: Waits, stop: Stop) -> Delivery {
+    pub(crate) fn new(store: SharedStore, status: Status, waits: Waits, stop: ShutdownToken) -> Delivery {
         Delivery { store, status, waits, stop, fence: None }
     }
 
@@ -92,7 +92,7 @@ impl Delivery {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.stop.at_least(Wish::Stop) => return Err(error),
+                () = self.stop.at_least(Shutdown::Stop) => return Err(error),
             }
         }
     }

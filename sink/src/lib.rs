@@ -32,8 +32,8 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::again::{self, Ask};
-use control::stop::Stop;
+use control::recompute::Ask;
+use control::shutdown::ShutdownToken;
 use engine::Job;
 use log::SharedLog;
 use store::{Measurement, Patience, SharedStore};
@@ -55,8 +55,13 @@ pub const RECOMPUTE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// # Errors
 /// When the log, the store or the recomputation of a window fails; what was
 /// stored until then is in order.
-pub async fn run(log: SharedLog, store: SharedStore, jobs: Vec<Job>, stop: Stop) -> Result<(), SinkError> {
-    work(log, store, jobs, RECOMPUTE_EVERY, again::channel().1, stop).await
+pub async fn run(
+    log: SharedLog,
+    store: SharedStore,
+    jobs: Vec<Job>,
+    stop: ShutdownToken,
+) -> Result<(), SinkError> {
+    work(log, store, jobs, RECOMPUTE_EVERY, control::recompute::channel().1, stop).await
 }
 
 /// [`run`], computing touched windows again every `every`, and in between what is
@@ -70,7 +75,7 @@ pub async fn run_answering(
     log: SharedLog,
     store: SharedStore,
     jobs: Vec<Job>,
-    stop: Stop,
+    stop: ShutdownToken,
 ) -> Result<(), SinkError> {
     work(log, store, jobs, every, asked, stop).await
 }
@@ -91,7 +96,7 @@ async fn work(
     jobs: Vec<Job>,
     every: Duration,
     asked: mpsc::Receiver<Ask>,
-    stop: Stop,
+    stop: ShutdownToken,
 ) -> Result<(), SinkError> {
     let tables = tables(&jobs);
     let compute = Box::new(recompute::Engine::new(jobs));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use log::reason::Reason;
+use log::time_bounds::TimeBounds;
 use log::{LogError, Position, Reader, Record, SharedLog};
 use model::time::Millis;
 use model::topic::Topic;
@@ -130,7 +130,7 @@ impl Progress {
     pub(crate) async fn resume(store: &SharedStore, log: &SharedLog) -> Result<Progress, SinkError> {
         let mut progress = Progress::load(store).await?.unwrap_or_default();
         progress.partitions = log.partitions();
-        progress.forget_times_beyond_reason(Reason::of(log.as_ref()));
+        progress.forget_times_beyond_reason(TimeBounds::of(log.as_ref()));
         for (name, places) in &progress.places {
             let topic = Topic::new(name.clone());
             let extents = log.extents(&topic).await?;
@@ -163,7 +163,7 @@ impl Progress {
     }
 
     /// A version that believed everything may have noted a time that nothing comes after.
-    fn forget_times_beyond_reason(&mut self, reason: Reason) {
+    fn forget_times_beyond_reason(&mut self, reason: TimeBounds) {
         for (topic, places) in &mut self.places {
             for (partition, place) in places {
                 let noted = place.reached;

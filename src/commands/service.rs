@@ -3,32 +3,32 @@
 use std::future::Future;
 
 use anyhow::Context;
-use control::stop::{self, Stop, Stopper, Wish};
+use control::shutdown::{self, Shutdown, ShutdownHandle, ShutdownToken};
 use model::service::Service;
 use tokio::task::JoinHandle;
 
 /// A running service.
 pub struct RunningService {
     name: Service,
-    stopper: Stopper,
+    stopper: ShutdownHandle,
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl RunningService {
     /// Starts the service that `work` describes.
-    pub fn start<W, E>(name: Service, work: impl FnOnce(Stop) -> W) -> RunningService
+    pub fn start<W, E>(name: Service, work: impl FnOnce(ShutdownToken) -> W) -> RunningService
     where
         W: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<anyhow::Error>,
     {
-        let (stopper, stop) = stop::channel();
+        let (stopper, stop) = shutdown::channel();
         let work = work(stop);
         let task = tokio::spawn(async move { work.await.map_err(Into::into) });
         RunningService { name, stopper, task: Some(task) }
     }
 
     /// Asks it to end.
-    pub fn ask(&self, wish: Wish) {
+    pub fn ask(&self, wish: Shutdown) {
         self.stopper.ask(wish);
     }
 

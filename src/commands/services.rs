@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use alerts::webhook::Webhook;
 use anyhow::Context;
-use control::again::Ask;
-use control::stop::Stop;
+use control::recompute::Ask;
+use control::shutdown::ShutdownToken;
 use engine::Job;
 use log::{Log, SharedLog};
 use model::service::{Activity, RunState, Service};
@@ -16,7 +16,7 @@ use model::status::ServiceStatus;
 use model::time;
 use model::topic::{self, Topic};
 use news_watcher::NewsSource;
-use ops::vitals::{Answering, State, Vitals};
+use ops::health::{Answering, Health, State};
 use producer::PriceSource;
 use query::explore::Explorer;
 use store::SharedStore;
@@ -39,7 +39,7 @@ pub struct Services {
     log: SharedLog,
     jobs: Vec<Job>,
     recompute_every: Duration,
-    vitals: Vitals,
+    health: Health,
 }
 
 /// What the page works with, beside the log.
@@ -51,18 +51,18 @@ pub struct Page {
 }
 
 impl Services {
-    /// Services over `log`, looked after by `vitals`.
+    /// Services over `log`, looked after by `health`.
     ///
     /// # Errors
     /// When a job of `sql/` cannot be planned.
-    pub fn new(config: &Config, log: SharedLog, vitals: &Vitals) -> anyhow::Result<Services> {
-        vitals.need_log(log.clone());
-        vitals.watch_disk(disk_of(config));
+    pub fn new(config: &Config, log: SharedLog, health: &Health) -> anyhow::Result<Services> {
+        health.need_log(log.clone());
+        health.watch_disk(disk_of(config));
         Ok(Services {
             log,
             jobs: config.jobs()?,
             recompute_every: config.recompute_every,
-            vitals: vitals.clone(),
+            health: health.clone(),
         })
     }
 
@@ -93,17 +93,17 @@ impl Services {
 
     /// The sink, which also computes again what is `asked` for.
     pub fn sink(&self, store: SharedStore, asked: Receiver<Ask>) -> RunningService {
-        self.vitals.need_store(store.clone());
+        self.health.need_store(store.clone());
         let (log, jobs, every) = (self.log_of(Service::Sink), self.jobs.clone(), self.recompute_every);
         self.start(Service::Sink, |stop| sink::run_answering(every, asked, log, store, jobs, stop))
     }
 
     pub fn web(&self, page: Page) -> RunningService {
         let Page { listener, store, access, process } = page;
-        self.vitals.need_store(store.clone());
-        let vitals = self.vitals.clone();
+        self.health.need_store(store.clone());
+        let health = self.health.clone();
         let observe: web::Observe =
-            Arc::new(move |method, route, status, took| vitals.answered(method, route, status, took));
+            Arc::new(move |method, route, status, took| health.answered(method, route, status, took));
         let process = Process { observe: Some(observe), ..process };
         let log = self.log_of(Service::Web);
         RunningService::start(Service::Web, |stop| web::serve_in(listener, log, store, access, process, stop))
@@ -111,17 +111,17 @@ impl Services {
 
     /// Starts a service that says of itself how it fares. Once it has ended it is
     /// never shown as running: where it does not say so itself, it is said for it.
-    fn start<W, E>(&self, name: Service, work: impl FnOnce(Stop) -> W) -> RunningService
+    fn start<W, E>(&self, name: Service, work: impl FnOnce(ShutdownToken) -> W) -> RunningService
     where
         W: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<anyhow::Error> + Send + 'static,
     {
-        let (log, vitals) = (self.log.clone(), self.vitals.clone());
+        let (log, health) = (self.log.clone(), self.health.clone());
         RunningService::start(name, |stop| {
             let work = work(stop);
             async move {
                 let outcome = work.await.map_err(Into::into);
-                let last_word = say_ended(&*log, &vitals, name, outcome.as_ref().err());
+                let last_word = say_ended(&*log, &health, name, outcome.as_ref().err());
                 // A log that does not answer holds nothing up: it may be why the service ended.
                 let _ = tokio::time::timeout(LAST_WORD, last_word).await;
                 outcome
@@ -131,14 +131,14 @@ impl Services {
 
     /// The log of a service that begins to work.
     fn log_of(&self, service: Service) -> SharedLog {
-        self.vitals.set(service.name(), State::Working);
-        self.vitals.watched(service.name(), self.log.clone())
+        self.health.set(service.name(), State::Working);
+        self.health.watched(service.name(), self.log.clone())
     }
 }
 
 /// Says that a service has ended, unless it has said so.
-async fn say_ended(log: &dyn Log, vitals: &Vitals, name: Service, error: Option<&anyhow::Error>) {
-    let Some(last) = vitals.said(name.name()) else { return };
+async fn say_ended(log: &dyn Log, health: &Health, name: Service, error: Option<&anyhow::Error>) {
+    let Some(last) = health.said(name.name()) else { return };
     let has_ended = last.state.run().has_ended();
     if has_ended {
         return;
@@ -192,9 +192,9 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Tells health and metrics, where the settings name an address.
-pub async fn tell(vitals: &Vitals, address: Option<SocketAddr>) -> anyhow::Result<Option<Answering>> {
+pub async fn tell(health: &Health, address: Option<SocketAddr>) -> anyhow::Result<Option<Answering>> {
     let Some(address) = address else { return Ok(None) };
-    let answering = vitals.answer(address).await.with_context(|| {
+    let answering = health.answer(address).await.with_context(|| {
         format!("{address} cannot be listened at: is it in use? Choose another with metrics.listen")
     })?;
     Ok(Some(answering))
@@ -233,12 +233,12 @@ mod tests {
     async fn shown(last: &str, outcome: anyhow::Result<()>) -> String {
         let folder = tempfile::tempdir().unwrap();
         let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
-        let vitals = Vitals::default();
+        let health = Health::default();
         let services = Services {
             log: log.clone(),
             jobs: Vec::new(),
             recompute_every: Duration::ZERO,
-            vitals: vitals.clone(),
+            health: health.clone(),
         };
         let said = ServiceStatus {
             service: Service::Sink.into(),

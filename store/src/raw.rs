@@ -324,7 +324,7 @@ mod tests {
     }
 
     fn bar_of(symbol: &str) -> Bar {
-        let clock = model::clock::bar(0, 1_380_873_960_000);
+        let clock = model::heartbeat::bar(0, 1_380_873_960_000);
         Bar { symbol: symbol.into(), source: Source::Replay, ..clock }
     }
 }

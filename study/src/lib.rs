@@ -70,12 +70,12 @@ impl Study {
 /// with the reason.
 pub fn study(bars: &[Bar], articles: &[Article], options: &Options) -> Study {
     let mut bars_of: BTreeMap<&str, Vec<&Bar>> = BTreeMap::new();
-    for bar in bars.iter().filter(|bar| !bar.is_clock()) {
+    for bar in bars.iter().filter(|bar| !bar.is_heartbeat()) {
         bars_of.entry(&bar.symbol).or_default().push(bar);
     }
     let mut articles_of: BTreeMap<&str, Vec<&Article>> = BTreeMap::new();
     let mut without_symbol = 0;
-    for article in articles.iter().filter(|article| !article.is_clock()) {
+    for article in articles.iter().filter(|article| !article.is_heartbeat()) {
         match article.symbol.as_deref() {
             Some(symbol) => articles_of.entry(symbol).or_default().push(article),
             None => without_symbol += 1,

@@ -132,7 +132,7 @@ mod tests {
         let bar = |&(hour, close, volume): &(i64, f64, f64)| {
             let start_timestamp = FIRST + hour * HOUR;
             let end_timestamp = start_timestamp + MINUTE;
-            Bar { close, volume, start_timestamp, end_timestamp, ..model::clock::bar(0, 0) }
+            Bar { close, volume, start_timestamp, end_timestamp, ..model::heartbeat::bar(0, 0) }
         };
         let bars: Vec<Bar> = bars.iter().map(bar).collect();
         let tape = Tape::new(&bars.iter().collect::<Vec<_>>(), Clock::Event);

@@ -119,7 +119,7 @@ mod tests {
             close,
             volume: 10.0 * close,
             source: Source::Replay,
-            ..model::clock::bar(0, 0)
+            ..model::heartbeat::bar(0, 0)
         }
     }
 

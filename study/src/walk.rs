@@ -91,7 +91,7 @@ mod tests {
         let bar = |&(minute, close): &(i64, f64)| {
             let start_timestamp = TEN + minute * MINUTE;
             let end_timestamp = start_timestamp + MINUTE;
-            Bar { close, volume: 10.0, start_timestamp, end_timestamp, ..model::clock::bar(0, 0) }
+            Bar { close, volume: 10.0, start_timestamp, end_timestamp, ..model::heartbeat::bar(0, 0) }
         };
         let bars: Vec<Bar> = closes.iter().map(bar).collect();
         Tape::new(&bars.iter().collect::<Vec<_>>(), Clock::Event)

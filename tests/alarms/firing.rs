@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alerts::webhook::{self, Webhook};
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use log::{Append, EmbeddedLog, KafkaConfig, KafkaLog, SharedLog};
 use model::status::{EntryState, JobState, ServiceStatus};
 use model::topic::STOCK_PRICES;
 use model::{Alert, DeadLetter, time};
 use ops::deployer::{Desired, Pace, Settings, Sources, Watcher};
-use ops::vitals::{Answering, State, Vitals};
+use ops::health::{Answering, Health, State};
 use producer::{PolygonConfig, PriceSource};
 use testkit::arroyo::Arroyo;
 use testkit::prometheus::{Prometheus, Scrape};
@@ -26,7 +26,7 @@ const HOUR: u32 = 60;
 
 /// A process whose services are watched, and the log they work on.
 struct Rig {
-    vitals: Vitals,
+    health: Health,
     log: SharedLog,
     answering: Answering,
     _folder: tempfile::TempDir,
@@ -36,14 +36,14 @@ impl Rig {
     async fn new() -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
-        let vitals = Vitals::default();
-        let answering = vitals.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        Rig { vitals, log, answering, _folder: folder }
+        let health = Health::default();
+        let answering = health.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        Rig { health, log, answering, _folder: folder }
     }
 
     fn watched(&self, service: &'static str) -> SharedLog {
-        self.vitals.set(service, State::Working);
-        self.vitals.watched(service, self.log.clone())
+        self.health.set(service, State::Working);
+        self.health.watched(service, self.log.clone())
     }
 
     /// What is told now.
@@ -144,11 +144,11 @@ async fn a_refused_feed_fires_that_the_feed_is_down_and_then_that_the_producer_i
         rest_url: format!("http://{}", nobody()),
         ..PolygonConfig::default()
     };
-    let (stopper, stop) = stop::channel();
+    let (stopper, stop) = shutdown::channel();
     let work = tokio::spawn(producer::run(rig.watched("producer"), PriceSource::Polygon(config), stop));
     let refused =
         rig.scrape_when("producer", |said| said.state.text().starts_with("waiting for the feed")).await;
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     let _ = work.await;
     fires("PriceFeedDown", refused.clone());
     fires("ProducerSilent", refused);
@@ -269,7 +269,7 @@ async fn a_webhook_that_does_not_answer_fires() {
     let rig = Rig::new().await;
     let url = format!("http://{}/hook", nobody()).parse().unwrap();
     let hook = Webhook::new(url, net::Secret::new("key-4711-hook"), "live");
-    let (stopper, stop) = stop::channel();
+    let (stopper, stop) = shutdown::channel();
     let work = tokio::spawn(webhook::run(rig.watched("webhook"), hook, stop));
     rig.scrape_when("alerts-webhook", |said| said.state.run() == RunState::Running).await;
     let alert = Alert {
@@ -287,7 +287,7 @@ async fn a_webhook_that_does_not_answer_fires() {
     };
     rig.log.append(vec![alert.to_append()]).await.unwrap();
     let failing = rig.scrape_when("alerts-webhook", |said| said.state.text().starts_with("waiting")).await;
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     let _ = work.await;
     assert!(!failing.contains("key-4711"), "{failing}");
     fires("WebhookFailing", failing);
@@ -297,7 +297,7 @@ async fn a_webhook_that_does_not_answer_fires() {
 async fn a_sink_that_reads_nothing_is_behind_and_fires() {
     let rig = Rig::new().await;
     let reader = rig.watched("sink").reader("sink", &[STOCK_PRICES]).await.unwrap();
-    rig.vitals.need_log(rig.log.clone());
+    rig.health.need_log(rig.log.clone());
     let bars = (0..20_001).map(|minute| Append::json(STOCK_PRICES, "ACME", &minute)).collect();
     rig.log.append(bars).await.unwrap();
     fires("SinkBehind", rig.scrape().await);
@@ -310,11 +310,11 @@ async fn a_store_that_does_not_answer_fires_and_so_does_the_sink_that_waits_for_
     let (url, token) = (format!("http://{}", nobody()).parse().unwrap(), net::Secret::new("t"));
     let address = store::InfluxAddress { url, org: "o".into(), bucket: "b".into(), token };
     let store: store::SharedStore = Arc::new(store::InfluxStore::new(address).unwrap());
-    rig.vitals.need_store(store.clone());
-    let (stopper, stop) = stop::channel();
+    rig.health.need_store(store.clone());
+    let (stopper, stop) = shutdown::channel();
     let work = tokio::spawn(sink::run(rig.watched("sink"), store, engine::Job::all().unwrap(), stop));
     let away = rig.scrape_when("sink", |said| said.state.text().starts_with("waiting")).await;
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     let _ = work.await;
     fires("StoreUnreachable", away.clone());
     fires("SinkHolds", away);
@@ -323,16 +323,16 @@ async fn a_store_that_does_not_answer_fires_and_so_does_the_sink_that_waits_for_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kafka_that_does_not_answer_fires() {
     let rig = Rig::new().await;
-    rig.vitals.set("producer", State::Starting);
+    rig.health.set("producer", State::Starting);
     let kafka = KafkaLog::new(&KafkaConfig::new(nobody().to_string())).unwrap();
-    rig.vitals.need_log(Arc::new(kafka));
+    rig.health.need_log(Arc::new(kafka));
     fires("LogUnreachable", rig.scrape().await);
 }
 
 #[tokio::test]
 async fn a_disk_with_little_room_fires() {
     let rig = Rig::new().await;
-    rig.vitals.watch_disk(path("."));
+    rig.health.watch_disk(path("."));
     let told = rig.scrape().await;
     let size = told.lines().find_map(|line| line.strip_prefix("tickwire_disk_size_bytes ")).unwrap();
     let size: f64 = size.parse().unwrap();

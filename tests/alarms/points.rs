@@ -5,7 +5,7 @@ use model::service::Activity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use log::{EmbeddedLog, SharedLog};
 use model::status::{EntryState, JobState, ServiceStatus};
 use model::time::{self, MINUTE, Millis, SECOND};
@@ -31,8 +31,8 @@ async fn stored(server: &Influxd, said: Vec<Vec<ServiceStatus>>) -> String {
             bucket: bucket.clone(),
             token: net::Secret::new(&server.token),
         };
-        let (stopper, stop) = stop::channel();
-        stopper.ask(Wish::Drain);
+        let (stopper, stop) = shutdown::channel();
+        stopper.ask(Shutdown::Drain);
         let store = Arc::new(InfluxStore::new(address).unwrap());
         sink::run(log.clone(), store, engine::Job::all().unwrap(), stop).await.unwrap();
     }

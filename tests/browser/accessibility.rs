@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 use crate::live_page::CHARTED;
 use crate::webdriver::{Browser, DARK, LIGHT, PHONE};
 
@@ -26,10 +26,10 @@ fn axe_finds_nothing_serious_on_any_page_in_any_look() {
         let _ = writeln!(std::io::stderr(), "SKIPPED: the accessibility check, AXE_CORE names no file");
         return;
     };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
-    desk.out("watch add --symbol AAPL --term Apple");
+    sandbox.out("watch add --symbol AAPL --term Apple");
     let mut found = Vec::new();
     for look in [LIGHT, DARK, PHONE] {
         let Some(browser) = Browser::open(look) else { return };
@@ -53,8 +53,8 @@ fn axe_finds_nothing_serious_on_any_page_in_any_look() {
 #[test]
 fn the_keyboard_alone_reaches_the_content_first_and_then_the_pages() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
     browser.go(&format!("http://{address}/watchlist"));
     let focused = || browser.script("return document.activeElement.textContent").as_str().unwrap().to_owned();

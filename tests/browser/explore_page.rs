@@ -1,7 +1,7 @@
 //! The Explore page: an answer as a table, a chart and a picture of it; and by
 //! a plain form.
 
-use crate::harness::{Desk, wait_for};
+use crate::harness::{Sandbox, wait_for};
 use crate::webdriver::{Browser, LIGHT};
 
 const CLOSES: &str =
@@ -10,10 +10,10 @@ const CLOSES: &str =
 #[test]
 fn an_answer_is_drawn_and_its_chart_saved_as_a_picture() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let page = format!("http://{}/explore", running.address());
-    wait_for("bars", || (desk.run("export stock_prices").out.lines().count() > 1_000).then_some(()));
+    wait_for("bars", || (sandbox.run("export stock_prices").out.lines().count() > 1_000).then_some(()));
     browser.go(&page);
     browser.until("a table", "location.reload() || document.querySelector('.tables details')");
     browser.write("#sql", CLOSES);
@@ -38,8 +38,8 @@ fn an_answer_is_drawn_and_its_chart_saved_as_a_picture() {
 #[test]
 fn without_scripts_a_question_is_answered_and_a_mistake_shown_at_its_place() {
     let Some(browser) = Browser::open_without_scripts(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     browser.go(&format!("http://{}/explore", running.address()));
     browser.write("#sql", "SELECT 1 + 1 AS two");
     browser.click("#query button.main");

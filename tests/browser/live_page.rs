@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{Desk, wait_for};
+use crate::harness::{Sandbox, wait_for};
 use crate::webdriver::{Browser, LIGHT};
 
 /// True once the candles and the measures under them have points.
@@ -16,9 +16,9 @@ pub const CHARTED: &str = "(() => {
 #[test]
 fn a_first_start_fills_the_charts_and_keeps_them_moving() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let started = Instant::now();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
     browser.go(&format!("http://{address}/?symbol=AAPL"));
     browser.until("filled charts", CHARTED);
@@ -36,8 +36,8 @@ fn a_first_start_fills_the_charts_and_keeps_them_moving() {
 #[test]
 fn a_symbol_is_chosen_in_the_table_and_kept_in_the_address() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     browser.go(&format!("http://{}/", running.address()));
     browser.until("the table", "document.querySelector('tr[data-symbol=TSLA] a')");
     browser.script("document.querySelector('tr[data-symbol=TSLA] a').click()");
@@ -48,8 +48,8 @@ fn a_symbol_is_chosen_in_the_table_and_kept_in_the_address() {
 #[test]
 fn nothing_is_fetched_from_elsewhere_and_nothing_breaks_the_policy() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     browser.go(&format!("http://{}/", running.address()));
     browser.until("filled charts", CHARTED);
     let elsewhere = browser.script(
@@ -62,7 +62,7 @@ fn nothing_is_fetched_from_elsewhere_and_nothing_breaks_the_policy() {
 #[test]
 fn history_is_brought_when_the_chart_is_moved_before_what_it_has() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     // Four days of one bar in five minutes: more than is loaded at first.
     let mut bars = String::from("start_ms,symbol,open,high,low,close,volume\n");
     for day in 0..4_i64 {
@@ -71,11 +71,11 @@ fn history_is_brought_when_the_chart_is_moved_before_what_it_has() {
             bars.push_str(&format!("{start},AAPL,100,101,99,100.5,10\n"));
         }
     }
-    desk.file("bars.csv", bars);
-    let running = desk.start("up --listen 127.0.0.1:0 --prices replay:bars.csv --speed max");
+    sandbox.file("bars.csv", bars);
+    let running = sandbox.start("up --listen 127.0.0.1:0 --prices replay:bars.csv --speed max");
     let address = running.address();
     wait_for("everything in the store", || {
-        let shown = desk.run("export stock_prices");
+        let shown = sandbox.run("export stock_prices");
         (shown.out.lines().count() > 3_840).then_some(())
     });
     browser.go(&format!("http://{address}/?symbol=AAPL"));
@@ -90,8 +90,8 @@ fn history_is_brought_when_the_chart_is_moved_before_what_it_has() {
 #[test]
 fn the_table_has_a_small_curve_of_every_symbol() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     browser.go(&format!("http://{}/", running.address()));
     browser.until("curves", "document.querySelectorAll('td.spark polyline').length >= 5");
 }

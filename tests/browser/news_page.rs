@@ -1,6 +1,6 @@
 //! The News page: headlines are searched and narrowed, without scripts.
 
-use crate::harness::{Desk, sample_bars, wait_for};
+use crate::harness::{Sandbox, sample_bars, wait_for};
 use crate::webdriver::{Browser, LIGHT};
 
 /// Two headlines of one company and one of another.
@@ -12,13 +12,13 @@ const ARTICLES: &str = "id,symbol,search_term,headline,url,section_id,section_na
 #[test]
 fn headlines_are_found_by_words_symbol_section_and_day_without_scripts() {
     let Some(browser) = Browser::open_without_scripts(LIGHT) else { return };
-    let desk = Desk::new();
-    desk.file("news.csv", ARTICLES);
+    let sandbox = Sandbox::new();
+    sandbox.file("news.csv", ARTICLES);
     let line = format!(
         "up --listen 127.0.0.1:0 --prices replay:{} --news replay:news.csv --speed max",
         sample_bars().display()
     );
-    let running = desk.start(&line);
+    let running = sandbox.start(&line);
     let page = format!("http://{}/news", running.address());
     wait_for("the headlines", || {
         browser.go(&page);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Desk, Running};
+use crate::harness::{Running, Sandbox};
 use crate::live_page::CHARTED;
 use crate::webdriver::{Browser, DARK, LIGHT, Look, PHONE};
 
@@ -10,13 +10,13 @@ const LOOKS: [(&str, Look); 3] = [("light", LIGHT), ("dark", DARK), ("phone", PH
 
 #[test]
 fn the_pictures_of_the_documents_are_drawn() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     // Fast, because an event study needs some sessions before the news.
-    let running = desk.start("up --listen 127.0.0.1:0 --speed 6000");
+    let running = sandbox.start("up --listen 127.0.0.1:0 --speed 6000");
     let address = running.address();
-    desk.out("watch add --symbol AAPL --term Apple --section technology");
-    desk.out("watch add --symbol TSLA");
-    desk.out("watch add --term recession");
+    sandbox.out("watch add --symbol AAPL --term Apple --section technology");
+    sandbox.out("watch add --symbol TSLA");
+    sandbox.out("watch add --term recession");
     for (name, look) in LOOKS {
         let Some(browser) = Browser::open(look) else { return };
         browser.go(&format!("http://{address}/?symbol=AAPL"));

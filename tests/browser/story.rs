@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::guardian::{Guardian, Story};
 use testkit::massive::{Auth, Feed, History, MinuteBar, Script};
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 use crate::webdriver::{Browser, LIGHT};
 
 const POLYGON_KEY: &str = "polygon-k-4711";
@@ -27,7 +27,7 @@ fn a_symbol_and_a_term_added_on_the_page_bring_bars_headlines_an_alert_and_a_fil
         (Feed::start(script).await, History::start(POLYGON_KEY).await, guardian)
     });
     guardian.newsroom().publish(Story::new("business/1", "Apple rises", now() - MINUTE));
-    let desk = Desk::new()
+    let sandbox = Sandbox::new()
         .with("TICKWIRE_POLYGON__WEBSOCKET_URL", feed.url())
         .with("TICKWIRE_POLYGON__REST_URL", history.url())
         .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
@@ -37,7 +37,7 @@ fn a_symbol_and_a_term_added_on_the_page_bring_bars_headlines_an_alert_and_a_fil
         .with("TICKWIRE_GUARDIAN__CALLS_PER_DAY", "86400")
         .with("POLYGON_API_KEY", POLYGON_KEY)
         .with("GUARDIAN_API_KEY", GUARDIAN_KEY);
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
 
     browser.go(&format!("http://{address}/watchlist"));
@@ -59,7 +59,7 @@ fn a_symbol_and_a_term_added_on_the_page_bring_bars_headlines_an_alert_and_a_fil
     assert_eq!(browser.script("return document.querySelector('#simulation').hidden"), true);
 
     // A bar of the minute that is not over yet closes a window once it is.
-    desk.out("rules add above-hundred --signal close --above 100");
+    sandbox.out("rules add above-hundred --signal close --above 100");
     feed.bars(&[MinuteBar::new("AAPL", now().div_euclid(MINUTE) * MINUTE, 210.0, 10.0)]);
     browser.until("the alert", "document.querySelector('#recent').textContent.includes('above-hundred')");
     browser.go(&format!("http://{address}/alerts"));

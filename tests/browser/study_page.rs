@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::harness::{Desk, Running, wait_for};
+use crate::harness::{Running, Sandbox, wait_for};
 use crate::webdriver::{Browser, LIGHT};
 
 const MINUTE: i64 = 60_000;
@@ -25,13 +25,13 @@ fn week() -> String {
     bars
 }
 
-fn start(desk: &Desk) -> Running {
-    desk.file("bars.csv", week());
-    desk.file(
+fn start(sandbox: &Sandbox) -> Running {
+    sandbox.file("bars.csv", week());
+    sandbox.file(
         "news.csv",
         format!("id,symbol,search_term,headline,url,published_ms\none,AAPL,Apple,Apple soars,https://example.org/1,{PUBLISHED}\n"),
     );
-    desk.start("up --listen 127.0.0.1:0 --prices replay:bars.csv --news replay:news.csv --speed max")
+    sandbox.start("up --listen 127.0.0.1:0 --prices replay:bars.csv --news replay:news.csv --speed max")
 }
 
 /// Opens the page once the study has its article.
@@ -46,8 +46,8 @@ fn go(browser: &Browser, running: &Running) {
 #[test]
 fn the_mean_path_is_drawn_with_its_band_and_saved_as_a_picture() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = start(&desk);
+    let sandbox = Sandbox::new();
+    let running = start(&sandbox);
     go(&browser, &running);
     browser.until("the chart", "document.querySelector('#study-chart').dataset.drawn === 'true'");
     let drawn = browser.script(
@@ -66,8 +66,8 @@ fn the_mean_path_is_drawn_with_its_band_and_saved_as_a_picture() {
 #[test]
 fn without_scripts_the_table_has_the_whole_of_it() {
     let Some(browser) = Browser::open_without_scripts(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = start(&desk);
+    let sandbox = Sandbox::new();
+    let running = start(&sandbox);
     go(&browser, &running);
     browser.says("main", "The chart needs JavaScript");
     browser.says("table tbody", "1.98");

@@ -1,13 +1,13 @@
 //! The watchlist's form, with scripts and without.
 
-use crate::harness::{Desk, wait_for};
+use crate::harness::{Sandbox, wait_for};
 use crate::webdriver::{Browser, LIGHT};
 
 #[test]
 fn the_form_does_everything_without_scripts() {
     let Some(browser) = Browser::open_without_scripts(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     browser.go(&format!("http://{}/watchlist", running.address()));
     browser.says("#entries", "Nothing is watched yet");
 
@@ -31,17 +31,17 @@ fn the_form_does_everything_without_scripts() {
     browser.write("#term", "nvidia");
     browser.click("#entry-form button.main");
     browser.says(".notice.good", "nvidia");
-    assert_eq!(desk.out("watch list").matches("nvidia").count(), 1);
+    assert_eq!(sandbox.out("watch list").matches("nvidia").count(), 1);
     browser.click(".changes li:first-child button");
-    let undone = || (!desk.out("watch list").contains("nvidia")).then_some(());
+    let undone = || (!sandbox.out("watch list").contains("nvidia")).then_some(());
     wait_for("the change to be undone", undone);
 }
 
 #[test]
 fn a_term_is_checked_and_previewed_in_place() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
     browser.go(&format!("http://{address}/news"));
     browser.until("a headline", "location.reload() || document.querySelector('.articles .headline')");
@@ -57,6 +57,6 @@ fn a_term_is_checked_and_previewed_in_place() {
     browser.until("headlines", "document.querySelectorAll('#preview .headlines li').length > 0");
     browser.says("#preview", "Stored headlines");
     assert_eq!(browser.script("return document.querySelector('#term').value"), "Simulated");
-    desk.out("watch add MSFT");
+    sandbox.out("watch add MSFT");
     browser.until("the change made elsewhere", "!document.querySelector('#changed').hidden");
 }

@@ -1,6 +1,6 @@
 //! What a first and a later visit weigh, and how soon the first chart is there.
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 use crate::live_page::CHARTED;
 use crate::webdriver::{Browser, LIGHT};
 
@@ -11,8 +11,8 @@ const BYTES: &str = "return [...performance.getEntriesByType('navigation'), ...p
 #[test]
 fn a_first_visit_is_light_and_a_later_one_lighter() {
     let Some(browser) = Browser::open(LIGHT) else { return };
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = format!("http://{}/?symbol=AAPL", running.address());
     let visit = || {
         browser.go(&address);

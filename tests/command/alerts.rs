@@ -5,7 +5,7 @@ use model::Topic;
 use model::time::{MINUTE, Millis};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Desk, sample_bars};
+use crate::harness::{Sandbox, sample_bars};
 
 /// What the documentation says.
 const DOCS: &str = include_str!("../../docs/alerts.md");
@@ -31,14 +31,14 @@ fn documented(begin: &str, end: &str) -> &'static str {
 }
 
 /// The episodes of a rule after the service has read these windows.
-fn episodes(desk: &Desk, rule: &str) -> Vec<Json> {
-    desk.append(windows("AAPL", "percent_move", &[0.0, -0.3, -0.4, -0.15, -0.1, 0.0, -0.9]));
-    desk.append(windows("~clock0", "percent_move", &[-0.9]));
-    desk.replay(&sample_bars());
-    let exported = desk.out("export alerts --symbol AAPL --format json");
+fn episodes(sandbox: &Sandbox, rule: &str) -> Vec<Json> {
+    sandbox.append(windows("AAPL", "percent_move", &[0.0, -0.3, -0.4, -0.15, -0.1, 0.0, -0.9]));
+    sandbox.append(windows("~clock0", "percent_move", &[-0.9]));
+    sandbox.replay(&sample_bars());
+    let exported = sandbox.out("export alerts --symbol AAPL --format json");
     let rows = exported.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
     let late = |row: &Json| row["rule"] == rule && row["opened"].as_i64().unwrap() >= LATER;
-    assert!(!desk.out("export alerts").contains('~'));
+    assert!(!sandbox.out("export alerts").contains('~'));
     rows.filter(late).collect()
 }
 
@@ -49,18 +49,18 @@ fn spans(episodes: &[Json]) -> Vec<(i64, Option<i64>)> {
 
 #[test]
 fn a_rule_added_as_documented_opens_and_closes_episodes_that_are_exported() {
-    let desk = Desk::new();
-    desk.replay(&sample_bars());
+    let sandbox = Sandbox::new();
+    sandbox.replay(&sample_bars());
     let line = documented("tickwire rules add", "\n");
-    desk.out(line.strip_prefix("tickwire ").unwrap());
-    let found = episodes(&desk, "slide");
+    sandbox.out(line.strip_prefix("tickwire ").unwrap());
+    let found = episodes(&sandbox, "slide");
     assert_eq!(spans(&found), [(1, Some(4)), (6, None)]);
     let why = found[0]["explanation"].as_str().unwrap();
     assert!(
         why.starts_with("AAPL: percent_move was below -0.2 from ") && why.contains("-0.4 at least"),
         "{why}"
     );
-    let told = desk.out("tail alerts --key AAPL");
+    let told = sandbox.out("tail alerts --key AAPL");
     let words =
         told.lines().filter(|line| line.contains("\"slide\"") && line.contains("\"opened\":1720000")).count();
     assert_eq!(words, 3, "twice opened, once closed: {told}");
@@ -68,12 +68,12 @@ fn a_rule_added_as_documented_opens_and_closes_episodes_that_are_exported() {
 
 #[test]
 fn the_documented_row_is_a_whole_rule() {
-    let desk = Desk::new();
-    desk.replay(&sample_bars());
+    let sandbox = Sandbox::new();
+    sandbox.replay(&sample_bars());
     let row: Json = serde_json::from_str(documented("{\"name\": \"slide\"", "\n")).unwrap();
-    let mut rules: Json = serde_json::from_str(&desk.out("rules list --json")).unwrap();
+    let mut rules: Json = serde_json::from_str(&sandbox.out("rules list --json")).unwrap();
     rules["entries"].as_array_mut().unwrap().push(row);
-    desk.file("rules.json", rules.to_string());
-    desk.out("rules set rules.json");
-    assert_eq!(spans(&episodes(&desk, "slide")), [(1, Some(4)), (6, None)]);
+    sandbox.file("rules.json", rules.to_string());
+    sandbox.out("rules set rules.json");
+    assert_eq!(spans(&episodes(&sandbox, "slide")), [(1, Some(4)), (6, None)]);
 }

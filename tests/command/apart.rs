@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::schema::Value;
 use query::explore::{Apart, ExploreError, Explorer, Limits};
 
-use crate::harness::{Desk, PATIENCE, assert_words, sample_bars, wait_for};
+use crate::harness::{PATIENCE, Sandbox, assert_words, sample_bars, wait_for};
 
 const LIMITS: Limits =
     Limits { time: PATIENCE, rows: Some(1_000), bytes: Some(1 << 20), memory: 96 << 20, at_once: 1 };
@@ -26,23 +26,23 @@ fn blown_up(power: usize) -> String {
 }
 
 struct Questions {
-    desk: Desk,
+    sandbox: Sandbox,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Questions {
     /// The bars of the sample, stored.
     fn of_the_sample() -> Questions {
-        let desk = Desk::new();
-        desk.replay(&sample_bars());
+        let sandbox = Sandbox::new();
+        sandbox.replay(&sample_bars());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Questions { desk, runtime }
+        Questions { sandbox, runtime }
     }
 
     fn explorer(&self, limits: Limits) -> Explorer {
-        let run = std::fs::read_to_string(self.desk.path("data/last-run")).unwrap();
-        let store = self.desk.path("data").join(run.trim()).join("store.db");
+        let run = std::fs::read_to_string(self.sandbox.path("data/last-run")).unwrap();
+        let store = self.sandbox.path("data").join(run.trim()).join("store.db");
         let apart = Apart {
             program: env!("CARGO_BIN_EXE_tickwire").into(),
             arguments: vec!["answer".into()],
@@ -192,8 +192,8 @@ fn open_in(process: u32) -> Vec<String> {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_question_has_limits_and_no_keys_sockets_or_asker_of_another() {
-    let desk = Desk::new().with("POLYGON_API_KEY", "key-4711-of-prices");
-    let mut up = desk.start("up --listen 127.0.0.1:0 --prices simulate --news none");
+    let sandbox = Sandbox::new().with("POLYGON_API_KEY", "key-4711-of-prices");
+    let mut up = sandbox.start("up --listen 127.0.0.1:0 --prices simulate --news none");
     let address = up.address();
     let asking = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -237,13 +237,13 @@ fn a_question_has_limits_and_no_keys_sockets_or_asker_of_another() {
 fn the_token_of_a_store_reaches_a_question_by_a_pipe_only() {
     // It takes connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let desk = Desk::new()
+    let sandbox = Sandbox::new()
         .with("TICKWIRE_LOG", "kafka")
         .with("TICKWIRE_PRICES", "simulate")
         .with("TICKWIRE_STORE", "influxdb")
         .with("TICKWIRE_INFLUXDB__URL", format!("http://{}", silent.local_addr().unwrap()))
         .with("INFLUXDB_TOKEN", "key-4711-of-the-store");
-    let mut asking = desk.start("query SHOW/**/TABLES");
+    let mut asking = sandbox.start("query SHOW/**/TABLES");
     silent.accept().unwrap();
     // A process that ends while it is looked at is looked for again.
     let held = wait_for("the question's process", || {
@@ -259,8 +259,8 @@ fn the_token_of_a_store_reaches_a_question_by_a_pipe_only() {
 
 #[test]
 fn the_pipeline_goes_on_beside_a_question_that_takes_everything() {
-    let desk = Desk::new();
-    let up = desk.start("up --listen 127.0.0.1:0 --prices simulate");
+    let sandbox = Sandbox::new();
+    let up = sandbox.start("up --listen 127.0.0.1:0 --prices simulate");
     let address = up.address();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let asked = |sql: &str| {

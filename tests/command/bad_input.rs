@@ -1,17 +1,17 @@
 //! What is wrong is named, with its place and the remedy, and loses nothing else.
 
-use crate::harness::{Desk, assert_words, replay_line, sample_bars, taken_port};
+use crate::harness::{Sandbox, assert_words, replay_line, sample_bars, taken_port};
 
 const HEADER: &str = "start_ms,symbol,open,high,low,close,volume\n";
 const GOOD: &str = "1709562600000,AAPL,10,11,9,10.5,100\n";
 
 /// What both ways of reading a file print, which refuse it.
 fn refused(name: &str, bytes: &[u8]) -> String {
-    let desk = Desk::new();
-    let file = desk.file(name, bytes);
+    let sandbox = Sandbox::new();
+    let file = sandbox.file(name, bytes);
     let lines = [format!("compute volatility --bars {}", file.display()), replay_line(&file)];
     let refused = lines.map(|line| {
-        let ended = desk.run(&line);
+        let ended = sandbox.run(&line);
         assert_eq!(ended.code, Some(1), "{}", ended.printed);
         ended.printed
     });
@@ -20,9 +20,9 @@ fn refused(name: &str, bytes: &[u8]) -> String {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let desk = Desk::new();
-    let replay = replay_line(&desk.path("gone.csv"));
-    assert_words!(desk.printed(&[&replay, "compute volatility --bars gone.csv"]));
+    let sandbox = Sandbox::new();
+    let replay = replay_line(&sandbox.path("gone.csv"));
+    assert_words!(sandbox.printed(&[&replay, "compute volatility --bars gone.csv"]));
 }
 
 #[test]
@@ -37,16 +37,16 @@ fn empty_and_wrongly_headed_files_are_refused_with_what_is_missing() {
 
 #[test]
 fn a_truncated_parquet_file_is_refused() {
-    let desk = Desk::new();
-    desk.out(&format!("compute volatility --bars {} --out rows.parquet", sample_bars().display()));
-    let bytes = std::fs::read(desk.path("rows.parquet")).unwrap();
+    let sandbox = Sandbox::new();
+    sandbox.out(&format!("compute volatility --bars {} --out rows.parquet", sample_bars().display()));
+    let bytes = std::fs::read(sandbox.path("rows.parquet")).unwrap();
     let cut = refused("cut.parquet", &bytes[..bytes.len() / 2]);
     assert_words!(cut + &refused("text.parquet", b"this is text"));
 }
 
 #[test]
 fn bad_rows_are_dead_letters_with_file_and_line_and_the_rest_goes_on() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let bad = [
         "1709562660000,AAPL,abc,11,9,10.5,100",
         "1709562660000,AAPL,-1,11,9,10.5,100",
@@ -58,11 +58,11 @@ fn bad_rows_are_dead_letters_with_file_and_line_and_the_rest_goes_on() {
         "1709562660000,AAPL,10",
     ];
     let rows: String = bad.iter().map(|row| format!("{row}\n{GOOD}")).collect();
-    let file = desk.file("bars.csv", format!("{HEADER}{GOOD}{rows}"));
-    desk.replay(&file);
-    assert_eq!(desk.out("export stock_prices").lines().count(), 2);
+    let file = sandbox.file("bars.csv", format!("{HEADER}{GOOD}{rows}"));
+    sandbox.replay(&file);
+    assert_eq!(sandbox.out("export stock_prices").lines().count(), 2);
     let letters: Vec<serde_json::Value> =
-        desk.out("tail dead-letters").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        sandbox.out("tail dead-letters").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(letters.len(), bad.len());
     let mut words = String::new();
     for (letter, row) in letters.iter().zip(bad) {
@@ -70,120 +70,120 @@ fn bad_rows_are_dead_letters_with_file_and_line_and_the_rest_goes_on() {
         assert!(value["event"].as_str().unwrap().contains(row), "{value}");
         words += &format!("{}\n  {}: {}\n", value["event"], value["source"], value["reason"]);
     }
-    let ended = desk.run(&format!("compute volatility --bars {}", file.display()));
+    let ended = sandbox.run(&format!("compute volatility --bars {}", file.display()));
     assert_eq!(ended.code, Some(0));
-    assert_words!(desk.without_folders(&format!("{words}\n{}", ended.errors)));
-    assert_eq!(ended.out, desk.out("export volatility"));
+    assert_words!(sandbox.without_folders(&format!("{words}\n{}", ended.errors)));
+    assert_eq!(ended.out, sandbox.out("export volatility"));
 }
 
 #[test]
 fn articles_that_are_refused_are_told_when_the_replay_is_over() {
-    let desk = Desk::new();
-    let file = desk.file("bars.csv", format!("{HEADER}{GOOD}"));
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("bars.csv", format!("{HEADER}{GOOD}"));
     let news = "id,symbol,headline,url,published_timestamp\n\
                 a,AAPL,Good,https://example.org/a,1709562660000\n\
                 b,AAPL,In seconds,https://example.org/b,1709562660\n";
-    let news = desk.file("news.csv", news);
-    let ended = desk.run(&format!("{} --news replay:{}", replay_line(&file), news.display()));
+    let news = sandbox.file("news.csv", news);
+    let ended = sandbox.run(&format!("{} --news replay:{}", replay_line(&file), news.display()));
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
     let told = ended.errors.lines().find(|line| line.contains("rejected=")).unwrap();
-    assert_words!(format!("{told}\n\n{}", desk.printed(&["dead-letters list"])));
-    assert_eq!(desk.out("tail dead-letters").lines().count(), 1);
+    assert_words!(format!("{told}\n\n{}", sandbox.printed(&["dead-letters list"])));
+    assert_eq!(sandbox.out("tail dead-letters").lines().count(), 1);
 }
 
 #[test]
 fn a_row_cut_off_at_the_end_of_a_file_loses_only_itself() {
-    let desk = Desk::new();
-    let file = desk.file("cut.csv", format!("{HEADER}{GOOD}1709562660000,AAPL,10,11,9,1"));
-    let ended = desk.run(&format!("compute volatility --bars {}", file.display()));
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("cut.csv", format!("{HEADER}{GOOD}1709562660000,AAPL,10,11,9,1"));
+    let ended = sandbox.run(&format!("compute volatility --bars {}", file.display()));
     assert_eq!(ended.code, Some(0));
-    assert_words!(desk.without_folders(&ended.errors));
+    assert_words!(sandbox.without_folders(&ended.errors));
     assert_eq!(ended.out.lines().count(), 31);
 }
 
 #[test]
 fn a_port_in_use_is_named_before_anything_is_written() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let (_held, port) = taken_port();
-    let said = desk.refused(&format!("up --listen 127.0.0.1:{port}"));
+    let said = sandbox.refused(&format!("up --listen 127.0.0.1:{port}"));
     assert!(said.contains(&port.to_string()), "{said}");
     assert_words!(said);
-    assert!(!desk.path("data").exists());
+    assert!(!sandbox.path("data").exists());
 }
 
 #[test]
 fn an_address_that_is_none_is_answered_with_one() {
     let lines = ["up --listen localhost:8080", "up --listen :8080", "up --listen 127.0.0.1"];
-    assert_words!(Desk::new().printed(&lines));
+    assert_words!(Sandbox::new().printed(&lines));
 }
 
 #[test]
 fn a_data_folder_that_cannot_be_made_is_named() {
-    let desk = Desk::new();
-    let file = desk.file("a-file", "");
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("a-file", "");
     let line = format!("up --listen 127.0.0.1:0 --data-dir {}", file.display());
-    assert_words!(desk.printed(&[&line]));
+    assert_words!(sandbox.printed(&[&line]));
 }
 
 #[test]
 fn a_data_folder_of_a_newer_version_is_left_alone() {
-    let desk = Desk::new();
-    std::fs::create_dir(desk.path("data")).unwrap();
-    desk.file("data/format", "99\n");
-    assert_words!(desk.printed(&["up --listen 127.0.0.1:0", "export volatility"]));
-    assert_eq!(std::fs::read_to_string(desk.path("data/format")).unwrap(), "99\n");
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    sandbox.file("data/format", "99\n");
+    assert_words!(sandbox.printed(&["up --listen 127.0.0.1:0", "export volatility"]));
+    assert_eq!(std::fs::read_to_string(sandbox.path("data/format")).unwrap(), "99\n");
 }
 
 #[test]
 fn a_second_up_on_the_same_folder_is_refused_with_the_first_ones_number() {
-    let desk = Desk::new();
-    let first = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let first = sandbox.start("up --listen 127.0.0.1:0");
     first.address();
-    let said = desk.refused("up --listen 127.0.0.1:0");
+    let said = sandbox.refused("up --listen 127.0.0.1:0");
     assert!(said.contains(&first.id().to_string()), "{said}");
-    assert_words!(desk.without_folders(&said));
+    assert_words!(sandbox.without_folders(&said));
 }
 
 #[test]
 fn unknown_names_are_answered_with_those_that_there_are() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let compute = format!("compute volatilty --bars {}", sample_bars().display());
-    let before = desk.printed(&[&compute, "export volatility"]);
-    desk.replay(&sample_bars());
+    let before = sandbox.printed(&[&compute, "export volatility"]);
+    sandbox.replay(&sample_bars());
     let lines = ["export volatilty", "tail prices", "export volatility --from yesterday"];
-    assert_words!(before + &desk.printed(&lines));
+    assert_words!(before + &sandbox.printed(&lines));
 }
 
 #[test]
 fn settings_that_make_no_sense_are_named_with_their_key() {
-    let desk = Desk::new();
-    desk.file("tickwire.toml", "[web]\nlissen = \"127.0.0.1:0\"\n");
-    let key = desk.printed(&["up"]);
-    desk.file("tickwire.toml", "prices = \"yahoo\"\n");
+    let sandbox = Sandbox::new();
+    sandbox.file("tickwire.toml", "[web]\nlissen = \"127.0.0.1:0\"\n");
+    let key = sandbox.printed(&["up"]);
+    sandbox.file("tickwire.toml", "prices = \"yahoo\"\n");
     let lines = ["up --listen 127.0.0.1:0", "up --listen 127.0.0.1:0 --exit-when-done --prices simulate"];
-    assert_words!(key + &desk.printed(&lines));
+    assert_words!(key + &sandbox.printed(&lines));
 }
 
 #[test]
 fn seconds_in_the_place_of_milliseconds_are_refused() {
-    let desk = Desk::new();
-    let file = desk.file("seconds.csv", format!("{HEADER}1709562600,AAPL,10,11,9,10.5,100\n"));
-    assert_words!(desk.printed(&[&format!("compute volatility --bars {}", file.display())]));
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("seconds.csv", format!("{HEADER}1709562600,AAPL,10,11,9,10.5,100\n"));
+    assert_words!(sandbox.printed(&[&format!("compute volatility --bars {}", file.display())]));
 }
 
 #[test]
 fn an_error_says_its_cause_once_and_obeys_no_control_character() {
-    let desk = Desk::new();
-    let said = desk.refused("compute volatility --bars gone.csv");
+    let sandbox = Sandbox::new();
+    let said = sandbox.refused("compute volatility --bars gone.csv");
     assert_eq!(said.matches("No such file").count(), 1, "{said}");
-    let file = desk.file("bytes.csv", b"a\x1b[31mb,c\x07\n1,2\n");
-    let said = desk.refused(&format!("compute volatility --bars {}", file.display()));
+    let file = sandbox.file("bytes.csv", b"a\x1b[31mb,c\x07\n1,2\n");
+    let said = sandbox.refused(&format!("compute volatility --bars {}", file.display()));
     assert!(!said.contains('\x1b') && !said.contains('\x07'), "{said:?}");
 }
 
 #[test]
 fn a_line_without_a_command_is_ups() {
-    let desk = Desk::new();
-    assert_words!(desk.printed(&["--listen 127.0.0.1:0 --prices yahoo"]));
-    assert_eq!(desk.out("--log-format json up --help"), desk.out("up --help"));
+    let sandbox = Sandbox::new();
+    assert_words!(sandbox.printed(&["--listen 127.0.0.1:0 --prices yahoo"]));
+    assert_eq!(sandbox.out("--log-format json up --help"), sandbox.out("up --help"));
 }

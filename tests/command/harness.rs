@@ -19,7 +19,7 @@ const MARK_OF_KEYS: &str = "key-4711";
 
 /// A folder with files, and the command run in it. No key may be in anything
 /// that the commands say, nor in the data that they leave.
-pub struct Desk {
+pub struct Sandbox {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
 }
@@ -71,13 +71,13 @@ pub const VARYING: [(&str, &str); 8] = [
     (r"\bwithin \d+ s of\b", "within [SECONDS] s of"),
 ];
 
-impl Desk {
-    pub fn new() -> Desk {
-        Desk { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+impl Sandbox {
+    pub fn new() -> Sandbox {
+        Sandbox { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
     }
 
     /// The same desk, with a variable in the environment of every command.
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Desk {
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Sandbox {
         self.variables.push((name.to_owned(), value.into()));
         self
     }
@@ -195,13 +195,6 @@ impl Desk {
         ended.out
     }
 
-    /// Runs `tickwire LINE` with `text` on its standard input, which must fail; gives what it said.
-    pub fn refused_of(&self, line: &str, text: &str) -> String {
-        let ended = self.run_with(line, text);
-        assert!(matches!(ended.code, Some(1 | 2)), "tickwire {line} < {text}\n{}", ended.errors);
-        ended.errors
-    }
-
     /// Starts `tickwire LINE` beside the test.
     pub fn start(&self, line: &str) -> Running {
         let mut child = self
@@ -314,7 +307,7 @@ impl Drop for Running {
     }
 }
 
-impl Drop for Desk {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             search_for_keys(&self.path("data"));

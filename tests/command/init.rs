@@ -7,7 +7,7 @@ use std::fs;
 use net::http;
 use testkit::influxd::Influxd;
 
-use crate::harness::{Desk, assert_words};
+use crate::harness::{Sandbox, assert_words};
 
 const INIT: &str = "init --secrets secrets";
 
@@ -24,12 +24,12 @@ const FILES: [&str; 9] = [
     "web/password-hash",
 ];
 
-fn desk(url: &str) -> Desk {
-    Desk::new().with("TICKWIRE_INFLUXDB__URL", url)
+fn sandbox(url: &str) -> Sandbox {
+    Sandbox::new().with("TICKWIRE_INFLUXDB__URL", url)
 }
 
-fn secrets(desk: &Desk) -> BTreeMap<String, String> {
-    let read = |file: &&str| fs::read_to_string(desk.path("secrets").join(file)).ok();
+fn secrets(sandbox: &Sandbox) -> BTreeMap<String, String> {
+    let read = |file: &&str| fs::read_to_string(sandbox.path("secrets").join(file)).ok();
     FILES.iter().filter_map(|file| Some(((*file).to_owned(), read(file)?))).collect()
 }
 
@@ -54,10 +54,10 @@ async fn authorizations(server: &Influxd, token: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_server_is_set_up_with_what_each_service_needs_and_a_second_run_changes_nothing() {
     let Some(server) = Influxd::start_bare().await else { return };
-    let desk = desk(&server.url);
-    let said = desk.out(INIT);
-    assert_words!(desk.without_folders(&said));
-    let made = secrets(&desk);
+    let sandbox = sandbox(&server.url);
+    let said = sandbox.out(INIT);
+    assert_words!(sandbox.without_folders(&said));
+    let made = secrets(&sandbox);
     assert_eq!(made.keys().collect::<Vec<_>>(), FILES.iter().collect::<Vec<_>>());
     for (file, secret) in &made {
         assert!(!said.contains(secret.trim()), "{file} is told");
@@ -77,8 +77,8 @@ async fn a_new_server_is_set_up_with_what_each_service_needs_and_a_second_run_ch
 
     let admin = &made["admin/influxdb-token"];
     let known = authorizations(&server, admin).await;
-    desk.out(INIT);
-    assert_eq!(secrets(&desk), made);
+    sandbox.out(INIT);
+    assert_eq!(secrets(&sandbox), made);
     assert_eq!(authorizations(&server, admin).await, known);
 }
 
@@ -88,18 +88,18 @@ async fn what_is_lost_is_made_again_and_what_it_replaces_is_taken_away() {
     use std::os::unix::fs::PermissionsExt;
 
     let Some(server) = Influxd::start_bare().await else { return };
-    let desk = desk(&server.url);
-    desk.out(INIT);
-    let first = secrets(&desk);
-    let path = |file: &str| desk.path("secrets").join(file);
+    let sandbox = sandbox(&server.url);
+    sandbox.out(INIT);
+    let first = secrets(&sandbox);
+    let path = |file: &str| sandbox.path("secrets").join(file);
     let mode = |file: &str| fs::metadata(path(file)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("sink/influxdb-token"), mode("sink")), (0o640, 0o750));
     assert_eq!((mode("admin/influxdb-token"), mode("admin/passwords")), (0o600, 0o600));
 
     // A token.
     fs::remove_file(path("sink/influxdb-token")).unwrap();
-    desk.out(INIT);
-    let second = secrets(&desk);
+    sandbox.out(INIT);
+    let second = secrets(&sandbox);
     assert_ne!(second["sink/influxdb-token"], first["sink/influxdb-token"]);
     assert_eq!(second["web/influxdb-token"], first["web/influxdb-token"]);
     assert_eq!(write(&server, &first["sink/influxdb-token"], "events_simulated").await, 401);
@@ -107,30 +107,30 @@ async fn what_is_lost_is_made_again_and_what_it_replaces_is_taken_away() {
 
     // The token of whoever makes tokens.
     fs::write(path("admin/influxdb-token"), "wrong").unwrap();
-    let wrong_token = desk.printed(&[INIT]);
+    let wrong_token = sandbox.printed(&[INIT]);
     fs::remove_file(path("admin/influxdb-token")).unwrap();
-    desk.out(INIT);
-    assert_eq!(secrets(&desk)["sink/influxdb-token"], second["sink/influxdb-token"]);
+    sandbox.out(INIT);
+    assert_eq!(secrets(&sandbox)["sink/influxdb-token"], second["sink/influxdb-token"]);
 
     // The bucket, and with it what its tokens were for.
     remove_bucket(&server, &first["admin/influxdb-token"], "events_simulated").await;
-    desk.out(INIT);
-    assert_eq!(write(&server, &secrets(&desk)["sink/influxdb-token"], "events_simulated").await, 204);
+    sandbox.out(INIT);
+    assert_eq!(write(&server, &secrets(&sandbox)["sink/influxdb-token"], "events_simulated").await, 204);
 
     // Both keys to the server: nobody but its owner can help.
     fs::remove_file(path("admin/influxdb-token")).unwrap();
     fs::remove_file(path("admin/passwords")).unwrap();
-    assert_words!(wrong_token + &desk.printed(&[INIT]));
+    assert_words!(wrong_token + &sandbox.printed(&[INIT]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_follow_from_simulated_to_live_data_and_buckets_to_another_retention() {
     let Some(server) = Influxd::start_bare().await else { return };
-    let simulated = desk(&server.url);
+    let simulated = sandbox(&server.url);
     simulated.out(INIT);
     let before = secrets(&simulated);
     let live =
-        desk(&server.url).with("TICKWIRE_PRICES", "polygon").with("TICKWIRE_INFLUXDB__RETENTION", "30");
+        sandbox(&server.url).with("TICKWIRE_PRICES", "polygon").with("TICKWIRE_INFLUXDB__RETENTION", "30");
     let folder = simulated.path("secrets");
     live.out(&format!("init --secrets {}", folder.display()));
     let after = secrets(&simulated);
@@ -143,19 +143,19 @@ async fn tokens_follow_from_simulated_to_live_data_and_buckets_to_another_retent
 
 #[test]
 fn a_server_that_does_not_answer_is_named_and_what_was_made_until_then_is_used_the_next_time() {
-    let desk = desk("http://127.0.0.1:1");
-    assert_words!(desk.printed(&[INIT]));
-    let made = secrets(&desk);
+    let sandbox = sandbox("http://127.0.0.1:1");
+    assert_words!(sandbox.printed(&[INIT]));
+    let made = secrets(&sandbox);
     assert!(!made.contains_key("sink/influxdb-token"));
-    desk.refused(INIT);
-    assert_eq!(secrets(&desk), made);
+    sandbox.refused(INIT);
+    assert_eq!(secrets(&sandbox), made);
 }
 
 #[test]
 fn a_folder_that_cannot_be_written_is_named() {
-    let desk = desk("http://127.0.0.1:1");
-    desk.file("secrets", "a file");
-    assert_words!(desk.printed(&[INIT]));
+    let sandbox = sandbox("http://127.0.0.1:1");
+    sandbox.file("secrets", "a file");
+    assert_words!(sandbox.printed(&[INIT]));
 }
 
 async fn remove_bucket(server: &Influxd, token: &str, bucket: &str) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use testkit::real_bars;
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 
 const MINUTE: i64 = 60_000;
 /// Relative, or absolute below one.
@@ -29,7 +29,7 @@ type Bars = BTreeMap<String, BTreeMap<i64, Bar>>;
 type News = BTreeMap<String, Vec<(String, i64)>>;
 
 struct Scene {
-    desk: Desk,
+    sandbox: Sandbox,
     file: PathBuf,
     bars: Bars,
     news: News,
@@ -40,14 +40,14 @@ impl Scene {
         let file = real_bars();
         let bars = read(&std::fs::read_to_string(&file).unwrap());
         let (news, text) = planted(&bars);
-        let desk = Desk::new();
-        desk.file("news.csv", text);
-        Scene { desk, file, bars, news }
+        let sandbox = Sandbox::new();
+        sandbox.file("news.csv", text);
+        Scene { sandbox, file, bars, news }
     }
 
     /// The rows of a job by its columns; of a NULL column there is nothing.
     fn compute(&self, job: &str) -> Vec<BTreeMap<String, String>> {
-        rows(&self.desk.out(&format!("compute {job} --bars {} --news news.csv", self.file.display())))
+        rows(&self.sandbox.out(&format!("compute {job} --bars {} --news news.csv", self.file.display())))
     }
 }
 
@@ -358,16 +358,16 @@ fn order_and_repetition_in_the_files_change_no_byte_of_any_job() {
         (0..7).flat_map(|from| text.iter().skip(from).step_by(7)).chain(&text[..500]).collect();
     let joined =
         |lines: Vec<&String>| lines.into_iter().fold(format!("{header}\n"), |all, line| all + line + "\n");
-    scene.desk.file("straight.csv", joined(text.iter().collect()));
-    scene.desk.file("mixed.csv", joined(mixed));
-    let news = std::fs::read_to_string(scene.desk.path("news.csv")).unwrap();
+    scene.sandbox.file("straight.csv", joined(text.iter().collect()));
+    scene.sandbox.file("mixed.csv", joined(mixed));
+    let news = std::fs::read_to_string(scene.sandbox.path("news.csv")).unwrap();
     let (first, articles) = news.split_once('\n').unwrap();
     let turned: String =
         articles.lines().rev().chain(articles.lines().take(9)).map(|line| format!("{line}\n")).collect();
-    scene.desk.file("turned.csv", format!("{first}\n{turned}"));
+    scene.sandbox.file("turned.csv", format!("{first}\n{turned}"));
     for job in ["news_impact", "news_reaction", "movers", "signals"] {
-        let straight = scene.desk.out(&format!("compute {job} --bars straight.csv --news news.csv"));
-        let mixed = scene.desk.out(&format!("compute {job} --bars mixed.csv --news turned.csv"));
+        let straight = scene.sandbox.out(&format!("compute {job} --bars straight.csv --news news.csv"));
+        let mixed = scene.sandbox.out(&format!("compute {job} --bars mixed.csv --news turned.csv"));
         assert!(straight == mixed, "{job} differs");
     }
 }
@@ -377,8 +377,8 @@ fn as_of_arrival_equals_everything_where_everything_came_at_once() {
     let scene = Scene::new();
     let line = format!("--bars {} --news news.csv", scene.file.display());
     for job in ["news_impact", "signals"] {
-        let all = scene.desk.out(&format!("compute {job} {line}"));
-        let known = scene.desk.out(&format!("compute {job} {line} --as-of-arrival"));
+        let all = scene.sandbox.out(&format!("compute {job} {line}"));
+        let known = scene.sandbox.out(&format!("compute {job} {line} --as-of-arrival"));
         assert!(all == known, "{job} differs");
     }
 }

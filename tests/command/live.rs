@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::guardian::{Fault, Guardian, Story};
 use testkit::massive::{Answer, Auth, Feed, History, MinuteBar, Script};
 
-use crate::harness::{Desk, assert_no_key, assert_words, wait_for};
+use crate::harness::{Sandbox, assert_no_key, assert_words, wait_for};
 
 const POLYGON_KEY: &str = "polygon-key-4711";
 const GUARDIAN_KEY: &str = "guardian-key-4711";
@@ -33,8 +33,8 @@ impl Outside {
     }
 
     /// A desk that finds the servers and has no keys.
-    fn desk(&self) -> Desk {
-        Desk::new()
+    fn sandbox(&self) -> Sandbox {
+        Sandbox::new()
             .with("TICKWIRE_POLYGON__WEBSOCKET_URL", self.feed.url())
             .with("TICKWIRE_POLYGON__REST_URL", self.history.url())
             .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
@@ -44,8 +44,8 @@ impl Outside {
             .with("RUST_LOG", "trace,tungstenite::protocol=trace")
     }
 
-    fn desk_with_keys(&self) -> Desk {
-        self.desk().with("POLYGON_API_KEY", POLYGON_KEY).with("GUARDIAN_API_KEY", GUARDIAN_KEY)
+    fn desk_with_keys(&self) -> Sandbox {
+        self.sandbox().with("POLYGON_API_KEY", POLYGON_KEY).with("GUARDIAN_API_KEY", GUARDIAN_KEY)
     }
 }
 
@@ -53,14 +53,14 @@ impl Outside {
 async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sources() {
     let outside = Outside::start().await;
     outside.guardian.newsroom().publish(Story::new("business/1", "Apple rises", now() - MINUTE));
-    let desk = outside.desk_with_keys();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = outside.desk_with_keys();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let said = running.said("live prices");
     let address = said.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
     running.said("Nothing is watched yet: `tickwire watch add");
-    desk.out("watch add --symbol AAPL --term apple");
+    sandbox.out("watch add --symbol AAPL --term apple");
     outside.feed.until_pairs(&["AM.AAPL"]).await;
-    desk.out("watch add MSFT");
+    sandbox.out("watch add MSFT");
     outside.feed.until_pairs(&["AM.AAPL", "AM.MSFT"]).await;
     assert_eq!(outside.feed.opened(), 1, "a change of the list takes no reconnect");
     let start = now().div_euclid(MINUTE) * MINUTE - MINUTE;
@@ -68,15 +68,15 @@ async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sourc
         .feed
         .bars(&[MinuteBar::new("AAPL", start, 200.0, 10.0), MinuteBar::new("IBM", start, 100.0, 1.0)]);
     wait_for("the bar in the log", || {
-        desk.out("tail stock-prices --key AAPL").contains("\"polygon\"").then_some(())
+        sandbox.out("tail stock-prices --key AAPL").contains("\"polygon\"").then_some(())
     });
     wait_for("the headline in the log", || {
-        let ended = desk.run("tail news-articles --key AAPL");
+        let ended = sandbox.run("tail news-articles --key AAPL");
         ended.out.contains("Apple rises").then_some(())
     });
-    desk.out("watch remove MSFT");
+    sandbox.out("watch remove MSFT");
     outside.feed.until_pairs(&["AM.AAPL"]).await;
-    assert_eq!(std::fs::read_to_string(desk.path("data/last-run")).unwrap().trim(), "live");
+    assert_eq!(std::fs::read_to_string(sandbox.path("data/last-run")).unwrap().trim(), "live");
     // Whatever is said and kept is searched for keys by the harness; the pages are searched here.
     for path in ["", "status", "symbols", "metrics", "api/v1/status", "api/v1/watchlist", "api/v1/symbols"] {
         let page = net::http().unwrap().get(format!("http://{address}/{path}")).send().await.unwrap();
@@ -86,24 +86,24 @@ async fn with_keys_up_goes_live_and_a_change_of_the_watchlist_reaches_both_sourc
 
 #[test]
 fn without_a_key_up_says_in_one_line_that_it_simulates_and_how_to_go_live() {
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     assert_words!(running.said("GUARDIAN_API_KEY"));
 }
 
 #[test]
 fn a_key_file_that_is_missing_or_empty_is_an_error_that_names_it() {
-    let desk = Desk::new().with("POLYGON_API_KEY_FILE", "polygon.key");
-    let missing = desk.printed(&["up --listen 127.0.0.1:0"]);
-    desk.file("polygon.key", "\n");
-    assert_words!(missing + &desk.printed(&["up --listen 127.0.0.1:0"]));
+    let sandbox = Sandbox::new().with("POLYGON_API_KEY_FILE", "polygon.key");
+    let missing = sandbox.printed(&["up --listen 127.0.0.1:0"]);
+    sandbox.file("polygon.key", "\n");
+    assert_words!(missing + &sandbox.printed(&["up --listen 127.0.0.1:0"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_polygon_refuses_leaves_the_pages_up_with_the_way_on() {
     let outside = Outside::start().await;
-    let desk = outside.desk().with("POLYGON_API_KEY", "wrong-key-4711");
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = outside.sandbox().with("POLYGON_API_KEY", "wrong-key-4711");
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
     assert_words!(running.said("POLYGON_API_KEY"));
     // The page says it as soon as the producer's next status has come.
@@ -123,27 +123,27 @@ async fn a_key_that_polygon_refuses_leaves_the_pages_up_with_the_way_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_guardian_refuses_leaves_the_prices_going() {
     let outside = Outside::start().await;
-    let desk = outside.desk_with_keys().with("GUARDIAN_API_KEY", "wrong-key-4711");
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = outside.desk_with_keys().with("GUARDIAN_API_KEY", "wrong-key-4711");
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     running.said("live prices");
-    desk.out("watch add --symbol AAPL --term apple");
+    sandbox.out("watch add --symbol AAPL --term apple");
     assert_words!(running.said("GUARDIAN_API_KEY"));
     let start = now().div_euclid(MINUTE) * MINUTE - MINUTE;
     outside.feed.until_pairs(&["AM.AAPL"]).await;
     outside.feed.bars(&[MinuteBar::new("AAPL", start, 200.0, 10.0)]);
     wait_for("the bar in the log", || {
-        desk.out("tail stock-prices --key AAPL").contains("\"polygon\"").then_some(())
+        sandbox.out("tail stock-prices --key AAPL").contains("\"polygon\"").then_some(())
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_finds_everything_in_order() {
     let outside = Outside::start().await;
-    let desk = outside.desk_with_keys();
-    desk.out("watch add AAPL");
-    let well = desk.run("doctor");
+    let sandbox = outside.desk_with_keys();
+    sandbox.out("watch add AAPL");
+    let well = sandbox.run("doctor");
     assert_eq!(outside.feed.opened(), 0, "a second connection would close the one of a running `up`");
-    assert_words!(well.printed + &outside.desk().printed(&["doctor"]));
+    assert_words!(well.printed + &outside.sandbox().printed(&["doctor"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,27 +151,27 @@ async fn the_doctor_names_what_is_wrong_with_what_to_do() {
     let outside = Outside::start().await;
     outside.guardian.newsroom().fail_next(Fault::Unauthorized);
     outside.history.always(Some(Answer::unknown_key()));
-    let desk = outside.desk_with_keys();
-    let refused = desk.run("doctor");
+    let sandbox = outside.desk_with_keys();
+    let refused = sandbox.run("doctor");
     assert_eq!(refused.code, Some(1));
 
     outside.history.always(Some(Answer::not_entitled()));
-    let not_entitled = desk.run("doctor");
+    let not_entitled = sandbox.run("doctor");
     assert_eq!(not_entitled.code, Some(0));
     assert_words!(refused.printed + &not_entitled.printed);
 
     let (polygon, guardian) = (outside.history.url(), outside.guardian.url().to_owned());
     drop(outside);
-    let desk = Desk::new()
+    let sandbox = Sandbox::new()
         .with("POLYGON_API_KEY", POLYGON_KEY)
         .with("GUARDIAN_API_KEY", GUARDIAN_KEY)
         .with("TICKWIRE_POLYGON__REST_URL", polygon)
         .with("TICKWIRE_GUARDIAN__URL", guardian);
-    std::fs::create_dir(desk.path("data")).unwrap();
-    desk.file("data/format", "99\n");
-    std::fs::create_dir(desk.path("data/live")).unwrap();
-    desk.file("data/live/log.db", "this is no log");
-    let ended = desk.run("doctor");
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    sandbox.file("data/format", "99\n");
+    std::fs::create_dir(sandbox.path("data/live")).unwrap();
+    sandbox.file("data/live/log.db", "this is no log");
+    let ended = sandbox.run("doctor");
     assert_eq!(ended.code, Some(1));
     assert_words!(ended.printed);
 }
@@ -182,19 +182,19 @@ async fn backfill_brings_history_once_and_goes_on_after_an_interruption() {
     let from = 1_709_562_600_000;
     let bars: Vec<_> = (0..120).map(|i| MinuteBar::new("AAPL", from + i * MINUTE, 200.0, 10.0)).collect();
     outside.history.add(&bars);
-    let desk = outside.desk_with_keys();
+    let sandbox = outside.desk_with_keys();
     let line = format!("backfill --from {from} --to {}", from + 100 * MINUTE);
-    let without_symbols = desk.refused(&line);
-    desk.out("watch add AAPL");
+    let without_symbols = sandbox.refused(&line);
+    sandbox.out("watch add AAPL");
     outside.history.always(Some(Answer::not_entitled()));
-    let not_entitled = desk.refused(&line);
+    let not_entitled = sandbox.refused(&line);
     outside.history.always(None);
-    let brought = [desk.out(&line), desk.out(&line)];
-    assert_eq!(desk.out("tail stock-prices --data live").matches("polygon-history").count(), 100);
-    let bad_times =
-        desk.printed(&["backfill --from 2024-03-05 --to 2024-03-05", "backfill --from soon --to 2024-03-05"]);
-    let without_key = outside.desk().refused(&line);
+    let brought = [sandbox.out(&line), sandbox.out(&line)];
+    assert_eq!(sandbox.out("tail stock-prices --data live").matches("polygon-history").count(), 100);
+    let bad_times = sandbox
+        .printed(&["backfill --from 2024-03-05 --to 2024-03-05", "backfill --from soon --to 2024-03-05"]);
+    let without_key = outside.sandbox().refused(&line);
     let refused = format!("{without_symbols}\n{not_entitled}\n{without_key}\n{bad_times}");
-    assert_words!(desk.without_folders(&refused));
+    assert_words!(sandbox.without_folders(&refused));
     assert_words!(brought.concat());
 }

@@ -1,6 +1,6 @@
 //! The live page of a first start, as a browser's requests see it.
 
-use crate::harness::{Desk, assert_words, wait_for};
+use crate::harness::{Sandbox, assert_words, wait_for};
 
 fn get(url: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -11,8 +11,8 @@ fn get(url: &str) -> Option<String> {
 
 #[test]
 fn a_first_start_serves_a_page_that_says_that_it_simulates() {
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let said = running.said("http://");
     assert_words!(said);
     let address = said.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
@@ -26,8 +26,8 @@ fn a_first_start_serves_a_page_that_says_that_it_simulates() {
 
 #[test]
 fn the_series_of_a_symbol_fill_from_an_empty_folder() {
-    let desk = Desk::new();
-    let running = desk.start("up --listen 127.0.0.1:0");
+    let sandbox = Sandbox::new();
+    let running = sandbox.start("up --listen 127.0.0.1:0");
     let address = running.address();
     let series = wait_for("two sessions of bars and windows", || {
         let text = get(&format!("http://{address}/api/v1/series?symbol=AAPL"))?;

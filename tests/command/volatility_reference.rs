@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use testkit::real_bars;
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 
 const HEADER: &str = "symbol,window_start,window_end,bars,realized,bipower,parkinson,garman_klass,\
                       rogers_satchell,gkyz,yang_zhang,jump_share,log_return,volume,received_until";
@@ -67,7 +67,7 @@ const REFERENCE: [(&str, i64, usize, [f64; 7]); 5] = [
 /// What the command prints, computed once for all tests.
 fn computed() -> &'static str {
     static OUTPUT: OnceLock<String> = OnceLock::new();
-    OUTPUT.get_or_init(|| Desk::new().out(&format!("compute volatility --bars {}", real_bars().display())))
+    OUTPUT.get_or_init(|| Sandbox::new().out(&format!("compute volatility --bars {}", real_bars().display())))
 }
 
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use model::DeadLetter;
 use model::dead_letter::Encoding;
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 use crate::market::{Key, Market};
 use crate::page::Changes;
 use crate::poison::Poison;
@@ -19,7 +19,7 @@ pub const JOBS: [&str; 5] = ["volatility", "news_impact", "news_reaction", "move
 
 /// What each event came to; of what is not right at most a few, in words.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct Reconciliation {
     pub issued: usize,
     pub written: usize,
     pub dead_lettered: usize,
@@ -44,10 +44,11 @@ pub struct Beside {
 pub struct Undisturbed(BTreeMap<&'static str, String>);
 
 impl Undisturbed {
-    /// Computed from the files of `desk`.
-    pub fn of(desk: &Desk) -> Undisturbed {
-        let compute =
-            |job: &&'static str| (*job, desk.out(&format!("compute {job} --bars bars.csv --news news.csv")));
+    /// Computed from the files of `sandbox`.
+    pub fn of(sandbox: &Sandbox) -> Undisturbed {
+        let compute = |job: &&'static str| {
+            (*job, sandbox.out(&format!("compute {job} --bars bars.csv --news news.csv")))
+        };
         Undisturbed(JOBS.iter().map(compute).collect())
     }
 
@@ -57,50 +58,50 @@ impl Undisturbed {
     }
 }
 
-impl Account {
+impl Reconciliation {
     /// The account while more may come: what is not there yet is pending.
-    pub fn between(desk: &Desk, market: &Market, beside: &Beside) -> Account {
-        let mut account = Account::of(desk, market, beside);
+    pub fn between(sandbox: &Sandbox, market: &Market, beside: &Beside) -> Reconciliation {
+        let mut account = Reconciliation::of(sandbox, market, beside);
         account.pending = std::mem::take(&mut account.lost).len();
         account
     }
 
     /// The account at the end: nothing may be pending, and results must be those
     /// of an undisturbed computation.
-    pub fn at_the_end(desk: &Desk, market: &Market, undisturbed: &Undisturbed) -> Account {
-        Account::at_the_end_beside(desk, market, undisturbed, &Beside::default())
+    pub fn at_the_end(sandbox: &Sandbox, market: &Market, undisturbed: &Undisturbed) -> Reconciliation {
+        Reconciliation::at_the_end_beside(sandbox, market, undisturbed, &Beside::default())
     }
 
     /// The same, where something was done to the run beside the market.
     pub fn at_the_end_beside(
-        desk: &Desk,
+        sandbox: &Sandbox,
         market: &Market,
         undisturbed: &Undisturbed,
         beside: &Beside,
-    ) -> Account {
-        let mut account = Account::of(desk, market, beside);
-        account.count_bars_of_log(market, &logged_bars(desk));
+    ) -> Reconciliation {
+        let mut account = Reconciliation::of(sandbox, market, beside);
+        account.count_bars_of_log(market, &logged_bars(sandbox));
         for (job, computed) in &undisturbed.0 {
-            account.compare(job, &desk.run(&format!("export {job}")).out, computed);
+            account.compare(job, &sandbox.run(&format!("export {job}")).out, computed);
         }
-        account.count_late(desk, market);
+        account.count_late(sandbox, market);
         account
     }
 
-    fn of(desk: &Desk, market: &Market, beside: &Beside) -> Account {
-        let mut account = Account { issued: market.issued(), ..Account::default() };
-        account.count_bars(market, &stored_bars(desk));
-        let letters = letters(desk);
+    fn of(sandbox: &Sandbox, market: &Market, beside: &Beside) -> Reconciliation {
+        let mut account = Reconciliation { issued: market.issued(), ..Reconciliation::default() };
+        account.count_bars(market, &stored_bars(sandbox));
+        let letters = letters(sandbox);
         account.count_rotten(market, &letters);
         account.count_poison(&beside.poison, &letters);
         account.count_refused(market, &beside.poison, &letters);
-        account.count_changes(desk, &beside.changes);
-        account.count_articles(market, &stored_articles(desk));
+        account.count_changes(sandbox, &beside.changes);
+        account.count_articles(market, &stored_articles(sandbox));
         account
     }
 
     /// Adds what another account counts of what is right.
-    pub fn add(&mut self, other: &Account) {
+    pub fn add(&mut self, other: &Reconciliation) {
         self.issued += other.issued;
         self.written += other.written;
         self.dead_lettered += other.dead_lettered;
@@ -110,7 +111,7 @@ impl Account {
 
     /// The rows of a table of runs that all were right.
     pub fn rows(&self) -> String {
-        let Account { issued, written, dead_lettered, set_aside, changes, .. } = self;
+        let Reconciliation { issued, written, dead_lettered, set_aside, changes, .. } = self;
         format!(
             "| events issued | {issued} |\n| written | {written} |\n| dead letters | {dead_lettered} |\n\
              | foreign records set aside | {set_aside} |\n| changes acknowledged, and kept | {changes} |\n\
@@ -214,11 +215,11 @@ impl Account {
 
     /// Each change that was acknowledged stands in the list, once; what was not may
     /// stand there, too.
-    fn count_changes(&mut self, desk: &Desk, changes: &Changes) {
+    fn count_changes(&mut self, sandbox: &Sandbox, changes: &Changes) {
         if changes.added.is_empty() {
             return;
         }
-        let list: Json = serde_json::from_str(&desk.out("watch list --json")).unwrap();
+        let list: Json = serde_json::from_str(&sandbox.out("watch list --json")).unwrap();
         let listed: Vec<&str> = list["entries"]
             .as_array()
             .into_iter()
@@ -228,7 +229,7 @@ impl Account {
         for (symbol, acknowledged) in &changes.added {
             match listed.iter().filter(|listed| *listed == symbol).count() {
                 0 if *acknowledged => {
-                    self.wrong.push(format!("{symbol} was added and acknowledged, and is not in the list"))
+                    self.wrong.push(format!("{symbol} was added and acknowledged, and is not in the list"));
                 }
                 1 if *acknowledged => self.changes += 1,
                 0 | 1 => {}
@@ -269,8 +270,8 @@ impl Account {
     }
 
     /// Late is what the file says, not what a clock record makes of it.
-    fn count_late(&mut self, desk: &Desk, market: &Market) {
-        let said = lines_of(desk, "tail service-status --key sink");
+    fn count_late(&mut self, sandbox: &Sandbox, market: &Market) {
+        let said = lines_of(sandbox, "tail service-status --key sink");
         let is_status = |line: &&Json| line["value"].is_object() && line["value"].get("poison").is_none();
         let late = said
             .iter()
@@ -283,10 +284,19 @@ impl Account {
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for Reconciliation {
     fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
-        let Account { issued, written, dead_lettered, set_aside, changes, pending, lost, twice, wrong } =
-            self;
+        let Reconciliation {
+            issued,
+            written,
+            dead_lettered,
+            set_aside,
+            changes,
+            pending,
+            lost,
+            twice,
+            wrong,
+        } = self;
         writeln!(to, "issued {issued}, written {written}, dead letters {dead_lettered}, pending {pending}")?;
         writeln!(to, "set aside {set_aside}, changes {changes}")?;
         for (what, words) in [("lost", lost), ("twice", twice), ("wrong", wrong)] {
@@ -297,26 +307,26 @@ impl fmt::Display for Account {
     }
 }
 
-fn stored_bars(desk: &Desk) -> Vec<(Key, u64)> {
+fn stored_bars(sandbox: &Sandbox) -> Vec<(Key, u64)> {
     let row = |row: BTreeMap<String, String>| {
         let number = row["volume"].parse::<f64>().unwrap() as u64;
         ((row["symbol"].clone(), row["start_timestamp"].parse().unwrap()), number)
     };
-    rows_of(desk, "stock_prices").into_iter().map(row).collect()
+    rows_of(sandbox, "stock_prices").into_iter().map(row).collect()
 }
 
-fn stored_articles(desk: &Desk) -> Vec<String> {
-    rows_of(desk, "news_articles").into_iter().map(|row| row["id"].clone()).collect()
+fn stored_articles(sandbox: &Sandbox) -> Vec<String> {
+    rows_of(sandbox, "news_articles").into_iter().map(|row| row["id"].clone()).collect()
 }
 
-fn logged_bars(desk: &Desk) -> Vec<u64> {
+fn logged_bars(sandbox: &Sandbox) -> Vec<u64> {
     let is_bar = |line: &Json| !line["key"].as_str().unwrap_or("~").starts_with('~');
     // Neither garbage nor a lie, which are counted as letters.
     let number = |line: Json| {
         let is_ours = line["value"].get("poison").is_none();
         is_ours.then(|| line["value"]["volume"].as_f64()).flatten().map(|volume| volume as u64)
     };
-    lines_of(desk, "tail stock-prices").into_iter().filter(is_bar).filter_map(number).collect()
+    lines_of(sandbox, "tail stock-prices").into_iter().filter(is_bar).filter_map(number).collect()
 }
 
 /// A dead letter, with as much of its event as is text.
@@ -327,7 +337,7 @@ struct Letter {
 }
 
 /// The dead letters; what else stands among them is passed over.
-fn letters(desk: &Desk) -> Vec<Letter> {
+fn letters(sandbox: &Sandbox) -> Vec<Letter> {
     let letter = |mut line: Json| {
         let letter: DeadLetter = serde_json::from_value(line["value"].take()).ok()?;
         let event = match letter.encoding {
@@ -336,7 +346,7 @@ fn letters(desk: &Desk) -> Vec<Letter> {
         };
         Some(Letter { source: letter.source, reason: letter.reason, event })
     };
-    lines_of(desk, "tail dead-letters").into_iter().filter_map(letter).collect()
+    lines_of(sandbox, "tail dead-letters").into_iter().filter_map(letter).collect()
 }
 
 fn sorted(text: &str) -> Vec<&str> {
@@ -346,8 +356,8 @@ fn sorted(text: &str) -> Vec<&str> {
 }
 
 /// The rows of a measurement; none while there is none.
-fn rows_of(desk: &Desk, measurement: &str) -> Vec<BTreeMap<String, String>> {
-    let out = desk.run(&format!("export {measurement}")).out;
+fn rows_of(sandbox: &Sandbox, measurement: &str) -> Vec<BTreeMap<String, String>> {
+    let out = sandbox.run(&format!("export {measurement}")).out;
     assert!(!out.contains('~'), "a clock record is in the export of {measurement}");
     let mut lines = out.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
@@ -358,6 +368,6 @@ fn rows_of(desk: &Desk, measurement: &str) -> Vec<BTreeMap<String, String>> {
 }
 
 /// The JSON lines that a command prints; none where it has nothing to read yet.
-fn lines_of(desk: &Desk, line: &str) -> Vec<Json> {
-    desk.run(line).out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+fn lines_of(sandbox: &Sandbox, line: &str) -> Vec<Json> {
+    sandbox.run(line).out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

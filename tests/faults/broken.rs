@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use store::SharedStore;
 
-use crate::account::{Account, Beside, Undisturbed};
-use crate::harness::Desk;
+use crate::account::{Beside, Reconciliation, Undisturbed};
+use crate::harness::Sandbox;
 use crate::in_process::{
     Build, Kill, SOUND, live, make_folder, play, play_with_a_paused_sink, put_far_ahead,
 };
@@ -20,48 +20,48 @@ const BEFORE_ANY: Kill = Kill { writes: 0, after: false };
 const AFTER_ONE: Kill = Kill { writes: 1, after: false };
 
 /// The account of a build that is killed first as said, then in every other way.
-async fn account_of(build: Build, first: Kill) -> Account {
+async fn account_of(build: Build, first: Kill) -> Reconciliation {
     let others = [BEFORE_ANY, Kill { writes: 1, after: true }, AFTER_ONE, Kill { writes: 0, after: true }];
     let kills: Vec<Kill> = std::iter::once(first).chain(others).collect();
-    let (desk, market) = desk();
-    play(&desk, build, &kills).await;
-    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
+    let (sandbox, market) = sandbox();
+    play(&sandbox, build, &kills).await;
+    Reconciliation::at_the_end(&sandbox, &market, &Undisturbed::of(&sandbox))
 }
 
-fn desk() -> (Desk, Market) {
+fn sandbox() -> (Sandbox, Market) {
     let market = Market::new(5);
-    let desk = Desk::new();
-    desk.file("bars.csv", &market.prices);
-    desk.file("news.csv", &market.news);
-    (desk, market)
+    let sandbox = Sandbox::new();
+    sandbox.file("bars.csv", &market.prices);
+    sandbox.file("news.csv", &market.news);
+    (sandbox, market)
 }
 
 /// The account of a build that meets records of an impossible time.
-async fn account_of_far_ahead(build: Build) -> Account {
-    let (desk, market) = desk();
-    make_folder(&desk);
-    live(&desk, build, Some(AFTER_ONE)).await;
-    let beside = Beside { poison: put_far_ahead(&desk).await, ..Beside::default() };
-    play(&desk, build, &[]).await;
-    Account::at_the_end_beside(&desk, &market, &Undisturbed::of(&desk), &beside)
+async fn account_of_far_ahead(build: Build) -> Reconciliation {
+    let (sandbox, market) = sandbox();
+    make_folder(&sandbox);
+    live(&sandbox, build, Some(AFTER_ONE)).await;
+    let beside = Beside { poison: put_far_ahead(&sandbox).await, ..Beside::default() };
+    play(&sandbox, build, &[]).await;
+    Reconciliation::at_the_end_beside(&sandbox, &market, &Undisturbed::of(&sandbox), &beside)
 }
 
 /// The account of a build whose engine starts over once everything is written, and so
 /// writes rows without what came late a second time.
-async fn account_of_an_engine_that_starts_over(store: fn(SharedStore) -> SharedStore) -> Account {
+async fn account_of_an_engine_that_starts_over(store: fn(SharedStore) -> SharedStore) -> Reconciliation {
     let engine_log = |inner| Arc::new(BadLog { starts_over: true, ..BadLog::sound(inner) }) as _;
-    let (desk, market) = desk();
+    let (sandbox, market) = sandbox();
     for _ in 0..2 {
-        play(&desk, Build { engine_log, store, ..SOUND }, &[]).await;
+        play(&sandbox, Build { engine_log, store, ..SOUND }, &[]).await;
     }
-    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
+    Reconciliation::at_the_end(&sandbox, &market, &Undisturbed::of(&sandbox))
 }
 
 /// The account of a sink that goes on after another has taken over.
-async fn account_of_a_paused_sink(is_fenced: bool) -> Account {
-    let (desk, market) = desk();
-    play_with_a_paused_sink(&desk, is_fenced).await;
-    Account::at_the_end(&desk, &market, &Undisturbed::of(&desk))
+async fn account_of_a_paused_sink(is_fenced: bool) -> Reconciliation {
+    let (sandbox, market) = sandbox();
+    play_with_a_paused_sink(&sandbox, is_fenced).await;
+    Reconciliation::at_the_end(&sandbox, &market, &Undisturbed::of(&sandbox))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 
 /// Adds the seconds in the file named by `CLOCK_STEPS` to what the clock says.
 const SOURCE: &str = r#"
@@ -38,10 +38,11 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 pub struct Clock(PathBuf);
 
 impl Clock {
-    /// Puts every command of `desk` under a clock that can be stepped; none where
+    /// Puts every command of `sandbox` under a clock that can be stepped; none where
     /// that cannot be done.
-    pub fn over(desk: Desk) -> (Desk, Option<Clock>) {
-        let (source, library, steps) = (desk.path("clock.c"), desk.path("clock.so"), desk.path("clock"));
+    pub fn over(sandbox: Sandbox) -> (Sandbox, Option<Clock>) {
+        let (source, library, steps) =
+            (sandbox.path("clock.c"), sandbox.path("clock.so"), sandbox.path("clock"));
         std::fs::write(&source, SOURCE).unwrap();
         std::fs::write(&steps, 0_i64.to_ne_bytes()).unwrap();
         let made = cfg!(target_os = "linux")
@@ -51,11 +52,12 @@ impl Clock {
                 .status()
                 .is_ok_and(|status| status.success());
         if !made {
-            return (desk, None);
+            return (sandbox, None);
         }
-        let desk =
-            desk.with("LD_PRELOAD", library.to_string_lossy()).with("CLOCK_STEPS", steps.to_string_lossy());
-        (desk, Some(Clock(steps)))
+        let sandbox = sandbox
+            .with("LD_PRELOAD", library.to_string_lossy())
+            .with("CLOCK_STEPS", steps.to_string_lossy());
+        (sandbox, Some(Clock(steps)))
     }
 
     /// From now on the clock is off by `seconds`.

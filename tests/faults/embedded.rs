@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::LazyLock;
 
-use crate::account::Account;
+use crate::account::Reconciliation;
 use crate::scene::Play;
 use crate::schedule::{Fault, Progress, Stage, Step, schedule};
 
@@ -33,7 +33,7 @@ fn play_of(seed: u64) -> &'static Play {
 struct Table {
     schedules: usize,
     faults: BTreeMap<&'static str, usize>,
-    sum: Account,
+    sum: Reconciliation,
 }
 
 impl Table {

@@ -24,7 +24,7 @@ use testkit::massive::{Answer, Auth, Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Runtime;
 
 use crate::groups::{Group, Root};
-use crate::harness::{Desk, Running, taken_port, wait_for};
+use crate::harness::{Running, Sandbox, taken_port, wait_for};
 use crate::load::{bar, number};
 use crate::viewers::{Seen, Viewers};
 
@@ -271,7 +271,7 @@ struct Hour {
     floods: Arc<AtomicU64>,
     log: KafkaLog,
     running: BTreeMap<String, Running>,
-    _desks: [Desk; 2],
+    _desks: [Sandbox; 2],
     influxd: Influxd,
     _kafkas: [Kafka; 2],
     watch: Watch,
@@ -304,7 +304,7 @@ impl Hour {
         let (feed, history) =
             runtime.block_on(async { (Feed::start(Script::default()).await, History::start(KEY).await) });
         let page = format!("127.0.0.1:{}", taken_port().1);
-        let desk = desk(&kafka, &feed, &history)
+        let sandbox = sandbox(&kafka, &feed, &history)
             .with("TICKWIRE_STORE", "influxdb")
             .with("TICKWIRE_INFLUXDB__URL", influxd.url.clone())
             .with("TICKWIRE_INFLUXDB__ORG", ORG)
@@ -312,16 +312,16 @@ impl Hour {
             .with("TICKWIRE_WEB__LISTEN", page.clone());
         let mut running = BTreeMap::new();
         for service in OURS {
-            let started = watch.start(&root, service, limits[service], || desk.start(service));
+            let started = watch.start(&root, service, limits[service], || sandbox.start(service));
             started.said("Health and metrics are told");
             running.insert(service.to_owned(), started);
         }
-        desk.out("watch add *");
+        sandbox.out("watch add *");
         runtime.block_on(feed.until_pairs(&["AM.*"]));
 
         let (hostile, empty) =
             runtime.block_on(async { (Feed::start(Script::default()).await, History::start(KEY).await) });
-        let second = self::desk(&other, &hostile, &empty);
+        let second = self::sandbox(&other, &hostile, &empty);
         let started = watch.start(&root, BESIDE, limits["producer"], || second.start("producer"));
         started.said("Health and metrics are told");
         running.insert(BESIDE.to_owned(), started);
@@ -356,7 +356,7 @@ impl Hour {
             floods,
             log: log(&kafka),
             running,
-            _desks: [desk, second],
+            _desks: [sandbox, second],
             influxd,
             _kafkas: [kafka, other],
             watch,
@@ -444,7 +444,7 @@ impl Hour {
         let mut others = 0;
         let take = |record: log::Record| {
             let bar: Bar = serde_json::from_slice(&record.value).unwrap();
-            if bar.is_clock() {
+            if bar.is_heartbeat() {
                 return;
             }
             let symbol: Option<usize> = bar.symbol.strip_prefix('S').and_then(|number| number.parse().ok());
@@ -497,8 +497,8 @@ struct Written {
 }
 
 /// Services that take live prices of a feed, over a Kafka.
-fn desk(kafka: &Kafka, feed: &Feed, history: &History) -> Desk {
-    Desk::new()
+fn sandbox(kafka: &Kafka, feed: &Feed, history: &History) -> Sandbox {
+    Sandbox::new()
         .with("TICKWIRE_LOG", "kafka")
         .with("TICKWIRE_KAFKA__BOOTSTRAP_SERVERS", kafka.bootstrap_servers())
         .with("TICKWIRE_KAFKA__PARTITIONS", "2")

@@ -9,7 +9,7 @@ use model::time::{MINUTE, minute_of, now};
 use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Runtime;
 
-use crate::harness::{Desk, Running, wait_for};
+use crate::harness::{Running, Sandbox, wait_for};
 
 /// Symbols whose bars come in the second after each minute, when asked otherwise.
 const SYMBOLS: &str = "LOAD_SYMBOLS";
@@ -41,7 +41,7 @@ struct Load {
     http: reqwest::Client,
     feed: Feed,
     _history: History,
-    desk: Desk,
+    sandbox: Sandbox,
     up: Running,
     address: String,
     memory: Vec<u64>,
@@ -53,17 +53,17 @@ impl Load {
         let runtime = Runtime::new().unwrap();
         let (feed, history) =
             runtime.block_on(async { (Feed::start(Script::default()).await, History::start(KEY).await) });
-        let desk = Desk::new()
+        let sandbox = Sandbox::new()
             .with("TICKWIRE_POLYGON__WEBSOCKET_URL", feed.url())
             .with("TICKWIRE_POLYGON__REST_URL", history.url())
             .with("TICKWIRE_POLYGON__FEED_DELAY", "0")
             .with("TICKWIRE_POLYGON__API_KEY", KEY)
             .with("TICKWIRE_NEWS", "none")
             .with("TICKWIRE_METRICS__LISTEN", "127.0.0.1:0");
-        let up = desk.start("up --listen 127.0.0.1:0 --prices polygon");
+        let up = sandbox.start("up --listen 127.0.0.1:0 --prices polygon");
         let told = up.said("Health and metrics are told");
         let address = told.split("address=").nth(1).unwrap().trim().to_owned();
-        desk.out("watch add *");
+        sandbox.out("watch add *");
         runtime.block_on(feed.until_pairs(&["AM.*"]));
         let (memory, most_behind) = (Vec::new(), 0.0);
         Load {
@@ -72,7 +72,7 @@ impl Load {
             http: net::http().unwrap(),
             feed,
             _history: history,
-            desk,
+            sandbox,
             up,
             address,
             memory,
@@ -122,7 +122,7 @@ impl Load {
     /// How many windows of `volatility` end when.
     fn windows(&self) -> BTreeMap<i64, i64> {
         let sql = "SELECT window_end, count(*) FROM volatility GROUP BY window_end";
-        let out = self.desk.out_of("query --format csv -", sql);
+        let out = self.sandbox.out_of("query --format csv -", sql);
         let row = |line: &str| {
             let (time, count) = line.split_once(',').unwrap();
             (time.parse().unwrap(), count.parse().unwrap())
@@ -149,7 +149,7 @@ fn under_four_times_the_market_memory_has_a_bound_and_every_bar_is_stored_once()
     });
 
     let mut stored = BTreeMap::new();
-    let bars = load.desk.out("export stock_prices");
+    let bars = load.sandbox.out("export stock_prices");
     let mut lines = bars.lines();
     let names: Vec<&str> = lines.next().unwrap().split(',').collect();
     let at = |name: &str| names.iter().position(|column| *column == name).unwrap();

@@ -67,7 +67,7 @@ impl Page {
     pub fn left_idle(&self, count: usize) -> Vec<TcpStream> {
         let open = |number: usize| {
             let mut stream = TcpStream::connect(&self.address).ok()?;
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: ").ok()?;
             }
             Some(stream)
@@ -112,7 +112,7 @@ impl Page {
             match self.answer(request, WITHIN) {
                 Some((200, _)) => return true,
                 Some((412, current)) => {
-                    list = serde_json::from_str::<Json>(&current).unwrap()["current"].take()
+                    list = serde_json::from_str::<Json>(&current).unwrap()["current"].take();
                 }
                 None => return false,
                 other => panic!("a change of the watchlist: {other:?}"),

@@ -99,12 +99,12 @@ fn topics() -> Vec<Topic> {
 /// of a clock record where there are no events.
 async fn last_record(log: &dyn Log, topic: &Topic, partition: Option<u32>) -> Option<(String, Json)> {
     let mut last = None;
-    let is_clock = |(key, _): &(String, Json)| key.starts_with('~');
+    let is_heartbeat = |(key, _): &(String, Json)| key.starts_with('~');
     each_record(log, topic, |record| {
         let value = serde_json::from_slice::<Json>(&record.value).ok();
         if let Some(value) = value.filter(|value| value.is_object() && value.get("poison").is_none())
             && Some(record.partition) == partition
-            && (!record.key.starts_with('~') || last.as_ref().is_none_or(is_clock))
+            && (!record.key.starts_with('~') || last.as_ref().is_none_or(is_heartbeat))
         {
             last = Some((record.key, value));
         }

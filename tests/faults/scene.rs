@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use log::{EmbeddedLog, Log};
 use model::Topic;
 
-use crate::account::{Account, Beside, Undisturbed};
+use crate::account::{Beside, Reconciliation, Undisturbed};
 use crate::clock::Clock;
 use crate::draws::Draws;
-use crate::harness::{Desk, Running, wait_for};
+use crate::harness::{Running, Sandbox, wait_for};
 use crate::market::Market;
 use crate::page::{Page, most_memory};
 use crate::poison::poison;
@@ -42,7 +42,7 @@ type Outside<'a> = &'a dyn Fn();
 
 /// How a schedule ended.
 pub struct Outcome {
-    pub account: Account,
+    pub account: Reconciliation,
     /// The faults that came before the pipeline was done.
     pub struck: Vec<Fault>,
 }
@@ -51,13 +51,13 @@ impl Play {
     /// The market of a seed, computed and run once without any fault.
     pub fn of(seed: u64) -> Play {
         let market = Market::new(seed);
-        let desk = desk_of(&market);
-        let undisturbed = Undisturbed::of(&desk);
-        desk.out(UP);
-        let account = Account::at_the_end(&desk, &market, &undisturbed);
+        let sandbox = desk_of(&market);
+        let undisturbed = Undisturbed::of(&sandbox);
+        sandbox.out(UP);
+        let account = Reconciliation::at_the_end(&sandbox, &market, &undisturbed);
         assert!(account.is_right(), "without any fault:\n{account}");
-        let lengths = Look::at(&folder_of(&desk).unwrap()).unwrap().lengths();
-        let run = std::fs::read_to_string(desk.path("data/last-run")).unwrap().trim().to_owned();
+        let lengths = Look::at(&folder_of(&sandbox).unwrap()).unwrap().lengths();
+        let run = std::fs::read_to_string(sandbox.path("data/last-run")).unwrap().trim().to_owned();
         Play { run, market, undisturbed, lengths, variables: Vec::new() }
     }
 
@@ -73,12 +73,12 @@ impl Play {
 
     /// The same, with what [`Fault::Outside`] does and undoes.
     pub fn under_outside(&self, steps: &[Step], fault: Outside, over: Outside) -> Outcome {
-        let desk = desk_of(&self.market);
-        let desk = self.variables.iter().fold(desk, |desk, (name, value)| desk.with(name, value));
-        let (desk, clock) = Clock::over(desk);
+        let sandbox = desk_of(&self.market);
+        let sandbox = self.variables.iter().fold(sandbox, |sandbox, (name, value)| sandbox.with(name, value));
+        let (sandbox, clock) = Clock::over(sandbox);
         let mut scene = Scene {
             play: self,
-            desk,
+            sandbox,
             clock,
             outside: [fault, over],
             struck: Vec::new(),
@@ -87,32 +87,33 @@ impl Play {
         };
         for step in steps {
             scene.play(*step);
-            let account = Account::between(&scene.desk, &self.market, &scene.beside);
+            let account = Reconciliation::between(&scene.sandbox, &self.market, &scene.beside);
             assert!(account.is_right(), "after {step:?}:\n{account}");
         }
-        let ended = scene.desk.run(UP);
+        let ended = scene.sandbox.run(UP);
         assert_eq!(ended.code, Some(0), "after {steps:?}: {}", ended.errors);
-        let account = Account::at_the_end_beside(&scene.desk, &self.market, &self.undisturbed, &scene.beside);
+        let account =
+            Reconciliation::at_the_end_beside(&scene.sandbox, &self.market, &self.undisturbed, &scene.beside);
         Outcome { account, struck: scene.struck }
     }
 }
 
-fn desk_of(market: &Market) -> Desk {
-    let desk = Desk::new();
-    desk.file("bars.csv", &market.prices);
-    desk.file("news.csv", &market.news);
-    desk
+fn desk_of(market: &Market) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("bars.csv", &market.prices);
+    sandbox.file("news.csv", &market.news);
+    sandbox
 }
 
 /// The folder of the last run, once there is one.
-fn folder_of(desk: &Desk) -> Option<PathBuf> {
-    let run = std::fs::read_to_string(desk.path("data/last-run")).ok()?;
-    Some(desk.path("data").join(run.trim()))
+fn folder_of(sandbox: &Sandbox) -> Option<PathBuf> {
+    let run = std::fs::read_to_string(sandbox.path("data/last-run")).ok()?;
+    Some(sandbox.path("data").join(run.trim()))
 }
 
 struct Scene<'a> {
     play: &'a Play,
-    desk: Desk,
+    sandbox: Sandbox,
     clock: Option<Clock>,
     outside: [Outside<'a>; 2],
     struck: Vec<Fault>,
@@ -127,7 +128,7 @@ impl Scene<'_> {
             return self.fill_the_disk(kilobytes, fault);
         }
         let needs_page = matches!(fault, Fault::Idle(_) | Fault::Asked(_) | Fault::Change(_));
-        let mut running = self.desk.start(UP);
+        let mut running = self.sandbox.start(UP);
         if matches!(fault, Fault::Terminate | Fault::Second | Fault::Freeze) {
             // It owns its folder and listens to signals.
             running.address();
@@ -167,7 +168,7 @@ impl Scene<'_> {
             _ => running.kill(),
         }
         self.struck.push(fault);
-        let folder = folder_of(&self.desk).unwrap();
+        let folder = folder_of(&self.sandbox).unwrap();
         match fault {
             Fault::TearLog(bytes) => tear(&folder.join("log.db-wal"), bytes),
             Fault::LoseStore => lose(&folder),
@@ -185,7 +186,7 @@ impl Scene<'_> {
             if running.has_ended().is_some() {
                 return Some(false);
             }
-            look = look.take().or_else(|| Look::at(&folder_of(&self.desk)?));
+            look = look.take().or_else(|| Look::at(&folder_of(&self.sandbox)?));
             (look.as_ref()?.reached(stage)? as f64 >= wanted).then_some(true)
         })
     }
@@ -197,7 +198,7 @@ impl Scene<'_> {
     }
 
     fn is_stopped_by_the_disk(&self, kilobytes: u32) -> bool {
-        let ended = self.desk.run_within(kilobytes, UP);
+        let ended = self.sandbox.run_within(kilobytes, UP);
         if ended.code != Some(0) {
             assert_eq!(ended.code, Some(1), "{}", ended.errors);
             assert!(ended.errors.contains("room"), "the remedy is not named: {}", ended.errors);
@@ -244,12 +245,12 @@ impl Scene<'_> {
     fn change_at_once(&mut self, page: &Page, count: usize, running: &mut Running) {
         let before = self.beside.changes.added.len();
         let symbols: Vec<String> = (before..before + count).map(|number| format!("ADDED{number}")).collect();
-        let desk = &self.desk;
+        let sandbox = &self.sandbox;
         let added = std::thread::scope(|scope| {
             let one = |(at, symbol): (usize, &String)| {
                 let (address, symbol) = (page.address().to_owned(), symbol.clone());
                 scope.spawn(move || match at % 2 {
-                    0 => desk.run(&format!("watch add {symbol}")).code == Some(0),
+                    0 => sandbox.run(&format!("watch add {symbol}")).code == Some(0),
                     _ => Page::at(address).adds(&symbol),
                 })
             };
@@ -264,7 +265,7 @@ impl Scene<'_> {
     fn start_a_second(&self, running: &mut Running) {
         running.signal("STOP");
         if running.has_ended().is_none() {
-            let said = self.desk.refused(UP);
+            let said = self.sandbox.refused(UP);
             assert!(said.contains(&running.id().to_string()), "{said}");
         }
         running.signal("CONT");
@@ -272,13 +273,13 @@ impl Scene<'_> {
 
     fn freeze(&self, running: &Running) {
         running.signal("STOP");
-        let account = Account::between(&self.desk, &self.play.market, &self.beside);
+        let account = Reconciliation::between(&self.sandbox, &self.play.market, &self.beside);
         assert!(account.is_right(), "beside a frozen pipeline:\n{account}");
         running.signal("CONT");
     }
 
     fn hold_the_store(&self, running: &mut Running) {
-        let path = folder_of(&self.desk).unwrap().join("store.db");
+        let path = folder_of(&self.sandbox).unwrap().join("store.db");
         let held = rusqlite::Connection::open(path).unwrap();
         held.busy_timeout(crate::harness::PATIENCE).unwrap();
         held.execute_batch("BEGIN IMMEDIATE").unwrap();

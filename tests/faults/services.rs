@@ -12,9 +12,9 @@ use testkit::kafka::Kafka;
 use testkit::proxy::{Network, Proxy};
 use tokio::runtime::Runtime;
 
-use crate::account::{Account, Beside, Undisturbed};
+use crate::account::{Beside, Reconciliation, Undisturbed};
 use crate::draws::Draws;
-use crate::harness::{Desk, PATIENCE, Running, wait_for};
+use crate::harness::{PATIENCE, Running, Sandbox, wait_for};
 use crate::market::Market;
 use crate::poison::poison;
 
@@ -136,7 +136,7 @@ struct Play<'a> {
     servers: &'a Servers,
     market: Market,
     undisturbed: Undisturbed,
-    desk: Desk,
+    sandbox: Sandbox,
     log: KafkaLog,
     running: BTreeMap<&'static str, Running>,
     beside: Beside,
@@ -147,12 +147,12 @@ struct Play<'a> {
 impl Play<'_> {
     fn of(seed: u64, servers: &Servers) -> Play<'_> {
         let market = Market::new(seed);
-        let desk = Desk::new();
-        desk.file("bars.csv", &market.prices);
-        desk.file("news.csv", &market.news);
-        let undisturbed = Undisturbed::of(&desk);
+        let sandbox = Sandbox::new();
+        sandbox.file("bars.csv", &market.prices);
+        sandbox.file("news.csv", &market.news);
+        let undisturbed = Undisturbed::of(&sandbox);
         let kafka = servers.kafka.bootstrap_servers();
-        let desk = desk
+        let sandbox = sandbox
             .with("TICKWIRE_PRICES", "replay:bars.csv")
             .with("TICKWIRE_NEWS", "replay:news.csv")
             .with("TICKWIRE_SPEED", "max")
@@ -163,7 +163,7 @@ impl Play<'_> {
             .with("TICKWIRE_INFLUXDB__URL", format!("http://{}", servers.proxy.address))
             .with("TICKWIRE_INFLUXDB__ORG", ORG)
             .with("TICKWIRE_INFLUXDB__TOKEN", servers.influxd.token.clone());
-        let hash = hash_of(&desk);
+        let hash = hash_of(&sandbox);
         servers.within(servers.influxd.make_bucket(&format!("events_replayed_{hash}"), None));
         let config = KafkaConfig {
             suffix: format!("-replayed-{hash}"),
@@ -172,9 +172,9 @@ impl Play<'_> {
             ..KafkaConfig::new(kafka)
         };
         let log = KafkaLog::new(&config).unwrap();
-        let running = SERVICES.map(|service| (service, desk.start(service))).into();
+        let running = SERVICES.map(|service| (service, sandbox.start(service))).into();
         let beside = Beside::default();
-        Play { servers, market, undisturbed, desk, log, running, beside, words: 0 }
+        Play { servers, market, undisturbed, sandbox, log, running, beside, words: 0 }
     }
 
     /// Strikes when a topic has come so far.
@@ -191,7 +191,7 @@ impl Play<'_> {
                 self.start(service);
             }
             Fault::TakeOver(service) => {
-                let spare = self.desk.start(service);
+                let spare = self.sandbox.start(service);
                 let mut first = self.running.insert(service, spare).unwrap();
                 first.kill();
             }
@@ -205,7 +205,7 @@ impl Play<'_> {
             Fault::HoldKafka => {
                 self.servers.kafka.hold();
                 // Which waits in vain.
-                self.desk.refused("topics");
+                self.sandbox.refused("topics");
                 self.servers.kafka.let_go();
             }
             Fault::KillInflux => {
@@ -223,7 +223,7 @@ impl Play<'_> {
 
     /// What was paused is killed once it knows that it was taken over from.
     fn pause(&mut self, service: &'static str) {
-        let spare = self.desk.start(service);
+        let spare = self.sandbox.start(service);
         let mut first = self.running.insert(service, spare).unwrap();
         first.signal("STOP");
         self.running[service].said("Working");
@@ -235,9 +235,10 @@ impl Play<'_> {
     fn change_at_once(&mut self, count: usize) {
         let before = self.beside.changes.added.len();
         let symbols: Vec<String> = (before..before + count).map(|number| format!("ADDED{number}")).collect();
-        let desk = &self.desk;
+        let sandbox = &self.sandbox;
         let added = std::thread::scope(|scope| {
-            let add = |symbol| scope.spawn(move || desk.run(&format!("watch add {symbol}")).code == Some(0));
+            let add =
+                |symbol| scope.spawn(move || sandbox.run(&format!("watch add {symbol}")).code == Some(0));
             let all: Vec<_> = symbols.iter().map(add).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect::<Vec<bool>>()
         });
@@ -260,7 +261,7 @@ impl Play<'_> {
     }
 
     fn start(&mut self, service: &'static str) {
-        self.running.insert(service, self.desk.start(service));
+        self.running.insert(service, self.sandbox.start(service));
     }
 
     /// Waits until a topic holds a share of what it will hold at least.
@@ -278,11 +279,15 @@ impl Play<'_> {
     }
 
     /// The account, once it is right or patience is at its end.
-    fn account(&self) -> Account {
+    fn account(&self) -> Reconciliation {
         let until = Instant::now() + PATIENCE;
         loop {
-            let account =
-                Account::at_the_end_beside(&self.desk, &self.market, &self.undisturbed, &self.beside);
+            let account = Reconciliation::at_the_end_beside(
+                &self.sandbox,
+                &self.market,
+                &self.undisturbed,
+                &self.beside,
+            );
             if account.is_right() || Instant::now() >= until {
                 return account;
             }
@@ -291,9 +296,9 @@ impl Play<'_> {
 }
 
 /// What names a replay of these files, in topics and buckets.
-fn hash_of(desk: &Desk) -> String {
+fn hash_of(sandbox: &Sandbox) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
-    let printed = desk.out(&format!("deploy --print --sql {root}/sql --udfs {root}/udfs"));
+    let printed = sandbox.out(&format!("deploy --print --sql {root}/sql --udfs {root}/udfs"));
     let (_, rest) = printed.split_once("'stock-prices-replayed-").unwrap();
     rest.split_once('\'').unwrap().0.to_owned()
 }
@@ -302,7 +307,7 @@ fn hash_of(desk: &Desk) -> String {
 fn play(all: impl Iterator<Item = (u64, Vec<Step>)>) {
     let Some(servers) = Servers::start() else { return };
     let mut faults: BTreeMap<String, usize> = BTreeMap::new();
-    let mut sum = Account::default();
+    let mut sum = Reconciliation::default();
     let mut schedules = 0;
     for (seed, steps) in all {
         let mut play = Play::of(seed, &servers);

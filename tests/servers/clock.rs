@@ -3,7 +3,7 @@
 use log::{Append, Log};
 use model::time::{HOUR, MINUTE, Millis};
 use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use model::{Bar, clock};
+use model::{Bar, heartbeat};
 
 use crate::harness::{Stack, sample, sample_bars};
 use crate::process::wait_for;
@@ -13,7 +13,7 @@ const OPENS: Millis = 1_700_000_000_000 / MINUTE * MINUTE;
 /// A minute of one symbol.
 fn bar(minute: Millis) -> Append {
     let start = OPENS + minute * MINUTE;
-    let bar = Bar { symbol: "ACME".into(), volume: 100.0, ..clock::bar(0, start) };
+    let bar = Bar { symbol: "ACME".into(), volume: 100.0, ..heartbeat::bar(0, start) };
     let bar = Bar { source: model::Source::Replay, close: 1.0 + minute as f64 / 100.0, high: 2.0, ..bar };
     Append::json(STOCK_PRICES, "ACME", &bar)
 }
@@ -22,10 +22,10 @@ fn bar(minute: Millis) -> Append {
 fn silence(at: Millis, keys: u32) -> Vec<Append> {
     let records = |partition: u32| {
         (0..keys).flat_map(move |key| {
-            let (bar, article) = (clock::bar(key, at), clock::article(key, at));
+            let (bar, article) = (heartbeat::bar(key, at), heartbeat::article(key, at));
             [
-                Append::json(STOCK_PRICES, &clock::symbol(key), &bar).into_partition(partition),
-                Append::json(NEWS_ARTICLES, &clock::symbol(key), &article).into_partition(partition),
+                Append::json(STOCK_PRICES, &heartbeat::symbol(key), &bar).into_partition(partition),
+                Append::json(NEWS_ARTICLES, &heartbeat::symbol(key), &article).into_partition(partition),
             ]
         })
     };

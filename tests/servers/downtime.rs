@@ -9,7 +9,7 @@ use control::watchlist::{self, Entry};
 use log::{Append, KafkaConfig, KafkaLog, Log, partition_of};
 use model::time::{self, HOUR, MINUTE, Millis, minute_of};
 use model::topic::{STOCK_PRICES, WATCHLIST};
-use model::{Bar, Source, clock};
+use model::{Bar, Source, heartbeat};
 use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 
 use crate::harness::{Stack, sample, sample_bars};
@@ -20,12 +20,12 @@ fn left_behind(log: &KafkaLog, at: Millis) -> Vec<Append> {
     let clocks = |at: Millis| {
         (0..log.partitions()).flat_map(move |partition| {
             (0..log.clock_keys()).map(move |key| {
-                Append::json(STOCK_PRICES, &clock::symbol(key), &clock::bar(key, at))
+                Append::json(STOCK_PRICES, &heartbeat::symbol(key), &heartbeat::bar(key, at))
                     .into_partition(partition)
             })
         })
     };
-    let bar = Bar { symbol: "AAPL".into(), source: Source::Polygon, volume: 100.0, ..clock::bar(0, at) };
+    let bar = Bar { symbol: "AAPL".into(), source: Source::Polygon, volume: 100.0, ..heartbeat::bar(0, at) };
     clocks(at).chain([Append::json(STOCK_PRICES, "AAPL", &bar)]).chain(clocks(at + MINUTE)).collect()
 }
 
@@ -126,8 +126,9 @@ async fn after_twelve_hours_of_downtime_bars_come_from_history_before_their_minu
     let missed = market.missed(now);
     market.history.add(&missed);
     let records = market.complete_until(now, &stack.start("producer"));
-    let goes_on =
-        records.iter().position(|record| record.is_clock() && record.complete_until > market.left + MINUTE);
+    let goes_on = records
+        .iter()
+        .position(|record| record.is_heartbeat() && record.complete_until > market.left + MINUTE);
     let before = &records[..goes_on.unwrap()];
     let fetched = before.iter().filter(|record| record.source == Source::PolygonHistory);
     let fetched: Vec<Millis> = fetched.map(|bar| bar.start_timestamp).collect();

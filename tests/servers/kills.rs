@@ -82,7 +82,7 @@ async fn a_producer_that_was_paused_beyond_its_lease_writes_nothing_that_anybody
     let mut rows = std::collections::BTreeMap::<u32, Vec<u64>>::new();
     each_record(&*log, &STOCK_PRICES, |record| {
         let bar: Bar = serde_json::from_slice(&record.value).unwrap();
-        if !bar.is_clock() {
+        if !bar.is_heartbeat() {
             rows.entry(record.partition).or_default().extend(bar.position);
         }
     })

@@ -11,7 +11,7 @@ use control::watchlist::EVERY_SYMBOL;
 use log::LogError;
 use serde::{Deserialize, Serialize};
 
-use crate::Site;
+use crate::AppState;
 use crate::cursor::{self, Cursor};
 use crate::error::Failure;
 use crate::gaps;
@@ -62,7 +62,7 @@ pub(crate) struct SymbolsQuery {
 
 /// `GET /api/v1/symbols?after=S&limit=N`: by name, those after a symbol.
 pub(crate) async fn symbols(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<SymbolsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -79,7 +79,10 @@ pub(crate) async fn symbols(
 }
 
 /// `GET /api/v1/sparks`
-pub(crate) async fn sparks(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+pub(crate) async fn sparks(
+    State(site): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     json(sparks::read(&site.store).await?, &headers).await
 }
 
@@ -95,7 +98,7 @@ pub(crate) struct SeriesQuery {
 
 /// `GET /api/v1/series?symbol=S&from=T&to=T&limit=N&compact=true`
 pub(crate) async fn series(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<SeriesQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -123,7 +126,7 @@ pub(crate) struct GapsQuery {
 
 /// `GET /api/v1/gaps?symbol=S&from=T&to=T`: what is known to be missing of the prices.
 pub(crate) async fn gaps(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<GapsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -138,7 +141,10 @@ pub(crate) async fn gaps(
 }
 
 /// `GET /api/v1/status`
-pub(crate) async fn status(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+pub(crate) async fn status(
+    State(site): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     json(site.report().await?, &headers).await
 }
 
@@ -166,7 +172,7 @@ pub(crate) async fn json(
 }
 
 /// Up to where everything in the log is in the store.
-async fn stored_up_to(site: &Site) -> Result<Cursor, LogError> {
+async fn stored_up_to(site: &AppState) -> Result<Cursor, LogError> {
     let committed = site.log.committed(SINK).await?;
     let extents = cursor::extents(site.log.as_ref(), site.hub.lanes()).await?;
     Ok(Cursor::after(&committed, site.hub.lanes(), &extents))

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::Site;
+use crate::AppState;
 use crate::gzip;
 use crate::pages::message;
 
@@ -155,7 +155,7 @@ impl Asset {
 
 /// `GET /assets/…`
 pub(crate) async fn serve(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     Path(path): Path<String>,
     headers: HeaderMap,
     uri: Uri,

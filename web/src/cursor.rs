@@ -12,21 +12,23 @@ use crate::measures;
 
 /// One partition of a topic that the page follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lane {
+pub(crate) struct TopicPartition {
     pub(crate) topic: Topic,
     pub(crate) partition: u32,
 }
 
 /// The lanes of a log whose topics have `partitions` partitions.
-pub(crate) fn lanes(partitions: u32) -> Vec<Lane> {
+pub(crate) fn lanes(partitions: u32) -> Vec<TopicPartition> {
     [STOCK_PRICES, NEWS_ARTICLES, measures::topic()]
         .into_iter()
-        .flat_map(|topic| (0..partitions).map(move |partition| Lane { topic: topic.clone(), partition }))
+        .flat_map(|topic| {
+            (0..partitions).map(move |partition| TopicPartition { topic: topic.clone(), partition })
+        })
         .collect()
 }
 
 /// What each lane holds now; a lane never written is empty.
-pub(crate) async fn extents(log: &dyn Log, lanes: &[Lane]) -> Result<Vec<Extent>, LogError> {
+pub(crate) async fn extents(log: &dyn Log, lanes: &[TopicPartition]) -> Result<Vec<Extent>, LogError> {
     let mut found: Vec<Extent> = Vec::with_capacity(lanes.len());
     for of_topic in lanes.chunk_by(|one, next| one.topic == next.topic) {
         let extents = log.extents(&of_topic[0].topic).await?;
@@ -59,8 +61,8 @@ impl Cursor {
 
     /// Where a reader that committed `positions` goes on: after them, else at
     /// the oldest record kept.
-    pub(crate) fn after(positions: &[Position], lanes: &[Lane], extents: &[Extent]) -> Cursor {
-        let committed = |lane: &Lane| {
+    pub(crate) fn after(positions: &[Position], lanes: &[TopicPartition], extents: &[Extent]) -> Cursor {
+        let committed = |lane: &TopicPartition| {
             let at = |at: &&Position| at.topic == lane.topic && at.partition == lane.partition;
             positions.iter().find(at).map_or(0, |at| at.offset)
         };
@@ -68,7 +70,7 @@ impl Cursor {
     }
 
     /// Reads a cursor; lanes that are not followed here are passed over.
-    pub(crate) fn parse(text: &str, lanes: &[Lane]) -> Result<Cursor, BadCursor> {
+    pub(crate) fn parse(text: &str, lanes: &[TopicPartition]) -> Result<Cursor, BadCursor> {
         let mut offsets = vec![None; lanes.len()];
         for part in text.split(',') {
             let (lane, offset) = part.trim().split_once(':').ok_or(BadCursor::Malformed)?;
@@ -81,14 +83,14 @@ impl Cursor {
                 offsets[index] = Some(offset);
             }
         }
-        let named = |(offset, lane): (Option<u64>, &Lane)| {
+        let named = |(offset, lane): (Option<u64>, &TopicPartition)| {
             offset.ok_or_else(|| BadCursor::Incomplete(format!("{}/{}", lane.topic, lane.partition)))
         };
         offsets.into_iter().zip(lanes).map(named).collect::<Result<_, _>>().map(Cursor)
     }
 
     /// The text that [`Cursor::parse`] reads.
-    pub(crate) fn text(&self, lanes: &[Lane]) -> String {
+    pub(crate) fn text(&self, lanes: &[TopicPartition]) -> String {
         let parts: Vec<String> = lanes
             .iter()
             .zip(&self.0)

@@ -13,7 +13,7 @@ use model::topic::ALERTS;
 use serde::{Deserialize, Serialize};
 use store::{Query, SharedStore};
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::overview::{each_page, known, objects};
 use crate::request;
@@ -50,7 +50,7 @@ pub(crate) struct Episodes {
 
 /// `GET /api/v1/alerts?symbol=S&rule=R&state=open|closed&from=T&to=T&limit=N`
 pub(crate) async fn api(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Asked<Wanted>, QueryRejection>,
 ) -> Result<Response, Failure> {
     let Asked(wanted) = query.map_err(|error| Failure::Query(error.body_text()))?;

@@ -11,14 +11,14 @@ use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use control::stop::{Stop, Wish};
+use control::shutdown::{Shutdown, ShutdownToken};
 use futures::stream;
 use log::LogError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::Site;
+use crate::AppState;
 use crate::access::ClientAddress;
 use crate::cursor::{self, BadCursor, Cursor};
 use crate::error::Failure;
@@ -54,7 +54,7 @@ pub(crate) struct EventsQuery {
 /// `GET /events?symbol=S&cursor=C`: from the place of `Last-Event-ID`, else from
 /// the cursor, else from now on.
 pub(crate) async fn stream(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     Extension(ClientAddress(client)): Extension<ClientAddress>,
     query: Result<Query<EventsQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -103,7 +103,7 @@ pub(crate) async fn stream(
 struct Viewer {
     hub: Arc<Hub>,
     watching: Watching,
-    stop: Stop,
+    stop: ShutdownToken,
     symbol: Option<String>,
     cursor: Cursor,
     /// Whether something between the cursor and what is sent next is missing.
@@ -149,7 +149,7 @@ impl Viewer {
     async fn step(mut self) -> Option<(Result<Event, Infallible>, Viewer)> {
         let stop = self.stop.clone();
         let event = tokio::select! {
-            () = stop.at_least(Wish::Drain) => return None,
+            () = stop.at_least(Shutdown::Drain) => return None,
             event = self.next() => event,
         };
         match event {

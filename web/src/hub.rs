@@ -11,7 +11,7 @@ use futures::FutureExt;
 use log::{LogError, SharedLog};
 use tokio::sync::{Notify, watch};
 
-use crate::cursor::{self, Lane};
+use crate::cursor::{self, TopicPartition};
 use crate::item::Item;
 use crate::shown::Shown;
 use crate::status::{Board, Report};
@@ -31,7 +31,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Reads the log while anybody watches.
 pub(crate) struct Hub {
     log: SharedLog,
-    lanes: Vec<Lane>,
+    lanes: Vec<TopicPartition>,
     kept: RwLock<Kept>,
     status: RwLock<Option<Arc<Report>>>,
     news: watch::Sender<u64>,
@@ -92,7 +92,7 @@ impl Hub {
         })
     }
 
-    pub(crate) fn lanes(&self) -> &[Lane] {
+    pub(crate) fn lanes(&self) -> &[TopicPartition] {
         &self.lanes
     }
 
@@ -128,7 +128,7 @@ impl Hub {
                 return Ok(found);
             }
         }
-        let Lane { topic, partition } = &self.lanes[lane];
+        let TopicPartition { topic, partition } = &self.lanes[lane];
         let extents = self.log.extents(topic).await?;
         let first =
             extents.iter().find(|extent| extent.partition == *partition).map_or(0, |extent| extent.first);
@@ -199,7 +199,7 @@ impl Hub {
     /// of records read.
     async fn fill(&self, lane: usize) -> Result<usize, LogError> {
         let from = self.kept.read().unwrap_or_else(PoisonError::into_inner).rings[lane].next;
-        let Lane { topic, partition } = &self.lanes[lane];
+        let TopicPartition { topic, partition } = &self.lanes[lane];
         let records = self.log.read(topic, *partition, from, PAGE).await?;
         if let Some(last) = records.last() {
             let mut items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();

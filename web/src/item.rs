@@ -66,7 +66,7 @@ fn bar(text: &[u8]) -> Option<Decoded> {
 
 fn article(text: &[u8]) -> Option<Decoded> {
     let article: Article = serde_json::from_slice(text).ok()?;
-    if article.is_clock() || article.check().is_err() {
+    if article.is_heartbeat() || article.check().is_err() {
         return None;
     }
     let json = raw(&article)?;
@@ -92,7 +92,7 @@ fn raw(message: &impl Serialize) -> Option<Arc<RawValue>> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use model::{Topic, clock};
+    use model::{Topic, heartbeat};
 
     fn record(topic: Topic, value: impl Into<Bytes>) -> Record {
         Record { topic, partition: 0, offset: 7, appended_at: 0, key: String::new(), value: value.into() }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn clock_records_of_every_topic_are_nothing_to_show() {
-        let bar = serde_json::to_vec(&clock::bar(0, 60_000)).unwrap();
-        let article = serde_json::to_vec(&clock::article(0, 60_000)).unwrap();
+        let bar = serde_json::to_vec(&heartbeat::bar(0, 60_000)).unwrap();
+        let article = serde_json::to_vec(&heartbeat::article(0, 60_000)).unwrap();
         let row = r#"{"symbol":"~clock0","window_end":60000,"realized":null}"#;
         assert!(Item::of(&record(STOCK_PRICES, bar)).is_none());
         assert!(Item::of(&record(NEWS_ARTICLES, article)).is_none());

@@ -10,18 +10,18 @@ use axum::response::{IntoResponse, Response};
 use control::kept::{self, Kept, List, PutError};
 use serde_json::json;
 
-use crate::Site;
+use crate::AppState;
 use crate::access;
 use crate::error::{Failure, refused};
 
 /// `GET`: the list with its version.
-pub(crate) async fn read<E: Kept>(State(site): State<Arc<Site>>) -> Result<Response, Failure> {
+pub(crate) async fn read<E: Kept>(State(site): State<Arc<AppState>>) -> Result<Response, Failure> {
     Ok(listed(&kept::read::<E>(&*site.log).await?))
 }
 
 /// `PUT` with `If-Match: VERSION` and the whole list, as `GET` gives it or only its entries.
 pub(crate) async fn put<E: Kept>(
-    site: &Site,
+    site: &AppState,
     headers: &HeaderMap,
     typed: Result<Vec<E>, E::Bad>,
 ) -> Result<Response, Failure> {

@@ -4,14 +4,14 @@ use control::watchlist;
 use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
 use store::{Query, StoreError};
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::measures;
 use crate::overview::known;
 
 /// Whether the store has anything of a symbol, or the watchlist names it. Before
 /// the first bar of all nothing is known, and everything may still come.
-pub(crate) async fn may_be_asked(site: &Site, symbol: &str) -> Result<bool, Failure> {
+pub(crate) async fn may_be_asked(site: &AppState, symbol: &str) -> Result<bool, Failure> {
     for measurement in measurements() {
         if is_stored(site, measurement, Some(symbol)).await? {
             return Ok(true);
@@ -25,7 +25,7 @@ fn measurements() -> [String; 3] {
     [STOCK_PRICES.measurement(), measures::topic().measurement(), NEWS_ARTICLES.measurement()]
 }
 
-async fn is_stored(site: &Site, measurement: String, symbol: Option<&str>) -> Result<bool, StoreError> {
+async fn is_stored(site: &AppState, measurement: String, symbol: Option<&str>) -> Result<bool, StoreError> {
     let tags = symbol.map(|symbol| ("symbol".into(), symbol.to_owned())).into_iter().collect();
     let query = Query { measurement, tags, limit: Some(1), ..Query::default() };
     Ok(!known(site.store.read(&query).await)?.rows.is_empty())

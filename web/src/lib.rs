@@ -50,8 +50,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{MethodRouter, get};
-use control::again::Again;
-use control::stop::{Stop, Wish};
+use control::recompute::RecomputeHandle;
+use control::shutdown::{Shutdown, ShutdownToken};
 use log::{LogError, SharedLog};
 use store::SharedStore;
 use tokio::net::TcpListener;
@@ -86,7 +86,7 @@ const GRACE: Duration = Duration::from_millis(800);
 const LONGEST_FORM: usize = 16 << 10;
 
 /// What every request works with.
-struct Site {
+struct AppState {
     log: SharedLog,
     store: SharedStore,
     hub: Arc<Hub>,
@@ -103,17 +103,17 @@ struct Site {
     load: Load,
     hosts: Hosts,
     process: Process,
-    again: Again,
+    again: RecomputeHandle,
     access: Access,
     people: People,
     throttle: Throttle,
     sessions: Sessions,
     rates: Rates,
     tokens: Tokens,
-    stop: Stop,
+    stop: ShutdownToken,
 }
 
-impl Site {
+impl AppState {
     /// What the services say now.
     async fn report(&self) -> Result<Report, LogError> {
         let mut board = self.board.lock().await;
@@ -133,7 +133,7 @@ pub async fn serve(
     log: SharedLog,
     store: SharedStore,
     access: Access,
-    stop: Stop,
+    stop: ShutdownToken,
 ) -> Result<(), WebError> {
     serve_in(listener, log, store, access, Process::default(), stop).await
 }
@@ -148,7 +148,7 @@ pub async fn serve_in(
     store: SharedStore,
     access: Access,
     process: Process,
-    stop: Stop,
+    stop: ShutdownToken,
 ) -> Result<(), WebError> {
     let address = listener.local_addr().map_err(WebError::Listener)?;
     access.check(address)?;
@@ -161,7 +161,7 @@ pub async fn serve_in(
     let hub = Hub::new(Arc::clone(&log));
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
-    let site = Arc::new(Site {
+    let site = Arc::new(AppState {
         explorer: process
             .explorer
             .clone()
@@ -194,10 +194,10 @@ pub async fn serve_in(
 
     let ended = {
         let stop = stop.clone();
-        async move { stop.at_least(Wish::Drain).await }
+        async move { stop.at_least(Shutdown::Drain).await }
     };
     let overdue = async {
-        stop.at_least(Wish::Drain).await;
+        stop.at_least(Shutdown::Drain).await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
@@ -222,7 +222,7 @@ fn limits(access: &Access) -> inbound::Limits {
     limits
 }
 
-fn router(site: Arc<Site>) -> Router {
+fn router(site: Arc<AppState>) -> Router {
     let api = api_routes().into_iter();
     api.fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .merge(pages::routes())
@@ -248,7 +248,7 @@ fn router(site: Arc<Site>) -> Router {
 }
 
 /// The API; each path stands in `api/openapi.json`, which a test holds.
-fn api_routes() -> Vec<(&'static str, MethodRouter<Arc<Site>>)> {
+fn api_routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
     vec![
         ("/api/v1/symbols", get(api::symbols)),
         ("/api/v1/series", get(api::series)),

@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::Site;
+use crate::AppState;
 use crate::error::{Failure, refused_at};
 
 /// Requests worked on at once; others wait for their turn. An answer may take
@@ -100,7 +100,7 @@ impl Drop for StreamPlace {
 }
 
 /// Lets a request be worked on when it is its turn.
-pub(crate) async fn turn(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn turn(State(site): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path.starts_with("/assets/")
         || matches!(path, "/events" | "/livez" | "/healthz" | "/readyz" | "/login")

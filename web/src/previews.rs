@@ -12,7 +12,7 @@ use model::time::Millis;
 use moka::future::Cache;
 use query::headlines::Search;
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 
 /// So long an answer is shown again instead of asking again: a call is dear.
@@ -48,7 +48,7 @@ impl Previews {
     /// What `term` would have found lately within `sections`.
     pub(crate) async fn of(
         &self,
-        site: &Site,
+        site: &AppState,
         services: &[ServiceStatus],
         term: &str,
         sections: &[String],
@@ -76,7 +76,7 @@ impl Previews {
 
     async fn asked(
         &self,
-        site: &Site,
+        site: &AppState,
         term: &str,
         sections: &[String],
     ) -> Result<Result<Arc<Preview>, String>, LogError> {
@@ -97,7 +97,7 @@ impl Previews {
 }
 
 /// Stored headlines that the term has found, else those with its words.
-async fn stored(site: &Site, term: &str, why_stored: String) -> Result<Shown, Failure> {
+async fn stored(site: &AppState, term: &str, why_stored: String) -> Result<Shown, Failure> {
     let by_term = Search { term: Some(term.to_owned()), limit: SHOWN, ..Search::default() };
     let mut found = site.headlines.search(by_term).await?;
     if found.total == 0 {

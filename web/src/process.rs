@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::again::{self, Again};
+use control::recompute::{self, RecomputeHandle};
 use control::replay::Event;
 use control::watchlist::Watchlist;
 use model::DeadLetter;
@@ -20,7 +20,7 @@ pub type Observe = Arc<dyn Fn(&str, &str, u16, Duration) + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Process {
     /// Where results are computed again, if a sink works in this process.
-    pub again: Option<Again>,
+    pub again: Option<RecomputeHandle>,
     /// Which keys the settings hold.
     pub keys: Vec<Key>,
     /// Where questions in SQL are answered, in processes of their own. Without it this
@@ -45,7 +45,7 @@ pub struct Key {
 
 impl Process {
     /// Where to ask for results to be computed again; nobody answers there without a sink.
-    pub(crate) fn again(&self) -> Again {
-        self.again.clone().unwrap_or_else(|| again::channel().0)
+    pub(crate) fn again(&self) -> RecomputeHandle {
+        self.again.clone().unwrap_or_else(|| recompute::channel().0)
     }
 }

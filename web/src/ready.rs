@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::Site;
+use crate::AppState;
 use crate::load::Readiness;
 
 /// How long the log and the store may take to answer.
@@ -23,11 +23,11 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// `GET /readyz`: once both the log and the store answer.
-pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Readiness {
+pub(crate) async fn ready(State(site): State<Arc<AppState>>) -> Readiness {
     site.load.ready(look(&site)).await
 }
 
-async fn look(site: &Site) -> Readiness {
+async fn look(site: &AppState) -> Readiness {
     let log = async { site.log.health().await.map_err(|error| error.to_string()) };
     let store = async { site.store.health().await.map_err(|error| error.to_string()) };
     let both = tokio::time::timeout(ANSWERS_WITHIN, async { tokio::try_join!(log, store) }).await;
@@ -41,7 +41,7 @@ async fn look(site: &Site) -> Readiness {
 }
 
 /// Tells the process of what was answered, by the pattern of its route.
-pub(crate) async fn observe(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(site): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let Some(observe) = site.process.observe.clone() else { return next.run(request).await };
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, began) = (request.method().clone(), Instant::now());

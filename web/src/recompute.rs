@@ -9,12 +9,12 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
-use control::again::NotAgain;
+use control::recompute::NotRecomputed;
 use model::time::Millis;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::Site;
+use crate::AppState;
 use crate::error::refused;
 use crate::request;
 
@@ -22,7 +22,7 @@ use crate::request;
 const LONGEST: usize = 1_024;
 
 /// `POST /api/v1/recompute`
-pub(crate) fn routes() -> MethodRouter<Arc<Site>> {
+pub(crate) fn routes() -> MethodRouter<Arc<AppState>> {
     post(recompute).layer(DefaultBodyLimit::max(LONGEST))
 }
 
@@ -34,7 +34,7 @@ struct Span {
 }
 
 /// Answers once the rows are stored, with their number.
-async fn recompute(State(site): State<Arc<Site>>, body: Bytes) -> Response {
+async fn recompute(State(site): State<Arc<AppState>>, body: Bytes) -> Response {
     let span: Span = match serde_json::from_slice(&body) {
         Ok(span) => span,
         Err(error) => {
@@ -48,7 +48,9 @@ async fn recompute(State(site): State<Arc<Site>>, body: Bytes) -> Response {
     }
     match site.again.compute(span.from, span.to).await {
         Ok(rows) => Json(json!({ "rows": rows })).into_response(),
-        Err(error @ NotAgain::NoSink) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-        Err(error @ NotAgain::Failed(_)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(error @ NotRecomputed::NoSink) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        Err(error @ NotRecomputed::Failed(_)) => {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
     }
 }

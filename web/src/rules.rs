@@ -11,7 +11,7 @@ use control::rules::{self, Rule};
 use model::schema::ColumnType;
 use store::{SharedStore, StoreError};
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::kept;
 
@@ -22,11 +22,15 @@ const SIGNALS: &str = "signals";
 const LONGEST: usize = 1 << 21;
 
 /// `GET` and `PUT /api/v1/rules`
-pub(crate) fn routes() -> MethodRouter<Arc<Site>> {
+pub(crate) fn routes() -> MethodRouter<Arc<AppState>> {
     get(kept::read::<Rule>).put(put).layer(DefaultBodyLimit::max(LONGEST))
 }
 
-async fn put(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+async fn put(
+    State(site): State<Arc<AppState>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
     let known = signals(&site.store).await?;
     let typed = rules::parse(&body).and_then(|rules| {
         rules::check_signals(&rules, &known)?;

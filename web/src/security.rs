@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use url::Url;
 
-use crate::Site;
+use crate::AppState;
 use crate::error::{is_of_api, refused_at};
 
 /// Scripts only from our own files; inline styles because plotly.js sets them.
@@ -37,7 +37,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Adds the headers that every answer carries.
-pub(crate) async fn add_headers(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn add_headers(State(site): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if site.access.is_https() {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, ALWAYS_HTTPS);
@@ -51,7 +51,7 @@ pub(crate) async fn add_headers(State(site): State<Arc<Site>>, request: Request,
 /// Refuses a request under a name that is not ours: a foreign name that
 /// resolves to this machine is how a web site reads what only its owner may
 /// (DNS rebinding).
-pub(crate) async fn check_host(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn check_host(State(site): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     match host_of(&request) {
         Some(host) if site.hosts.holds(&host) => next.run(request).await,
         _ => {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use control::watchlist::{self, Entry};
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::kept;
 
@@ -17,10 +17,14 @@ use crate::kept;
 const LONGEST: usize = 1 << 20;
 
 /// `GET` and `PUT /api/v1/watchlist`
-pub(crate) fn routes() -> MethodRouter<Arc<Site>> {
+pub(crate) fn routes() -> MethodRouter<Arc<AppState>> {
     get(kept::read::<Entry>).put(put).layer(DefaultBodyLimit::max(LONGEST))
 }
 
-async fn put(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+async fn put(
+    State(site): State<Arc<AppState>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
     kept::put(&site, &headers, watchlist::parse(&body)).await
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use control::rules::{self, Rule};
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use log::{Append, EmbeddedLog, SharedLog};
 use model::Alert;
 use model::alert::Comparison;
@@ -63,18 +63,18 @@ pub(crate) fn end(minute: i64) -> Millis {
 }
 
 /// A log in a folder of its own, with these rules.
-pub(crate) struct Desk {
+pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
     pub(crate) log: SharedLog,
 }
 
-impl Desk {
-    pub(crate) async fn new(partitions: u32, rules: Vec<Rule>) -> Desk {
+impl Sandbox {
+    pub(crate) async fn new(partitions: u32, rules: Vec<Rule>) -> Sandbox {
         let folder = tempfile::tempdir().unwrap();
         let log: SharedLog = open(folder.path(), partitions);
-        let desk = Desk { folder, log };
-        desk.put(rules).await;
-        desk
+        let sandbox = Sandbox { folder, log };
+        sandbox.put(rules).await;
+        sandbox
     }
 
     /// Puts other rules; what is appended from now on is under them.
@@ -103,11 +103,11 @@ impl Desk {
     }
 
     /// The log as the next process finds it.
-    pub(crate) fn reopened(self) -> Desk {
+    pub(crate) fn reopened(self) -> Sandbox {
         let partitions = self.log.partitions();
-        let Desk { folder, log } = self;
+        let Sandbox { folder, log } = self;
         drop(log);
-        Desk { log: open(folder.path(), partitions), folder }
+        Sandbox { log: open(folder.path(), partitions), folder }
     }
 
     /// Everything that was told, in the order of each partition.
@@ -140,7 +140,7 @@ fn open(folder: &Path, partitions: u32) -> Arc<EmbeddedLog> {
 
 /// Runs the service on a log until it has taken everything.
 pub(crate) async fn drained(log: SharedLog) -> Result<(), crate::AlertsError> {
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     crate::run(log, stop).await
 }

@@ -3,28 +3,28 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Desk, drained, end, record, rule};
+use super::{Sandbox, drained, end, record, rule};
 use crate::partition::MOST_SYMBOLS;
 use control::rules::Rule;
-use log::{Append, BrittleLog, Broken};
+use log::{Append, FailurePoint, FaultyLog};
 use model::topic::ALERT_STATE;
 
-async fn filled(partitions: u32) -> Desk {
-    let desk = Desk::new(partitions, vec![Rule { hysteresis: 1.0, ..rule("high", "above 2") }]).await;
+async fn filled(partitions: u32) -> Sandbox {
+    let sandbox = Sandbox::new(partitions, vec![Rule { hysteresis: 1.0, ..rule("high", "above 2") }]).await;
     for minute in 0..30 {
         let rows = ["A", "B", "C"].into_iter().zip(0..);
         let rows = rows.map(|(symbol, at)| record(symbol, minute, ((minute * 2 + at * 3) % 7) as f64));
-        desk.append(rows.collect()).await;
+        sandbox.append(rows.collect()).await;
         if minute == 15 {
-            desk.put(vec![rule("high", "above 3"), rule("mid", "crosses 2.5")]).await;
+            sandbox.put(vec![rule("high", "above 3"), rule("mid", "crosses 2.5")]).await;
         }
     }
-    desk
+    sandbox
 }
 
 /// Every word, as text, each once.
-async fn words(desk: &Desk) -> BTreeSet<String> {
-    desk.told().await.iter().map(|alert| serde_json::to_string(alert).unwrap()).collect()
+async fn words(sandbox: &Sandbox) -> BTreeSet<String> {
+    sandbox.told().await.iter().map(|alert| serde_json::to_string(alert).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -35,14 +35,14 @@ async fn killed_at_any_append_it_ends_with_the_same_episodes() {
         let (expected, last) = (words(&whole).await, whole.episodes().await);
         assert!(expected.len() > 20);
         for appends in 0..3 {
-            for broken in [Broken::Before, Broken::After, Broken::Within(1)] {
-                let desk = filled(partitions).await;
-                let brittle = Arc::new(BrittleLog::new(desk.log.clone(), appends, broken));
+            for broken in [FailurePoint::Before, FailurePoint::After, FailurePoint::Within(1)] {
+                let sandbox = filled(partitions).await;
+                let brittle = Arc::new(FaultyLog::new(sandbox.log.clone(), appends, broken));
                 assert!(drained(brittle).await.is_err(), "it had something left to append");
-                let desk = desk.reopened();
-                desk.run().await;
-                assert_eq!(words(&desk).await, expected, "{appends} {broken:?}");
-                assert_eq!(desk.episodes().await, last, "{appends} {broken:?}");
+                let sandbox = sandbox.reopened();
+                sandbox.run().await;
+                assert_eq!(words(&sandbox).await, expected, "{appends} {broken:?}");
+                assert_eq!(sandbox.episodes().await, last, "{appends} {broken:?}");
             }
         }
     }
@@ -50,75 +50,75 @@ async fn killed_at_any_append_it_ends_with_the_same_episodes() {
 
 #[tokio::test]
 async fn started_again_it_goes_on_where_it_stopped_and_says_nothing_twice() {
-    let desk = filled(2).await;
-    desk.run().await;
-    let told = desk.told().await;
-    let desk = desk.reopened();
-    desk.run().await;
-    assert_eq!(desk.told().await, told);
+    let sandbox = filled(2).await;
+    sandbox.run().await;
+    let told = sandbox.told().await;
+    let sandbox = sandbox.reopened();
+    sandbox.run().await;
+    assert_eq!(sandbox.told().await, told);
 }
 
 /// Every record of the state, as it stands.
-async fn state(desk: &Desk) -> Vec<log::Record> {
-    desk.log.read(&ALERT_STATE, 0, 0, 100_000).await.unwrap()
+async fn state(sandbox: &Sandbox) -> Vec<log::Record> {
+    sandbox.log.read(&ALERT_STATE, 0, 0, 100_000).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_state_that_is_none_is_passed_over_and_the_service_goes_on() {
-    let desk = filled(1).await;
-    desk.run().await;
-    let told = desk.told().await.len();
+    let sandbox = filled(1).await;
+    sandbox.run().await;
+    let told = sandbox.told().await.len();
     for key in ["0", "0/5", "0/4711", "x"] {
-        desk.append(vec![Append::json(ALERT_STATE, key, &"nonsense")]).await;
+        sandbox.append(vec![Append::json(ALERT_STATE, key, &"nonsense")]).await;
     }
-    desk.signal("A", 60, &[0.0, 9.0, 0.0]).await;
-    let desk = desk.reopened();
-    desk.run().await;
-    assert!(desk.told().await.len() > told, "it tells of what came after");
-    let head = state(&desk).await.into_iter().rfind(|record| record.key == "0").unwrap();
+    sandbox.signal("A", 60, &[0.0, 9.0, 0.0]).await;
+    let sandbox = sandbox.reopened();
+    sandbox.run().await;
+    assert!(sandbox.told().await.len() > told, "it tells of what came after");
+    let head = state(&sandbox).await.into_iter().rfind(|record| record.key == "0").unwrap();
     assert!(head.value.starts_with(b"{"), "the state is kept anew");
 }
 
 #[tokio::test]
 async fn a_state_of_one_record_opens_and_is_kept_in_parts_from_then_on() {
-    let desk = filled(1).await;
+    let sandbox = filled(1).await;
     let whole = filled(1).await;
     whole.run().await;
-    desk.run().await;
+    sandbox.run().await;
     // As a version before kept it: everything in the head.
-    let records = state(&desk).await;
+    let records = state(&sandbox).await;
     let mut head: serde_json::Value =
         serde_json::from_slice(&records.iter().find(|record| record.key == "0").unwrap().value).unwrap();
     let mut symbols = serde_json::Map::new();
     for part in records.iter().filter(|record| record.key.contains('/')) {
         symbols.extend(serde_json::from_slice::<serde_json::Map<_, _>>(&part.value).unwrap());
-        desk.append(vec![Append::json(ALERT_STATE, &part.key, &serde_json::json!({}))]).await;
+        sandbox.append(vec![Append::json(ALERT_STATE, &part.key, &serde_json::json!({}))]).await;
     }
     assert_eq!(symbols.len(), 3);
     let fields = head.as_object_mut().unwrap();
     fields.remove("in_parts");
     fields.insert("symbols".into(), symbols.into());
-    desk.append(vec![Append::json(ALERT_STATE, "0", &head)]).await;
-    let desk = desk.reopened();
-    for desk in [&desk, &whole] {
-        desk.signal("A", 60, &[9.0, 0.0]).await;
-        desk.run().await;
+    sandbox.append(vec![Append::json(ALERT_STATE, "0", &head)]).await;
+    let sandbox = sandbox.reopened();
+    for sandbox in [&sandbox, &whole] {
+        sandbox.signal("A", 60, &[9.0, 0.0]).await;
+        sandbox.run().await;
     }
-    assert_eq!(words(&desk).await, words(&whole).await);
-    let head = state(&desk).await.into_iter().rfind(|record| record.key == "0").unwrap();
+    assert_eq!(words(&sandbox).await, words(&whole).await);
+    let head = state(&sandbox).await.into_iter().rfind(|record| record.key == "0").unwrap();
     assert!(!String::from_utf8_lossy(&head.value).contains("symbols"));
 }
 
 #[tokio::test]
 async fn no_record_of_the_state_grows_with_the_number_of_symbols() {
-    let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
+    let sandbox = Sandbox::new(1, vec![rule("high", "above 2")]).await;
     let symbols = MOST_SYMBOLS as u32 + 1_000;
     for chunk in (0..symbols).collect::<Vec<u32>>().chunks(5_000) {
         let rows = chunk.iter().map(|n| record(&format!("S{n}"), i64::from(*n), 9.0));
-        desk.append(rows.collect()).await;
+        sandbox.append(rows.collect()).await;
     }
-    desk.run().await;
-    let records = state(&desk).await;
+    sandbox.run().await;
+    let records = state(&sandbox).await;
     let longest = records.iter().map(|record| record.value.len()).max().unwrap();
     assert!(longest < 128 * 1024, "{longest} bytes");
     let held: usize = records
@@ -131,11 +131,11 @@ async fn no_record_of_the_state_grows_with_the_number_of_symbols() {
 
 #[tokio::test]
 async fn signals_of_a_time_beyond_reason_do_not_end_what_comes_after() {
-    let desk = Desk::new(1, vec![rule("high", "above 2")]).await;
-    desk.signal("A", 0, &[0.0, 1.0]).await;
+    let sandbox = Sandbox::new(1, vec![rule("high", "above 2")]).await;
+    sandbox.signal("A", 0, &[0.0, 1.0]).await;
     let beyond = (9_223_372_036_000 - end(0)) / model::time::MINUTE;
-    desk.append(vec![record("A", beyond, 9.0)]).await;
-    desk.signal("A", 2, &[9.0, 0.0]).await;
-    desk.run().await;
-    assert_eq!(desk.spans("A").await, [("high".to_owned(), 2, Some(3))]);
+    sandbox.append(vec![record("A", beyond, 9.0)]).await;
+    sandbox.signal("A", 2, &[9.0, 0.0]).await;
+    sandbox.run().await;
+    assert_eq!(sandbox.spans("A").await, [("high".to_owned(), 2, Some(3))]);
 }

@@ -12,8 +12,8 @@ mod tests;
 
 use std::time::Duration;
 
+use control::shutdown::{Shutdown, ShutdownToken};
 use control::status::Report;
-use control::stop::{Stop, Wish};
 use log::{LogError, Position, Reader, Record, SharedLog};
 use model::service::{Activity, RunState, Service};
 use model::status::ServiceStatus;
@@ -79,7 +79,7 @@ pub enum WebhookError {
 ///
 /// # Errors
 /// When the log fails, or no client can be made; never because of the server.
-pub async fn run(log: SharedLog, webhook: Webhook, stop: Stop) -> Result<(), WebhookError> {
+pub async fn run(log: SharedLog, webhook: Webhook, stop: ShutdownToken) -> Result<(), WebhookError> {
     let mut caller = Caller::start(log, webhook).await?;
     loop {
         if stop.stopped() {
@@ -88,7 +88,7 @@ pub async fn run(log: SharedLog, webhook: Webhook, stop: Stop) -> Result<(), Web
         let wait = if stop.draining() { Duration::ZERO } else { WAIT };
         let records = tokio::select! {
             records = caller.reader.poll(POLL, wait) => records?,
-            () = stop.at_least(Wish::Stop) => continue,
+            () = stop.at_least(Shutdown::Stop) => continue,
         };
         if records.is_empty() && stop.draining() {
             return caller.say_last(RunState::Finished).await;
@@ -127,7 +127,7 @@ impl Caller {
     }
 
     /// Tries until an alert is taken or given up; says whether either came to pass.
-    async fn see_through(&mut self, record: &Record, stop: &Stop) -> Result<bool, WebhookError> {
+    async fn see_through(&mut self, record: &Record, stop: &ShutdownToken) -> Result<bool, WebhookError> {
         let mut backoff = Backoff::new(self.webhook.first_pause, LONGEST_PAUSE);
         let alert = match serde_json::from_slice::<Alert>(&record.value) {
             Ok(alert) => alert,
@@ -140,7 +140,7 @@ impl Caller {
         loop {
             let answer = tokio::select! {
                 answer = self.client.post(&alert) => answer,
-                () = stop.at_least(Wish::Stop) => return Ok(false),
+                () = stop.at_least(Shutdown::Stop) => return Ok(false),
             };
             let (reason, pause) = match answer {
                 Answer::Taken => {
@@ -174,7 +174,7 @@ impl Caller {
             .await?;
             tokio::select! {
                 () = tokio::time::sleep(backoff.wait().max(pause)) => {}
-                () = stop.at_least(Wish::Drain) => {}
+                () = stop.at_least(Shutdown::Drain) => {}
             }
         }
     }

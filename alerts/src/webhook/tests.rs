@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use control::stop::{self, Stopper, Wish};
+use control::shutdown::{self, Shutdown, ShutdownHandle};
 use log::{EmbeddedLog, SharedLog};
 use model::alert::Comparison;
 use model::status::ServiceStatus;
@@ -66,22 +66,22 @@ impl Server {
     }
 }
 
-struct Desk {
+struct Sandbox {
     log: SharedLog,
     server: Server,
     webhook: Webhook,
     _folder: tempfile::TempDir,
 }
 
-impl Desk {
-    async fn new() -> Desk {
+impl Sandbox {
+    async fn new() -> Sandbox {
         let folder = tempfile::tempdir().unwrap();
         let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
         let server = Server::default();
         let url = server.start().await.parse().unwrap();
         let first_pause = Duration::from_millis(1);
         let webhook = Webhook { first_pause, ..Webhook::new(url, Secret::new("whsec-1"), "simulated") };
-        Desk { log, server, webhook, _folder: folder }
+        Sandbox { log, server, webhook, _folder: folder }
     }
 
     async fn alert(&self, symbol: &str) {
@@ -101,15 +101,15 @@ impl Desk {
         self.log.append(vec![alert.to_append()]).await.unwrap();
     }
 
-    fn start(&self) -> (Stopper, JoinHandle<Result<(), WebhookError>>) {
-        let (stopper, stop) = stop::channel();
+    fn start(&self) -> (ShutdownHandle, JoinHandle<Result<(), WebhookError>>) {
+        let (stopper, stop) = shutdown::channel();
         (stopper, tokio::spawn(run(self.log.clone(), self.webhook.clone(), stop)))
     }
 
     /// A life up to the end of what is there.
     async fn drain(&self) {
         let (stopper, running) = self.start();
-        stopper.ask(Wish::Drain);
+        stopper.ask(Shutdown::Drain);
         tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
     }
 
@@ -135,11 +135,11 @@ impl Desk {
 
 #[tokio::test]
 async fn an_alert_is_posted_with_a_signature_over_time_and_body() {
-    let desk = Desk::new().await;
-    desk.drain().await;
-    desk.alert("AAPL").await;
-    desk.drain().await;
-    let seen = desk.server.seen.lock().unwrap();
+    let sandbox = Sandbox::new().await;
+    sandbox.drain().await;
+    sandbox.alert("AAPL").await;
+    sandbox.drain().await;
+    let seen = sandbox.server.seen.lock().unwrap();
     let [(headers, body)] = &seen[..] else { panic!("{seen:?}") };
     let json: Json = serde_json::from_slice(body).unwrap();
     assert_eq!((json["event"].as_str(), json["source"].as_str()), (Some("opened"), Some("simulated")));
@@ -152,91 +152,92 @@ async fn an_alert_is_posted_with_a_signature_over_time_and_body() {
 
 #[tokio::test]
 async fn what_was_told_before_there_was_a_webhook_is_not_told_again() {
-    let desk = Desk::new().await;
-    desk.alert("OLD").await;
-    desk.drain().await;
-    desk.alert("NEW").await;
-    desk.drain().await;
-    desk.drain().await;
-    assert_eq!(desk.server.deliveries(), ["jump/NEW/60000/opened"]);
+    let sandbox = Sandbox::new().await;
+    sandbox.alert("OLD").await;
+    sandbox.drain().await;
+    sandbox.alert("NEW").await;
+    sandbox.drain().await;
+    sandbox.drain().await;
+    assert_eq!(sandbox.server.deliveries(), ["jump/NEW/60000/opened"]);
 }
 
 #[tokio::test]
 async fn a_server_that_fails_is_called_again_in_order_until_it_takes() {
-    let desk = Desk::new().await;
-    desk.drain().await;
-    desk.server.answer(503, vec![("retry-after", "0".into())]);
-    desk.server.answer(429, Vec::new());
-    desk.server.answer(404, Vec::new());
-    desk.alert("A").await;
-    desk.alert("B").await;
-    let (stopper, running) = desk.start();
-    desk.seen(5).await;
-    stopper.ask(Wish::Drain);
+    let sandbox = Sandbox::new().await;
+    sandbox.drain().await;
+    sandbox.server.answer(503, vec![("retry-after", "0".into())]);
+    sandbox.server.answer(429, Vec::new());
+    sandbox.server.answer(404, Vec::new());
+    sandbox.alert("A").await;
+    sandbox.alert("B").await;
+    let (stopper, running) = sandbox.start();
+    sandbox.seen(5).await;
+    stopper.ask(Shutdown::Drain);
     running.await.unwrap().unwrap();
     let [a, b] = ["jump/A/60000/opened", "jump/B/60000/opened"];
-    assert_eq!(desk.server.deliveries(), [a, a, a, a, b]);
-    let said = desk.said().await;
+    assert_eq!(sandbox.server.deliveries(), [a, a, a, a, b]);
+    let said = sandbox.said().await;
     assert_eq!((said.counts["delivered"], said.counts["failed_tries"]), (2, 3));
 }
 
 #[tokio::test]
 async fn what_was_not_taken_before_the_end_is_posted_after_the_next_start() {
-    let desk = Desk::new().await;
-    desk.drain().await;
-    desk.server.answer(204, Vec::new());
-    desk.server.answer(500, Vec::new());
-    desk.alert("A").await;
-    desk.alert("B").await;
-    desk.drain().await;
-    assert_eq!(desk.server.deliveries().len(), 2);
-    desk.drain().await;
+    let sandbox = Sandbox::new().await;
+    sandbox.drain().await;
+    sandbox.server.answer(204, Vec::new());
+    sandbox.server.answer(500, Vec::new());
+    sandbox.alert("A").await;
+    sandbox.alert("B").await;
+    sandbox.drain().await;
+    assert_eq!(sandbox.server.deliveries().len(), 2);
+    sandbox.drain().await;
     let b = "jump/B/60000/opened";
-    assert_eq!(desk.server.deliveries()[1..], [b, b]);
-    assert!(desk.letters().await.is_empty());
+    assert_eq!(sandbox.server.deliveries()[1..], [b, b]);
+    assert!(sandbox.letters().await.is_empty());
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed_and_the_address_is_not_shown() {
-    let desk = Desk::new().await;
-    desk.drain().await;
+    let sandbox = Sandbox::new().await;
+    sandbox.drain().await;
     let other = Server::default();
-    desk.server.answer(307, vec![("location", other.start().await)]);
-    desk.alert("A").await;
-    let (stopper, running) = desk.start();
-    desk.seen(2).await;
-    stopper.ask(Wish::Drain);
+    sandbox.server.answer(307, vec![("location", other.start().await)]);
+    sandbox.alert("A").await;
+    let (stopper, running) = sandbox.start();
+    sandbox.seen(2).await;
+    stopper.ask(Shutdown::Drain);
     running.await.unwrap().unwrap();
     assert!(other.deliveries().is_empty());
-    let shown = format!("{:?} {:?}", desk.webhook, desk.said().await);
+    let shown = format!("{:?} {:?}", sandbox.webhook, sandbox.said().await);
     assert!(!shown.contains("whsec") && !shown.contains("hidden-token"), "{shown}");
 }
 
 #[tokio::test]
 async fn an_alert_that_the_server_finds_fault_with_is_given_up_and_the_next_one_goes_on() {
-    let desk = Desk::new().await;
-    desk.drain().await;
-    desk.server.answer(422, Vec::new());
-    desk.alert("A").await;
-    desk.alert("B").await;
-    desk.drain().await;
-    assert_eq!(desk.server.deliveries().len(), 2);
-    let letters = desk.letters().await;
+    let sandbox = Sandbox::new().await;
+    sandbox.drain().await;
+    sandbox.server.answer(422, Vec::new());
+    sandbox.alert("A").await;
+    sandbox.alert("B").await;
+    sandbox.drain().await;
+    assert_eq!(sandbox.server.deliveries().len(), 2);
+    let letters = sandbox.letters().await;
     assert_eq!((letters.len(), letters[0].source.as_str()), (1, "alerts-webhook"));
     assert!(letters[0].reason.contains("422") && letters[0].event.contains("jump/A/60000"), "{letters:?}");
 }
 
 #[tokio::test]
 async fn an_alert_that_is_too_old_is_given_up_at_the_next_failure() {
-    let desk = Desk::new().await;
-    let desk = Desk { webhook: Webhook { give_up_after: Duration::ZERO, ..desk.webhook.clone() }, ..desk };
-    desk.drain().await;
-    desk.server.answer(503, Vec::new());
-    desk.alert("A").await;
-    desk.alert("B").await;
-    desk.drain().await;
-    assert_eq!(desk.said().await.counts["given_up"], 1);
-    let reason = &desk.letters().await[0].reason;
+    let sandbox = Sandbox::new().await;
+    let sandbox =
+        Sandbox { webhook: Webhook { give_up_after: Duration::ZERO, ..sandbox.webhook.clone() }, ..sandbox };
+    sandbox.drain().await;
+    sandbox.server.answer(503, Vec::new());
+    sandbox.alert("A").await;
+    sandbox.alert("B").await;
+    sandbox.drain().await;
+    assert_eq!(sandbox.said().await.counts["given_up"], 1);
+    let reason = &sandbox.letters().await[0].reason;
     assert!(reason.contains("not taken in time") && reason.contains("503"), "{reason}");
     assert!(!reason.contains("hidden-token"));
 }

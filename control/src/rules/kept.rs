@@ -5,7 +5,7 @@ use model::topic::{ALERT_RULES, ALERT_RULES_HISTORY, Topic};
 use tokio::sync::watch;
 
 use super::check::{BadRules, checked};
-use super::{KEY, Rule, Rules, at_first, parse, summary};
+use super::{KEY, Rule, Rules, defaults, parse, summary};
 use crate::kept::{self, Kept};
 
 /// One version of the rules in `alert-rules-history`.
@@ -22,8 +22,8 @@ impl Kept for Rule {
     const NAME: &'static str = "the list of alert rules";
     type Bad = BadRules;
 
-    fn at_first() -> Vec<Rule> {
-        at_first()
+    fn defaults() -> Vec<Rule> {
+        defaults()
     }
 
     fn parse(json: &[u8]) -> Result<Vec<Rule>, BadRules> {
@@ -75,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
         let rules = read(&log).await.unwrap();
-        assert_eq!((rules.version, &rules.entries), (0, &at_first()));
+        assert_eq!((rules.version, &rules.entries), (0, &defaults()));
         let off = rules.apply(Change::Enable(rules.entries[0].name.clone(), false)).unwrap();
         let put_first = put(&log, 0, off.entries.clone(), "test").await.unwrap();
         assert_eq!((put_first.version, &put_first.entries), (1, &off.entries));

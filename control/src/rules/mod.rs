@@ -21,7 +21,7 @@ pub use kept::{Conflict, Past, PutError, follow, put, read};
 pub use typed::parse;
 
 /// The rules that a folder starts with.
-const AT_FIRST: &str = include_str!("at_first.json");
+const AT_FIRST: &str = include_str!("defaults.json");
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl std::fmt::Display for Rule {
 }
 
 /// The rules that a folder starts with.
-pub fn at_first() -> Vec<Rule> {
+pub fn defaults() -> Vec<Rule> {
     // Read by a test: the file is part of the program.
     parse(AT_FIRST.as_bytes()).unwrap_or_default()
 }
@@ -88,12 +88,12 @@ mod tests {
         let rules = parse(AT_FIRST.as_bytes()).unwrap();
         assert!(rules.len() >= 4);
         assert!(rules.iter().all(|rule| rule.meaning.ends_with('.')), "{rules:?}");
-        assert_eq!(at_first(), rules);
+        assert_eq!(defaults(), rules);
     }
 
     #[test]
     fn a_rule_is_for_the_symbols_that_it_names_or_for_all_while_it_is_on() {
-        let all = at_first().remove(0);
+        let all = defaults().remove(0);
         let some = Rule { symbols: vec!["AAPL".into()], ..all.clone() };
         assert!(all.is_for("AAPL") && some.is_for("AAPL") && !some.is_for("MSFT"));
         assert!(!Rule { enabled: false, ..all }.is_for("AAPL"));

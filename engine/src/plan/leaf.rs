@@ -15,7 +15,7 @@ use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 use datafusion::sql::sqlparser::ast::{Query, SetExpr};
 use model::time::Millis;
 
-use super::{Knowing, logical_plan};
+use super::{Visibility, logical_plan};
 use crate::expression::physical;
 use crate::job::Job;
 use crate::sql::{WindowedQuery, end_column, start_column};
@@ -42,7 +42,7 @@ impl Leaf {
         state: &SessionState,
         job: &Job,
         windowed: &WindowedQuery,
-        knowing: Knowing,
+        knowing: Visibility,
     ) -> Result<Leaf> {
         let query =
             Query { body: Box::new(SetExpr::Select(Box::new(windowed.select.clone()))), ..bare(&job.query) };
@@ -125,7 +125,7 @@ fn hop_aggregate(
     state: &SessionState,
     windowed: &WindowedQuery,
     aggregate: &Aggregate,
-    knowing: Knowing,
+    knowing: Visibility,
 ) -> Result<HopAggregate> {
     let input = aggregate.input.schema();
     let keys = aggregate

@@ -9,7 +9,7 @@ use model::schema::{Column, Value};
 use model::time::Millis;
 
 use super::leaf::Leaf;
-use super::{Knowing, Row, check_width, logical_plan, values};
+use super::{Row, Visibility, check_width, logical_plan, values};
 use crate::job::Job;
 use crate::table::Rows;
 
@@ -22,7 +22,7 @@ pub(crate) struct Windowed {
 }
 
 impl Windowed {
-    pub(crate) async fn plan(context: &SessionContext, job: &Job, knowing: Knowing) -> Result<Windowed> {
+    pub(crate) async fn plan(context: &SessionContext, job: &Job, knowing: Visibility) -> Result<Windowed> {
         let mut leaves = Vec::new();
         for windowed in &job.windows {
             let leaf = Leaf::plan(&context.state(), job, windowed, knowing).await?;

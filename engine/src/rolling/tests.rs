@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{Rolling, in_any_order, in_order};
 use crate::batch::compute_planned;
 use crate::job::Job;
-use crate::plan::{Knowing, Plan};
+use crate::plan::{Plan, Visibility};
 
 /// What a bar of a test is made of: symbol, minute, milliseconds into it, receipt, and prices.
 type Drawn = (u8, i64, i64, i64, [f64; 4], u32);
@@ -36,7 +36,7 @@ fn bar((symbol, minute, into, received, mut prices, volume): Drawn) -> Bar {
         end_timestamp: start + MINUTE,
         received_timestamp: start + received,
         source: Source::Replay,
-        ..model::clock::bar(0, 0)
+        ..model::heartbeat::bar(0, 0)
     }
 }
 
@@ -82,7 +82,7 @@ fn generally(bars: &[Bar]) -> Vec<Vec<Value>> {
 fn planned_generally(job: &Job, bars: &[Bar]) -> Vec<Vec<Value>> {
     run(async {
         let plan = Plan::general(job).await.unwrap();
-        compute_planned(plan, job, bars.to_vec(), Vec::new(), Knowing::All).await.unwrap()
+        compute_planned(plan, job, bars.to_vec(), Vec::new(), Visibility::Complete).await.unwrap()
     })
 }
 
@@ -172,7 +172,7 @@ proptest! {
         all_nearly(&rows, &planned_generally(&job, &bars))?;
         // The watermark stays behind the silence, so that nothing is late; much is added up before a bar comes.
         let streamed = run(async {
-            let plan = Plan::of(&job, Knowing::All).await.unwrap();
+            let plan = Plan::of(&job, Visibility::Complete).await.unwrap();
             streamed(plan, &order, behind).await
         });
         let mut streamed: Vec<_> = streamed.into_iter().flatten().collect();
@@ -201,7 +201,7 @@ type Steps = Vec<Vec<Vec<Value>>>;
 /// What goes out of the plan that the job has, and of the general one.
 fn streamed_both_ways(job: &Job, order: &[(i64, Bar)], behind: i64) -> (Steps, Steps) {
     run(async {
-        let fast = Plan::of(job, Knowing::All).await.unwrap();
+        let fast = Plan::of(job, Visibility::Complete).await.unwrap();
         let general = Plan::general(job).await.unwrap();
         (streamed(fast, order, behind).await, streamed(general, order, behind).await)
     })

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use log::reason::Reason;
+use log::time_bounds::TimeBounds;
 use log::{Position, Record};
 use model::time::{Millis, minute_of};
 use model::topic::Topic;
@@ -15,7 +15,7 @@ pub(crate) struct Partitions {
     /// Late records are needed as well.
     keeps_late: bool,
     /// Which times on records are believed.
-    reason: Reason,
+    reason: TimeBounds,
     closed_until: Option<Millis>,
 }
 
@@ -64,7 +64,7 @@ impl Partitions {
         count: u32,
         resumed: &[Position],
         keeps_late: bool,
-        reason: Reason,
+        reason: TimeBounds,
     ) -> Partitions {
         let (mut closed_until, now) = (None, model::time::now());
         let sources = topics
@@ -183,7 +183,7 @@ mod tests {
     use model::time::MINUTE;
     use model::topic::STOCK_PRICES;
 
-    const REASON: Reason = Reason::REPLAY;
+    const REASON: TimeBounds = TimeBounds::REPLAY;
 
     fn record(partition: u32, offset: u64) -> Record {
         Record {

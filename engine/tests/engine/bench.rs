@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use engine::{Job, compute, run};
 use log::{Append, EmbeddedLog, SharedLog};
 use model::{Article, Bar, topic};
@@ -32,14 +32,14 @@ impl Bench {
 
     /// Runs the engine until everything in the log has been taken.
     pub async fn drain(&self) {
-        let (stopper, stop) = stop::channel();
-        stopper.ask(Wish::Drain);
+        let (stopper, stop) = shutdown::channel();
+        stopper.ask(Shutdown::Drain);
         run(self.log.clone(), vec![self.job.clone()], stop).await.unwrap();
     }
 
     /// Runs the engine and kills it after a while.
     pub async fn killed_after(&self, wait: Duration) {
-        let (_stopper, stop) = stop::channel();
+        let (_stopper, stop) = shutdown::channel();
         let running = tokio::spawn(run(self.log.clone(), vec![self.job.clone()], stop));
         tokio::time::sleep(wait).await;
         running.abort();
@@ -48,10 +48,10 @@ impl Bench {
 
     /// Runs the engine for a while and stops it in order, so that it commits.
     pub async fn stopped_after(&self, wait: Duration) {
-        let (stopper, stop) = stop::channel();
+        let (stopper, stop) = shutdown::channel();
         let running = tokio::spawn(run(self.log.clone(), vec![self.job.clone()], stop));
         tokio::time::sleep(wait).await;
-        stopper.ask(Wish::Stop);
+        stopper.ask(Shutdown::Stop);
         running.await.unwrap().unwrap();
     }
 

@@ -2,7 +2,7 @@
 
 use log::{Append, partition_of};
 use model::time::{DAY, MINUTE, Millis};
-use model::{Article, Bar, Source, clock, topic};
+use model::{Article, Bar, Source, heartbeat, topic};
 
 /// A generator of numbers that is the same everywhere (SplitMix64).
 struct Numbers(u64);
@@ -58,7 +58,7 @@ fn bar(symbol: &str, start: Millis, numbers: &mut Numbers) -> Bar {
         end_timestamp: start + MINUTE,
         received_timestamp: start + MINUTE,
         source: Source::Replay,
-        ..clock::bar(0, start)
+        ..heartbeat::bar(0, start)
     }
 }
 
@@ -72,9 +72,9 @@ pub fn feed(bars: &[Bar], partitions: u32) -> Vec<Append> {
     let mut records = Vec::new();
     let mut done = bars[0].start_timestamp - MINUTE;
     let mut clocks = |records: &mut Vec<Append>, until: Millis| {
-        for at in clock::minutes(done, until) {
+        for at in heartbeat::minutes(done, until) {
             for partition in 0..partitions {
-                let clock = clock::bar(partition, at);
+                let clock = heartbeat::bar(partition, at);
                 records
                     .push(Append::json(topic::STOCK_PRICES, &clock.symbol, &clock).into_partition(partition));
             }
@@ -122,7 +122,7 @@ pub fn article(id: &str, symbol: Option<&str>, at: Millis) -> Article {
         url: "https://example.org/".into(),
         source: Source::Replay,
         received_timestamp: at,
-        ..clock::article(0, at)
+        ..heartbeat::article(0, at)
     }
 }
 
@@ -138,7 +138,7 @@ pub fn news_feed(articles: &[Article], partitions: u32) -> Vec<Append> {
             records.push(news(&Article { complete_until: at - MINUTE, ..article.clone() }, partitions));
         }
         for partition in 0..partitions {
-            let clock = clock::article(partition, at);
+            let clock = heartbeat::article(partition, at);
             let record = Append::json(topic::NEWS_ARTICLES, clock.key(), &clock);
             records.push(record.into_partition(partition));
         }

@@ -3,7 +3,7 @@
 use engine::{Job, compute, compute_as_of_arrival};
 use model::schema::Value;
 use model::time::{MINUTE, Millis};
-use model::{Article, Bar, Source, clock};
+use model::{Article, Bar, Source, heartbeat};
 
 use crate::market::{article, headlines, seeded};
 
@@ -19,7 +19,7 @@ fn bar(symbol: &str, minute: i64, close: f64) -> Bar {
         end_timestamp: (minute + 1) * MINUTE,
         received_timestamp: (minute + 1) * MINUTE,
         source: Source::Replay,
-        ..clock::bar(0, minute * MINUTE)
+        ..heartbeat::bar(0, minute * MINUTE)
     }
 }
 
@@ -100,13 +100,13 @@ async fn the_movers_are_ranked_among_those_that_are_there() {
         bars.extend((100..103).map(|minute| bar(symbol, minute, 10.0 + step * (minute - 99) as f64)));
     }
     bars.push(bar("ONE", 102, 10.0));
-    bars.push(clock::bar(0, 101 * MINUTE));
+    bars.push(heartbeat::bar(0, 101 * MINUTE));
     let articles = [
         published("1", Some("CALM"), 101),
         published("2", Some("CALM"), 101),
         published("3", Some("WILD"), 102),
         published("4", None, 102),
-        clock::article(0, 102 * MINUTE),
+        heartbeat::article(0, 102 * MINUTE),
     ];
     let table = Table::of("movers", &bars, &articles).await;
     let ranks = |symbol: &str| {

@@ -98,7 +98,7 @@ impl Row {
             received_timestamp: self.received.unwrap_or(end),
             source: model::Source::Replay,
             complete_until: 0,
-            ..model::clock::bar(0, 0)
+            ..model::heartbeat::bar(0, 0)
         }
     }
 }

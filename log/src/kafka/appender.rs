@@ -13,7 +13,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use tokio::sync::Notify;
 
-use super::reach::{Context, Reach, may_pass};
+use super::connectivity::{Connectivity, Context, may_pass};
 
 /// How long a full queue is left alone.
 const FULL: Duration = Duration::from_millis(20);
@@ -31,16 +31,16 @@ pub(super) struct Placed<'a> {
 /// The one client that appends.
 pub(super) struct Appender {
     config: ClientConfig,
-    reach: Arc<Reach>,
+    connectivity: Arc<Connectivity>,
     client: RwLock<Client>,
 }
 
 pub(super) type Client = Arc<ThreadedProducer<Deliveries>>;
 
 impl Appender {
-    pub(super) fn new(config: ClientConfig, reach: Arc<Reach>) -> KafkaResult<Appender> {
-        let client = RwLock::new(connect(&config, &reach)?);
-        Ok(Appender { config, reach, client })
+    pub(super) fn new(config: ClientConfig, connectivity: Arc<Connectivity>) -> KafkaResult<Appender> {
+        let client = RwLock::new(connect(&config, &connectivity)?);
+        Ok(Appender { config, connectivity, client })
     }
 
     /// The client as it is now.
@@ -52,9 +52,9 @@ impl Appender {
     /// while Kafka is away. Returns which of them were refused, and why.
     pub(super) async fn send(&self, records: &[Placed<'_>]) -> Vec<(usize, KafkaError)> {
         let client = self.client();
-        let failed = send(&client, &self.reach, records).await;
+        let failed = send(&client, &self.connectivity, records).await;
         if failed.is_empty() {
-            self.reach.found();
+            self.connectivity.found();
         }
         self.renew_if_broken(&client);
         failed
@@ -68,7 +68,7 @@ impl Appender {
             return;
         }
         tracing::warn!(%code, "Kafka's client gave up ({reason}); another goes on with what was not acknowledged.");
-        match connect(&self.config, &self.reach) {
+        match connect(&self.config, &self.connectivity) {
             Ok(another) => *client = another,
             Err(error) => tracing::error!(%error, "Another client cannot be made."),
         }
@@ -77,7 +77,11 @@ impl Appender {
 
 /// Sends records in order and waits until each is acknowledged or refused; returns
 /// which were refused, and why.
-pub(super) async fn send(client: &Client, reach: &Reach, records: &[Placed<'_>]) -> Vec<(usize, KafkaError)> {
+pub(super) async fn send(
+    client: &Client,
+    connectivity: &Connectivity,
+    records: &[Placed<'_>],
+) -> Vec<(usize, KafkaError)> {
     let batch = Arc::new(Batch::of(records.len()));
     for (at, record) in records.iter().enumerate() {
         let mut sending = BaseRecord::with_opaque_to(record.topic, Box::new((batch.clone(), at)))
@@ -94,7 +98,7 @@ pub(super) async fn send(client: &Client, reach: &Reach, records: &[Placed<'_>])
         }
     }
     while tokio::time::timeout(SLOW, batch.all_done.notified()).await.is_err() {
-        reach.lost("appending", &format!("{} records wait", batch.left.load(SeqCst)));
+        connectivity.lost("appending", &format!("{} records wait", batch.left.load(SeqCst)));
     }
     batch.failed()
 }
@@ -114,8 +118,8 @@ pub(super) fn is_to_repeat(error: &KafkaError) -> bool {
     may_pass(error) || error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
 }
 
-pub(super) fn connect(config: &ClientConfig, reach: &Arc<Reach>) -> KafkaResult<Client> {
-    config.create_with_context(Deliveries(Context(reach.clone()))).map(Arc::new)
+pub(super) fn connect(config: &ClientConfig, connectivity: &Arc<Connectivity>) -> KafkaResult<Client> {
+    config.create_with_context(Deliveries(Context(connectivity.clone()))).map(Arc::new)
 }
 
 /// Records that are waited for together.

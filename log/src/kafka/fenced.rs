@@ -28,7 +28,7 @@ use rdkafka::producer::Producer;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::appender::{Client, connect, is_to_repeat, send};
-use super::reach::Context;
+use super::connectivity::Context;
 use super::reader::offsets;
 use super::shared::{Shared, TRY_AGAIN, blocking};
 use super::topics::REQUEST;
@@ -131,10 +131,11 @@ impl Fenced {
 }
 
 async fn open(shared: &Arc<Shared>, config: &ClientConfig) -> Result<Client, LogError> {
-    let client = connect(config, &shared.reach).map_err(|error| shared.failed("making a client", error))?;
+    let client =
+        connect(config, &shared.connectivity).map_err(|error| shared.failed("making a client", error))?;
     let taken = client.clone();
     shared
-        .patiently("taking a name (transactional.id)", move || {
+        .with_retries("taking a name (transactional.id)", move || {
             let client = taken.clone();
             blocking(move || client.init_transactions(REQUEST))
         })
@@ -217,14 +218,14 @@ impl Writer {
         loop {
             match self.transaction(works).await {
                 Ok(()) => {
-                    self.shared.reach.found();
+                    self.shared.connectivity.found();
                     self.turn = (self.turn + 1) % self.clients.len();
                     return Ok(());
                 }
                 Err(Trouble::ShutOut) => return Err(None),
                 Err(Trouble::Refused(error)) => return Err(Some(error)),
                 Err(Trouble::Passes(error)) => {
-                    self.shared.reach.lost("appending", &error);
+                    self.shared.connectivity.lost("appending", &error);
                     self.shared.topics.forget();
                     tokio::time::sleep(TRY_AGAIN).await;
                 }
@@ -249,7 +250,7 @@ impl Writer {
         let placed: Vec<_> = records.iter().map(|record| names.place(record)).collect();
         self.client().begin_transaction().map_err(|error| self.trouble(error))?;
         let done = async {
-            let refused = send(self.client(), &self.shared.reach, &placed).await;
+            let refused = send(self.client(), &self.shared.connectivity, &placed).await;
             if let Some((_, error)) =
                 refused.iter().find(|(_, error)| !is_to_repeat(error)).or(refused.first())
             {
@@ -307,7 +308,7 @@ impl Writer {
             if !again || self.client().client().fatal_error().is_some() {
                 return Err(error);
             }
-            self.shared.reach.lost("ending a transaction", &error);
+            self.shared.connectivity.lost("ending a transaction", &error);
         }
     }
 

@@ -62,7 +62,7 @@ impl Shared {
         })
         .await?;
         let Some(written) = noted else { return Ok(None) };
-        let servers = self.reach.servers().to_owned();
+        let servers = self.connectivity.servers().to_owned();
         if written.format > FORMAT {
             let Written { format: found, version, .. } = written;
             return Err(LogError::KafkaNewer { servers, found, version, known: FORMAT });

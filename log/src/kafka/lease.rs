@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::KafkaLog;
+use super::connectivity::Context;
 use super::fenced::{Fenced, Turns};
-use super::reach::Context;
 use super::shared::Shared;
 use crate::{Append, Fence, Lease, LogError, SharedLog, each_record};
 
@@ -90,7 +90,7 @@ impl KafkaLease {
         let certainty =
             Arc::new(Certainty { turned: Mutex::new(Instant::now()), confirmed: AtomicBool::new(false) });
         let member = Member {
-            context: Context(shared.reach.clone()),
+            context: Context(shared.connectivity.clone()),
             state: sender,
             given_back: given_back.clone(),
             certainty: certainty.clone(),

@@ -4,11 +4,11 @@
 //! While Kafka is away everything waits, and says so; nothing is given up.
 
 mod appender;
+mod connectivity;
+mod consumers;
 mod fenced;
 mod format;
-mod glance;
 mod lease;
-mod reach;
 mod reader;
 mod settings;
 mod shared;
@@ -19,14 +19,14 @@ use std::time::Duration;
 
 use appender::Appender;
 use async_trait::async_trait;
+use connectivity::Connectivity;
+use consumers::ConsumerPool;
 use fenced::{Fenced, Turns};
-use glance::Glances;
 use lease::KafkaLease;
 use model::time::Millis;
 use model::topic::{LEASES, SERVICE_STATUS, Topic};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer;
-use reach::Reach;
 use reader::{KafkaReader, committed};
 use shared::{Shared, blocking, extent};
 use tokio::sync::OnceCell;
@@ -56,15 +56,15 @@ impl KafkaLog {
     /// # Errors
     /// When a client setting is none that the client library knows.
     pub fn new(config: &KafkaConfig) -> Result<KafkaLog, LogError> {
-        let reach = Reach::of(&config.bootstrap_servers);
+        let connectivity = Connectivity::of(&config.bootstrap_servers);
         let wrong = |error: KafkaError| LogError::KafkaSetting { reason: error.to_string() };
         Ok(KafkaLog::of(Arc::new(Shared {
-            appender: Appender::new(config.producer(), reach.clone()).map_err(wrong)?,
-            topics: Topics::new(config, &reach).map_err(wrong)?,
-            glances: Glances::new(config, &reach),
+            appender: Appender::new(config.producer(), connectivity.clone()).map_err(wrong)?,
+            topics: Topics::new(config, &connectivity).map_err(wrong)?,
+            consumers: ConsumerPool::new(config, &connectivity),
             format_checked: OnceCell::new(),
             config: config.clone(),
-            reach,
+            connectivity,
         })))
     }
 
@@ -137,14 +137,14 @@ impl Log for KafkaLog {
             if from >= held.next || limit == 0 {
                 return Ok(Vec::new());
             }
-            shared.glances.read(&topic, &lane, from, held.next, limit)
+            shared.consumers.read(&topic, &lane, from, held.next, limit)
         };
         self.shared.ask("reading", read).await
     }
 
     async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
         let Some(lane) = self.shared.lane(topic, partition).await? else { return Ok(0) };
-        let look = move |shared: &Shared, client: &_| match shared.glances.offset_at(&lane, at)? {
+        let look = move |shared: &Shared, client: &_| match shared.consumers.offset_at(&lane, at)? {
             Some(offset) => Ok(offset),
             None => Ok(extent(client, &lane)?.next),
         };

@@ -18,9 +18,9 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::KafkaLog;
+use super::connectivity::{Context, may_pass};
+use super::consumers::record;
 use super::fenced::Fenced;
-use super::glance::record;
-use super::reach::{Context, may_pass};
 use super::shared::{Shared, blocking};
 use super::topics::REQUEST;
 use crate::{LogError, Position, Reader, Record, Skipped, unread};
@@ -57,7 +57,7 @@ impl KafkaReader {
         let client: StreamConsumer<Context> = shared
             .config
             .reader(&shared.config.group(name))
-            .create_with_context(Context(shared.reach.clone()))
+            .create_with_context(Context(shared.connectivity.clone()))
             .map_err(|error| shared.failed("making a reader", error))?;
         let next: BTreeMap<_, _> =
             resumed.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
@@ -117,7 +117,7 @@ impl KafkaReader {
 
     fn check(&self, error: KafkaError) -> Result<(), LogError> {
         if may_pass(&error) {
-            self.shared.reach.lost("reading", &error);
+            self.shared.connectivity.lost("reading", &error);
             return Ok(());
         }
         Err(self.shared.failed("reading", error))
@@ -139,7 +139,7 @@ impl Reader for KafkaReader {
                 Err(_elapsed) => return Ok(Vec::new()),
             }
         };
-        self.shared.reach.found();
+        self.shared.connectivity.found();
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let stood = self.next.get(&(run[0].topic.clone(), run[0].partition)).copied();
             if let Some(stood) = stood.filter(|stood| run[0].offset > stood + HOLE) {
@@ -198,7 +198,7 @@ impl Reader for KafkaReader {
         let (shared, client) = (self.shared.clone(), self.client.clone());
         let positions = Arc::new(positions);
         self.shared
-            .patiently("committing", move || {
+            .with_retries("committing", move || {
                 let (shared, client, positions) = (shared.clone(), client.clone(), positions.clone());
                 blocking(move || client.commit(&offsets(&shared, &positions)?, CommitMode::Sync))
             })
@@ -228,11 +228,11 @@ pub(super) async fn committed(
     let group = shared.config.group(name);
     let (asking, topics) = (shared.clone(), topics.to_vec());
     shared
-        .patiently("looking up commits", move || {
+        .with_retries("looking up commits", move || {
             let (shared, group, topics) = (asking.clone(), group.clone(), topics.clone());
             blocking(move || {
                 let client: StreamConsumer<Context> =
-                    shared.config.reader(&group).create_with_context(Context(shared.reach.clone()))?;
+                    shared.config.reader(&group).create_with_context(Context(shared.connectivity.clone()))?;
                 let mut asked = TopicPartitionList::new();
                 for topic in &topics {
                     let last = shared.topics.partitions(topic) as i32 - 1;

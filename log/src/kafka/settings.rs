@@ -109,7 +109,7 @@ impl KafkaConfig {
     }
 
     /// A client that looks at a place in a topic, and sees where the topic ends.
-    pub(super) fn glance(&self) -> ClientConfig {
+    pub(super) fn random_access(&self) -> ClientConfig {
         let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
         config.set("group.id", self.group("look")).set("enable.partition.eof", "true");
         // At the end of a topic the broker answers soon: a reader finds out there that

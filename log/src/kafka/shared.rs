@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::KafkaConfig;
 use super::appender::{Appender, Client, Placed, is_to_repeat};
-use super::glance::{Glances, Lane};
-use super::reach::{Reach, may_pass};
+use super::connectivity::{Connectivity, may_pass};
+use super::consumers::{ConsumerPool, TopicPartition};
 use super::topics::{REQUEST, Topics};
 use crate::{Append, Extent, LogError, partition_of};
 
@@ -25,10 +25,10 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) struct Shared {
     pub(super) config: KafkaConfig,
-    pub(super) reach: Arc<Reach>,
+    pub(super) connectivity: Arc<Connectivity>,
     pub(super) appender: Appender,
     pub(super) topics: Topics,
-    pub(super) glances: Glances,
+    pub(super) consumers: ConsumerPool,
     /// Whether this program may use the log, once that is known.
     pub(super) format_checked: OnceCell<()>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Tries until it is done; a Kafka that is away is waited for, for as long as
     /// the settings say.
-    pub(super) async fn patiently<T, F>(
+    pub(super) async fn with_retries<T, F>(
         &self,
         doing: &'static str,
         attempt: impl Fn() -> F,
@@ -48,7 +48,7 @@ impl Shared {
         loop {
             let error = match attempt().await {
                 Ok(value) => {
-                    self.reach.found();
+                    self.connectivity.found();
                     return Ok(value);
                 }
                 Err(error) => error,
@@ -57,15 +57,15 @@ impl Shared {
             if !may_pass(&error) || !patient {
                 return Err(self.failed(doing, error));
             }
-            self.reach.lost(doing, &error);
+            self.connectivity.lost(doing, &error);
             tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 
     pub(super) fn failed(&self, doing: &'static str, source: KafkaError) -> LogError {
-        let servers = self.reach.servers().to_owned();
+        let servers = self.connectivity.servers().to_owned();
         if may_pass(&source) {
-            let reason = self.reach.reason().unwrap_or_else(|| source.to_string());
+            let reason = self.connectivity.reason().unwrap_or_else(|| source.to_string());
             return LogError::KafkaAway { servers, reason };
         }
         LogError::Kafka { servers, doing, source }
@@ -77,7 +77,7 @@ impl Shared {
         doing: &'static str,
         question: impl Fn(&Shared, &Client) -> KafkaResult<T> + Clone + Send + Sync + 'static,
     ) -> Result<T, LogError> {
-        self.patiently(doing, || {
+        self.with_retries(doing, || {
             let (shared, question) = (self.clone(), question.clone());
             blocking(move || question(&shared, &shared.appender.client()))
         })
@@ -109,7 +109,7 @@ impl Shared {
             if Instant::now() > until {
                 return Err(self.failed("making topics", KafkaError::AdminOp(Code::UnknownTopicOrPartition)));
             }
-            self.patiently("making topics", || self.topics.make(&missing)).await?;
+            self.with_retries("making topics", || self.topics.make(&missing)).await?;
         }
     }
 
@@ -137,7 +137,7 @@ impl Shared {
             if let Some((_, error)) = refused.iter().find(|(_, error)| !is_to_repeat(error)) {
                 return Err(self.failed("appending", error.clone()));
             }
-            self.reach.lost("appending", first);
+            self.connectivity.lost("appending", first);
             self.topics.forget();
             left = refused.iter().map(|(at, _)| left[*at]).collect();
             tokio::time::sleep(TRY_AGAIN).await;
@@ -160,10 +160,10 @@ impl Shared {
         let Some(partitions) = self.found(topic).await? else { return Ok(Vec::new()) };
         let name = self.topics.name(topic);
         self.ask("looking up offsets", move |shared, client| {
-            shared.glances.tidy();
+            shared.consumers.tidy();
             let mut extents = Vec::with_capacity(partitions as usize);
             for partition in 0..partitions {
-                let extent = extent(client, &Lane { name: name.clone(), partition })?;
+                let extent = extent(client, &TopicPartition { name: name.clone(), partition })?;
                 extents.extend((extent.next > 0).then_some(extent));
             }
             Ok(extents)
@@ -176,9 +176,9 @@ impl Shared {
         self: &Arc<Self>,
         topic: &Topic,
         partition: u32,
-    ) -> Result<Option<Lane>, LogError> {
+    ) -> Result<Option<TopicPartition>, LogError> {
         let there = self.found(topic).await?.is_some_and(|partitions| partition < partitions);
-        Ok(there.then(|| Lane { name: self.topics.name(topic), partition }))
+        Ok(there.then(|| TopicPartition { name: self.topics.name(topic), partition }))
     }
 }
 
@@ -195,8 +195,8 @@ impl Places {
 }
 
 /// What a partition holds.
-pub(super) fn extent(client: &Client, lane: &Lane) -> KafkaResult<Extent> {
-    let Lane { name, partition } = lane;
+pub(super) fn extent(client: &Client, lane: &TopicPartition) -> KafkaResult<Extent> {
+    let TopicPartition { name, partition } = lane;
     let (first, next) = client.client().fetch_watermarks(name, *partition as i32, REQUEST)?;
     Ok(Extent { partition: *partition, first: first as u64, next: next as u64 })
 }

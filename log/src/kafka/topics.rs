@@ -11,7 +11,7 @@ use rdkafka::producer::Producer;
 
 use super::KafkaConfig;
 use super::appender::Client;
-use super::reach::{Context, Reach};
+use super::connectivity::{Connectivity, Context};
 
 /// How long a single question may take.
 pub(super) const REQUEST: Duration = Duration::from_secs(5);
@@ -28,8 +28,8 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    pub(super) fn new(config: &KafkaConfig, reach: &Arc<Reach>) -> KafkaResult<Topics> {
-        let admin = config.admin().create_with_context(Context(reach.clone()))?;
+    pub(super) fn new(config: &KafkaConfig, connectivity: &Arc<Connectivity>) -> KafkaResult<Topics> {
+        let admin = config.admin().create_with_context(Context(connectivity.clone()))?;
         Ok(Topics { config: config.clone(), admin, known: Mutex::default() })
     }
 

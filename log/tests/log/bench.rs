@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{Append, BrittleLog, Broken, EmbeddedLog, KafkaConfig, KafkaLog, Record, SharedLog};
+use log::{Append, EmbeddedLog, FailurePoint, FaultyLog, KafkaConfig, KafkaLog, Record, SharedLog};
 use model::Topic;
 use model::topic::STOCK_PRICES;
 use testkit::kafka::Kafka;
@@ -43,7 +43,9 @@ impl Bench {
         let embedded = || EmbeddedLog::open(&self.folder.path().join("log.db"), self.partitions).unwrap();
         match (self.kind, &self.config) {
             (Kind::Kafka, Some(config)) => Arc::new(KafkaLog::new(config).unwrap()),
-            (Kind::Brittle, _) => Arc::new(BrittleLog::new(Arc::new(embedded()), usize::MAX, Broken::Before)),
+            (Kind::Brittle, _) => {
+                Arc::new(FaultyLog::new(Arc::new(embedded()), usize::MAX, FailurePoint::Before))
+            }
             _ => Arc::new(embedded()),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use control::stop::{Wish, channel};
-use model::clock::minutes;
+use control::shutdown::{Shutdown, channel};
+use model::heartbeat::minutes;
 use model::time::{DAY, MINUTE, Millis};
 use news_watcher::{NewsSource, run};
 
@@ -11,7 +11,7 @@ use crate::{BEGIN, Place};
 
 async fn clocks(place: &Place) -> Vec<Vec<Millis>> {
     let news = place.news().await;
-    assert!(news.iter().flatten().all(model::Article::is_clock));
+    assert!(news.iter().flatten().all(model::Article::is_heartbeat));
     news.iter()
         .map(|records| records.iter().map(|record| record.published_timestamp - BEGIN).collect())
         .collect()
@@ -59,7 +59,7 @@ async fn a_wish_to_stop_ends_it_at_once_while_it_waits_for_prices() {
     while place.news().await[0].is_empty() {
         place.log.appended(Duration::from_secs(1)).await;
     }
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     running.await.unwrap().unwrap();
     assert_eq!(place.status().await.state.text(), "stopped");
 }

@@ -13,12 +13,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use control::stop::{Wish, channel};
-use log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
+use control::shutdown::{Shutdown, channel};
+use log::{Append, EmbeddedLog, FailurePoint, FaultyLog, SharedLog};
 use model::status::ServiceStatus;
 use model::time::{DAY, MINUTE, Millis};
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
-use model::{Article, DeadLetter, clock};
+use model::{Article, DeadLetter, heartbeat};
 use news_watcher::{NewsError, NewsSource, run};
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ impl Place {
     async fn prices_at(&self, times: impl Iterator<Item = Millis>) {
         for at in times {
             let clocks = (0..self.log.partitions()).map(|partition| {
-                let bar = clock::bar(partition, BEGIN + at);
+                let bar = heartbeat::bar(partition, BEGIN + at);
                 Append::json(STOCK_PRICES, &bar.symbol, &bar).into_partition(partition)
             });
             self.log.append(clocks.collect()).await.unwrap();
@@ -95,9 +95,9 @@ impl Place {
         &self,
         source: NewsSource,
         appends: usize,
-        broken: Broken,
+        broken: FailurePoint,
     ) -> Result<(), NewsError> {
-        drain(Arc::new(BrittleLog::new(self.log.clone(), appends, broken)), source).await
+        drain(Arc::new(FaultyLog::new(self.log.clone(), appends, broken)), source).await
     }
 
     /// Every record of the topic, partition after partition.
@@ -143,7 +143,7 @@ impl Place {
 
 async fn drain(log: SharedLog, source: NewsSource) -> Result<(), NewsError> {
     let (stopper, stop) = channel();
-    stopper.ask(Wish::Drain);
+    stopper.ask(Shutdown::Drain);
     run(log, source, stop).await
 }
 

@@ -1,6 +1,6 @@
 //! A file of news, played back.
 
-use log::{BrittleLog, Broken};
+use log::{FailurePoint, FaultyLog};
 use model::time::{DAY, MINUTE};
 
 use crate::{BEGIN, Place, drain, rows};
@@ -92,7 +92,7 @@ async fn all_news_comes_also_when_the_prices_ended_without_a_record() {
 async fn nothing_is_left_behind_that_has_not_been_followed_durably() {
     let place = Place::new(1);
     place.prices(1..=2).await;
-    let log = BrittleLog::new(place.log.clone(), 1, Broken::Before);
+    let log = FaultyLog::new(place.log.clone(), 1, FailurePoint::Before);
     assert!(drain(std::sync::Arc::new(log), place.replay(&["70 A"])).await.is_err());
     assert!(place.log.committed("news-watcher").await.unwrap().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Killed at any moment and started again, a news-watcher writes what it would have written at once.
 
-use log::Broken;
+use log::FailurePoint;
 use model::time::{DAY, HOUR, MINUTE};
 use news_watcher::{NewsError, NewsSource};
 
@@ -31,12 +31,12 @@ async fn with_prices(partitions: u32) -> (Place, NewsSource) {
 #[tokio::test]
 async fn killed_anywhere_the_topic_ends_as_if_nothing_had_happened() {
     for (partitions, broken) in [
-        (1, Broken::Before),
-        (1, Broken::After),
-        (3, Broken::Before),
-        (3, Broken::After),
-        (3, Broken::Within(300)),
-        (3, Broken::Within(777)),
+        (1, FailurePoint::Before),
+        (1, FailurePoint::After),
+        (3, FailurePoint::Before),
+        (3, FailurePoint::After),
+        (3, FailurePoint::Within(300)),
+        (3, FailurePoint::Within(777)),
     ] {
         let (whole, news) = with_prices(partitions).await;
         whole.follow(news).await.unwrap();
@@ -51,7 +51,7 @@ async fn killed_anywhere_the_topic_ends_as_if_nothing_had_happened() {
         assert_eq!(place.news().await, whole.news().await, "{partitions} {broken:?}");
         assert_eq!(place.status().await.counts, whole.status().await.counts, "{partitions} {broken:?}");
         let mut letters = place.letters().await;
-        if matches!(broken, Broken::Within(_)) {
+        if matches!(broken, FailurePoint::Within(_)) {
             letters.dedup();
         }
         assert_eq!(letters, whole.letters().await, "{partitions} {broken:?}");

@@ -1,9 +1,9 @@
 //! The news of the simulated market.
 
 use chrono::NaiveDate;
-use log::Broken;
+use log::FailurePoint;
 use model::calendar::{self, SessionDay};
-use model::clock::minutes;
+use model::heartbeat::minutes;
 use model::time::MINUTE;
 use model::{Article, Source};
 use news_watcher::NewsSource;
@@ -32,7 +32,7 @@ fn expected(seed: u64) -> Vec<String> {
 }
 
 async fn ids(place: &Place) -> Vec<String> {
-    let articles = place.news().await.into_iter().flatten().filter(|article| !article.is_clock());
+    let articles = place.news().await.into_iter().flatten().filter(|article| !article.is_heartbeat());
     let mut ids: Vec<_> = articles.map(|article| article.id).collect();
     ids.sort();
     ids
@@ -46,7 +46,7 @@ async fn every_article_of_the_sessions_is_written_once_and_marked_as_simulated()
     assert_eq!(ids(&place).await, expected(7));
     let news = place.news().await.remove(0);
     assert!(news.iter().is_sorted_by_key(|article| article.published_timestamp));
-    for article in news.iter().filter(|article| !article.is_clock()) {
+    for article in news.iter().filter(|article| !article.is_heartbeat()) {
         assert_eq!(article.source, Source::Simulation);
         let waited = article.published_timestamp - article.complete_until;
         assert!((0..MINUTE).contains(&waited), "{article:?}");
@@ -58,7 +58,9 @@ async fn every_article_of_the_sessions_is_written_once_and_marked_as_simulated()
 
 #[tokio::test]
 async fn killed_anywhere_no_article_is_lost_or_written_or_counted_twice() {
-    for (partitions, broken) in [(1, Broken::Before), (1, Broken::After), (3, Broken::Within(400))] {
+    for (partitions, broken) in
+        [(1, FailurePoint::Before), (1, FailurePoint::After), (3, FailurePoint::Within(400))]
+    {
         let place = Place::new(partitions);
         prices_of_both(&place).await;
         let mut killed = 0;
@@ -75,7 +77,7 @@ async fn killed_anywhere_no_article_is_lost_or_written_or_counted_twice() {
         if partitions == 1 {
             assert_eq!(place.status().await.counts["articles"], expected(7).len() as u64, "{broken:?}");
         }
-        let clocks = |records: &Vec<Article>| records.iter().filter(|a| a.is_clock()).count();
+        let clocks = |records: &Vec<Article>| records.iter().filter(|a| a.is_heartbeat()).count();
         let news = place.news().await;
         assert!(news.iter().all(|records| clocks(records) == clocks(&news[0])));
     }

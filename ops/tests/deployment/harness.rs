@@ -22,22 +22,22 @@ CREATE TABLE news_articles (
 ";
 
 /// Two folders, and a cluster.
-pub struct Desk {
+pub struct Sandbox {
     pub cluster: arroyo::Arroyo,
     pub settings: Settings,
     folder: tempfile::TempDir,
     key: Option<&'static str>,
 }
 
-impl Desk {
+impl Sandbox {
     /// A cluster without a key, and folders with two jobs and two functions.
-    pub async fn new() -> Desk {
-        Desk::with_key(None, None).await
+    pub async fn new() -> Sandbox {
+        Sandbox::with_key(None, None).await
     }
 
     /// The cluster's key, and the one that is given.
-    pub async fn with_key(wanted: Option<&str>, given: Option<&'static str>) -> Desk {
-        let desk = Desk {
+    pub async fn with_key(wanted: Option<&str>, given: Option<&'static str>) -> Sandbox {
+        let sandbox = Sandbox {
             cluster: arroyo::Arroyo::start(wanted).await,
             settings: Settings {
                 bootstrap_servers: "kafka:9092".to_owned(),
@@ -49,14 +49,14 @@ impl Desk {
             folder: tempfile::tempdir().unwrap(),
             key: given,
         };
-        std::fs::create_dir_all(desk.path("sql")).unwrap();
-        std::fs::create_dir_all(desk.path("udfs")).unwrap();
-        desk.write("sql/tables.sql", TABLES);
-        desk.write("sql/calm.sql", &job("calm", "realized(close)", "stock_prices"));
-        desk.write("sql/storm.sql", &job("storm", "parkinson(high, low)", "stock_prices"));
-        desk.write("udfs/realized.rs", "fn realized(close: Vec<f64>) -> f64 { 1.0 }");
-        desk.write("udfs/parkinson.rs", "fn parkinson(high: Vec<f64>) -> f64 { 1.0 }");
-        desk
+        std::fs::create_dir_all(sandbox.path("sql")).unwrap();
+        std::fs::create_dir_all(sandbox.path("udfs")).unwrap();
+        sandbox.write("sql/tables.sql", TABLES);
+        sandbox.write("sql/calm.sql", &job("calm", "realized(close)", "stock_prices"));
+        sandbox.write("sql/storm.sql", &job("storm", "parkinson(high, low)", "stock_prices"));
+        sandbox.write("udfs/realized.rs", "fn realized(close: Vec<f64>) -> f64 { 1.0 }");
+        sandbox.write("udfs/parkinson.rs", "fn parkinson(high: Vec<f64>) -> f64 { 1.0 }");
+        sandbox
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

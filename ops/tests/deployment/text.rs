@@ -2,20 +2,20 @@
 
 use ops::deployer::DeployError;
 
-use crate::harness::{Desk, job};
+use crate::harness::{Sandbox, job};
 
-fn text(desk: &Desk, job: &str) -> String {
-    let desired = desk.desired().unwrap();
+fn text(sandbox: &Sandbox, job: &str) -> String {
+    let desired = sandbox.desired().unwrap();
     desired.pipelines.into_iter().find(|pipeline| pipeline.job == job).unwrap().text.text
 }
 
 #[tokio::test]
 async fn settings_come_first_then_the_tables_that_are_read_then_the_job() {
-    let desk = Desk::new().await;
+    let sandbox = Sandbox::new().await;
     let body = job("calm", "realized(close)", "news_articles")
         .replace("INSERT", "SET updating_ttl = INTERVAL '2 hours';\nINSERT");
-    desk.write("sql/calm.sql", &body);
-    let text = text(&desk, "calm");
+    sandbox.write("sql/calm.sql", &body);
+    let text = text(&sandbox, "calm");
     let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part} is not in\n{text}"));
     assert!(place("SET updating_ttl") < place("CREATE TABLE news_articles"));
     assert!(place("CREATE TABLE news_articles") < place("CREATE TABLE calm"));
@@ -25,23 +25,23 @@ async fn settings_come_first_then_the_tables_that_are_read_then_the_job() {
 
 #[tokio::test]
 async fn addresses_and_the_names_of_simulated_topics_are_filled_in() {
-    let mut desk = Desk::new().await;
-    desk.settings.topic_suffix = "-simulated".to_owned();
-    desk.settings.bootstrap_servers = "it's:9092".to_owned();
-    let text = text(&desk, "calm");
+    let mut sandbox = Sandbox::new().await;
+    sandbox.settings.topic_suffix = "-simulated".to_owned();
+    sandbox.settings.bootstrap_servers = "it's:9092".to_owned();
+    let text = text(&sandbox, "calm");
     assert!(text.contains("topic = 'stock-prices-simulated'") && text.contains("topic = 'calm-simulated'"));
     assert!(text.contains("bootstrap_servers = 'it''s:9092'"), "{text}");
-    assert!(desk.desired().unwrap().pipelines[0].name.starts_with("tickwire-simulated-"));
+    assert!(sandbox.desired().unwrap().pipelines[0].name.starts_with("tickwire-simulated-"));
 }
 
 #[tokio::test]
 async fn every_table_signs_in_to_kafka_and_the_text_holds_no_password() {
-    let mut desk = Desk::new().await;
-    let plain = text(&desk, "calm");
+    let mut sandbox = Sandbox::new().await;
+    let plain = text(&sandbox, "calm");
     assert!(!plain.contains("auth.type"), "{plain}");
     let login = ops::deployer::KafkaLogin { protocol: "SASL_PLAINTEXT".into(), mechanism: "PLAIN".into() };
-    desk.settings.kafka_login = Some(login);
-    let text = text(&desk, "calm");
+    sandbox.settings.kafka_login = Some(login);
+    let text = text(&sandbox, "calm");
     assert_eq!(text.matches("'auth.type' = 'sasl'").count(), text.matches("CREATE TABLE").count());
     assert!(text.contains("'auth.password' = '{{ KAFKA_PASSWORD }}'"), "{text}");
     assert_eq!(text.lines().count(), plain.lines().count(), "lines keep their places");
@@ -55,18 +55,18 @@ async fn what_cannot_be_rendered_is_named_with_its_place() {
         ("SELECT 1; SELECT 2;\n", "sql/calm.sql:1: two statements share this line"),
         ("SELECT 'open;\n", "sql/calm.sql:1: "),
     ] {
-        let desk = Desk::new().await;
-        desk.write("sql/calm.sql", file);
-        let error = desk.desired().unwrap_err();
+        let sandbox = Sandbox::new().await;
+        sandbox.write("sql/calm.sql", file);
+        let error = sandbox.desired().unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_named_with_its_flag() {
-    let desk = Desk::new().await;
-    std::fs::remove_dir_all(desk.path("udfs")).unwrap();
-    let error = desk.desired().unwrap_err();
+    let sandbox = Sandbox::new().await;
+    std::fs::remove_dir_all(sandbox.path("udfs")).unwrap();
+    let error = sandbox.desired().unwrap_err();
     assert!(
         matches!(error, DeployError::Unreadable { .. }) && error.to_string().contains("--udfs"),
         "{error}"

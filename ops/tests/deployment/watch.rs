@@ -4,23 +4,23 @@ use std::time::{Duration, Instant};
 
 use ops::deployer::{Look, Pace, Watcher};
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 
 /// A cluster that runs both jobs, and a watch whose clock the test moves.
 struct Watch {
-    desk: Desk,
+    sandbox: Sandbox,
     watcher: Watcher,
     begun: Instant,
 }
 
 impl Watch {
     async fn begin() -> Watch {
-        let desk = Desk::new().await;
-        desk.deploy().await.unwrap();
-        desk.cluster.take_changes();
+        let sandbox = Sandbox::new().await;
+        sandbox.deploy().await.unwrap();
+        sandbox.cluster.take_changes();
         let pace = Pace { restart: [Duration::from_secs(10), Duration::from_secs(600)], ..Pace::default() };
-        let watcher = Watcher::new(desk.arroyo(), &desk.desired().unwrap(), pace);
-        Watch { desk, watcher, begun: Instant::now() }
+        let watcher = Watcher::new(sandbox.arroyo(), &sandbox.desired().unwrap(), pace);
+        Watch { sandbox, watcher, begun: Instant::now() }
     }
 
     /// A look so many seconds after the watch began.
@@ -30,7 +30,7 @@ impl Watch {
     }
 
     fn restarts(&self) -> usize {
-        self.desk.cluster.take_changes().iter().filter(|change| change.starts_with("restart")).count()
+        self.sandbox.cluster.take_changes().iter().filter(|change| change.starts_with("restart")).count()
     }
 }
 
@@ -38,12 +38,12 @@ impl Watch {
 async fn a_job_that_failed_is_started_again_and_the_others_are_let_alone() {
     let mut watch = Watch::begin().await;
     assert_eq!(watch.look(0).await.state().text(), "running");
-    watch.desk.cluster.bring_into("tickwire-live-storm", "Failed");
+    watch.sandbox.cluster.bring_into("tickwire-live-storm", "Failed");
     let first = watch.look(10).await;
     assert!(first.state().text().contains("storm is Failed (a worker panicked)"), "{}", first.state());
-    assert!(watch.desk.cluster.take_changes().is_empty(), "a deployment stops jobs for a moment");
+    assert!(watch.sandbox.cluster.take_changes().is_empty(), "a deployment stops jobs for a moment");
     assert!(watch.look(20).await.state().text().contains("is started again"));
-    assert_eq!(watch.desk.cluster.take_changes(), ["restart tickwire-live-storm"]);
+    assert_eq!(watch.sandbox.cluster.take_changes(), ["restart tickwire-live-storm"]);
     let healed = watch.look(30).await;
     assert_eq!(healed.state().text(), "running");
     assert_eq!(healed.jobs.iter().map(|job| job.restarts).collect::<Vec<_>>(), [0, 1]);
@@ -52,8 +52,8 @@ async fn a_job_that_failed_is_started_again_and_the_others_are_let_alone() {
 #[tokio::test]
 async fn a_job_that_goes_on_failing_is_started_ever_more_slowly_and_told() {
     let mut watch = Watch::begin().await;
-    watch.desk.cluster.behave(|manner| manner.fails = Some("storm".into()));
-    watch.desk.cluster.bring_into("tickwire-live-storm", "Failed");
+    watch.sandbox.cluster.behave(|manner| manner.fails = Some("storm".into()));
+    watch.sandbox.cluster.bring_into("tickwire-live-storm", "Failed");
     let mut told = String::new();
     for second in (0..36_000).step_by(10) {
         told = watch.look(second).await.state().to_string();
@@ -67,8 +67,8 @@ async fn a_job_that_goes_on_failing_is_started_ever_more_slowly_and_told() {
 #[tokio::test]
 async fn a_cluster_that_refuses_to_start_a_job_is_told_in_its_words() {
     let mut watch = Watch::begin().await;
-    watch.desk.cluster.bring_into("tickwire-live-calm", "Stopped");
-    watch.desk.cluster.behave(|manner| manner.refuses_restarts = true);
+    watch.sandbox.cluster.bring_into("tickwire-live-calm", "Stopped");
+    watch.sandbox.cluster.behave(|manner| manner.refuses_restarts = true);
     watch.look(0).await;
     let told = watch.look(10).await.state().to_string();
     assert!(told.contains("calm is Stopped") && told.contains("cannot be started again"), "{told}");
@@ -77,33 +77,33 @@ async fn a_cluster_that_refuses_to_start_a_job_is_told_in_its_words() {
 #[tokio::test]
 async fn a_job_that_is_gone_from_the_cluster_is_to_be_deployed_again() {
     let mut watch = Watch::begin().await;
-    watch.desk.cluster.lose("tickwire-live-calm");
+    watch.sandbox.cluster.lose("tickwire-live-calm");
     let look = watch.look(0).await;
     assert!(look.state().text().contains("calm is not on the cluster") && !look.deploy);
     assert_eq!(look.jobs[0].state, "missing");
     assert!(watch.look(120).await.deploy);
-    assert!(watch.desk.cluster.take_changes().is_empty(), "the watch itself makes nothing");
+    assert!(watch.sandbox.cluster.take_changes().is_empty(), "the watch itself makes nothing");
 }
 
 #[tokio::test]
 async fn the_last_checkpoint_of_each_job_is_told_and_none_is_as_old_as_the_watch() {
     let mut watch = Watch::begin().await;
-    watch.desk.cluster.checkpoint("tickwire-live-storm", 1_699_999_990_000_000);
+    watch.sandbox.cluster.checkpoint("tickwire-live-storm", 1_699_999_990_000_000);
     let seen = |look: Look| look.jobs.into_iter().map(|job| job.last_checkpoint).collect::<Vec<_>>();
     assert_eq!(seen(watch.look(0).await), [Some(1_700_000_000_000), Some(1_699_999_990_000)]);
-    watch.desk.cluster.checkpoint("tickwire-live-storm", 1_700_000_050_000_000);
+    watch.sandbox.cluster.checkpoint("tickwire-live-storm", 1_700_000_050_000_000);
     assert_eq!(seen(watch.look(60).await), [Some(1_700_000_000_000), Some(1_700_000_050_000)]);
 }
 
 #[tokio::test]
 async fn a_cluster_that_does_not_answer_the_watch_is_an_error_without_the_key() {
-    let desk = Desk::with_key(Some("open-sesame"), Some("open-sesame")).await;
-    desk.deploy().await.unwrap();
+    let sandbox = Sandbox::with_key(Some("open-sesame"), Some("open-sesame")).await;
+    sandbox.deploy().await.unwrap();
     let arroyo = ops::deployer::Arroyo::new(
-        desk.cluster.url().parse().unwrap(),
+        sandbox.cluster.url().parse().unwrap(),
         Some(net::Secret::new("close-sesame")),
     );
-    let mut watcher = Watcher::new(arroyo.unwrap(), &desk.desired().unwrap(), Pace::default());
+    let mut watcher = Watcher::new(arroyo.unwrap(), &sandbox.desired().unwrap(), Pace::default());
     let error = watcher.look(Instant::now(), 0).await.unwrap_err().to_string();
     assert!(error.contains("arroyo.api_key") && !error.contains("sesame"), "{error}");
 }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use control::outlet;
-use log::reason::last_good;
+use control::writer;
+use log::time_bounds::last_good;
 use log::{Append, Position, SharedLog, partition_of};
 use model::Bar;
 use model::time::{DAY, Millis};
@@ -141,7 +141,7 @@ struct Writer {
 impl Writer {
     async fn open(log: SharedLog, from: Millis) -> Result<Writer, ProducerError> {
         let mut complete_until = Vec::new();
-        for bar in last_good(&*log, &STOCK_PRICES, outlet::read::<Bar>).await? {
+        for bar in last_good(&*log, &STOCK_PRICES, writer::read::<Bar>).await? {
             complete_until.push(bar.map_or(from, |bar| bar.complete_until));
         }
         Ok(Writer { log, complete_until })

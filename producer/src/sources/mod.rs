@@ -5,7 +5,7 @@ mod replay;
 mod simulation;
 
 use async_trait::async_trait;
-use control::outlet::Outlet;
+use control::writer::TopicWriter;
 use model::Bar;
 
 use crate::ProducerError;
@@ -38,5 +38,9 @@ pub(crate) trait Source: Send {
 
     /// Brings its bars and their clock records to the outlet, in order and at
     /// the given pace, until it ends or an end is wished.
-    async fn play(self: Box<Self>, outlet: &mut Outlet<Bar>, pace: &mut Pace) -> Result<End, ProducerError>;
+    async fn play(
+        self: Box<Self>,
+        writer: &mut TopicWriter<Bar>,
+        pace: &mut Pace,
+    ) -> Result<End, ProducerError>;
 }

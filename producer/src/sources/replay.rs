@@ -4,10 +4,10 @@ use model::service::RunState;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use control::outlet::Outlet;
+use control::writer::TopicWriter;
 use files::{BadRow, Placed};
 use model::time::{self, DAY, MINUTE, Millis, minute_of};
-use model::{Bar, DeadLetter, clock};
+use model::{Bar, DeadLetter, heartbeat};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -45,19 +45,19 @@ impl Replay {
     async fn row(
         &mut self,
         row: Read,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
         match row {
             Ok(Placed { value: bar, .. }) => {
                 let minute = minute_of(bar.start_timestamp);
-                self.advance(minute, outlet, pace).await?;
+                self.advance(minute, writer, pace).await?;
                 if pace.is_stopped() {
                     return Ok(());
                 }
                 self.taken += 1;
                 self.bars += 1;
-                outlet.take(&Bar {
+                writer.take(&Bar {
                     complete_until: self.greatest.unwrap_or(minute),
                     position: Some(self.taken),
                     ..bar
@@ -65,16 +65,16 @@ impl Replay {
             }
             Err(bad) => {
                 self.taken += 1;
-                let (line, before) = (bad.line, outlet.before());
+                let (line, before) = (bad.line, writer.before());
                 if self.taken > before.taken + before.rejected {
                     let source = format!("replay:{}:{line}", bad.file(&self.name));
-                    outlet.refuse(&DeadLetter::new(source, bad.reason, &bad.text, time::now()));
+                    writer.refuse(&DeadLetter::new(source, bad.reason, &bad.text, time::now()));
                 }
             }
         }
-        (outlet.taken, outlet.rejected) = (self.bars, self.taken - self.bars);
-        if outlet.is_full() {
-            outlet.flush().await?;
+        (writer.taken, writer.rejected) = (self.bars, self.taken - self.bars);
+        if writer.is_full() {
+            writer.flush().await?;
         }
         Ok(())
     }
@@ -83,18 +83,18 @@ impl Replay {
     async fn advance(
         &mut self,
         minute: Millis,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
         let Some(greatest) = self.greatest else {
             self.greatest = Some(minute);
-            outlet.clock(minute, Some(self.taken));
+            writer.clock(minute, Some(self.taken));
             return Ok(());
         };
         let long = minute - greatest > LONG;
         let mut played = false;
-        for at in clock::minutes(greatest, minute) {
-            if outlet.lacks_clock(at) && !(long && played) {
+        for at in heartbeat::minutes(greatest, minute) {
+            if writer.lacks_clock(at) && !(long && played) {
                 if long {
                     pace.gap();
                 } else {
@@ -102,24 +102,24 @@ impl Replay {
                 }
                 played = true;
                 if pace.is_early() {
-                    outlet.flush().await?;
+                    writer.flush().await?;
                     pace.wait().await;
                 }
             }
             if pace.is_stopped() {
                 return Ok(());
             }
-            outlet.clock(at, Some(self.taken));
+            writer.clock(at, Some(self.taken));
             self.greatest = Some(at);
-            if outlet.is_full() {
-                outlet.flush().await?;
+            if writer.is_full() {
+                writer.flush().await?;
             }
         }
         Ok(())
     }
 
-    fn check_length(&self, outlet: &Outlet<Bar>) -> Result<(), ProducerError> {
-        let (rows, written) = (self.taken, outlet.rows_written());
+    fn check_length(&self, writer: &TopicWriter<Bar>) -> Result<(), ProducerError> {
+        let (rows, written) = (self.taken, writer.rows_written());
         if written > rows {
             return Err(ProducerError::Shorter { file: self.name.clone(), rows, written });
         }
@@ -135,26 +135,26 @@ impl Source for Replay {
 
     async fn play(
         mut self: Box<Self>,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<End, ProducerError> {
         let (mut rows, reading) = read_ahead(self.path.clone()).await?;
-        outlet.say(RunState::Running).await?;
+        writer.say(RunState::Running).await?;
         while let Some(chunk) = rows.recv().await {
             for row in chunk {
                 if pace.is_stopped() {
                     return Ok(End::Stopped);
                 }
-                self.row(row, outlet, pace).await?;
+                self.row(row, writer, pace).await?;
             }
         }
         // A reader that panicked has not come to the end of the file.
         if let Err(error) = reading.await {
             std::panic::resume_unwind(error.into_panic());
         }
-        self.check_length(outlet)?;
+        self.check_length(writer)?;
         if let Some(greatest) = self.greatest {
-            self.advance(greatest + BEYOND, outlet, pace).await?;
+            self.advance(greatest + BEYOND, writer, pace).await?;
         }
         Ok(if pace.is_stopped() { End::Stopped } else { End::Finished })
     }

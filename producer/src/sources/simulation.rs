@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use control::outlet::Outlet;
+use control::writer::TopicWriter;
 use model::calendar::{self, SessionDay};
 use model::service::RunState;
 use model::time::{MINUTE, Millis};
-use model::{Bar, clock};
+use model::{Bar, heartbeat};
 use simulation::World;
 
 use super::{End, Source};
@@ -34,11 +34,11 @@ impl Simulation {
 
     /// The session to begin with: the one that the log broke off in or after,
     /// on an empty log the last but one before today.
-    fn first_session(&self, outlet: &Outlet<Bar>) -> SessionDay {
-        let Some(written) = outlet.complete_until() else {
+    fn first_session(&self, writer: &TopicWriter<Bar>) -> SessionDay {
+        let Some(written) = writer.complete_until() else {
             return self.history[0];
         };
-        let from = written.min(outlet.before().watermark.unwrap_or(written));
+        let from = written.min(writer.before().watermark.unwrap_or(written));
         let date = calendar::date_of(from);
         calendar::session(date)
             .filter(|session| session.pre_open <= from)
@@ -48,25 +48,25 @@ impl Simulation {
     async fn session(
         &mut self,
         session: &SessionDay,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
         let bars = self.world.day(session.date).unwrap_or_default().bars;
         let mut minutes = bars.chunk_by(|a, b| a.start_timestamp == b.start_timestamp).peekable();
         for minute in (session.pre_open..session.post_close).step_by(MINUTE as usize) {
             let end = minute + MINUTE;
-            if end > self.quick_until && outlet.lacks_clock(end) {
+            if end > self.quick_until && writer.lacks_clock(end) {
                 pace.minute();
-                wait_if_early(outlet, pace).await?;
+                wait_if_early(writer, pace).await?;
             }
             if pace.is_stopped() {
                 return Ok(());
             }
             let bars = minutes.next_if(|bars| bars[0].start_timestamp < end).unwrap_or(&[]);
             for bar in bars {
-                outlet.take(&Bar { complete_until: minute, ..bar.clone() });
+                writer.take(&Bar { complete_until: minute, ..bar.clone() });
             }
-            self.end_minute(end, bars.len(), outlet).await?;
+            self.end_minute(end, bars.len(), writer).await?;
         }
         Ok(())
     }
@@ -76,18 +76,18 @@ impl Simulation {
         &mut self,
         from: Millis,
         until: Millis,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
-        if until > self.quick_until && outlet.lacks_clock(until) {
+        if until > self.quick_until && writer.lacks_clock(until) {
             pace.gap();
-            wait_if_early(outlet, pace).await?;
+            wait_if_early(writer, pace).await?;
         }
-        for minute in clock::minutes(from, until) {
+        for minute in heartbeat::minutes(from, until) {
             if pace.is_stopped() {
                 return Ok(());
             }
-            self.end_minute(minute, 0, outlet).await?;
+            self.end_minute(minute, 0, writer).await?;
         }
         Ok(())
     }
@@ -98,22 +98,22 @@ impl Simulation {
         &mut self,
         end: Millis,
         bars: usize,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
     ) -> Result<(), ProducerError> {
         if self.counted_until.is_none_or(|counted| counted < end) {
-            outlet.taken += bars as u64;
+            writer.taken += bars as u64;
         }
-        outlet.clock(end, None);
-        if outlet.is_full() {
-            outlet.flush().await?;
+        writer.clock(end, None);
+        if writer.is_full() {
+            writer.flush().await?;
         }
         Ok(())
     }
 }
 
-async fn wait_if_early(outlet: &mut Outlet<Bar>, pace: &Pace) -> Result<(), ProducerError> {
+async fn wait_if_early(writer: &mut TopicWriter<Bar>, pace: &Pace) -> Result<(), ProducerError> {
     if pace.is_early() {
-        outlet.flush().await?;
+        writer.flush().await?;
         pace.wait().await;
     }
     Ok(())
@@ -131,28 +131,28 @@ impl Source for Simulation {
 
     async fn play(
         mut self: Box<Self>,
-        outlet: &mut Outlet<Bar>,
+        writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<End, ProducerError> {
         let asked = self.name();
-        if let Some(found) = outlet.before().source.clone().filter(|found| *found != asked) {
+        if let Some(found) = writer.before().source.clone().filter(|found| *found != asked) {
             return Err(ProducerError::OtherSource { asked, found });
         }
-        outlet.say(RunState::Running).await?;
-        self.counted_until = outlet.before().watermark;
-        let mut session = self.first_session(outlet);
+        writer.say(RunState::Running).await?;
+        self.counted_until = writer.before().watermark;
+        let mut session = self.first_session(writer);
         // A log that broke off before these sessions goes on where it was, at its speed.
         if session.date >= self.history[0].date {
             self.quick_until = calendar::next_session(self.history[1].date).open;
         }
-        outlet.clock(session.pre_open, None);
+        writer.clock(session.pre_open, None);
         loop {
-            self.session(&session, outlet, pace).await?;
+            self.session(&session, writer, pace).await?;
             if pace.is_stopped() {
                 return Ok(End::Stopped);
             }
             let next = calendar::next_session(session.date);
-            self.closed_hours(session.post_close, next.pre_open, outlet, pace).await?;
+            self.closed_hours(session.post_close, next.pre_open, writer, pace).await?;
             if pace.is_stopped() {
                 return Ok(End::Stopped);
             }

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control::stop::{Stop, Stopper, Wish, channel};
-use log::{BrittleLog, Broken, EmbeddedLog, SharedLog};
+use control::shutdown::{Shutdown, ShutdownHandle, ShutdownToken, channel};
+use log::{EmbeddedLog, FailurePoint, FaultyLog, SharedLog};
 use model::status::ServiceStatus;
 use model::time::{MINUTE, Millis};
 use model::topic::{DEAD_LETTERS, STOCK_PRICES};
@@ -64,7 +64,12 @@ impl Place {
     }
 
     /// Runs at a clock that jumps to whatever is waited for.
-    async fn run(&self, log: SharedLog, source: PriceSource, stop: Stop) -> Result<(), ProducerError> {
+    async fn run(
+        &self,
+        log: SharedLog,
+        source: PriceSource,
+        stop: ShutdownToken,
+    ) -> Result<(), ProducerError> {
         run_by(Arc::new(Jumps::default()), log, source, stop).await
     }
 
@@ -73,10 +78,10 @@ impl Place {
         &self,
         source: &PriceSource,
         appends: usize,
-        broken: Broken,
+        broken: FailurePoint,
     ) -> Result<(), ProducerError> {
         let (_stopper, stop) = channel();
-        let log = Arc::new(BrittleLog::new(self.log.clone(), appends, broken));
+        let log = Arc::new(FaultyLog::new(self.log.clone(), appends, broken));
         self.run(log, source.clone(), stop).await
     }
 
@@ -134,7 +139,7 @@ struct Jumps {
     waits: Mutex<Vec<Duration>>,
     /// How much later than asked every wait ends.
     overshoot: Duration,
-    end: Option<(usize, Stopper)>,
+    end: Option<(usize, ShutdownHandle)>,
 }
 
 #[async_trait]
@@ -149,7 +154,7 @@ impl Clock for Jumps {
         if let Some((after, stopper)) = &self.end
             && waits.len() > *after
         {
-            stopper.ask(Wish::Drain);
+            stopper.ask(Shutdown::Drain);
         }
     }
 }

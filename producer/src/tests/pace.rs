@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::{Wish, channel};
-use log::{BrittleLog, Broken};
+use control::shutdown::{Shutdown, channel};
+use log::{FailurePoint, FaultyLog};
 use model::topic::STOCK_PRICES;
 
 use super::{Jumps, Place, rows};
@@ -43,7 +43,7 @@ async fn who_is_late_does_not_wait_at_all() {
 #[tokio::test]
 async fn what_is_due_at_a_minute_is_one_append() {
     let place = Place::new(1);
-    let log = Arc::new(BrittleLog::new(place.log.clone(), usize::MAX, Broken::Before));
+    let log = Arc::new(FaultyLog::new(place.log.clone(), usize::MAX, FailurePoint::Before));
     let file = place.file(&rows(&["0 A", "0 B", "1 A", "1 B", "1 C", "3 A"]));
     let source = PriceSource::Replay { file, speed: Speed::default() };
     let (_stopper, stop) = channel();
@@ -76,7 +76,7 @@ impl Clock for Frozen {
 
 #[tokio::test]
 async fn either_wish_ends_a_wait_at_once_and_the_rest_comes_after_a_restart() {
-    for wish in [Wish::Drain, Wish::Stop] {
+    for wish in [Shutdown::Drain, Shutdown::Stop] {
         let place = Place::new(1);
         let file = place.file(&rows(&["0 A", "0 B", "1 A"]));
         let source = PriceSource::Replay { file: file.clone(), speed: Speed::default() };

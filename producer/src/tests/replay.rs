@@ -1,7 +1,7 @@
 //! What a replay writes.
 
 use model::Source;
-use model::clock::minutes;
+use model::heartbeat::minutes;
 use model::time::{DAY, HOUR, MINUTE};
 
 use super::{Place, ZERO, rows};
@@ -47,12 +47,12 @@ async fn every_partition_gets_every_clock_minute_in_order_with_its_bars() {
         .map(|at| ZERO + at)
         .collect();
     for bars in place.prices().await {
-        let clocks: Vec<_> = bars.iter().filter(|bar| bar.is_clock()).collect();
+        let clocks: Vec<_> = bars.iter().filter(|bar| bar.is_heartbeat()).collect();
         assert!(clocks.iter().all(|bar| bar.symbol == "~clock0"));
         assert_eq!(clocks.iter().map(|bar| bar.start_timestamp).collect::<Vec<_>>(), expected);
         let mut done = None;
         for bar in &bars {
-            if bar.is_clock() {
+            if bar.is_heartbeat() {
                 done = Some(bar.complete_until);
             }
             assert_eq!(Some(bar.complete_until), done, "{bar:?}");
@@ -64,7 +64,7 @@ async fn every_partition_gets_every_clock_minute_in_order_with_its_bars() {
 async fn of_a_gap_over_two_days_the_first_hour_and_the_last_day_are_filled() {
     let place = Place::new(1);
     place.replay(place.file(&rows(&["0 A", "10000 A"]))).await.unwrap();
-    let clocks = place.prices().await.remove(0).into_iter().filter(model::Bar::is_clock);
+    let clocks = place.prices().await.remove(0).into_iter().filter(model::Bar::is_heartbeat);
     let between: Vec<_> = clocks
         .map(|bar| bar.start_timestamp - ZERO)
         .filter(|at| (1..=10_000 * MINUTE).contains(at))

@@ -1,6 +1,6 @@
 //! Killed at any moment and started again, a replay writes what it would have written at once.
 
-use log::Broken;
+use log::FailurePoint;
 
 use super::{Place, rows};
 use crate::{PriceSource, ProducerError, Speed};
@@ -22,7 +22,11 @@ fn eventful() -> Vec<String> {
 }
 
 /// Kills and restarts until the replay has ended; returns how often it was killed.
-async fn replay_in_pieces(place: &Place, speed: Speed, mut pieces: impl FnMut() -> (usize, Broken)) -> usize {
+async fn replay_in_pieces(
+    place: &Place,
+    speed: Speed,
+    mut pieces: impl FnMut() -> (usize, FailurePoint),
+) -> usize {
     let source = PriceSource::Replay { file: place.file(&eventful()), speed };
     for killed in 0..10_000 {
         let (appends, broken) = pieces();
@@ -56,7 +60,7 @@ async fn killed_anywhere_the_log_ends_as_if_nothing_had_happened() {
             let place = Place::new(partitions);
             let mut draw = draws(seed);
             let killed = replay_in_pieces(&place, speed, || {
-                let broken = if draw(2) == 0 { Broken::Before } else { Broken::After };
+                let broken = if draw(2) == 0 { FailurePoint::Before } else { FailurePoint::After };
                 (1 + draw(if speed == Speed::Max { 3 } else { 40 }), broken)
             })
             .await;
@@ -76,7 +80,7 @@ async fn where_appends_are_torn_no_row_is_lost_and_none_is_written_twice() {
     for seed in 1..=3 {
         let place = Place::new(3);
         let mut draw = draws(seed);
-        replay_in_pieces(&place, Speed::Max, || (1 + draw(2), Broken::Within(draw(1_000)))).await;
+        replay_in_pieces(&place, Speed::Max, || (1 + draw(2), FailurePoint::Within(draw(1_000)))).await;
         assert_eq!(place.prices().await, whole.prices().await, "seed {seed}");
         assert_eq!(place.letters().await, whole.letters().await, "seed {seed}");
         assert_eq!(place.status().await.counts, whole.status().await.counts, "seed {seed}");

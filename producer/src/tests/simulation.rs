@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use control::stop::channel;
-use log::Broken;
+use control::shutdown::channel;
+use log::FailurePoint;
 use model::Source;
 use model::calendar::{self, SessionDay};
-use model::clock::minutes;
+use model::heartbeat::minutes;
 use model::time::MINUTE;
 
 use super::{Jumps, Place};
@@ -42,7 +42,8 @@ async fn an_empty_log_gets_two_sessions_and_the_way_to_the_next_bell_at_once() {
     let place = Place::new(1);
     assert_eq!(run(&place, 0).await, [Duration::from_secs(1)]);
     let records = place.prices().await.remove(0);
-    let clocks: Vec<_> = records.iter().filter(|bar| bar.is_clock()).map(|bar| bar.start_timestamp).collect();
+    let clocks: Vec<_> =
+        records.iter().filter(|bar| bar.is_heartbeat()).map(|bar| bar.start_timestamp).collect();
     let [friday, monday] = history();
     let tuesday = calendar::session(today()).unwrap();
     let expected: Vec<_> = [friday.pre_open]
@@ -55,7 +56,7 @@ async fn an_empty_log_gets_two_sessions_and_the_way_to_the_next_bell_at_once() {
         .collect();
     let odd = clocks.iter().zip(&expected).find(|(clock, expected)| clock != expected);
     assert_eq!((odd, clocks.len()), (None, expected.len()));
-    let bars: Vec<_> = records.iter().filter(|bar| !bar.is_clock()).collect();
+    let bars: Vec<_> = records.iter().filter(|bar| !bar.is_heartbeat()).collect();
     assert!(
         bars.iter().all(|bar| bar.complete_until == bar.start_timestamp && bar.source == Source::Simulation)
     );
@@ -77,7 +78,7 @@ async fn then_a_minute_is_a_second_and_closed_hours_are_one() {
     for records in place.prices().await {
         assert_eq!(records.iter().map(|bar| bar.complete_until).max(), Some(next.pre_open + 2 * MINUTE));
         let live = records.iter().filter(|bar| bar.complete_until > history()[1].post_close);
-        assert_eq!(live.clone().filter(|bar| bar.is_clock()).count(), 24 * 60 + 8 * 60 + 2);
+        assert_eq!(live.clone().filter(|bar| bar.is_heartbeat()).count(), 24 * 60 + 8 * 60 + 2);
         assert!(live.is_sorted_by_key(|bar| bar.complete_until));
     }
 }
@@ -89,7 +90,7 @@ async fn a_bar_is_written_when_its_minute_is_over_and_before_the_clock_that_says
     let records = place.prices().await.remove(0);
     let mut done = records[0].complete_until;
     for record in &records[1..] {
-        if record.is_clock() {
+        if record.is_heartbeat() {
             done = record.complete_until;
         } else {
             assert_eq!(record.start_timestamp, done);
@@ -99,9 +100,11 @@ async fn a_bar_is_written_when_its_minute_is_over_and_before_the_clock_that_says
 
 #[tokio::test]
 async fn killed_anywhere_the_market_goes_on_where_it_broke_off() {
-    for (partitions, broken) in [(1, Broken::Before), (1, Broken::After), (3, Broken::Within(700))] {
+    for (partitions, broken) in
+        [(1, FailurePoint::Before), (1, FailurePoint::After), (3, FailurePoint::Within(700))]
+    {
         let whole = Place::new(partitions);
-        whole.run_until_killed(&source(7, Speed::Max), 60, Broken::Before).await.unwrap_err();
+        whole.run_until_killed(&source(7, Speed::Max), 60, FailurePoint::Before).await.unwrap_err();
         let place = Place::new(partitions);
         for appends in [2, 1, 9, 5, 6] {
             place.run_until_killed(&source(7, Speed::Max), appends, broken).await.unwrap_err();
@@ -111,7 +114,7 @@ async fn killed_anywhere_the_market_goes_on_where_it_broke_off() {
         }
         if partitions == 1 {
             let waits = run(&place, 0).await;
-            let bars = place.prices().await.into_iter().flatten().filter(|bar| !bar.is_clock()).count();
+            let bars = place.prices().await.into_iter().flatten().filter(|bar| !bar.is_heartbeat()).count();
             assert_eq!(place.count("bars").await, bars as u64, "{waits:?}");
         }
     }

@@ -18,7 +18,7 @@ pub const OPEN: Millis = 1_380_893_400_000;
 pub const LIMITS: Limits =
     Limits { time: Duration::from_secs(60), rows: Some(50_000), bytes: None, memory: 64 << 20, at_once: 4 };
 
-pub struct Desk {
+pub struct Sandbox {
     pub explorer: Explorer,
     pub watched: Arc<Watched>,
     _folder: TempDir,
@@ -30,13 +30,13 @@ pub struct Watched {
     pub reads: Mutex<Vec<Query>>,
 }
 
-impl Desk {
+impl Sandbox {
     /// `minutes` bars of each of AAPL, IBM and MSFT; the close of minute n is 100 + n.
-    pub async fn new(minutes: i64) -> Desk {
-        Desk::within(LIMITS, minutes).await
+    pub async fn new(minutes: i64) -> Sandbox {
+        Sandbox::within(LIMITS, minutes).await
     }
 
-    pub async fn within(limits: Limits, minutes: i64) -> Desk {
+    pub async fn within(limits: Limits, minutes: i64) -> Sandbox {
         let folder = tempfile::tempdir().unwrap();
         let inner = EmbeddedStore::open(&folder.path().join("store.db")).unwrap();
         let bars = Measurement::bars();
@@ -47,7 +47,7 @@ impl Desk {
         inner.write(Batch { points, notes: Vec::new() }.into()).await.unwrap();
         let watched = Arc::new(Watched { inner, reads: Mutex::default() });
         let store: SharedStore = watched.clone();
-        Desk { explorer: Explorer::new(store, limits), watched, _folder: folder }
+        Sandbox { explorer: Explorer::new(store, limits), watched, _folder: folder }
     }
 
     pub async fn rows(&self, sql: &str) -> Vec<Vec<Value>> {

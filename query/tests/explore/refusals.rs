@@ -2,11 +2,11 @@
 
 use query::explore::ExploreError;
 
-use crate::harness::Desk;
+use crate::harness::Sandbox;
 
 #[tokio::test]
 async fn whatever_changes_or_reaches_out_is_refused_and_changes_nothing() {
-    let desk = Desk::new(2).await;
+    let sandbox = Sandbox::new(2).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.csv");
     let file = file.to_str().unwrap();
@@ -33,19 +33,19 @@ async fn whatever_changes_or_reaches_out_is_refused_and_changes_nothing() {
         String::new(),
         "-- nothing".into(),
     ] {
-        let error = desk.refused(&sql).await;
+        let error = sandbox.refused(&sql).await;
         assert!(
             matches!(error, ExploreError::NotReadOnly { .. } | ExploreError::Sql { .. }),
             "{sql}: {error}"
         );
     }
     assert!(!std::path::Path::new(file).exists());
-    assert_eq!(desk.rows("SELECT * FROM stock_prices").await.len(), 6);
+    assert_eq!(sandbox.rows("SELECT * FROM stock_prices").await.len(), 6);
 }
 
 #[tokio::test]
 async fn files_addresses_and_functions_that_are_tables_are_not_known() {
-    let desk = Desk::new(1).await;
+    let sandbox = Sandbox::new(1).await;
     for sql in [
         "SELECT * FROM '/etc/passwd'",
         "SELECT * FROM 'https://example.org/x.csv'",
@@ -54,14 +54,14 @@ async fn files_addresses_and_functions_that_are_tables_are_not_known() {
         "SELECT * FROM _measurements",
         "SELECT * FROM sqlite_schema",
     ] {
-        assert!(matches!(desk.refused(sql).await, ExploreError::Sql { .. }), "{sql}");
+        assert!(matches!(sandbox.refused(sql).await, ExploreError::Sql { .. }), "{sql}");
     }
 }
 
 /// Also what a new version of DataFusion may bring.
 #[tokio::test]
 async fn a_function_that_is_not_on_the_list_is_refused_with_the_nearest() {
-    let desk = Desk::new(1).await;
+    let sandbox = Sandbox::new(1).await;
     for (call, nearest) in [
         ("repeat('x', 2000000000)", ""),
         ("lpad('x', 2000000000)", ""),
@@ -79,19 +79,19 @@ async fn a_function_that_is_not_on_the_list_is_refused_with_the_nearest() {
         ("roundd(1.5)", "round"),
         ("date_trunk('day', now())", "date_trunc"),
     ] {
-        let error = desk.refused(&format!("SELECT {call}")).await.to_string();
+        let error = sandbox.refused(&format!("SELECT {call}")).await.to_string();
         let name = call.split('(').next().unwrap();
         assert!(error.contains(&format!("there is no function `{name}` here")), "{call}: {error}");
         assert!(error.contains(&format!("the nearest is `{nearest}")), "{call}: {error}");
         assert!(error.contains("SHOW FUNCTIONS"), "{error}");
     }
-    let from = desk.refused("SELECT * FROM range(1, 5)").await.to_string();
+    let from = sandbox.refused("SELECT * FROM range(1, 5)").await.to_string();
     assert!(from.contains("range"), "{from}");
 }
 
 #[tokio::test]
 async fn a_mistake_is_shown_at_its_place() {
-    let desk = Desk::new(1).await;
+    let sandbox = Sandbox::new(1).await;
     for (sql, said) in [
         ("SELECT close\nFROM stock_prices\nWHERE colse > 1", "line 3, character 7: "),
         ("SELECT close\nFROM stock_prices\nWHERE colse > 1", "\n  WHERE colse > 1\n        ^"),
@@ -103,7 +103,7 @@ async fn a_mistake_is_shown_at_its_place() {
         ("SELECT 'open", "line 1, character 8"),
         ("SELECT CAST('x' AS DOUBLE)", "x"),
     ] {
-        let error = desk.refused(sql).await.to_string();
+        let error = sandbox.refused(sql).await.to_string();
         assert!(error.contains(said), "{sql}: {error}");
         assert!(!error.contains("DataFusion") && !error.contains("ParserError"), "{error}");
     }
@@ -111,7 +111,7 @@ async fn a_mistake_is_shown_at_its_place() {
 
 #[tokio::test]
 async fn no_depth_of_nesting_brings_the_program_down() {
-    let desk = Desk::new(1).await;
+    let sandbox = Sandbox::new(1).await;
     for sql in [
         format!("SELECT {}1{}", "(".repeat(900), ")".repeat(900)),
         format!("SELECT {}1", "- ".repeat(1_900)),
@@ -123,10 +123,10 @@ async fn no_depth_of_nesting_brings_the_program_down() {
         format!("SELECT {}", "1, ".repeat(5_000)),
     ] {
         // An answer or a refusal, but one of both.
-        if let Ok(mut answer) = desk.explorer.query(&sql).await {
+        if let Ok(mut answer) = sandbox.explorer.query(&sql).await {
             let _ = answer.all().await;
         }
     }
-    assert!(matches!(desk.refused(&"x ".repeat(3_000)).await, ExploreError::TooLong { .. }));
-    assert_eq!(desk.rows("SELECT 1").await.len(), 1);
+    assert!(matches!(sandbox.refused(&"x ".repeat(3_000)).await, ExploreError::TooLong { .. }));
+    assert_eq!(sandbox.rows("SELECT 1").await.len(), 1);
 }

@@ -99,7 +99,7 @@ mod tests {
             .enumerate()
             .map(|(n, start)| {
                 let price = if n % 2 == 0 { LOWEST_PRICE } else { HIGHEST_PRICE };
-                let bar = Bar { symbol: "A".into(), volume: MOST_SHARES, ..model::clock::bar(0, start) };
+                let bar = Bar { symbol: "A".into(), volume: MOST_SHARES, ..model::heartbeat::bar(0, start) };
                 Bar { open: price, high: price, low: price, close: price, ..bar }
             })
             .collect();

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use control::again::Ask;
-use control::stop::Stop;
+use control::recompute::Ask;
+use control::shutdown::ShutdownToken;
 use model::topic::STOCK_PRICES;
 use store::Point;
 use tokio::sync::oneshot;
@@ -29,7 +29,7 @@ const TELL: Duration = Duration::from_secs(60);
 
 /// What is being computed again.
 #[derive(Default)]
-pub(super) struct Again {
+pub(super) struct RecomputeHandle {
     work: Option<Work>,
     /// Who asked for it.
     answer: Option<oneshot::Sender<Result<u64, String>>>,
@@ -41,7 +41,7 @@ pub(super) struct Again {
     last: Option<(Instant, Duration)>,
 }
 
-impl Again {
+impl RecomputeHandle {
     /// Whether there is something to do.
     pub(super) fn is_busy(&self) -> bool {
         self.work.is_some() || self.aggregating
@@ -115,7 +115,7 @@ impl Sink {
     }
 
     /// Computes again and aggregates until nothing is left, or `stop` asks for an end.
-    pub(crate) async fn recompute(&mut self, due: Due, stop: &Stop) -> Result<(), SinkError> {
+    pub(crate) async fn recompute(&mut self, due: Due, stop: &ShutdownToken) -> Result<(), SinkError> {
         // What has been begun belongs to it.
         self.finish_again(stop).await?;
         self.flush().await?;
@@ -124,7 +124,7 @@ impl Sink {
     }
 
     /// Goes on until nothing is left of what has been begun, or `stop` asks for an end.
-    pub(crate) async fn finish_again(&mut self, stop: &Stop) -> Result<(), SinkError> {
+    pub(crate) async fn finish_again(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
         while !stop.stopped() && self.again.is_busy() {
             self.go_on_again().await?;
         }
@@ -133,7 +133,7 @@ impl Sink {
 
     /// Writes days as soon as event time passes their close.
     #[cfg(test)]
-    pub(crate) async fn aggregate_closed(&mut self, stop: &Stop) -> Result<(), SinkError> {
+    pub(crate) async fn aggregate_closed(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
         self.look_for_closed();
         self.finish_again(stop).await
     }

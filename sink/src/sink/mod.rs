@@ -9,10 +9,10 @@ use model::service::{RunState, Service};
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::again::Ask;
 use control::foreign::CONTROL;
-use control::stop::Stop;
-use log::reason::Reason;
+use control::recompute::Ask;
+use control::shutdown::ShutdownToken;
+use log::time_bounds::TimeBounds;
 use log::{Reader, SharedLog};
 use model::time::Millis;
 use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
@@ -32,7 +32,7 @@ use crate::recompute::{self, Compute};
 use crate::status::{Reached, Status};
 use crate::table::Table;
 use crate::versions::Newest;
-use again::{Again, Repeats};
+use again::{RecomputeHandle, Repeats};
 use behind::Underway;
 
 /// The name under which positions are committed.
@@ -66,7 +66,7 @@ pub(crate) struct Sink {
     compute: Box<dyn Compute>,
     pub(crate) progress: Progress,
     /// Which times on records are believed.
-    reason: Reason,
+    reason: TimeBounds,
     days: Days,
     pub(crate) pending: Pending,
     heard: Heard,
@@ -75,7 +75,7 @@ pub(crate) struct Sink {
     unread: (Instant, u64),
     gathered: Gathered,
     underway: Option<Underway>,
-    again: Again,
+    again: RecomputeHandle,
     repeats: Repeats,
     /// Notes that were kept by an earlier version, and are forgotten.
     outdated: Vec<Note>,
@@ -101,14 +101,14 @@ impl Sink {
             newest: tables.iter().map(|table| Newest::after(progress.floor(&table.topic))).collect(),
             days: Days::load(&store, progress.watermark(&STOCK_PRICES)).await?,
             progress,
-            reason: Reason::of(log.as_ref()),
+            reason: TimeBounds::of(log.as_ref()),
             pending: Pending::load(&store).await?,
             heard: Heard::default(),
             status: delivery.status(),
             unread: (Instant::now(), 0),
             gathered: Gathered::new(measurements),
             underway: None,
-            again: Again::default(),
+            again: RecomputeHandle::default(),
             repeats: Repeats::default(),
             outdated: store.notes(OUTDATED).await?.into_iter().map(|(key, _)| (key, None)).collect(),
             log,
@@ -124,7 +124,7 @@ impl Sink {
         mut self,
         every: Duration,
         mut asked: mpsc::Receiver<Ask>,
-        stop: &Stop,
+        stop: &ShutdownToken,
     ) -> Result<(), SinkError> {
         let mut recomputed = Instant::now();
         loop {

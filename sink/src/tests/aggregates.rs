@@ -30,7 +30,7 @@ fn traded(minute: i64, close: f64, complete: i64) -> Bar {
 }
 
 fn clock(minute: i64) -> Append {
-    bar_record(&model::clock::bar(0, OPEN + minute * MINUTE))
+    bar_record(&model::heartbeat::bar(0, OPEN + minute * MINUTE))
 }
 
 fn published(id: &str, at: Millis) -> Append {
@@ -43,7 +43,7 @@ fn published(id: &str, at: Millis) -> Append {
         source: Source::Replay,
         published_timestamp: at,
         received_timestamp: at,
-        ..model::clock::article(0, 0)
+        ..model::heartbeat::article(0, 0)
     };
     Append::json(NEWS_ARTICLES, "A", &article)
 }
@@ -218,7 +218,7 @@ async fn a_volume_beyond_the_greatest_number_is_null_and_the_sink_goes_on() {
 }
 
 async fn aggregate_closed(sink: &mut Sink) {
-    let (_stopper, stop) = stop::channel();
+    let (_stopper, stop) = shutdown::channel();
     sink.aggregate_closed(&stop).await.unwrap();
 }
 

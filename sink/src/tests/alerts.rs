@@ -1,6 +1,6 @@
 //! What stands in the store of alerts.
 
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use model::Alert;
 use model::alert::Comparison;
 use model::schema::Value;
@@ -28,8 +28,8 @@ async fn an_episode_is_one_point_that_its_closing_writes_again() {
     let told =
         [alert("high", 3, None), alert("low", 3, None), alert("high", 3, Some(5)), alert("high", 7, None)];
     folder.log.append(told.iter().map(Alert::to_append).collect()).await.unwrap();
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     crate::run(folder.log.clone(), folder.store.clone(), Vec::new(), stop).await.unwrap();
     let stored =
         folder.store.read(&Query { measurement: "alerts".into(), ..Query::default() }).await.unwrap();

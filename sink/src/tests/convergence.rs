@@ -113,7 +113,7 @@ impl Scene {
             }
             Step::Clock(minutes) => {
                 self.clock += minutes;
-                self.produce(model::clock::bar(0, self.clock * MINUTE)).await;
+                self.produce(model::heartbeat::bar(0, self.clock * MINUTE)).await;
             }
             Step::Engine(count) => {
                 let rows = self.engine.take(&self.records, count);
@@ -145,7 +145,7 @@ impl Scene {
     async fn end(&mut self) {
         let last = self.clock + 60;
         self.folder.append(vec![clock_record(last)]).await;
-        self.records.push(model::clock::bar(0, last * MINUTE));
+        self.records.push(model::heartbeat::bar(0, last * MINUTE));
         let rows = self.engine.take(&self.records, usize::MAX - self.engine.taken);
         self.folder.append(rows).await;
         catch_up(&mut self.sink).await;
@@ -165,7 +165,7 @@ proptest! {
                 scene.play(step).await;
             }
             scene.end().await;
-            let bars: Vec<_> = scene.records.iter().filter(|bar| !bar.is_clock()).cloned().collect();
+            let bars: Vec<_> = scene.records.iter().filter(|bar| !bar.is_heartbeat()).cloned().collect();
             assert_eq!(scene.folder.totals().await, sums(&bars));
             assert_eq!(scene.sink.progress.counts.points as usize, bars.len() + {
                 let rows = model::topic::Topic::new("totals");

@@ -5,8 +5,7 @@ use model::service::Service;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control::again;
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use log::{EmbeddedLog, Log, SharedLog};
 use model::DeadLetter;
 use model::status::ServiceStatus;
@@ -32,7 +31,7 @@ const QUICK: Waits = Waits {
 const BARS: i64 = 40;
 
 /// A log with bars, and a store behind a door.
-struct Desk {
+struct Sandbox {
     door: ScriptedInfluxdb,
     server: &'static Influxd,
     bucket: String,
@@ -40,9 +39,9 @@ struct Desk {
     _folder: tempfile::TempDir,
 }
 
-impl Desk {
+impl Sandbox {
     /// `None` where there is no server, which is said.
-    async fn make(retention: Option<Duration>) -> Option<Desk> {
+    async fn make(retention: Option<Duration>) -> Option<Sandbox> {
         let server = Influxd::shared().await?;
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
@@ -50,7 +49,7 @@ impl Desk {
         let bars = (0..BARS).map(|n| bar_record(&bar("A", now + n, n as f64, now + n)));
         log.append(bars.collect()).await.unwrap();
         let (door, bucket) = (ScriptedInfluxdb::before(server).await, server.bucket(retention).await);
-        Some(Desk { door, server, bucket, log, _folder: folder })
+        Some(Sandbox { door, server, bucket, log, _folder: folder })
     }
 
     fn store(&self, url: &str) -> SharedStore {
@@ -67,13 +66,13 @@ impl Desk {
 
     /// A sink's life behind the door, to the end of the log.
     async fn drain(&self) {
-        let (stopper, stop) = stop::channel();
-        stopper.ask(Wish::Drain);
+        let (stopper, stop) = shutdown::channel();
+        stopper.ask(Shutdown::Drain);
         let status = Status::new(self.log.clone());
         let delivery = Arc::new(Delivery::new(self.store(&self.door.url), status, QUICK, stop.clone()));
         let sink = Sink::open(self.log.clone(), delivery, vec![totals()], Box::new(Sums(Arc::default())));
         let sink = sink.await.unwrap();
-        sink.run(Duration::from_secs(3_600), again::channel().1, &stop).await.unwrap();
+        sink.run(Duration::from_secs(3_600), control::recompute::channel().1, &stop).await.unwrap();
     }
 
     /// The volumes of the stored bars, which number them.
@@ -108,8 +107,8 @@ impl Desk {
 
 #[tokio::test]
 async fn overload_outages_and_lost_acknowledgements_pass_and_every_bar_arrives_once() {
-    let Some(desk) = Desk::make(None).await else { return };
-    desk.door.next(
+    let Some(sandbox) = Sandbox::make(None).await else { return };
+    sandbox.door.next(
         "stock_prices",
         [
             Answer::status(503, "busy"),
@@ -120,40 +119,40 @@ async fn overload_outages_and_lost_acknowledgements_pass_and_every_bar_arrives_o
         ],
     );
     // The notes come after the points, and may fail by themselves.
-    desk.door.next("tickwire_notes", [Answer::CutOff, Answer::Lost]);
-    desk.drain().await;
-    desk.all_arrived().await;
+    sandbox.door.next("tickwire_notes", [Answer::CutOff, Answer::Lost]);
+    sandbox.drain().await;
+    sandbox.all_arrived().await;
 }
 
 #[tokio::test]
 async fn a_server_that_asks_for_time_gets_it() {
-    let Some(desk) = Desk::make(None).await else { return };
+    let Some(sandbox) = Sandbox::make(None).await else { return };
     let busy = Answer::Status { status: 429, message: "slow down", retry_after: Some(1) };
-    desk.door.next("stock_prices", [busy]);
+    sandbox.door.next("stock_prices", [busy]);
     let began = Instant::now();
-    desk.drain().await;
+    sandbox.drain().await;
     assert!(began.elapsed() >= Duration::from_secs(1));
-    desk.all_arrived().await;
+    sandbox.all_arrived().await;
 }
 
 #[tokio::test]
 async fn a_request_that_is_too_large_is_split_until_it_is_taken() {
-    let Some(desk) = Desk::make(None).await else { return };
-    desk.door.take_at_most(3);
-    desk.drain().await;
-    desk.all_arrived().await;
-    assert!(desk.door.writes().iter().filter(|lines| **lines <= 3).count() >= 14);
+    let Some(sandbox) = Sandbox::make(None).await else { return };
+    sandbox.door.take_at_most(3);
+    sandbox.drain().await;
+    sandbox.all_arrived().await;
+    assert!(sandbox.door.writes().iter().filter(|lines| **lines <= 3).count() >= 14);
 }
 
 #[tokio::test]
 async fn a_bad_point_is_found_and_kept_as_a_dead_letter_and_all_others_arrive() {
-    let Some(desk) = Desk::make(None).await else { return };
-    desk.door.refuse_lines_with("volume=7.0,", Answer::status(422, "field type conflict"));
-    desk.door.refuse_lines_with("volume=23.0,", Answer::status(400, "cannot be parsed"));
-    desk.drain().await;
-    assert_eq!(desk.stored().await, (0..BARS).filter(|n| ![7, 23].contains(n)).collect::<Vec<_>>());
-    assert_eq!(desk.uncommitted().await, 0);
-    let letters = desk.letters().await;
+    let Some(sandbox) = Sandbox::make(None).await else { return };
+    sandbox.door.refuse_lines_with("volume=7.0,", Answer::status(422, "field type conflict"));
+    sandbox.door.refuse_lines_with("volume=23.0,", Answer::status(400, "cannot be parsed"));
+    sandbox.drain().await;
+    assert_eq!(sandbox.stored().await, (0..BARS).filter(|n| ![7, 23].contains(n)).collect::<Vec<_>>());
+    assert_eq!(sandbox.uncommitted().await, 0);
+    let letters = sandbox.letters().await;
     let said: Vec<_> =
         letters.iter().map(|letter| (letter.source.as_str(), letter.reason.as_str())).collect();
     assert_eq!(
@@ -161,55 +160,55 @@ async fn a_bad_point_is_found_and_kept_as_a_dead_letter_and_all_others_arrive() 
         [("store:stock_prices", "field type conflict"), ("store:stock_prices", "cannot be parsed")]
     );
     assert!(letters[0].event.contains("\"volume\":7.0"), "{}", letters[0].event);
-    assert_eq!(desk.said().await.counts["rejected"], 2);
+    assert_eq!(sandbox.said().await.counts["rejected"], 2);
 }
 
 #[tokio::test]
 async fn a_refusal_that_somebody_must_mend_holds_everything_and_loses_nothing() {
     for status in [401, 403, 404] {
-        let Some(desk) = Desk::make(None).await else { return };
-        desk.door.refuse_all(Answer::status(status, "not like this"));
+        let Some(sandbox) = Sandbox::make(None).await else { return };
+        sandbox.door.refuse_all(Answer::status(status, "not like this"));
         let held = async {
             // The definitions, then the same again and again.
-            desk.door.written(4).await;
-            let said = desk.said().await.state.to_string();
+            sandbox.door.written(4).await;
+            let said = sandbox.said().await.state.to_string();
             assert!(said.starts_with("holding: ") && said.contains("not like this"), "{said}");
-            assert_eq!(desk.uncommitted().await, BARS as usize);
-            desk.door.mend();
+            assert_eq!(sandbox.uncommitted().await, BARS as usize);
+            sandbox.door.mend();
         };
-        tokio::join!(desk.drain(), held);
-        desk.all_arrived().await;
+        tokio::join!(sandbox.drain(), held);
+        sandbox.all_arrived().await;
     }
 }
 
 #[tokio::test]
 async fn points_older_than_the_store_keeps_any_are_counted_apart_and_are_no_dead_letters() {
-    let Some(desk) = Desk::make(Some(Duration::from_secs(24 * 3_600))).await else { return };
+    let Some(sandbox) = Sandbox::make(Some(Duration::from_secs(24 * 3_600))).await else { return };
     let before = (model::time::now() - 72 * HOUR) / 60_000;
     let old = (0..5).map(|n| bar_record(&bar("OLD", before + n, 100.0, before)));
-    desk.log.append(old.collect()).await.unwrap();
-    desk.drain().await;
-    assert_eq!(desk.stored().await.len() as i64, BARS);
-    assert_eq!(desk.letters().await, []);
-    let counts = desk.said().await.counts;
+    sandbox.log.append(old.collect()).await.unwrap();
+    sandbox.drain().await;
+    assert_eq!(sandbox.stored().await.len() as i64, BARS);
+    assert_eq!(sandbox.letters().await, []);
+    let counts = sandbox.said().await.counts;
     assert_eq!((counts["too_old"], counts["rejected"]), (5, 0));
-    assert_eq!(desk.uncommitted().await, 0);
+    assert_eq!(sandbox.uncommitted().await, 0);
 }
 
 #[tokio::test]
 async fn a_sink_that_is_stopped_while_it_waits_ends_and_the_next_one_goes_on() {
-    let Some(desk) = Desk::make(None).await else { return };
-    desk.door.refuse_all(Answer::status(503, "away"));
-    let (stopper, stop) = stop::channel();
-    let running = crate::run(desk.log.clone(), desk.store(&desk.door.url), Vec::new(), stop);
+    let Some(sandbox) = Sandbox::make(None).await else { return };
+    sandbox.door.refuse_all(Answer::status(503, "away"));
+    let (stopper, stop) = shutdown::channel();
+    let running = crate::run(sandbox.log.clone(), sandbox.store(&sandbox.door.url), Vec::new(), stop);
     let stopped = async {
-        desk.door.written(1).await;
-        stopper.ask(Wish::Stop);
+        sandbox.door.written(1).await;
+        stopper.ask(Shutdown::Stop);
     };
     let (ended, ()) = tokio::join!(running, stopped);
     ended.unwrap();
-    assert_eq!(desk.uncommitted().await, BARS as usize);
-    desk.door.mend();
-    desk.drain().await;
-    desk.all_arrived().await;
+    assert_eq!(sandbox.uncommitted().await, BARS as usize);
+    sandbox.door.mend();
+    sandbox.drain().await;
+    sandbox.all_arrived().await;
 }

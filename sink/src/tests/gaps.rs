@@ -1,6 +1,6 @@
 //! What stands in the store of gaps.
 
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use model::Gap;
 use model::schema::Value;
 use model::time::MINUTE;
@@ -16,8 +16,8 @@ async fn of_a_gap_that_grew_and_was_filled_the_last_word_is_stored() {
         Gap { symbol: symbol.into(), from: MINUTE, to: to * MINUTE, reason }.to_append()
     };
     folder.log.append(vec![gap("AAPL", 2), gap("MSFT", 2), gap("AAPL", 4), gap("AAPL", 1)]).await.unwrap();
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     crate::run(folder.log.clone(), folder.store.clone(), Vec::new(), stop).await.unwrap();
     let rows =
         folder.store.read(&Query { measurement: "gaps".into(), ..Query::default() }).await.unwrap().rows;

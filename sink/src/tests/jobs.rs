@@ -1,20 +1,20 @@
 //! With the engine and every job: bars that come late or corrected and articles
 //! that are found late or edited end up in the store as the batch path has them.
 
-use control::stop::{self, Stop, Wish};
+use control::shutdown::{self, Shutdown, ShutdownToken};
 use engine::Job;
 use log::Append;
 use model::schema::Value;
 use model::time::{MINUTE, Millis};
 use model::topic::NEWS_ARTICLES;
-use model::{Article, Bar, Source, clock};
+use model::{Article, Bar, Source, heartbeat};
 use store::Query;
 
 use super::{Folder, bar, bar_record, clock_record};
 
-fn draining() -> Stop {
-    let (stopper, stop) = stop::channel();
-    stopper.ask(Wish::Drain);
+fn draining() -> ShutdownToken {
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
     // The asking side must live as long as the wish.
     std::mem::forget(stopper);
     stop
@@ -59,7 +59,7 @@ fn article(id: &str, symbol: Option<&str>, minute: i64, found: i64) -> (i64, Art
         source: Source::Replay,
         received_timestamp: found * MINUTE,
         complete_until: found * MINUTE,
-        ..clock::article(0, minute * MINUTE + 23_000)
+        ..heartbeat::article(0, minute * MINUTE + 23_000)
     };
     (found, article)
 }
@@ -93,7 +93,7 @@ fn news_records(until: i64) -> Vec<Append> {
         while let Some((_, article)) = sent.next_if(|(at, _)| *at <= minute) {
             records.push(Append::json(NEWS_ARTICLES, article.key(), &article));
         }
-        let clock = clock::article(0, minute * MINUTE);
+        let clock = heartbeat::article(0, minute * MINUTE);
         records.push(Append::json(NEWS_ARTICLES, clock.key(), &clock));
     }
     records
@@ -156,7 +156,7 @@ async fn rows_of_one_time_come_out_of_the_store_in_the_order_in_which_they_are_c
     folder.append(all(bars()).iter().map(bar_record).collect()).await;
     folder.append((251..500).map(clock_record).collect()).await;
     folder.append(news.iter().map(|news| Append::json(NEWS_ARTICLES, news.key(), news)).collect()).await;
-    let clocks = (121..500).map(|minute| clock::article(0, minute * MINUTE));
+    let clocks = (121..500).map(|minute| heartbeat::article(0, minute * MINUTE));
     folder.append(clocks.map(|clock| Append::json(NEWS_ARTICLES, clock.key(), &clock)).collect()).await;
     run(&folder, &jobs).await;
     let query = Query { measurement: jobs[0].topic.measurement(), ..Query::default() };
@@ -281,8 +281,8 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
     folder.append((251..500).map(clock_record).collect()).await;
     folder.append(news_records(500)).await;
     // The engine never ran: there is not one row.
-    let (again, asked) = control::again::channel();
-    let (stopper, stop) = stop::channel();
+    let (again, asked) = control::recompute::channel();
+    let (stopper, stop) = shutdown::channel();
     let (log, store) = (folder.log.clone(), folder.store.clone());
     let running =
         tokio::spawn(crate::run_answering(crate::RECOMPUTE_EVERY, asked, log, store, jobs.clone(), stop));
@@ -296,7 +296,7 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
         }
     };
     let rows = ask.await;
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     running.await.unwrap().unwrap();
     let mut wanted = 0;
     for job in &jobs {

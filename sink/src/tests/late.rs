@@ -55,7 +55,7 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
     assert_eq!(folder.totals().await, so_far);
     assert_eq!(sink.pending.count(&[super::totals()]), 1);
 
-    folder.append(vec![row_record(&model::clock::symbol(0), 11, 3, 0.0)]).await;
+    folder.append(vec![row_record(&model::heartbeat::symbol(0), 11, 3, 0.0)]).await;
     catch_up(&mut sink).await;
     recompute(&mut sink, Due::Emitted).await;
     assert_eq!(folder.totals().await, corrected());
@@ -66,7 +66,7 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
 async fn windows_wait_until_their_bars_are_stored_however_far_the_results_are() {
     let folder = with_a_late_bar().await;
     emit_uncorrected(&folder).await;
-    folder.append(vec![row_record(&model::clock::symbol(0), 90, 3, 0.0)]).await;
+    folder.append(vec![row_record(&model::heartbeat::symbol(0), 90, 3, 0.0)]).await;
     let mut sink = folder.sink_caught_up().await;
     // The prices read so far are complete until minute 11 only: windows 8 to 10 end later.
     recompute(&mut sink, Due::Emitted).await;

@@ -19,8 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control::again;
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use engine::Hop;
 use log::{Append, EmbeddedLog, Fence, SharedLog};
 use model::schema::{Column, ColumnType, Value};
@@ -80,7 +79,7 @@ impl Folder {
         tables: Vec<Table>,
         compute: Box<dyn Compute>,
     ) -> Result<Sink, SinkError> {
-        let (_, stop) = stop::channel();
+        let (_, stop) = shutdown::channel();
         let status = Status::new(self.log.clone());
         let delivery = Delivery::new(self.store.clone(), status, Waits::USUAL, stop);
         let delivery = Arc::new(delivery.held_by(fence).await?);
@@ -96,9 +95,13 @@ impl Folder {
 
     /// A sink's whole life, up to the end of what is in the log.
     async fn drain(&self) {
-        let (stopper, stop) = stop::channel();
-        stopper.ask(Wish::Drain);
-        self.sink().await.run(Duration::from_secs(3_600), again::channel().1, &stop).await.unwrap();
+        let (stopper, stop) = shutdown::channel();
+        stopper.ask(Shutdown::Drain);
+        self.sink()
+            .await
+            .run(Duration::from_secs(3_600), control::recompute::channel().1, &stop)
+            .await
+            .unwrap();
     }
 
     async fn append(&self, records: Vec<Append>) {
@@ -128,7 +131,7 @@ async fn catch_up(sink: &mut Sink) {
 }
 
 async fn recompute(sink: &mut Sink, due: Due) {
-    let (_stopper, stop) = stop::channel();
+    let (_stopper, stop) = shutdown::channel();
     sink.recompute(due, &stop).await.unwrap();
 }
 
@@ -200,7 +203,7 @@ fn bar(symbol: &str, minute: i64, volume: f64, complete: i64) -> Bar {
         end_timestamp: (minute + 1) * MINUTE,
         received_timestamp: (minute + 1) * MINUTE,
         complete_until: complete * MINUTE,
-        ..model::clock::bar(0, 0)
+        ..model::heartbeat::bar(0, 0)
     }
 }
 
@@ -209,7 +212,7 @@ fn bar_record(bar: &Bar) -> Append {
 }
 
 fn clock_record(minute: i64) -> Append {
-    bar_record(&model::clock::bar(0, minute * MINUTE))
+    bar_record(&model::heartbeat::bar(0, minute * MINUTE))
 }
 
 /// A row as the engine writes it, of the window whose first minute is `start`.

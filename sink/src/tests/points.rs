@@ -20,7 +20,7 @@ fn article(id: &str, symbol: Option<&str>) -> Article {
         headline: "Results are out".into(),
         url: "https://example.org/results".into(),
         source: Source::Replay,
-        ..model::clock::article(0, 100 * MINUTE)
+        ..model::heartbeat::article(0, 100 * MINUTE)
     }
 }
 
@@ -56,9 +56,9 @@ async fn types_come_from_the_job_and_not_from_the_json() {
 #[tokio::test]
 async fn clock_records_are_never_stored() {
     let folder = Folder::new();
-    let clock = model::clock::article(0, 100 * MINUTE);
+    let clock = model::heartbeat::article(0, 100 * MINUTE);
     folder.append(vec![clock_record(100), Append::json(NEWS_ARTICLES, clock.key(), &clock)]).await;
-    folder.append(vec![row_record(&model::clock::symbol(0), 97, 3, 0.0)]).await;
+    folder.append(vec![row_record(&model::heartbeat::symbol(0), 97, 3, 0.0)]).await;
     folder.drain().await;
     for measurement in ["stock_prices", "news_articles", "totals"] {
         let query = Query { measurement: measurement.into(), ..Query::default() };
@@ -86,7 +86,7 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
             bar_record(&crossed),
             bar_record(&bar("A", 4, 1.0, 0)),
             bar_record(&endless),
-            bar_record(&model::Bar { complete_until: i64::MIN, ..model::clock::bar(0, 0) }),
+            bar_record(&model::Bar { complete_until: i64::MIN, ..model::heartbeat::bar(0, 0) }),
             Append::json(NEWS_ARTICLES, "results", &unsafe_address),
             raw(&totals, b"[]"),
             Append::json(totals.clone(), "A", &json!({"symbol": "A", "window_end": 3, "bars": 1.5})),
@@ -143,7 +143,7 @@ async fn poison_in_any_topic_becomes_one_letter_each_and_everything_goes_on() {
         bar_record(&beyond),
         bar_record(&future),
         bar_record(&past),
-        bar_record(&model::clock::bar(0, BEYOND)),
+        bar_record(&model::heartbeat::bar(0, BEYOND)),
         Append::json(NEWS_ARTICLES, "A", &Article { complete_until: BEYOND, ..article("x", Some("A")) }),
         row_record("A", BEYOND / MINUTE, 1, 1.0),
         status.to_append(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use model::time::MINUTE;
 use tokio::sync::Semaphore;
 
@@ -40,8 +40,8 @@ async fn while_rows_are_computed_again_records_are_stored_and_a_stop_is_heard() 
     let compute = Held(Sums(folder.calls.clone()), leave.clone());
     let mut sink = folder.sink_with(vec![totals()], Box::new(compute)).await;
     catch_up(&mut sink).await;
-    let (again, asked) = again::channel();
-    let (stopper, stop) = stop::channel();
+    let (again, asked) = control::recompute::channel();
+    let (stopper, stop) = shutdown::channel();
     let running = tokio::spawn(async move { sink.run(Duration::from_secs(3_600), asked, &stop).await });
     let asking = tokio::spawn(async move { again.compute(0, (FAR + 60) * MINUTE).await });
 
@@ -60,7 +60,7 @@ async fn while_rows_are_computed_again_records_are_stored_and_a_stop_is_heard() 
     let rows = folder.totals().await;
     assert!(rows.contains_key(&("A".into(), 1)) && !rows.contains_key(&("A".into(), FAR)), "{rows:?}");
 
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     leave.add_permits(1);
     running.await.unwrap().unwrap();
     let told = asking.await.unwrap().unwrap_err().to_string();
@@ -77,12 +77,12 @@ async fn what_is_asked_for_is_the_same_however_it_is_divided() {
     folder.append(bars.iter().map(bar_record).collect()).await;
     folder.append(vec![clock_record(200_000)]).await;
     folder.drain().await;
-    let (again, asked) = again::channel();
-    let (stopper, stop) = stop::channel();
+    let (again, asked) = control::recompute::channel();
+    let (stopper, stop) = shutdown::channel();
     let sink = folder.sink().await;
     let running = tokio::spawn(async move { sink.run(Duration::from_secs(3_600), asked, &stop).await });
     let rows = again.compute(Millis::MIN, Millis::MAX).await.unwrap();
     assert_eq!((rows, folder.totals().await), (600, sums(&bars)));
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     running.await.unwrap().unwrap();
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::{self, Wish};
+use control::shutdown::{self, Shutdown};
 use log::EmbeddedLog;
 use model::topic::STOCK_PRICES;
 use store::EmbeddedStore;
@@ -54,18 +54,17 @@ async fn a_kill_before_writing_loses_nothing() {
 #[tokio::test]
 async fn a_running_sink_follows_the_log_and_stops_with_everything_committed() {
     let folder = Folder::new();
-    let (stopper, stop) = stop::channel();
+    let (stopper, stop) = shutdown::channel();
     let sink = folder.sink().await;
-    let running =
-        tokio::spawn(
-            async move { sink.run(Duration::from_millis(1), control::again::channel().1, &stop).await },
-        );
+    let running = tokio::spawn(async move {
+        sink.run(Duration::from_millis(1), control::recompute::channel().1, &stop).await
+    });
     some_records(&folder).await;
     while folder.log.committed("sink").await.unwrap().iter().map(|at| at.offset).sum::<u64>() < 5 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(folder.bars().await.len(), 3);
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     running.await.unwrap().unwrap();
 }
 

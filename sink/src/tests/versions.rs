@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use control::stop;
+use control::shutdown;
 use model::schema::Value;
 use model::time::MINUTE;
 use store::{Batch, Measurement, Point};
@@ -13,8 +13,8 @@ use crate::aggregates::aggregate;
 
 /// Everything that is stored, computed again by hand.
 async fn recompute_all(sink: &mut Sink) -> Result<u64, String> {
-    let (again, mut asked) = again::channel();
-    let (_stopper, stop) = stop::channel();
+    let (again, mut asked) = control::recompute::channel();
+    let (_stopper, stop) = shutdown::channel();
     let ask = tokio::spawn(async move { again.compute(Millis::MIN, Millis::MAX).await });
     let ask_taken = asked.recv().await.unwrap();
     sink.begin_asked(ask_taken).await.unwrap();

@@ -10,7 +10,7 @@ use model::status::{JobState, ServiceStatus};
 use model::time;
 use net::Backoff;
 use ops::deployer::{Look, Pace, Watcher};
-use ops::vitals::{State, Vitals};
+use ops::health::{Health, State};
 
 use super::super::interrupt::Interrupt;
 use super::super::services;
@@ -28,15 +28,15 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// `/readyz` and on the status page, and tried again.
 pub async fn run(settings: Option<&Path>, args: &DeployArgs) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen();
-    let vitals = Vitals::default();
-    let _answering = services::tell(&vitals, config::metrics_address(settings)?).await?;
+    let health = Health::default();
+    let _answering = services::tell(&health, config::metrics_address(settings)?).await?;
     let [first, last] = TRY_AGAIN;
     let mut backoff = Backoff::new(first, last);
     let mut told = String::new();
     loop {
-        vitals.set(DEPLOYER, State::Starting);
+        health.set(DEPLOYER, State::Starting);
         let outcome = tokio::select! {
-            outcome = work(settings, args, &vitals, &mut backoff) => outcome,
+            outcome = work(settings, args, &health, &mut backoff) => outcome,
             () = interrupt.asked() => return Ok(()),
         };
         if let Err(error) = outcome {
@@ -45,7 +45,7 @@ pub async fn run(settings: Option<&Path>, args: &DeployArgs) -> anyhow::Result<(
                 tracing::error!(service = DEPLOYER, "{trouble}. It is tried again.");
                 told.clone_from(&trouble);
             }
-            vitals.set(DEPLOYER, State::Failed(trouble));
+            health.set(DEPLOYER, State::Failed(trouble));
         }
         tokio::select! {
             () = tokio::time::sleep(backoff.wait().max(first)) => {}
@@ -59,17 +59,17 @@ pub async fn run(settings: Option<&Path>, args: &DeployArgs) -> anyhow::Result<(
 async fn work(
     settings: Option<&Path>,
     args: &DeployArgs,
-    vitals: &Vitals,
+    health: &Health,
     backoff: &mut Backoff,
 ) -> anyhow::Result<()> {
     let config = config::load(settings)?;
     let kafka = config.kafka_log(&config.run_name()?)?;
-    vitals.need_log(kafka.clone());
-    vitals.set(DEPLOYER, State::StandingBy);
+    health.need_log(kafka.clone());
+    health.set(DEPLOYER, State::StandingBy);
     let lease = kafka.lease(DEPLOYER).await?;
-    let log = vitals.watched(DEPLOYER, kafka.clone());
+    let log = health.watched(DEPLOYER, kafka.clone());
     let outcome = tokio::select! {
-        outcome = under_lease(&config, args, &kafka, &log, vitals, backoff) => outcome,
+        outcome = under_lease(&config, args, &kafka, &log, health, backoff) => outcome,
         () = lease.lost() => {
             tracing::warn!(service = DEPLOYER, "Another instance takes over; this one stands by.");
             Ok(())
@@ -85,7 +85,7 @@ async fn under_lease(
     args: &DeployArgs,
     kafka: &KafkaLog,
     log: &SharedLog,
-    vitals: &Vitals,
+    health: &Health,
     backoff: &mut Backoff,
 ) -> anyhow::Result<()> {
     let source = format!("Arroyo at {}", config.arroyo.url.host_str().unwrap_or_default());
@@ -107,7 +107,7 @@ async fn under_lease(
     outcome.steps.iter().for_each(|step| tracing::info!("{step}"));
     outcome.reread.iter().for_each(|job| tracing::warn!("{}", super::read_again(job)));
     tracing::info!(jobs = desired.pipelines.len(), "All jobs run, and are watched.");
-    vitals.set(DEPLOYER, State::Working);
+    health.set(DEPLOYER, State::Working);
     backoff.reset();
     let mut watcher = Watcher::new(super::arroyo(config)?, &desired, Pace::default());
     loop {
@@ -118,7 +118,7 @@ async fn under_lease(
         match looked.and_then(|looked| looked.map_err(|error| error.to_string())) {
             Ok(look) => {
                 say(look.state(), states(&look)).await?;
-                vitals.set(DEPLOYER, State::Working);
+                health.set(DEPLOYER, State::Working);
                 if look.deploy {
                     tracing::warn!(
                         service = DEPLOYER,
@@ -130,7 +130,7 @@ async fn under_lease(
             Err(trouble) => {
                 say(Activity::new(RunState::Failed, format!("failed: {trouble}")), Vec::new()).await?;
                 tracing::warn!(service = DEPLOYER, "The jobs cannot be watched: {trouble}");
-                vitals.set(DEPLOYER, State::Failed(trouble));
+                health.set(DEPLOYER, State::Failed(trouble));
             }
         }
         tokio::time::sleep(watcher.every()).await;

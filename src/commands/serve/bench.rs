@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use control::again;
-use control::stop::Wish;
+use control::recompute;
+use control::shutdown::Shutdown;
 use futures::FutureExt;
 use log::{KafkaLog, Lease, Log, SharedLog};
-use ops::vitals::{State, Vitals};
+use ops::health::{Health, State};
 
 use super::token::AnotherToken;
 use super::{ENDS_WITHIN, Role};
@@ -24,7 +24,7 @@ pub struct Bench {
     config: Config,
     run: String,
     log: Arc<KafkaLog>,
-    vitals: Vitals,
+    health: Health,
 }
 
 /// Why the work was left.
@@ -43,10 +43,10 @@ struct Work {
 }
 
 impl Bench {
-    pub fn of(config: Config, vitals: Vitals) -> anyhow::Result<Bench> {
+    pub fn of(config: Config, health: Health) -> anyhow::Result<Bench> {
         let run = config.run_name()?;
         let log = config.kafka_log(&run)?;
-        Ok(Bench { config, run, log, vitals })
+        Ok(Bench { config, run, log, health })
     }
 
     /// Says what begins, and over what.
@@ -64,8 +64,8 @@ impl Bench {
         token: &AnotherToken,
     ) -> anyhow::Result<Left> {
         let service = role.name();
-        self.vitals.set(service, State::Starting);
-        self.vitals.need_log(self.log.clone());
+        self.health.set(service, State::Starting);
+        self.health.need_log(self.log.clone());
         let topics = services::topics(&self.config.jobs()?);
         tokio::select! {
             made = self.log.prepare(&topics) => made?,
@@ -75,7 +75,7 @@ impl Bench {
             return self.start(role, self.log.clone()).await?.left(role, interrupt, token).await;
         }
         loop {
-            self.vitals.set(service, State::StandingBy);
+            self.health.set(service, State::StandingBy);
             let lease = tokio::select! {
                 lease = self.log.lease(service) => lease?,
                 () = interrupt.asked() => return Ok(Left::Ended),
@@ -119,7 +119,7 @@ impl Bench {
             None => {
                 // Where the lease is still this one's until it is given back, what is under
                 // way is put in order; where it is not, the log refuses it.
-                if let Err(error) = work.end(Wish::Stop).await {
+                if let Err(error) = work.end(Shutdown::Stop).await {
                     tracing::debug!(service = role.name(), %error, "What was under way is dropped.");
                 }
             }
@@ -128,7 +128,7 @@ impl Bench {
     }
 
     async fn start(&self, role: Role, log: SharedLog) -> anyhow::Result<Work> {
-        let services = Services::new(&self.config, log, &self.vitals)?;
+        let services = Services::new(&self.config, log, &self.health)?;
         let one = |service| Ok(Work { services: vec![service], _folder: None });
         match role {
             Role::Producer => one(services.producer(self.config.price_source()?)),
@@ -141,7 +141,7 @@ impl Bench {
             }
             Role::Sink => {
                 let (store, folder) = self.config.store_to_write(&self.run)?;
-                Ok(Work { services: vec![services.sink(store, again::channel().1)], _folder: folder })
+                Ok(Work { services: vec![services.sink(store, recompute::channel().1)], _folder: folder })
             }
             Role::Web => one(self.page().await?),
         }
@@ -156,7 +156,7 @@ impl Bench {
         let listener = services::listen(self.config.listen).await?;
         let process = services::process_of(&self.config, &self.run)?;
         let page = Page { listener, store, access, process };
-        Ok(Services::new(&self.config, log, &self.vitals)?.web(page))
+        Ok(Services::new(&self.config, log, &self.health)?.web(page))
     }
 }
 
@@ -172,7 +172,7 @@ impl Work {
             outcome = self.ended(role, interrupt) => return outcome.map(|()| Left::Ended),
             () = token.comes() => {}
         }
-        self.end(Wish::Stop).await?;
+        self.end(Shutdown::Stop).await?;
         Ok(Left::Renewed)
     }
 
@@ -191,9 +191,9 @@ impl Work {
     }
 
     /// Asks for an end, and for a quicker one when that takes long.
-    async fn end(&mut self, wish: Wish) -> anyhow::Result<()> {
+    async fn end(&mut self, wish: Shutdown) -> anyhow::Result<()> {
         for service in &mut self.services {
-            for wish in [wish, Wish::Stop] {
+            for wish in [wish, Shutdown::Stop] {
                 service.ask(wish);
                 if let Ok(outcome) = tokio::time::timeout(ENDS_WITHIN, service.ended()).await {
                     outcome?;

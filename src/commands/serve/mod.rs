@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::bail;
 use futures::FutureExt;
 use net::Backoff;
-use ops::vitals::{State, Vitals};
+use ops::health::{Health, State};
 use tokio::time::Instant;
 
 use super::interrupt::Interrupt;
@@ -52,13 +52,13 @@ impl Settings<'_> {
 pub async fn run(settings: Option<&Path>, role: Role, listen: Option<SocketAddr>) -> anyhow::Result<()> {
     let settings = Settings { file: settings, listen };
     let interrupt = Interrupt::listen();
-    let vitals = Vitals::default();
-    let answering = services::tell(&vitals, config::metrics_address(settings.file)?).await?;
+    let health = Health::default();
+    let answering = services::tell(&health, config::metrics_address(settings.file)?).await?;
     let work = async {
         match answering {
             // Nobody could ask what is wrong: whoever started it sees it end.
-            None => attempt(settings, role, &vitals, &interrupt, false).await,
-            Some(_) => attempts(settings, role, &vitals, &interrupt).await,
+            None => attempt(settings, role, &health, &interrupt, false).await,
+            Some(_) => attempts(settings, role, &health, &interrupt).await,
         }
     };
     tokio::select! {
@@ -82,7 +82,7 @@ async fn overdue(interrupt: &Interrupt) {
 async fn attempts(
     settings: Settings<'_>,
     role: Role,
-    vitals: &Vitals,
+    health: &Health,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let [first, last] = TRY_AGAIN;
@@ -90,8 +90,8 @@ async fn attempts(
     let mut told: Option<(String, Instant)> = None;
     loop {
         let begun = Instant::now();
-        let Err(error) = attempt(settings, role, vitals, interrupt, told.is_some()).await else {
-            stay_until_asked_to_end(role, vitals, interrupt).await;
+        let Err(error) = attempt(settings, role, health, interrupt, told.is_some()).await else {
+            stay_until_asked_to_end(role, health, interrupt).await;
             return Ok(());
         };
         let trouble = crate::in_words(&error);
@@ -100,7 +100,7 @@ async fn attempts(
             tracing::error!(service = role.name(), "{trouble}. It is tried again.");
             told = Some((trouble.clone(), Instant::now()));
         }
-        vitals.set(role.name(), State::Failed(trouble));
+        health.set(role.name(), State::Failed(trouble));
         if begun.elapsed() > SETTLED {
             backoff.reset();
         }
@@ -112,9 +112,9 @@ async fn attempts(
 }
 
 /// Does nothing more, and says so where the end was not asked for.
-async fn stay_until_asked_to_end(role: Role, vitals: &Vitals, interrupt: &Interrupt) {
+async fn stay_until_asked_to_end(role: Role, health: &Health, interrupt: &Interrupt) {
     if interrupt.asked().now_or_never().is_none() {
-        vitals.set(role.name(), State::Done);
+        health.set(role.name(), State::Done);
         tracing::info!(service = role.name(), "The replay is over. There is nothing more to do.");
         interrupt.asked().await;
     }
@@ -126,7 +126,7 @@ async fn stay_until_asked_to_end(role: Role, vitals: &Vitals, interrupt: &Interr
 async fn attempt(
     settings: Settings<'_>,
     role: Role,
-    vitals: &Vitals,
+    health: &Health,
     interrupt: &Interrupt,
     quietly: bool,
 ) -> anyhow::Result<()> {
@@ -139,7 +139,7 @@ async fn attempt(
             );
         }
         let token = AnotherToken::than(&config, settings.file);
-        let bench = Bench::of(config, vitals.clone())?;
+        let bench = Bench::of(config, health.clone())?;
         if !quietly {
             bench.announce(role);
         }

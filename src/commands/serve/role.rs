@@ -1,6 +1,6 @@
 //! Which service a process of a distributed pipeline runs.
 
-use control::stop::Wish;
+use control::shutdown::Shutdown;
 
 use model::service::Service;
 
@@ -29,10 +29,10 @@ impl Role {
     }
 
     /// What it is asked when it is to end: sources stop, the others finish what the log holds.
-    pub fn farewell(self) -> Wish {
+    pub fn farewell(self) -> Shutdown {
         match self {
-            Role::Producer | Role::NewsWatcher | Role::Web => Wish::Stop,
-            Role::Engine | Role::Sink | Role::Alerts => Wish::Drain,
+            Role::Producer | Role::NewsWatcher | Role::Web => Shutdown::Stop,
+            Role::Engine | Role::Sink | Role::Alerts => Shutdown::Drain,
         }
     }
 

@@ -6,9 +6,9 @@ mod retention;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::Wish;
+use control::shutdown::Shutdown;
 use log::SharedLog;
-use ops::vitals::Vitals;
+use ops::health::Health;
 use store::{EmbeddedStore, SharedStore};
 use web::Access;
 
@@ -47,8 +47,8 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let access = Access { command_token: Some(token.clone()), ..access(&config)? };
     access.check(config.listen)?;
     let listener = services::listen(config.listen).await?;
-    let vitals = Vitals::default();
-    let _answering = services::tell(&vitals, config.metrics).await?;
+    let health = Health::default();
+    let _answering = services::tell(&health, config.metrics).await?;
     let folder = DataFolder::own(&config.data_dir, &sources)?;
     let log = folder.log()?;
     let (store, embedded) = store_of(&config, &folder)?;
@@ -57,8 +57,8 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let live = sources.are_live();
     let keeping = tokio::spawn(retention::keep(log.clone(), embedded, config.clone(), Kind::of(&sources)));
     let webhook = services::webhook_of(&config, &folder.run);
-    let services = Services::new(&config, log.clone(), &vitals)?;
-    let (again, asked) = control::again::channel();
+    let services = Services::new(&config, log.clone(), &health)?;
+    let (again, asked) = control::recompute::channel();
     let process = web::Process { again: Some(again), ..services::process_of(&config, &folder.run)? };
     let page = Page { listener, store: store.clone(), access, process };
     let mut pipeline = Pipeline {
@@ -157,14 +157,14 @@ impl Pipeline {
 
     /// Stops the sources, lets the rest write out what is under way, and ends.
     async fn stop(&mut self, failed: Option<anyhow::Error>) -> anyhow::Result<()> {
-        self.prices.ask(Wish::Stop);
+        self.prices.ask(Shutdown::Stop);
         let outcome = match failed {
             Some(error) => Err(error),
             None => tokio::time::timeout(DRAIN_LIMIT, self.drain()).await.unwrap_or(Ok(())),
         };
         // Whatever is left ends now; what it has not written out it reads again at the next start.
         for service in self.followers.iter_mut().chain([&mut self.prices, &mut self.news, &mut self.web]) {
-            service.ask(Wish::Stop);
+            service.ask(Shutdown::Stop);
             let _ = tokio::time::timeout(DRAIN_LIMIT, service.ended()).await;
         }
         outcome
@@ -174,7 +174,7 @@ impl Pipeline {
 /// Lets each service finish what those before it wrote, in order.
 async fn drain(news: &mut RunningService, followers: &mut [RunningService]) -> anyhow::Result<()> {
     for service in [news].into_iter().chain(followers) {
-        service.ask(Wish::Drain);
+        service.ask(Shutdown::Drain);
         service.ended().await?;
     }
     Ok(())

@@ -111,7 +111,7 @@ async fn newest(store: &EmbeddedStore, bars: &str, until: Option<Millis>) -> any
 #[cfg(test)]
 mod tests {
     use model::time::{DAY, MINUTE};
-    use model::{Bar, Source, clock};
+    use model::{Bar, Source, heartbeat};
     use store::{Batch, Measurement, Point};
 
     use super::*;
@@ -132,7 +132,7 @@ mod tests {
                 source: Source::Polygon,
                 start_timestamp: times.0,
                 end_timestamp: times.1,
-                ..clock::bar(0, 0)
+                ..heartbeat::bar(0, 0)
             })
         };
         let points = bars.iter().map(bar).collect();

@@ -29,7 +29,7 @@ pub fn bar(start_timestamp: Millis, close: f64, volume: f64) -> Bar {
         end_timestamp,
         received_timestamp: end_timestamp,
         source: Source::Replay,
-        ..model::clock::bar(0, 0)
+        ..model::heartbeat::bar(0, 0)
     }
 }
 
@@ -43,7 +43,7 @@ pub fn article(id: &str, published: Millis) -> Article {
         source: Source::Replay,
         published_timestamp: published,
         received_timestamp: published,
-        ..model::clock::article(0, 0)
+        ..model::heartbeat::article(0, 0)
     }
 }
 

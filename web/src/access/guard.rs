@@ -23,7 +23,7 @@ use super::people::{Role, is_name};
 use super::session::SignedIn;
 use super::token::TokenFile;
 use super::{Access, ProxyNames};
-use crate::Site;
+use crate::AppState;
 use crate::error::{is_of_api, refused};
 use crate::pages::message::message;
 use crate::security;
@@ -99,7 +99,7 @@ impl Tokens {
 }
 
 /// Ends what stands on a password or token that has changed or gone, as long as it runs.
-pub(crate) async fn watch(site: Arc<Site>) {
+pub(crate) async fn watch(site: Arc<AppState>) {
     let changes = || site.people.changes() + site.tokens.file.as_ref().map_or(0, TokenFile::changes);
     let mut known = changes();
     loop {
@@ -116,7 +116,7 @@ pub(crate) async fn watch(site: Arc<Site>) {
 }
 
 /// Lets through who may, and shows others the way in.
-pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(site): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if OPEN.contains(&path) || path.starts_with(OPEN_FOLDER) {
         return next.run(request).await;
@@ -133,7 +133,7 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
 }
 
 /// Why who only reads changes nothing.
-async fn only_reads(site: &Arc<Site>, path: &str, standing: &Standing) -> Response {
+async fn only_reads(site: &Arc<AppState>, path: &str, standing: &Standing) -> Response {
     if let Standing::Token(_) = standing {
         let text = "A token reads, it changes nothing: sign in, or use a command.";
         return refused(StatusCode::FORBIDDEN, text);
@@ -146,7 +146,7 @@ async fn only_reads(site: &Arc<Site>, path: &str, standing: &Standing) -> Respon
 }
 
 /// Who asks, and what that stands on.
-fn known(site: &Site, request: &Request) -> Option<(Caller, Standing)> {
+fn known(site: &AppState, request: &Request) -> Option<(Caller, Standing)> {
     let headers = request.headers();
     let owner = |name: &str| Caller { name: name.into(), role: Role::Owner, signs_out: false };
     if !site.people.are_asked() {
@@ -208,7 +208,7 @@ fn way_in(request: &Request) -> Response {
 }
 
 /// Cuts off what still streams when what it stands on is over.
-fn ends_with(site: &Arc<Site>, standing: Standing, answer: Response) -> Response {
+fn ends_with(site: &Arc<AppState>, standing: Standing, answer: Response) -> Response {
     let is_stream =
         answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
     if !is_stream {
@@ -221,7 +221,7 @@ fn ends_with(site: &Arc<Site>, standing: Standing, answer: Response) -> Response
 }
 
 /// Waits until that is over on which an answer stands.
-async fn over(site: Arc<Site>, standing: Standing) {
+async fn over(site: Arc<AppState>, standing: Standing) {
     let mut changes = site.tokens.changes.subscribe();
     let holds = || match &standing {
         Standing::Token(shown) => site.tokens.name_of(shown).is_some(),
@@ -243,7 +243,11 @@ async fn over(site: Arc<Site>, standing: Standing) {
 }
 
 /// Logs what was refused: who, what and why, and nothing that they sent.
-pub(crate) async fn log_refusals(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn log_refusals(
+    State(site): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let client = client(&request, &site.access.trusted_proxies);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let host = request.headers().get(header::HOST).cloned();

@@ -18,8 +18,8 @@ use super::Access;
 use super::address::client;
 use super::people::Person;
 use super::rate::later;
-use super::throttle::{Lane, device, known_device};
-use crate::Site;
+use super::throttle::{TopicPartition, device, known_device};
+use crate::AppState;
 use crate::error::refused;
 
 /// How long a browser is known after a sign-in, in seconds: a year.
@@ -53,7 +53,7 @@ struct Attempt {
 }
 
 /// `/login` and `/logout`.
-pub(crate) fn routes() -> Router<Arc<Site>> {
+pub(crate) fn routes() -> Router<Arc<AppState>> {
     Router::new().route("/login", get(form).post(sign_in)).route("/logout", post(sign_out))
 }
 
@@ -62,12 +62,12 @@ pub(super) fn cookie_name(access: &Access) -> &'static str {
     if access.is_https() { "__Host-tickwire" } else { "tickwire" }
 }
 
-async fn form(State(site): State<Arc<Site>>, wanted: Result<Query<Wanted>, QueryRejection>) -> Response {
+async fn form(State(site): State<Arc<AppState>>, wanted: Result<Query<Wanted>, QueryRejection>) -> Response {
     let next = wanted.map(|Query(wanted)| wanted.next).unwrap_or_default();
     shown(&site, StatusCode::OK, local(&next), "", "")
 }
 
-async fn sign_in(State(site): State<Arc<Site>>, request: Request) -> Response {
+async fn sign_in(State(site): State<Arc<AppState>>, request: Request) -> Response {
     use axum::extract::FromRequest;
     let client = client(&request, &site.access.trusted_proxies);
     let cookies = CookieJar::from_headers(request.headers());
@@ -83,7 +83,7 @@ async fn sign_in(State(site): State<Arc<Site>>, request: Request) -> Response {
     let person = site.people.find(&name);
     let held = cookies.get(device_name(&site.access)).map(Cookie::value);
     let known = person.as_ref().zip(held).and_then(|(person, held)| known_device(person, held));
-    let lane = known.map_or_else(|| Lane::of_client(client, &name), Lane::Device);
+    let lane = known.map_or_else(|| TopicPartition::of_client(client, &name), TopicPartition::Device);
     match site.throttle.enter(&lane, Instant::now()) {
         Ok(at) => tokio::time::sleep_until(at.into()).await,
         Err(wait) => return later(wait, "Too many passwords for this name from your address"),
@@ -116,7 +116,12 @@ async fn sign_in(State(site): State<Arc<Site>>, request: Request) -> Response {
 }
 
 /// The person, if the password is right. A name that there is not takes as long.
-async fn right(site: &Site, lane: &Lane, person: Option<Person>, attempt: String) -> Option<Person> {
+async fn right(
+    site: &AppState,
+    lane: &TopicPartition,
+    person: Option<Person>,
+    attempt: String,
+) -> Option<Person> {
     let _place = site.throttle.place(lane).await?;
     let checked = tokio::task::spawn_blocking(move || match person {
         Some(person) => person.hash.is_of(&attempt).then_some(person),
@@ -128,7 +133,7 @@ async fn right(site: &Site, lane: &Lane, person: Option<Person>, attempt: String
     checked.await.ok().flatten()
 }
 
-async fn sign_out(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+async fn sign_out(State(site): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     if let Some(held) = CookieJar::from_headers(&headers).get(cookie_name(&site.access)) {
         site.sessions.end(held.value());
     }
@@ -162,7 +167,7 @@ fn local(next: &str) -> &str {
     if is_path && next.chars().all(|c| c.is_ascii_graphic()) { next } else { "/" }
 }
 
-fn shown(site: &Site, status: StatusCode, next: &str, name: &str, refused: &str) -> Response {
+fn shown(site: &AppState, status: StatusCode, next: &str, name: &str, refused: &str) -> Response {
     let named = site.people.have_names();
     match (Login { assets: site.assets.folder(), next, named, name, refused }).render() {
         Ok(page) => (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response(),

@@ -15,7 +15,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Pace;
 use super::address::{client, network};
-use crate::Site;
+use crate::AppState;
 use crate::error::refused;
 
 /// After so many requests, addresses that have been quiet are forgotten.
@@ -54,7 +54,7 @@ fn check(limiter: &DefaultKeyedRateLimiter<IpAddr>, client: IpAddr) -> Result<()
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// Holds back a client that asks for anything but our scripts and styles too often.
-pub(crate) async fn limit(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn limit(State(site): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let counts = !path.starts_with("/assets/") && path != "/livez" && path != "/healthz";
     let client = client(&request, &site.access.trusted_proxies);

@@ -29,16 +29,16 @@ const MOST: usize = 10_000;
 
 /// Whose mistakes count together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Lane {
+pub(super) enum TopicPartition {
     /// A browser that has signed in before, by what it holds.
     Device(String),
     /// An address and the name that is tried.
     Client(IpAddr, String),
 }
 
-impl Lane {
-    pub(super) fn of_client(client: IpAddr, name: &str) -> Lane {
-        Lane::Client(network(client), name.chars().take(80).collect())
+impl TopicPartition {
+    pub(super) fn of_client(client: IpAddr, name: &str) -> TopicPartition {
+        TopicPartition::Client(network(client), name.chars().take(80).collect())
     }
 }
 
@@ -53,7 +53,7 @@ struct Tried {
 pub(crate) struct Throttle {
     free: u32,
     unit: Duration,
-    lanes: Mutex<HashMap<Lane, Tried>>,
+    lanes: Mutex<HashMap<TopicPartition, Tried>>,
     /// Passwords of strangers checked at once: each takes 19 MB and much of a core.
     strangers: Semaphore,
     /// Those of browsers that are known, so that strangers do not keep them waiting.
@@ -75,7 +75,7 @@ impl Throttle {
     ///
     /// # Errors
     /// How long to wait until one may be queued again.
-    pub(super) fn enter(&self, lane: &Lane, now: Instant) -> Result<Instant, Duration> {
+    pub(super) fn enter(&self, lane: &TopicPartition, now: Instant) -> Result<Instant, Duration> {
         let mut lanes = self.lanes();
         if !lanes.contains_key(lane) && lanes.len() >= MOST {
             let oldest = lanes.iter().min_by_key(|(_, tried)| tried.next).map(|(lane, _)| lane.clone());
@@ -98,19 +98,19 @@ impl Throttle {
     }
 
     /// Forgets the mistakes of a lane: it was the right password.
-    pub(super) fn right(&self, lane: &Lane) {
+    pub(super) fn right(&self, lane: &TopicPartition) {
         self.lanes().remove(lane);
     }
 
     /// A place to check a password.
-    pub(super) async fn place(&self, lane: &Lane) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn place(&self, lane: &TopicPartition) -> Option<SemaphorePermit<'_>> {
         match lane {
-            Lane::Device(_) => self.known.acquire().await.ok(),
-            Lane::Client(..) => self.strangers.acquire().await.ok(),
+            TopicPartition::Device(_) => self.known.acquire().await.ok(),
+            TopicPartition::Client(..) => self.strangers.acquire().await.ok(),
         }
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, Tried>> {
+    fn lanes(&self) -> MutexGuard<'_, HashMap<TopicPartition, Tried>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -152,8 +152,8 @@ mod tests {
         Throttle::new(Pace { sign_ins: 4, sign_in_wait: SECOND, ..Pace::default() })
     }
 
-    fn lane(last: u8, name: &str) -> Lane {
-        Lane::of_client(IpAddr::from([192, 0, 2, last]), name)
+    fn lane(last: u8, name: &str) -> TopicPartition {
+        TopicPartition::of_client(IpAddr::from([192, 0, 2, last]), name)
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         assert!(throttle.enter(&lane(1, "anna"), now).unwrap_err() <= 24 * SECOND);
         assert_eq!(throttle.enter(&lane(1, "bob"), now), Ok(now), "another name is not kept waiting");
         assert_eq!(throttle.enter(&lane(2, "anna"), now), Ok(now), "nor is another address");
-        assert_eq!(throttle.enter(&Lane::Device("x".into()), now), Ok(now), "nor a known browser");
+        assert_eq!(throttle.enter(&TopicPartition::Device("x".into()), now), Ok(now), "nor a known browser");
         let later = now + 3_600 * SECOND;
         assert_eq!(throttle.enter(&lane(1, "anna"), later), Ok(later));
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::{PAGE, Place, Placed, at, newest};
-use crate::Site;
+use crate::AppState;
 use crate::api::json;
 use crate::error::Failure;
 use crate::request;
@@ -44,7 +44,7 @@ struct Letters {
 
 /// `GET /api/v1/dead-letters?limit=N`: the newest.
 pub(crate) async fn list(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<Wanted>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -56,7 +56,7 @@ pub(crate) async fn list(
 
 /// `GET /api/v1/dead-letters/{partition}/{offset}`: one, whole.
 pub(crate) async fn one(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     path: Result<Path<(u32, u64)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -67,7 +67,7 @@ pub(crate) async fn one(
 }
 
 /// `GET /api/v1/dead-letters.jsonl`: all, one a line, oldest first in each partition.
-pub(crate) async fn lines(State(site): State<Arc<Site>>) -> Result<Response, Failure> {
+pub(crate) async fn lines(State(site): State<Arc<AppState>>) -> Result<Response, Failure> {
     static READING: Semaphore = Semaphore::const_new(AT_ONCE);
     let place = READING.try_acquire().map_err(|_| Failure::Busy(AT_ONCE))?;
     let extents = site.log.extents(&DEAD_LETTERS).await?;

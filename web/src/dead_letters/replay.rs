@@ -14,19 +14,19 @@ use control::watchlist;
 use serde_json::json;
 
 use super::{Place, Placed};
-use crate::Site;
+use crate::AppState;
 use crate::error::{Failure, refused};
 
 /// The longest request taken, in bytes.
 const LONGEST: usize = 4 << 20;
 
 /// `POST /api/v1/dead-letters/replay`
-pub(crate) fn routes() -> MethodRouter<Arc<Site>> {
+pub(crate) fn routes() -> MethodRouter<Arc<AppState>> {
     post(replay_read).layer(DefaultBodyLimit::max(LONGEST))
 }
 
 /// A list of letters with the events that they hold; all are appended, or none.
-async fn replay_read(State(site): State<Arc<Site>>, body: Bytes) -> Result<Response, Failure> {
+async fn replay_read(State(site): State<Arc<AppState>>, body: Bytes) -> Result<Response, Failure> {
     let replays: Vec<Replay> = match serde_json::from_slice(&body) {
         Ok(replays) => replays,
         Err(error) => {
@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
 
 /// Reads letters again by the rules of today and puts back those that validate,
 /// each for itself: one that does not keeps no other from it.
-pub(crate) async fn replay(site: &Site, letters: Vec<Placed>) -> Result<Outcome, Failure> {
+pub(crate) async fn replay(site: &AppState, letters: Vec<Placed>) -> Result<Outcome, Failure> {
     let watchlist = watchlist::read(&*site.log).await?;
     let mut outcome = Outcome::default();
     for Placed { place, letter, .. } in letters {

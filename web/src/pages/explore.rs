@@ -15,7 +15,7 @@ use url::form_urlencoded;
 
 use super::frame::Frame;
 use super::shown;
-use crate::Site;
+use crate::AppState;
 use crate::error::{Failure, Told};
 use crate::queries::{self, First, LIMITS};
 use crate::security;
@@ -88,7 +88,7 @@ pub(super) struct Asked {
 
 /// `GET /explore?sql=S`
 pub(super) async fn page(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     headers: HeaderMap,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
@@ -99,7 +99,7 @@ pub(super) async fn page(
     shown(&site, rendered).await
 }
 
-async fn render(site: &Site, sql: String, headers: &HeaderMap) -> Result<(StatusCode, String), Failure> {
+async fn render(site: &AppState, sql: String, headers: &HeaderMap) -> Result<(StatusCode, String), Failure> {
     let began = Instant::now();
     let waits = security::is_led_from_elsewhere(headers) && !sql.is_empty();
     let (mut answer, mut problem, mut status) = (None, String::new(), StatusCode::OK);

@@ -5,7 +5,7 @@ use log::LogError;
 use model::time;
 
 use super::moment::clock;
-use crate::Site;
+use crate::AppState;
 use crate::access::{Role, caller};
 use crate::stalled::Stalled;
 use crate::status::{Board, Report};
@@ -38,13 +38,13 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// The frame of the page at an address of the navigation, or of none.
-    pub(crate) async fn around(site: &Site, at: &'static str) -> Result<Frame, LogError> {
+    pub(crate) async fn around(site: &AppState, at: &'static str) -> Result<Frame, LogError> {
         let report = site.report().await?;
         Ok(Frame { report, at, ..Frame::without_notices(site) })
     }
 
     /// The frame where the log cannot be asked: nothing is known of the services.
-    pub(crate) fn without_notices(site: &Site) -> Frame {
+    pub(crate) fn without_notices(site: &AppState) -> Frame {
         let (assets, report) = (site.assets.folder(), Board::default().report());
         let caller = caller();
         let signs_out = caller.as_ref().is_some_and(|caller| caller.signs_out);

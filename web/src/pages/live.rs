@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::frame::Frame;
 use super::moment::{Moment, clock};
 use super::shown;
-use crate::Site;
+use crate::AppState;
 use crate::episodes::{self, Wanted};
 use crate::error::Failure;
 use crate::known;
@@ -98,14 +98,14 @@ pub(super) struct LiveQuery {
 
 /// `GET /`
 pub(super) async fn page(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<LiveQuery>, QueryRejection>,
 ) -> Response {
     shown(&site, render(&site, query).await).await
 }
 
 async fn render(
-    site: &Site,
+    site: &AppState,
     query: Result<Query<LiveQuery>, QueryRejection>,
 ) -> Result<(StatusCode, String), Failure> {
     let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;

@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::frame::Frame;
-use crate::Site;
+use crate::AppState;
 use crate::error::{Failure, Told, is_of_api, refused};
 
 #[derive(Template)]
@@ -20,7 +20,7 @@ struct Message<'a> {
 }
 
 /// Whatever is not there.
-pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+pub(crate) async fn not_found(State(site): State<Arc<AppState>>, uri: Uri) -> Response {
     let text = "There is nothing under this address.";
     if is_of_api(uri.path()) {
         let message = format!(
@@ -32,7 +32,11 @@ pub(crate) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Respon
 }
 
 /// A method that a path does not take.
-pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Method, uri: Uri) -> Response {
+pub(crate) async fn method_not_allowed(
+    State(site): State<Arc<AppState>>,
+    method: Method,
+    uri: Uri,
+) -> Response {
     if is_of_api(uri.path()) {
         let message = format!("{method} is not taken here: /api/v1/openapi.json says what is.");
         return refused(StatusCode::METHOD_NOT_ALLOWED, &message);
@@ -42,14 +46,14 @@ pub(crate) async fn method_not_allowed(State(site): State<Arc<Site>>, method: Me
 }
 
 /// Why a page was not shown.
-pub(crate) async fn failed(site: &Site, failure: &Failure) -> Response {
+pub(crate) async fn failed(site: &AppState, failure: &Failure) -> Response {
     let Told { status, message: text } = failure.tell();
     let title = if status.is_client_error() { "Not understood" } else { "Something failed" };
     message(site, status, title, &text).await
 }
 
 /// A page of a title and a sentence.
-pub(crate) async fn message(site: &Site, status: StatusCode, title: &str, text: &str) -> Response {
+pub(crate) async fn message(site: &AppState, status: StatusCode, title: &str, text: &str) -> Response {
     let frame = Frame::around(site, "").await.unwrap_or_else(|error| {
         tracing::warn!(%error, "a message is shown without notices");
         Frame::without_notices(site)

@@ -19,11 +19,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 
 /// Every page under its address.
-pub(crate) fn routes() -> Router<Arc<Site>> {
+pub(crate) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/", get(live::page))
         .route("/news", get(news::page))
@@ -35,7 +35,7 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
 }
 
 /// A page as rendered, which is never kept, or the page that says why not.
-async fn shown(site: &Site, rendered: Result<(StatusCode, String), Failure>) -> Response {
+async fn shown(site: &AppState, rendered: Result<(StatusCode, String), Failure>) -> Response {
     match rendered {
         Ok((status, page)) => (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response(),
         Err(failure) => message::failed(site, &failure).await,

@@ -16,7 +16,7 @@ use url::form_urlencoded;
 use super::frame::Frame;
 use super::moment::Moment;
 use super::shown;
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::reactions::{self, Reaction};
 use crate::request;
@@ -69,14 +69,14 @@ impl News {
 
 /// `GET /news`
 pub(super) async fn page(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     shown(&site, render(&site, query).await).await
 }
 
 async fn render(
-    site: &Site,
+    site: &AppState,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<(StatusCode, String), Failure> {
     let Query(asked) = query.map_err(|error| Failure::Query(error.body_text()))?;

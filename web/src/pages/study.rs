@@ -17,7 +17,7 @@ use study::{Reaction, Share};
 use super::frame::Frame;
 use super::moment::clock;
 use super::shown;
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::known;
 use crate::overview;
@@ -69,14 +69,14 @@ pub(super) struct StudyQuery {
 
 /// `GET /study?symbol=S`
 pub(super) async fn page(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<StudyQuery>, QueryRejection>,
 ) -> Response {
     shown(&site, render(&site, query).await).await
 }
 
 async fn render(
-    site: &Site,
+    site: &AppState,
     query: Result<Query<StudyQuery>, QueryRejection>,
 ) -> Result<(StatusCode, String), Failure> {
     let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
@@ -107,7 +107,7 @@ async fn render(
     Ok((StatusCode::OK, page.render()?))
 }
 
-async fn symbols(site: &Site, measurement: &str) -> Result<BTreeSet<String>, Failure> {
+async fn symbols(site: &AppState, measurement: &str) -> Result<BTreeSet<String>, Failure> {
     let rows = overview::known(site.store.latest(measurement).await)?;
     let column = rows.columns.iter().position(|column| column.name == "symbol");
     let names = rows.rows.iter().filter_map(|row| row.get(column?)?.as_str());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::kept::{Encoding, Kept};
-use crate::Site;
+use crate::AppState;
 use crate::api::{HEADERS, json};
 use crate::error::Failure;
 use crate::request;
@@ -39,12 +39,12 @@ struct Answered {
 }
 
 /// `GET /api/v1/query?sql=S&format=csv|json|parquet`, or the same as a form by POST.
-pub(crate) fn routes() -> MethodRouter<Arc<Site>> {
+pub(crate) fn routes() -> MethodRouter<Arc<AppState>> {
     get(asked).post(posted).layer(DefaultBodyLimit::max(LONGEST))
 }
 
 async fn asked(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -53,7 +53,7 @@ async fn asked(
 }
 
 async fn posted(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     headers: HeaderMap,
     form: Result<Form<Asked>, FormRejection>,
 ) -> Result<Response, Failure> {
@@ -61,7 +61,7 @@ async fn posted(
     answer(&site, asked, &headers).await
 }
 
-async fn answer(site: &Site, asked: Asked, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn answer(site: &AppState, asked: Asked, headers: &HeaderMap) -> Result<Response, Failure> {
     let problem = "is missing: write one statement, as SHOW TABLES or SELECT * FROM stock_prices LIMIT 10";
     let sql = asked.sql.ok_or_else(|| request::parameter("sql", problem))?;
     let format = format(asked.format.as_deref())?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::schema::{Column, Value};
 use query::explore::{ExploreError, Limits};
 
-use crate::Site;
+use crate::AppState;
 
 /// What a query of the page or of a program may take.
 pub const LIMITS: Limits = Limits {
@@ -33,7 +33,7 @@ pub(crate) struct First {
 }
 
 /// The first `most` rows of the answer to `sql`; the query is ended with them.
-pub(crate) async fn first(site: &Site, sql: &str, most: usize) -> Result<First, ExploreError> {
+pub(crate) async fn first(site: &AppState, sql: &str, most: usize) -> Result<First, ExploreError> {
     let mut answer = site.explorer.first(sql, most, ON_A_PAGE).await?;
     let rows = answer.all().await?;
     Ok(First { columns: answer.columns().to_vec(), rows, cut: answer.is_cut() })

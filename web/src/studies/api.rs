@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use study::{Comparison, Estimate, Path, Reaction, Share, tables};
 
 use super::Studied;
-use crate::Site;
+use crate::AppState;
 use crate::api;
 use crate::error::Failure;
 use crate::known;
@@ -28,7 +28,7 @@ type Asked = Result<Query<StudyQuery>, QueryRejection>;
 
 /// `GET /api/v1/study?symbol=S`
 pub(crate) async fn study(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Asked,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -38,7 +38,7 @@ pub(crate) async fn study(
 
 /// `GET /api/v1/study/article?symbol=S&id=I`
 pub(crate) async fn article(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     query: Asked,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -51,7 +51,7 @@ pub(crate) async fn article(
 }
 
 /// `GET /api/v1/study.csv?symbol=S`: the mean path.
-pub(crate) async fn csv(State(site): State<Arc<Site>>, query: Asked) -> Result<Response, Failure> {
+pub(crate) async fn csv(State(site): State<Arc<AppState>>, query: Asked) -> Result<Response, Failure> {
     let studied = asked(&site, query).await?.0;
     let symbol = &studied.study.symbol;
     let table = tables::mean_paths([(symbol.as_str(), &studied.study.mean)]);
@@ -74,7 +74,7 @@ pub(crate) async fn csv(State(site): State<Arc<Site>>, query: Asked) -> Result<R
     Ok((headers, text).into_response())
 }
 
-async fn asked(site: &Site, query: Asked) -> Result<(Arc<Studied>, Option<String>), Failure> {
+async fn asked(site: &AppState, query: Asked) -> Result<(Arc<Studied>, Option<String>), Failure> {
     let Query(query) = query.map_err(|error| Failure::Query(error.body_text()))?;
     let symbol = request::symbol(query.symbol)?;
     if !known::may_be_asked(site, &symbol).await? {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use store::{Query, SharedStore};
 
 use super::{Page, Pages, download, format};
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::request;
 
@@ -30,7 +30,7 @@ pub(crate) struct Wanted {
 
 /// `GET /api/v1/export/{measurement}?symbol=S&from=T&to=T&format=csv|json|parquet`
 pub(crate) async fn export(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     Path(name): Path<String>,
     wanted: Result<Asked<Wanted>, QueryRejection>,
 ) -> Result<Response, Failure> {

@@ -9,7 +9,7 @@ use model::schema::ColumnType;
 use serde::Serialize;
 use store::{Measurement, SharedStore, StoreError};
 
-use crate::Site;
+use crate::AppState;
 use crate::api;
 use crate::error::Failure;
 
@@ -64,7 +64,7 @@ impl Table {
 }
 
 /// `GET /api/v1/measurements`
-pub(crate) async fn api(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+pub(crate) async fn api(State(site): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, Failure> {
     #[derive(Serialize)]
     struct Measurements {
         measurements: Vec<Table>,

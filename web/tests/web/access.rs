@@ -49,13 +49,13 @@ pub fn device(answer: &Response) -> String {
 }
 
 /// A folder with the files of access, and an [`Access`] by them.
-struct Desk {
+struct Sandbox {
     folder: tempfile::TempDir,
 }
 
-impl Desk {
-    fn new() -> Desk {
-        Desk { folder: tempfile::tempdir().unwrap() }
+impl Sandbox {
+    fn new() -> Sandbox {
+        Sandbox { folder: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -265,13 +265,13 @@ fn other_machines_are_listened_to_with_a_password_only() {
 
 #[tokio::test]
 async fn what_streams_ends_with_its_token_and_with_a_password_that_changes() {
-    let desk = Desk::new();
-    desk.owner(PASSWORD);
-    desk.person("anna", Role::Owner, "a horse of her own");
-    desk.person("bob", Role::Viewer, "another horse now");
-    let token = desk.token("notebook");
-    let other = desk.token("other");
-    let site = Site::with(desk.access()).await;
+    let sandbox = Sandbox::new();
+    sandbox.owner(PASSWORD);
+    sandbox.person("anna", Role::Owner, "a horse of her own");
+    sandbox.person("bob", Role::Viewer, "another horse now");
+    let token = sandbox.token("notebook");
+    let other = sandbox.token("other");
+    let site = Site::with(sandbox.access()).await;
     let owner = site.signed_in().await;
     let (anna, bob) = (
         site.signed_in_as("anna", "a horse of her own").await,
@@ -287,15 +287,15 @@ async fn what_streams_ends_with_its_token_and_with_a_password_that_changes() {
     kept.chunk().await.unwrap().expect("a first event");
     let [by_token, by_owner, by_anna, by_bob] = &mut streams[..] else { unreachable!() };
 
-    let text = ApiTokens::of(&desk.path("tokens")).without("notebook").unwrap();
-    std::fs::write(desk.path("tokens"), text).unwrap();
+    let text = ApiTokens::of(&sandbox.path("tokens")).without("notebook").unwrap();
+    std::fs::write(sandbox.path("tokens"), text).unwrap();
     ends(by_token).await;
-    desk.person("anna", Role::Viewer, "a horse of her own");
+    sandbox.person("anna", Role::Viewer, "a horse of her own");
     ends(by_anna).await;
-    std::fs::write(desk.path("people"), PeopleFile::of(&desk.path("people")).without("bob").unwrap())
+    std::fs::write(sandbox.path("people"), PeopleFile::of(&sandbox.path("people")).without("bob").unwrap())
         .unwrap();
     ends(by_bob).await;
-    desk.owner("an altogether new horse");
+    sandbox.owner("an altogether new horse");
     ends(by_owner).await;
     for held in [("authorization", &token), ("cookie", &owner), ("cookie", &anna), ("cookie", &bob)] {
         assert_eq!(site.get_with("/api/v1/status", (held.0, held.1)).await.status(), 401, "{held:?}");
@@ -304,18 +304,18 @@ async fn what_streams_ends_with_its_token_and_with_a_password_that_changes() {
     let word = tokio::time::timeout(PATIENCE, kept.chunk()).await.expect("what holds goes on");
     assert!(word.unwrap().is_some());
     // Without its file the owner signs in no more, and nothing is open for it.
-    std::fs::remove_file(desk.path("password")).unwrap();
-    std::fs::remove_file(desk.path("people")).unwrap();
+    std::fs::remove_file(sandbox.path("password")).unwrap();
+    std::fs::remove_file(sandbox.path("people")).unwrap();
     assert_eq!(site.get("/").await.status(), StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
 async fn a_page_that_was_open_asks_for_the_password_once_there_is_one() {
-    let desk = Desk::new();
-    let site = Site::with(desk.access()).await;
+    let sandbox = Sandbox::new();
+    let site = Site::with(sandbox.access()).await;
     let mut stream = site.get("/events").await;
     assert_eq!(site.get("/").await.status(), 200);
-    desk.owner(PASSWORD);
+    sandbox.owner(PASSWORD);
     assert_eq!(site.get("/").await.status(), StatusCode::SEE_OTHER);
     ends(&mut stream).await;
     let held = site.signed_in().await;
@@ -324,11 +324,11 @@ async fn a_page_that_was_open_asks_for_the_password_once_there_is_one() {
 
 #[tokio::test]
 async fn who_only_reads_is_refused_changes_in_words_and_offered_none() {
-    let desk = Desk::new();
-    desk.owner(PASSWORD);
-    desk.person("viewer", Role::Viewer, "only looks at horses");
-    desk.person("anna", Role::Owner, "a horse of her own");
-    let site = Site::with(desk.access()).await;
+    let sandbox = Sandbox::new();
+    sandbox.owner(PASSWORD);
+    sandbox.person("viewer", Role::Viewer, "only looks at horses");
+    sandbox.person("anna", Role::Owner, "a horse of her own");
+    let site = Site::with(sandbox.access()).await;
     let form = site.text("/login").await;
     assert!(form.contains("name=\"name\""), "{form}");
     let viewer = site.signed_in_as("viewer", "only looks at horses").await;
@@ -366,9 +366,9 @@ async fn who_only_reads_is_refused_changes_in_words_and_offered_none() {
 
 #[tokio::test]
 async fn a_history_says_who_made_each_change() {
-    let desk = Desk::new();
-    desk.owner(PASSWORD);
-    desk.person("anna", Role::Owner, "a horse of her own");
+    let sandbox = Sandbox::new();
+    sandbox.owner(PASSWORD);
+    sandbox.person("anna", Role::Owner, "a horse of her own");
     let command = web::command_token().unwrap();
     let proxy_names =
         ProxyNames { header: "x-forwarded-user".parse().unwrap(), owners: vec!["eve@x.example".into()] };
@@ -376,7 +376,7 @@ async fn a_history_says_who_made_each_change() {
         command_token: Some(command.clone()),
         trusted_proxies: Proxies::parse(["127.0.0.0/8"]).unwrap(),
         proxy_names: Some(proxy_names),
-        ..desk.access()
+        ..sandbox.access()
     })
     .await;
     let (owner, anna) = (site.signed_in().await, site.signed_in_as("anna", "a horse of her own").await);
@@ -397,14 +397,14 @@ async fn a_history_says_who_made_each_change() {
 
 #[tokio::test]
 async fn a_name_is_believed_from_a_trusted_proxy_only() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let names = |trusted: &str| Access {
         trusted_proxies: Proxies::parse([trusted]).unwrap(),
         proxy_names: Some(ProxyNames {
             header: "x-forwarded-user".parse().unwrap(),
             owners: vec!["eve".into()],
         }),
-        ..desk.access()
+        ..sandbox.access()
     };
     let site = Site::with(names("127.0.0.1")).await;
     assert_eq!(site.get("/").await.status(), StatusCode::SEE_OTHER, "nobody is named");
@@ -427,9 +427,9 @@ async fn a_name_is_believed_from_a_trusted_proxy_only() {
 
 #[test]
 fn a_public_address_takes_a_password_at_loopback_too() {
-    let desk = Desk::new();
+    let sandbox = Sandbox::new();
     let listen = "127.0.0.1:8080".parse().unwrap();
-    let at = |url: &str| Access { public_url: Some(url.parse().unwrap()), ..desk.access() };
+    let at = |url: &str| Access { public_url: Some(url.parse().unwrap()), ..sandbox.access() };
     for here in ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"] {
         assert!(at(here).check(listen).is_ok(), "{here}");
     }
@@ -438,7 +438,7 @@ fn a_public_address_takes_a_password_at_loopback_too() {
         assert!(matches!(refused, WebError::Public { .. }), "{elsewhere}");
         assert!(refused.to_string().contains("tickwire web set-password"), "{refused}");
     }
-    desk.person("anna", Role::Owner, "a horse of her own");
+    sandbox.person("anna", Role::Owner, "a horse of her own");
     assert!(at("https://ticks.example").check(listen).is_ok());
     assert!(at("https://ticks.example").check("0.0.0.0:80".parse().unwrap()).is_ok());
 }

@@ -71,7 +71,7 @@ async fn a_later_load_is_light() {
         noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (noise >> 11) as f64 / (1_u64 << 53) as f64
     };
-    for bar in feed.bars.iter_mut().filter(|bar| !bar.is_clock()) {
+    for bar in feed.bars.iter_mut().filter(|bar| !bar.is_heartbeat()) {
         (bar.close, bar.volume) = (100.0 + (next() * 100.0).floor() / 100.0, (next() * 1e5).floor());
     }
     for row in &mut feed.rows {

@@ -2,11 +2,11 @@
 
 use crate::events::Events;
 use crate::harness::{Feed, Site};
-use control::stop::Wish;
+use control::shutdown::Shutdown;
 
 #[tokio::test]
 async fn draining_and_stopping_end_the_server_with_streams_open() {
-    for wish in [Wish::Drain, Wish::Stop] {
+    for wish in [Shutdown::Drain, Shutdown::Stop] {
         let site = Site::start().await;
         site.deliver(&Feed::of("AAPL", 0..3)).await;
         let mut open = Events::open(&site, "/events?symbol=AAPL", None).await;

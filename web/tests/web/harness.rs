@@ -4,13 +4,13 @@ use model::service::RunState;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::{self, Stopper, Wish};
+use control::shutdown::{self, Shutdown, ShutdownHandle};
 use log::{Append, EmbeddedLog, Log, Position, SharedLog};
 use model::schema::{self, Column, ColumnType, Value};
 use model::status::ServiceStatus;
 use model::time::{MINUTE, Millis};
 use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use model::{Article, Bar, Gap, Source, Topic, clock, gap};
+use model::{Article, Bar, Gap, Source, Topic, gap, heartbeat};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value as Json, json};
 use store::{Batch, EmbeddedStore, Measurement, Point, SharedStore};
@@ -30,7 +30,7 @@ pub struct Site {
     pub store: SharedStore,
     pub url: String,
     pub client: Client,
-    stopper: Stopper,
+    stopper: ShutdownHandle,
     serving: JoinHandle<Result<(), WebError>>,
     _folder: TempDir,
 }
@@ -50,7 +50,7 @@ impl Site {
         let store: SharedStore = Arc::new(EmbeddedStore::open(&folder.path().join("store.db")).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (stopper, stop) = stop::channel();
+        let (stopper, stop) = shutdown::channel();
         let shared: SharedLog = log.clone();
         let serving =
             tokio::spawn(web::serve_in(listener, shared, Arc::clone(&store), access, process, stop));
@@ -82,7 +82,7 @@ impl Site {
     }
 
     /// Asks the server to end, and waits until it has.
-    pub async fn end(self, wish: Wish) -> Result<(), WebError> {
+    pub async fn end(self, wish: Shutdown) -> Result<(), WebError> {
         self.stopper.ask(wish);
         tokio::time::timeout(PATIENCE, self.serving).await.expect("the server does not end").unwrap()
     }
@@ -139,10 +139,10 @@ impl Feed {
         for minute in minutes {
             let start = OPEN + minute * MINUTE;
             feed.bars.push(bar(symbol, start));
-            feed.bars.push(clock::bar(0, start + MINUTE));
+            feed.bars.push(heartbeat::bar(0, start + MINUTE));
             feed.rows.push(row(symbol, start + MINUTE, minute as f64 / 1_000.0));
             feed.rows.push(row("~clock0", start + MINUTE, 0.0));
-            feed.articles.push(clock::article(0, start + MINUTE));
+            feed.articles.push(heartbeat::article(0, start + MINUTE));
         }
         feed
     }
@@ -174,8 +174,8 @@ impl Feed {
 
     fn points(&self) -> Vec<(Measurement, Vec<Vec<Value>>)> {
         let bars =
-            self.bars.iter().filter(|bar| !bar.is_clock()).map(|bar| serde_json::to_value(bar).unwrap());
-        let articles = self.articles.iter().filter(|article| !article.is_clock());
+            self.bars.iter().filter(|bar| !bar.is_heartbeat()).map(|bar| serde_json::to_value(bar).unwrap());
+        let articles = self.articles.iter().filter(|article| !article.is_heartbeat());
         let articles = articles.map(|article| serde_json::to_value(article).unwrap());
         let rows = self.rows.iter().filter(|row| row["symbol"] != "~clock0").cloned();
         let gaps = self.gaps.iter().map(|gap| serde_json::to_value(gap).unwrap());

@@ -28,7 +28,7 @@ impl Progress {
 
 /// Until when the news is complete, and who is not waited for any longer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Frontier {
+pub(crate) struct Coverage {
     pub(crate) complete_until: Millis,
     pub(crate) left_behind: Vec<Query>,
 }
@@ -39,7 +39,7 @@ pub(crate) fn frontier<'a>(
     queries: impl Iterator<Item = (&'a Query, Progress)>,
     max_wait: Millis,
     now: Millis,
-) -> Frontier {
+) -> Coverage {
     let (mut slowest, mut left_behind, mut any) = (None, Vec::new(), false);
     for (query, progress) in queries {
         any = true;
@@ -51,7 +51,7 @@ pub(crate) fn frontier<'a>(
     }
     // With everybody left behind, time goes on as late as it stood still.
     let alone = if any { now - max_wait } else { now };
-    Frontier { complete_until: slowest.unwrap_or(alone).min(now), left_behind }
+    Coverage { complete_until: slowest.unwrap_or(alone).min(now), left_behind }
 }
 
 #[cfg(test)]

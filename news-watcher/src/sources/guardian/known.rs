@@ -58,7 +58,9 @@ impl Known {
         let mut known = Known::default();
         each_record(log, &NEWS_ARTICLES, |record| {
             let article = serde_json::from_slice::<Article>(&record.value).ok();
-            if let Some(article) = article.filter(|article| !article.is_clock() && known.remember(article)) {
+            if let Some(article) =
+                article.filter(|article| !article.is_heartbeat() && known.remember(article))
+            {
                 each(&article);
             }
         })

@@ -5,8 +5,8 @@ use model::service::Activity;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use control::outlet::Outlet;
 use control::preview::Preview;
+use control::writer::TopicWriter;
 use log::SharedLog;
 use model::status::{EntryState, QuotaState};
 use model::time::{DAY, HOUR, MINUTE, Millis, minute_of};
@@ -24,8 +24,8 @@ const FURTHEST: Millis = HOUR;
 const MOST_REFUSED: usize = 10_000;
 
 /// See the module.
-pub(super) struct Ledger {
-    outlet: Outlet<Article>,
+pub(super) struct ArticleWriter {
+    writer: TopicWriter<Article>,
     log: SharedLog,
     known: Known,
     refused: HashSet<u64>,
@@ -34,23 +34,23 @@ pub(super) struct Ledger {
     day: Millis,
 }
 
-impl Ledger {
+impl ArticleWriter {
     /// Looks up what stands on the topic; `each` is told of every article as it first came.
     pub(super) async fn open(
         log: SharedLog,
         now: Millis,
         each: impl FnMut(&Article),
-    ) -> Result<Ledger, NewsError> {
+    ) -> Result<ArticleWriter, NewsError> {
         let known = Known::read(&*log, each).await?;
-        let mut outlet = Outlet::<Article>::open(log.clone(), "the Guardian".into(), false).await?;
-        let furthest = outlet.furthest();
+        let mut writer = TopicWriter::<Article>::open(log.clone(), "the Guardian".into(), false).await?;
+        let furthest = writer.furthest();
         // What one partition says holds for all of them.
-        if let (Some(least), Some(most)) = (outlet.complete_until(), furthest) {
-            model::clock::minutes(least, most).for_each(|at| outlet.clock(at, None));
+        if let (Some(least), Some(most)) = (writer.complete_until(), furthest) {
+            model::heartbeat::minutes(least, most).for_each(|at| writer.clock(at, None));
         }
         let reached = furthest.unwrap_or(minute_of(now));
-        outlet.clock(reached, None);
-        Ok(Ledger { outlet, log, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
+        writer.clock(reached, None);
+        Ok(ArticleWriter { writer, log, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
     }
 
     /// The last clock record.
@@ -60,12 +60,12 @@ impl Ledger {
 
     /// Writes clock records up to `until`.
     pub(super) async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
-        for at in model::clock::minutes(self.reached, until) {
-            self.outlet.clock(at, None);
+        for at in model::heartbeat::minutes(self.reached, until) {
+            self.writer.clock(at, None);
             self.reached = at;
             self.flush_if_full().await?;
         }
-        Ok(self.outlet.flush().await?)
+        Ok(self.writer.flush().await?)
     }
 
     /// Writes what is new on a page of results for `term`, once for each of
@@ -110,7 +110,7 @@ impl Ledger {
             }
         };
         self.known.remember(&article);
-        self.outlet.put(&Article { complete_until: self.reached, ..article });
+        self.writer.put(&Article { complete_until: self.reached, ..article });
         written
     }
 
@@ -123,14 +123,14 @@ impl Ledger {
         }
         if self.refused.insert(hasher.finish()) {
             let source = format!("guardian:{term}");
-            self.outlet.refuse(&DeadLetter::new(source, reason, raw.as_bytes(), now));
-            self.outlet.rejected += 1;
+            self.writer.refuse(&DeadLetter::new(source, reason, raw.as_bytes(), now));
+            self.writer.rejected += 1;
         }
     }
 
     async fn flush_if_full(&mut self) -> Result<(), NewsError> {
-        if self.outlet.is_full() {
-            self.outlet.flush().await?;
+        if self.writer.is_full() {
+            self.writer.flush().await?;
         }
         Ok(())
     }
@@ -144,14 +144,14 @@ impl Ledger {
         quota: QuotaState,
         max_wait: Millis,
     ) -> Result<(), NewsError> {
-        let status = self.outlet.status();
+        let status = self.writer.status();
         (status.entries, status.quota, status.planned_lag) = (entries, Some(quota), Some(max_wait));
         self.say_state(state).await
     }
 
     /// Appends what has been taken, and says what the service is doing.
     pub(super) async fn say_state(&mut self, state: Activity) -> Result<(), NewsError> {
-        Ok(self.outlet.say(state).await?)
+        Ok(self.writer.say(state).await?)
     }
 
     /// Appends what was asked for beside the list.

@@ -30,7 +30,7 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::Stop;
+use control::shutdown::ShutdownToken;
 use log::SharedLog;
 use net::Secret;
 
@@ -84,7 +84,11 @@ impl GuardianConfig {
 
 /// Brings the headlines that the watchlist asks for to `news-articles`, by the
 /// wall clock, until an end is wished; either wish ends it at once.
-pub(crate) async fn run(log: SharedLog, config: GuardianConfig, stop: Stop) -> Result<(), NewsError> {
+pub(crate) async fn run(
+    log: SharedLog,
+    config: GuardianConfig,
+    stop: ShutdownToken,
+) -> Result<(), NewsError> {
     let watchlist = control::watchlist::follow(log.clone()).await?;
     Watch::open(log, config, watchlist, Arc::new(WallClock)).await?.run(&stop).await
 }

@@ -29,14 +29,14 @@ const LAST_RETRY: Millis = 30 * MINUTE;
 /// The queries and when each was asked.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    turns: BTreeMap<Query, Turn>,
+    turns: BTreeMap<Query, PollSlot>,
     quota: Quota,
     /// The server has asked for quiet, or seems to be down.
     paused_until: Millis,
 }
 
 #[derive(Debug)]
-struct Turn {
+struct PollSlot {
     last_asked: Option<Millis>,
     /// Where it does not follow from `last_asked`: new, within a walk over pages, or failed.
     due: Option<Millis>,
@@ -45,7 +45,7 @@ struct Turn {
     found: (f64, Millis),
 }
 
-impl Turn {
+impl PollSlot {
     fn weight(&self, now: Millis) -> f64 {
         let (found, at) = self.found;
         let age = (now - at).max(0) as f64;
@@ -62,7 +62,7 @@ impl Schedule {
     pub(crate) fn add(&mut self, query: Query, last_asked: Option<Millis>, now: Millis) {
         let last_asked = last_asked.filter(|&at| at <= now && time::is_believable(at));
         let due = last_asked.is_none().then_some(now);
-        self.turns.entry(query).or_insert(Turn { last_asked, due, failures: 0, found: (0.0, now) });
+        self.turns.entry(query).or_insert(PollSlot { last_asked, due, failures: 0, found: (0.0, now) });
     }
 
     pub(crate) fn remove(&mut self, query: &Query) {
@@ -136,7 +136,7 @@ impl Schedule {
     }
 
     /// `query` is asked as soon as it can be.
-    pub(crate) fn hurry(&mut self, query: &Query, now: Millis) {
+    pub(crate) fn prioritize(&mut self, query: &Query, now: Millis) {
         if let Some(turn) = self.turns.get_mut(query) {
             turn.due = Some(now);
         }
@@ -174,7 +174,7 @@ impl Schedule {
         self.turns.get(query).map_or(LONGEST, |turn| self.share(now).interval(turn, now))
     }
 
-    fn due(&self, turn: &Turn, share: &Share, now: Millis) -> Millis {
+    fn due(&self, turn: &PollSlot, share: &Share, now: Millis) -> Millis {
         let usual = || turn.last_asked.map_or(now, |last| last + share.interval(turn, now));
         turn.due.unwrap_or_else(usual)
     }
@@ -201,7 +201,7 @@ struct Share {
 }
 
 impl Share {
-    fn interval(&self, turn: &Turn, now: Millis) -> Millis {
+    fn interval(&self, turn: &PollSlot, now: Millis) -> Millis {
         let rate = self.least + self.rest * turn.weight(now) / self.weights.max(1.0);
         ((1.0 / rate) as Millis).max(SHORTEST)
     }

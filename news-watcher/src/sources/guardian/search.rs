@@ -4,7 +4,7 @@ use model::status::EntryState;
 use model::time::{self, DAY, MINUTE, Millis};
 
 use super::frontier::Progress;
-use super::walk::Walk;
+use super::walk::Pagination;
 
 /// What was modified so long before the last answer is asked for again: the
 /// server's index lags behind its own times.
@@ -24,7 +24,7 @@ pub(super) struct Search {
     /// Why it is not answered.
     pub(super) trouble: Option<String>,
     /// The pages that are being read.
-    pub(super) walk: Option<Walk>,
+    pub(super) walk: Option<Pagination>,
 }
 
 impl Search {

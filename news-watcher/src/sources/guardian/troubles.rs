@@ -15,16 +15,16 @@ const LAST_PAUSE: Millis = 15 * MINUTE;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(super) struct FailureTracker {
     in_a_row: u32,
     /// What happened last.
     pub(super) said: String,
 }
 
-impl Troubles {
+impl FailureTracker {
     /// A page has come.
     pub(super) fn end(&mut self) {
-        *self = Troubles::default();
+        *self = FailureTracker::default();
     }
 
     /// Too many calls: how long to be quiet. `jitter` is from 0 to 1.

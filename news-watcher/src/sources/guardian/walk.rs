@@ -22,7 +22,7 @@ const CLOCKS_APART: Millis = 2 * HOUR;
 
 /// How far a search has been read.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct Pagination {
     request: Request,
     /// Everything modified before this time has been found once the walk is done.
     started: Option<Millis>,
@@ -66,10 +66,10 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-impl Walk {
+impl Pagination {
     /// Over everything modified since `from`.
-    pub(crate) fn new(from: Millis) -> Walk {
-        Walk {
+    pub(crate) fn new(from: Millis) -> Pagination {
+        Pagination {
             request: Request { from, to: None, page: 1 },
             started: None,
             seen: HashSet::new(),
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn pages_without_end_are_given_up_whether_they_repeat_or_not() {
         for (step, most) in [(0, MOST_IDLE as usize + 5), (1, MOST_RESULTS + 5)] {
-            let mut walk = Walk::new(T);
+            let mut walk = Pagination::new(T);
             let pages = (0..).take_while(|n| walk.step(answer(n * step, None), T) == Step::More).count();
             assert!(pages < most, "{pages}");
         }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_server_whose_clock_is_far_off_does_not_say_what_is_complete() {
         for (date, done) in [(T - 5, T - 5), (T + 5, T), (0, T), (7_000_000_000_000, T)] {
-            let mut walk = Walk::new(T);
+            let mut walk = Pagination::new(T);
             let page = answer(1, Some(date)).map(|page| Page { pages: 1, ..page });
             assert_eq!(walk.step(page, T), Step::Done(done), "{date}");
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use control::preview::{self, Question};
-use control::stop::{Stop, Wish};
+use control::shutdown::{Shutdown, ShutdownToken};
 use control::watchlist::Watchlist;
 use log::SharedLog;
 use model::status::EntryState;
@@ -20,12 +20,12 @@ use super::GuardianConfig;
 use super::answer::{CallError, Page};
 use super::api::Api;
 use super::clock::Clock;
-use super::ledger::Ledger;
+use super::ledger::ArticleWriter;
 use super::query::{Query, queries};
 use super::quota::Quota;
 use super::schedule::Schedule;
 use super::search::Search;
-use super::troubles::Troubles;
+use super::troubles::FailureTracker;
 use super::words;
 use crate::NewsError;
 use calls::Call;
@@ -35,14 +35,14 @@ pub(crate) struct Watch {
     api: Api,
     clock: Arc<dyn Clock>,
     config: GuardianConfig,
-    ledger: Ledger,
+    ledger: ArticleWriter,
     watchlist: Receiver<Watchlist>,
     questions: mpsc::Receiver<Question>,
     list: Watchlist,
     searches: BTreeMap<Query, Search>,
     schedule: Schedule,
     left_behind: Vec<Query>,
-    troubles: Troubles,
+    troubles: FailureTracker,
     call: Option<Call>,
     /// The wall clock, when it was looked at last.
     latest: Millis,
@@ -85,7 +85,7 @@ impl Watch {
             schedule.add(query.clone(), before.get(&query).and_then(|state| state.last_asked), now);
             of_term.entry(query.term.clone()).or_default().push(query);
         }
-        let ledger = Ledger::open(log, now, |article| {
+        let ledger = ArticleWriter::open(log, now, |article| {
             for query in of_term.get(&article.search_term).into_iter().flatten() {
                 schedule.found(query, 1, article.received_timestamp);
             }
@@ -102,7 +102,7 @@ impl Watch {
             searches: BTreeMap::new(),
             schedule,
             left_behind: Vec::new(),
-            troubles: Troubles::default(),
+            troubles: FailureTracker::default(),
             call: None,
             latest: now,
         };
@@ -115,7 +115,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the log fails.
-    pub(crate) async fn run(mut self, stop: &Stop) -> Result<(), NewsError> {
+    pub(crate) async fn run(mut self, stop: &ShutdownToken) -> Result<(), NewsError> {
         self.say().await?;
         loop {
             self.notice_the_clock();
@@ -135,14 +135,14 @@ impl Watch {
         self.ledger.say_state(RunState::Stopped.into()).await
     }
 
-    async fn next_event(&mut self, stop: &Stop) -> Event {
+    async fn next_event(&mut self, stop: &ShutdownToken) -> Event {
         let now = self.clock.now();
         let turn = self.schedule.next(now).map_or(Millis::MAX, |(at, _)| at);
         let wake = turn.min(minute_of(now) + MINUTE);
         let idle = self.call.is_none();
         tokio::select! {
             biased;
-            () = stop.at_least(Wish::Drain) => Event::End,
+            () = stop.at_least(Shutdown::Drain) => Event::End,
             () = changed(&mut self.watchlist) => Event::Watchlist,
             answer = calls::answered(&mut self.call) => Event::Answer(answer),
             Some(question) = self.questions.recv(), if idle => Event::Question(question),
@@ -173,7 +173,7 @@ impl Watch {
         for (query, symbols) in wanted {
             if let Some(search) = self.searches.get_mut(&query) {
                 if search.share(symbols, now) {
-                    self.schedule.hurry(&query, now);
+                    self.schedule.prioritize(&query, now);
                 }
                 continue;
             }

@@ -93,7 +93,7 @@ mod tests {
             symbol: symbol.into(),
             start_timestamp: start,
             received_timestamp: 0,
-            ..model::clock::bar(0, 0)
+            ..model::heartbeat::bar(0, 0)
         }
     }
 

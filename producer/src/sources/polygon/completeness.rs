@@ -46,7 +46,7 @@ impl Completeness {
 
     /// Everything that the feed sent before `at` is here. A link that has died
     /// is found out only later: what it ought to have brought since is not complete.
-    pub(super) fn hear(&mut self, at: Millis) {
+    pub(super) fn on_event(&mut self, at: Millis) {
         self.heard = self.heard.max(Some(at));
     }
 
@@ -114,7 +114,7 @@ mod tests {
     /// On a link of which everything is known.
     fn alive(stated: Option<Millis>) -> Completeness {
         let mut prices = Completeness::new(LAG, WAIT, stated);
-        prices.hear(T + 1_000 * HOUR);
+        prices.on_event(T + 1_000 * HOUR);
         prices
     }
 
@@ -131,8 +131,8 @@ mod tests {
     fn a_minute_is_not_complete_before_the_link_is_known_to_have_been_alive() {
         let mut prices = Completeness::new(LAG, WAIT, Some(T));
         assert_eq!(prices.due(T + HOUR), None);
-        prices.hear(T + 3 * MINUTE + LAG);
-        prices.hear(T);
+        prices.on_event(T + 3 * MINUTE + LAG);
+        prices.on_event(T);
         assert_eq!(prices.due(T + HOUR), Some(T + 3 * MINUTE));
         // What the dead link did not bring is the hole.
         prices.state(T + 3 * MINUTE);

@@ -19,7 +19,7 @@ use super::event::{self, Event};
 use super::liveness::Liveness;
 use super::session::{Ended, Session, Signal};
 use super::subscriptions::{Subscriptions, wanted};
-use super::verdict::{Verdict, verdict};
+use super::verdict::{FeedStatus, verdict};
 
 /// How long opening, and sending a request, may take.
 const IO: Duration = Duration::from_secs(15);
@@ -114,7 +114,7 @@ impl<'a> Connection<'a> {
     async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
         let now = self.session.wall.now();
         if let Some(Ok(message)) = &message
-            && let Some(at) = self.liveness.hear(message, now)
+            && let Some(at) = self.liveness.on_event(message, now)
         {
             self.session.say(Signal::Alive { at }).await?;
         }
@@ -151,34 +151,34 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    async fn obey(&mut self, verdict: Verdict) -> Result<(), Ended> {
+    async fn obey(&mut self, verdict: FeedStatus) -> Result<(), Ended> {
         match verdict {
-            Verdict::Authenticated if !self.authenticated => {
+            FeedStatus::Authenticated if !self.authenticated => {
                 self.authenticated = true;
                 self.subscribe().await?;
             }
-            Verdict::Subscribed(pair) => {
+            FeedStatus::Subscribed(pair) => {
                 self.brought = true;
                 self.subscriptions.acknowledge(&pair);
             }
-            Verdict::NotAuthorized => {
+            FeedStatus::NotAuthorized => {
                 if self.subscriptions.refused() == 0 {
                     tracing::warn!("The key's plan does not have some of the symbols that are watched.");
                 }
                 self.subscriptions.refuse();
                 self.end_if_refused()?;
             }
-            Verdict::TryAgain(reason) => return Err(Ended::Lost(reason)),
-            Verdict::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
-            Verdict::Final(refusal) => return Err(Ended::Final(refusal)),
-            Verdict::Unknown(said) => {
+            FeedStatus::TryAgain(reason) => return Err(Ended::Lost(reason)),
+            FeedStatus::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
+            FeedStatus::Final(refusal) => return Err(Ended::Final(refusal)),
+            FeedStatus::Unknown(said) => {
                 // Said once a connection: a feed may say it without end.
                 if !self.puzzled {
                     tracing::warn!(said, "The feed says something unknown.");
                 }
                 self.puzzled = true;
             }
-            Verdict::Authenticated | Verdict::Unsubscribed(_) | Verdict::Nothing => {}
+            FeedStatus::Authenticated | FeedStatus::Unsubscribed(_) | FeedStatus::Nothing => {}
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl<'a> Connection<'a> {
 }
 
 /// What the statuses of a frame mean.
-fn verdicts(frame: &str, now: Millis) -> Vec<Verdict> {
+fn verdicts(frame: &str, now: Millis) -> Vec<FeedStatus> {
     let events = event::split(frame).unwrap_or_default();
     let statuses = events.into_iter().filter_map(|event| match event::read(event.get(), now) {
         Event::Status(status) => Some(verdict(&status)),

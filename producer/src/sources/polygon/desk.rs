@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control::stop::{Stop, Wish};
+use control::shutdown::{Shutdown, ShutdownToken};
 use control::watchlist::Watchlist;
 use log::SharedLog;
 use model::time::{DAY, MINUTE, Millis};
@@ -35,7 +35,7 @@ const AT_ONCE: usize = 256;
 /// Versions of bars are told apart for so long before what is complete.
 const KNOWN_FOR: Millis = 40 * MINUTE;
 
-pub(super) struct Desk {
+pub(super) struct FeedHandler {
     wall: SharedWall,
     records: Records,
     watchlist: watch::Receiver<Watchlist>,
@@ -58,14 +58,14 @@ pub(super) struct Desk {
     shown: Option<Instant>,
 }
 
-impl Desk {
+impl FeedHandler {
     /// Finds out from the log where things stand.
     pub(super) async fn open(
         log: SharedLog,
         config: Arc<PolygonConfig>,
         watchlist: watch::Receiver<Watchlist>,
         wall: SharedWall,
-    ) -> Result<Desk, ProducerError> {
+    ) -> Result<FeedHandler, ProducerError> {
         let history = Arc::new(HistoryClient::new((*config).clone(), wall.clone())?);
         let keys = config.clock_keys;
         let records = Records::open(log.clone(), keys, &config.host()?, config.lag(), wall.now()).await?;
@@ -78,7 +78,7 @@ impl Desk {
         let known = recall::bars(&log, since, &listed).await?;
         let mut complete = Completeness::new(config.lag(), millis(config.fill_wait), records.stated());
         complete.lose(wall.now());
-        Ok(Desk {
+        Ok(FeedHandler {
             holes: Holes::new(config.clone(), wall.clone(), history, earlier),
             wall,
             records,
@@ -102,7 +102,7 @@ impl Desk {
     pub(super) async fn run(
         mut self,
         mut signals: mpsc::Receiver<Signal>,
-        stop: &Stop,
+        stop: &ShutdownToken,
     ) -> Result<(), ProducerError> {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,12 +111,12 @@ impl Desk {
         loop {
             let wake = self.complete.wake(wall.now());
             tokio::select! {
-                () = stop.at_least(Wish::Drain) => break,
+                () = stop.at_least(Shutdown::Drain) => break,
                 signal = signals.recv() => {
-                    signal.into_iter().for_each(|signal| self.hear(signal));
+                    signal.into_iter().for_each(|signal| self.on_event(signal));
                     for _ in 1..AT_ONCE {
                         let Ok(signal) = signals.try_recv() else { break };
-                        self.hear(signal);
+                        self.on_event(signal);
                     }
                 }
                 word = filling::word(&mut self.holes), if self.holes.fill.is_some() => self.take_word(word),
@@ -137,13 +137,13 @@ impl Desk {
         self.records.end(RunState::Stopped).await
     }
 
-    fn hear(&mut self, signal: Signal) {
+    fn on_event(&mut self, signal: Signal) {
         match signal {
             Signal::Frame { received, text, .. } => self.read(&text, received),
             Signal::Binary { received, bytes } => {
                 self.refuse(&bytes, "the frame is binary, which the feed never sends", received);
             }
-            Signal::Alive { at } => self.complete.hear(at),
+            Signal::Alive { at } => self.complete.on_event(at),
             Signal::Up { at } => self.up(at),
             Signal::Down { at, reason } => self.go_down(at, reason),
             Signal::Unacknowledged(pairs) => {
@@ -156,7 +156,7 @@ impl Desk {
     }
 
     fn up(&mut self, at: Millis) {
-        self.complete.hear(at);
+        self.complete.on_event(at);
         tracing::info!(symbols = self.listed.len(), "The feed is up.");
         self.records.count("connections", 1);
         self.down = None;

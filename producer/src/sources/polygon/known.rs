@@ -8,7 +8,7 @@ use model::{Bar, Source};
 
 /// What a bar is to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Novelty {
+pub(super) enum Dedup {
     /// The first of its symbol and start.
     New,
     /// Another version of a bar that is there.
@@ -56,7 +56,7 @@ pub(super) struct Known {
 
 impl Known {
     /// Remembers a bar and says what it is.
-    pub(super) fn take(&mut self, bar: &Bar) -> Novelty {
+    pub(super) fn take(&mut self, bar: &Bar) -> Dedup {
         let symbol = match self.symbols.get_mut(&bar.symbol) {
             Some(symbol) => symbol,
             None => self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none),
@@ -67,18 +67,18 @@ impl Known {
         let held = symbol.recent.get(&bar.start_timestamp);
         if from_history && held.is_some_and(|held| held.received >= version.received) {
             // The feed has brought a version since history was asked.
-            return Novelty::Repeat;
+            return Dedup::Repeat;
         }
         let Some(&before) = held else {
             symbol.recent.insert(bar.start_timestamp, version);
-            return Novelty::New;
+            return Dedup::New;
         };
         version.versions = before.versions + u32::from(!before.is(&version));
         if version.versions > MOST_VERSIONS {
-            return Novelty::TooMany;
+            return Dedup::TooMany;
         }
         symbol.recent.insert(bar.start_timestamp, version);
-        if before.is(&version) { Novelty::Repeat } else { Novelty::Correction }
+        if before.is(&version) { Dedup::Repeat } else { Dedup::Correction }
     }
 
     /// Whether there is room for a symbol; those that are gone at `now` make some.
@@ -146,25 +146,31 @@ mod tests {
     use super::*;
 
     fn bar(start: Millis, close: f64) -> Bar {
-        Bar { symbol: "AAPL".into(), close, vwap: None, start_timestamp: start, ..model::clock::bar(0, 0) }
+        Bar {
+            symbol: "AAPL".into(),
+            close,
+            vwap: None,
+            start_timestamp: start,
+            ..model::heartbeat::bar(0, 0)
+        }
     }
 
     #[test]
     fn repeats_and_corrections_are_told_from_first_versions() {
         let mut known = Known::default();
-        assert_eq!(known.take(&bar(60, 1.0)), Novelty::New);
-        assert_eq!(known.take(&bar(60, 1.0)), Novelty::Repeat);
-        assert_eq!(known.take(&Bar { vwap: Some(2.0), ..bar(60, 1.0) }), Novelty::Repeat);
-        assert_eq!(known.take(&bar(60, 1.5)), Novelty::Correction);
-        assert_eq!(known.take(&bar(0, 1.0)), Novelty::New);
+        assert_eq!(known.take(&bar(60, 1.0)), Dedup::New);
+        assert_eq!(known.take(&bar(60, 1.0)), Dedup::Repeat);
+        assert_eq!(known.take(&Bar { vwap: Some(2.0), ..bar(60, 1.0) }), Dedup::Repeat);
+        assert_eq!(known.take(&bar(60, 1.5)), Dedup::Correction);
+        assert_eq!(known.take(&bar(0, 1.0)), Dedup::New);
         assert_eq!(known.last("AAPL"), Some(60));
         let asked_before = Bar { source: Source::PolygonHistory, ..bar(60, 1.0) };
-        assert_eq!(known.take(&asked_before), Novelty::Repeat);
-        assert_eq!(known.take(&Bar { received_timestamp: 1, ..asked_before }), Novelty::Correction);
-        assert_eq!(known.take(&Bar { received_timestamp: 2, ..bar(60, 1.5) }), Novelty::Correction);
+        assert_eq!(known.take(&asked_before), Dedup::Repeat);
+        assert_eq!(known.take(&Bar { received_timestamp: 1, ..asked_before }), Dedup::Correction);
+        assert_eq!(known.take(&Bar { received_timestamp: 2, ..bar(60, 1.5) }), Dedup::Correction);
         known.forget(60);
-        assert_eq!(known.take(&bar(0, 1.0)), Novelty::New);
-        assert_eq!(known.take(&bar(60, 1.5)), Novelty::Repeat);
+        assert_eq!(known.take(&bar(0, 1.0)), Dedup::New);
+        assert_eq!(known.take(&bar(60, 1.5)), Dedup::Repeat);
         known.forget(1_000);
         assert_eq!((known.last("AAPL"), known.last("MSFT")), (Some(60), None));
     }
@@ -173,9 +179,9 @@ mod tests {
     fn of_one_bar_only_so_many_versions_are_taken() {
         let mut known = Known::default();
         let mut taken = (1..=MOST_VERSIONS).map(|n| known.take(&bar(60, f64::from(n))));
-        assert!(taken.all(|novelty| matches!(novelty, Novelty::New | Novelty::Correction)));
-        assert_eq!(known.take(&bar(60, 0.5)), Novelty::TooMany);
-        assert_eq!(known.take(&bar(120, 0.5)), Novelty::New);
+        assert!(taken.all(|novelty| matches!(novelty, Dedup::New | Dedup::Correction)));
+        assert_eq!(known.take(&bar(60, 0.5)), Dedup::TooMany);
+        assert_eq!(known.take(&bar(120, 0.5)), Dedup::New);
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Liveness {
     /// A message has come at `now`. Returns until when everything that the feed
     /// sent is here, where the message proves that: the answer to a ping comes
     /// behind everything that was sent before the ping arrived.
-    pub(super) fn hear(&mut self, message: &Message, now: Millis) -> Option<Millis> {
+    pub(super) fn on_event(&mut self, message: &Message, now: Millis) -> Option<Millis> {
         self.heard = Instant::now();
         if let Message::Pong(payload) = message {
             self.unanswered = None;
@@ -155,19 +155,19 @@ mod tests {
         assert_eq!(link.ping(T + LAG - 1), None);
         let Some(Message::Ping(payload)) = link.ping(T + LAG + 7) else { panic!("a ping is due") };
         assert_eq!(link.ping(T + LAG + 8), None);
-        assert_eq!(link.hear(&Message::Pong(payload.clone()), T + MINUTE), Some(T + LAG + 7));
+        assert_eq!(link.on_event(&Message::Pong(payload.clone()), T + MINUTE), Some(T + LAG + 7));
         // Nothing is proved of a time that has not come.
-        assert_eq!(link.hear(&Message::Pong(payload), T), Some(T));
-        assert_eq!(link.hear(&Message::Pong(Vec::new().into()), T), None);
+        assert_eq!(link.on_event(&Message::Pong(payload), T), Some(T));
+        assert_eq!(link.on_event(&Message::Pong(Vec::new().into()), T), None);
     }
 
     #[test]
     fn only_a_feed_that_never_answers_pings_is_believed_without() {
         let mut link = Liveness::new(pulse(0), LAG, T);
-        assert_eq!(link.hear(&Message::text("[]"), T), None);
+        assert_eq!(link.on_event(&Message::text("[]"), T), None);
         assert!(link.ping(T).is_some());
-        assert_eq!(link.hear(&Message::text("[]"), T + 9), Some(T + 9));
-        link.hear(&Message::Pong(T.to_be_bytes().to_vec().into()), T);
-        assert_eq!(link.hear(&Message::text("[]"), T + 9), None);
+        assert_eq!(link.on_event(&Message::text("[]"), T + 9), Some(T + 9));
+        link.on_event(&Message::Pong(T.to_be_bytes().to_vec().into()), T);
+        assert_eq!(link.on_event(&Message::text("[]"), T + 9), None);
     }
 }

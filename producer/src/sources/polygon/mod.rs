@@ -20,7 +20,7 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::stop::Stop;
+use control::shutdown::ShutdownToken;
 use control::watchlist::Watchlist;
 use log::SharedLog;
 use model::time::Millis;
@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use crate::ProducerError;
 use crate::wall::{SharedWall, millis};
 
-use desk::Desk;
+use desk::FeedHandler;
 use session::{QUEUE, Session};
 
 pub use event::bars;
@@ -104,10 +104,10 @@ pub(crate) async fn run(
     watchlist: watch::Receiver<Watchlist>,
     wall: SharedWall,
     pulse: Pulse,
-    stop: Stop,
+    stop: ShutdownToken,
 ) -> Result<(), ProducerError> {
     let config = Arc::new(config);
-    let desk = Desk::open(log, config.clone(), watchlist.clone(), wall.clone()).await?;
+    let desk = FeedHandler::open(log, config.clone(), watchlist.clone(), wall.clone()).await?;
     let (out, signals) = mpsc::channel(QUEUE);
     // The feed ends with the desk, whichever way that ends.
     let mut feed = JoinSet::new();

@@ -36,7 +36,7 @@ pub(super) async fn bars(
             let bars: Vec<Bar> =
                 records.filter_map(|record| serde_json::from_slice(&record.value).ok()).collect();
             // The latest version of a bar is the last one.
-            for bar in bars.iter().rev().filter(|bar| !bar.is_clock()) {
+            for bar in bars.iter().rev().filter(|bar| !bar.is_heartbeat()) {
                 known.recall(bar, since, wanted.contains(bar.symbol.as_str()));
             }
             let reached = bars.iter().any(|bar| bar.complete_until < since);

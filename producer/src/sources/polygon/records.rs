@@ -1,15 +1,15 @@
 //! What goes onto the log: bars, clock records, dead letters, gaps, and the
 //! status that counts them, all that is at hand in one append.
 
-use control::outlet;
 use control::status::Report;
-use log::reason::last_good;
+use control::writer;
+use log::time_bounds::last_good;
 use log::{Append, SharedLog};
 use model::service::{Activity, RunState, Service};
 use model::status::{EntryState, ServiceStatus};
 use model::time::{DAY, Millis, minute_of};
 use model::topic::STOCK_PRICES;
-use model::{Bar, DeadLetter, Gap, clock};
+use model::{Bar, DeadLetter, Gap, heartbeat};
 
 use crate::ProducerError;
 
@@ -53,7 +53,7 @@ impl Records {
             return Err(ProducerError::OtherSource { asked: name, found });
         }
         let mut clocked = Vec::new();
-        for bar in last_good(&*log, &STOCK_PRICES, outlet::read::<Bar>).await? {
+        for bar in last_good(&*log, &STOCK_PRICES, writer::read::<Bar>).await? {
             let stated = bar.map(|bar| bar.complete_until);
             if let Some(at) = stated.filter(|at| *at > now.saturating_add(BELIEVED)) {
                 let at = model::time::rfc3339(at);
@@ -104,7 +104,7 @@ impl Records {
     pub(super) fn clocks(&mut self, stated: Option<Millis>, until: Millis) {
         // A topic without any begins with the one of `until`.
         let minutes: Vec<_> = match stated {
-            Some(stated) => clock::minutes(stated, until).collect(),
+            Some(stated) => heartbeat::minutes(stated, until).collect(),
             None => vec![until],
         };
         for at in minutes {
@@ -113,7 +113,7 @@ impl Records {
                     continue;
                 }
                 for key in 0..self.keys {
-                    let record = clock::bar(key, at);
+                    let record = heartbeat::bar(key, at);
                     self.batch
                         .push(Append::json(STOCK_PRICES, &record.symbol, &record).into_partition(partition));
                 }

@@ -10,7 +10,7 @@ const LONGEST: usize = 300;
 
 /// What a status means for the connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FeedStatus {
     /// The key has been accepted.
     Authenticated,
     /// This pair will be sent.
@@ -31,26 +31,26 @@ pub(super) enum Verdict {
     Unknown(String),
 }
 
-pub(super) fn verdict(status: &Status<'_>) -> Verdict {
+pub(super) fn verdict(status: &Status<'_>) -> FeedStatus {
     let message: String = status.message.trim().chars().take(LONGEST).collect();
     let message = message.as_str();
     let words = message.to_ascii_lowercase();
     match &*status.status {
-        "auth_success" => Verdict::Authenticated,
+        "auth_success" => FeedStatus::Authenticated,
         "auth_failed" if words.contains("plan") || words.contains("websocket access") => {
-            Verdict::Final(Refusal::Plan(message.into()))
+            FeedStatus::Final(Refusal::Plan(message.into()))
         }
-        "auth_failed" => Verdict::Final(Refusal::Key(message.into())),
-        "auth_timeout" => Verdict::TryAgain(format!("the feed did not see the key in time: {message}")),
-        "max_connections" => Verdict::CoolDown(message.into()),
+        "auth_failed" => FeedStatus::Final(Refusal::Key(message.into())),
+        "auth_timeout" => FeedStatus::TryAgain(format!("the feed did not see the key in time: {message}")),
+        "max_connections" => FeedStatus::CoolDown(message.into()),
         "success" => match message.split_once(": ") {
-            Some(("subscribed to", pair)) => Verdict::Subscribed(pair.trim().into()),
-            Some(("unsubscribed to", pair)) => Verdict::Unsubscribed(pair.trim().into()),
-            _ => Verdict::Nothing,
+            Some(("subscribed to", pair)) => FeedStatus::Subscribed(pair.trim().into()),
+            Some(("unsubscribed to", pair)) => FeedStatus::Unsubscribed(pair.trim().into()),
+            _ => FeedStatus::Nothing,
         },
-        "error" if words.contains("not authorized") => Verdict::NotAuthorized,
-        "connected" => Verdict::Nothing,
-        other => Verdict::Unknown(format!("{}: {message}", other.chars().take(30).collect::<String>())),
+        "error" if words.contains("not authorized") => FeedStatus::NotAuthorized,
+        "connected" => FeedStatus::Nothing,
+        other => FeedStatus::Unknown(format!("{}: {message}", other.chars().take(30).collect::<String>())),
     }
 }
 
@@ -63,19 +63,19 @@ mod tests {
         let of = |status: &str, message: &str| {
             verdict(&Status { status: status.to_owned().into(), message: message.to_owned().into() })
         };
-        assert_eq!(of("connected", "Connected Successfully"), Verdict::Nothing);
-        assert_eq!(of("auth_success", "authenticated"), Verdict::Authenticated);
+        assert_eq!(of("connected", "Connected Successfully"), FeedStatus::Nothing);
+        assert_eq!(of("auth_success", "authenticated"), FeedStatus::Authenticated);
         let wrong = "authentication failed";
-        assert_eq!(of("auth_failed", wrong), Verdict::Final(Refusal::Key(wrong.into())));
+        assert_eq!(of("auth_failed", wrong), FeedStatus::Final(Refusal::Key(wrong.into())));
         let plan = "Your plan doesn't include websocket access.";
-        assert_eq!(of("auth_failed", plan), Verdict::Final(Refusal::Plan(plan.into())));
-        assert!(matches!(of("auth_timeout", "No request"), Verdict::TryAgain(_)));
-        assert!(matches!(of("max_connections", "Maximum …"), Verdict::CoolDown(_)));
-        assert_eq!(of("success", "subscribed to: AM.AAPL"), Verdict::Subscribed("AM.AAPL".into()));
-        assert_eq!(of("success", "unsubscribed to: AM.AAPL"), Verdict::Unsubscribed("AM.AAPL".into()));
-        assert_eq!(of("error", "not authorized"), Verdict::NotAuthorized);
-        assert_eq!(of("novelty", "?"), Verdict::Unknown("novelty: ?".into()));
+        assert_eq!(of("auth_failed", plan), FeedStatus::Final(Refusal::Plan(plan.into())));
+        assert!(matches!(of("auth_timeout", "No request"), FeedStatus::TryAgain(_)));
+        assert!(matches!(of("max_connections", "Maximum …"), FeedStatus::CoolDown(_)));
+        assert_eq!(of("success", "subscribed to: AM.AAPL"), FeedStatus::Subscribed("AM.AAPL".into()));
+        assert_eq!(of("success", "unsubscribed to: AM.AAPL"), FeedStatus::Unsubscribed("AM.AAPL".into()));
+        assert_eq!(of("error", "not authorized"), FeedStatus::NotAuthorized);
+        assert_eq!(of("novelty", "?"), FeedStatus::Unknown("novelty: ?".into()));
         let long = of("max_connections", &"x".repeat(1 << 20));
-        assert_eq!(long, Verdict::CoolDown("x".repeat(LONGEST)));
+        assert_eq!(long, FeedStatus::CoolDown("x".repeat(LONGEST)));
     }
 }

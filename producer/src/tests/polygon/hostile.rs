@@ -118,7 +118,7 @@ async fn figures_beyond_reason_are_dead_letters_and_odd_optional_ones_left_out()
 async fn a_record_of_a_time_that_cannot_be_holds_nothing_up() {
     for poison in [i64::MAX, OPEN + 400 * DAY] {
         let mut place = Place::new(Script::default(), &["AAPL"]).await;
-        let clock = Bar { complete_until: poison, ..model::clock::bar(0, OPEN) };
+        let clock = Bar { complete_until: poison, ..model::heartbeat::bar(0, OPEN) };
         place.log.append(vec![Append::json(STOCK_PRICES, "~clock0", &clock)]).await.unwrap();
         place.start();
         place.until_state("running").await;

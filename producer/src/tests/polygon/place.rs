@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use control::stop::{Stopper, Wish, channel};
+use control::shutdown::{Shutdown, ShutdownHandle, channel};
 use control::watchlist::{Entry, Watchlist};
 use log::{Append, EmbeddedLog, Extent, Log, LogError, Position, Reader, Record, SharedLog};
 use model::status::ServiceStatus;
@@ -64,7 +64,7 @@ pub(super) struct Place {
     pub(super) config: PolygonConfig,
     pub(super) pulse: Pulse,
     list: watch::Sender<Watchlist>,
-    running: Option<(JoinHandle<Result<(), ProducerError>>, Stopper)>,
+    running: Option<(JoinHandle<Result<(), ProducerError>>, ShutdownHandle)>,
 }
 
 impl Place {
@@ -126,7 +126,7 @@ impl Place {
     /// Stops the producer in order.
     pub(super) async fn stop(&mut self) {
         let (producer, stopper) = self.running.take().unwrap();
-        stopper.ask(Wish::Stop);
+        stopper.ask(Shutdown::Stop);
         producer.await.unwrap().unwrap();
     }
 
@@ -188,9 +188,9 @@ impl Place {
 
     /// Waits until the log has so many bars, corrections included.
     pub(super) async fn until_bars(&self, count: usize) -> Vec<Bar> {
-        let enough = |bars: &[Bar]| bars.iter().filter(|bar| !bar.is_clock()).count() >= count;
+        let enough = |bars: &[Bar]| bars.iter().filter(|bar| !bar.is_heartbeat()).count() >= count;
         let bars = self.until(&format!("{count} bars"), STOCK_PRICES, enough).await;
-        bars.into_iter().filter(|bar| !bar.is_clock()).collect()
+        bars.into_iter().filter(|bar| !bar.is_heartbeat()).collect()
     }
 
     /// Waits until the log says that it is complete until so many minutes after [`OPEN`].

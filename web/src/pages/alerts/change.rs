@@ -13,7 +13,7 @@ use control::rules::{self, Conflict, PutError};
 use super::super::{message, shown};
 use super::render;
 use super::typed::{Refused, TypedRule};
-use crate::Site;
+use crate::AppState;
 use crate::access;
 use crate::episodes::Wanted;
 use crate::error::Failure;
@@ -26,7 +26,7 @@ pub(super) fn body_limit() -> DefaultBodyLimit {
 
 /// `POST /alerts/rules`
 pub(super) async fn change(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     form: Result<Form<TypedRule>, FormRejection>,
 ) -> Response {
     let typed = match form {
@@ -45,7 +45,7 @@ pub(super) async fn change(
 }
 
 /// Makes the change, or says why not.
-async fn make(site: &Site, typed: &TypedRule, by: &str) -> Result<Option<Refused>, Failure> {
+async fn make(site: &AppState, typed: &TypedRule, by: &str) -> Result<Option<Refused>, Failure> {
     let change = match typed.change() {
         Ok(change) => change,
         Err(refused) => return Ok(Some(refused)),

@@ -20,7 +20,7 @@ use model::time::MINUTE;
 use super::frame::Frame;
 use super::moment::{Moment, clock};
 use super::shown;
-use crate::Site;
+use crate::AppState;
 use crate::episodes::{self, Episodes, Wanted};
 use crate::error::Failure;
 use typed::{Refused, TypedRule};
@@ -29,7 +29,7 @@ use typed::{Refused, TypedRule};
 const SHOWN: usize = 60;
 
 /// The page, and the form on it.
-pub(super) fn routes() -> Router<Arc<Site>> {
+pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/alerts", get(page))
         .route("/alerts/rules", post(change::change).layer(change::body_limit()))
@@ -52,7 +52,7 @@ struct Page {
 }
 
 /// `GET /alerts?symbol=S&rule=R&from=T&to=T`
-async fn page(State(site): State<Arc<Site>>, query: Result<Query<Wanted>, QueryRejection>) -> Response {
+async fn page(State(site): State<Arc<AppState>>, query: Result<Query<Wanted>, QueryRejection>) -> Response {
     let rendered = match query {
         Ok(Query(wanted)) => render(&site, wanted, None).await,
         Err(error) => Err(Failure::Query(error.body_text())),
@@ -62,7 +62,7 @@ async fn page(State(site): State<Arc<Site>>, query: Result<Query<Wanted>, QueryR
 
 /// The page, above all with what was refused.
 async fn render(
-    site: &Site,
+    site: &AppState,
     wanted: Wanted,
     refused: Option<Refused>,
 ) -> Result<(StatusCode, String), Failure> {

@@ -14,7 +14,7 @@ use super::super::frame::Frame;
 use super::super::moment::Moment;
 use super::super::shown;
 use super::{LETTERS, render};
-use crate::Site;
+use crate::AppState;
 use crate::dead_letters::{self, Place, Placed, replay};
 use crate::error::Failure;
 use crate::request;
@@ -36,14 +36,14 @@ pub(super) struct Wanted {
 
 /// `POST /status/replay`
 pub(super) async fn replay(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     form: Result<Form<Wanted>, FormRejection>,
 ) -> Response {
     shown(&site, replayed(&site, form).await).await
 }
 
 async fn replayed(
-    site: &Site,
+    site: &AppState,
     form: Result<Form<Wanted>, FormRejection>,
 ) -> Result<(StatusCode, String), Failure> {
     let Form(wanted) = form.map_err(Failure::Form)?;
@@ -81,14 +81,14 @@ struct Page {
 
 /// `GET /status/dead-letters/{partition}/{offset}`
 pub(super) async fn page(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<AppState>>,
     path: Result<Path<(u32, u64)>, PathRejection>,
 ) -> Response {
     shown(&site, one(&site, path).await).await
 }
 
 async fn one(
-    site: &Site,
+    site: &AppState,
     path: Result<Path<(u32, u64)>, PathRejection>,
 ) -> Result<(StatusCode, String), Failure> {
     let Path((partition, offset)) = path.map_err(|error| Failure::NoLetter(error.body_text()))?;

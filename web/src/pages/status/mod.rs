@@ -19,7 +19,7 @@ use model::status::{EntryState, QuotaState};
 use super::frame::Frame;
 use super::moment::Moment;
 use super::shown;
-use crate::Site;
+use crate::AppState;
 use crate::dead_letters::replay::Outcome;
 use crate::dead_letters::{self, Placed};
 use crate::error::Failure;
@@ -33,7 +33,7 @@ const GAPS: usize = 50;
 const LETTERS: usize = 50;
 
 /// The page, a letter's own, and the form that replays letters.
-pub(super) fn routes() -> Router<Arc<Site>> {
+pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/status", get(page))
         .route("/status/replay", post(letters::replay).layer(letters::body_limit()))
@@ -61,11 +61,11 @@ struct Page {
 }
 
 /// `GET /status`
-async fn page(State(site): State<Arc<Site>>) -> Response {
+async fn page(State(site): State<Arc<AppState>>) -> Response {
     shown(&site, render(&site, None).await).await
 }
 
-async fn render(site: &Site, outcome: Option<Outcome>) -> Result<(StatusCode, String), Failure> {
+async fn render(site: &AppState, outcome: Option<Outcome>) -> Result<(StatusCode, String), Failure> {
     let frame = Frame::around(site, "/status").await?;
     let mut gaps = gaps::read(&site.store, None, None, None).await?;
     let more_gaps = gaps.len().saturating_sub(GAPS);

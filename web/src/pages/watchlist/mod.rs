@@ -17,7 +17,7 @@ use control::watchlist::{self, PutError, Watchlist};
 use serde::Deserialize;
 
 use super::{message, shown};
-use crate::Site;
+use crate::AppState;
 use crate::access;
 use crate::error::Failure;
 use form::{Deed, Problems, Typed};
@@ -29,7 +29,7 @@ const LONGEST: usize = 16 << 10;
 const PAST: usize = 100;
 
 /// `GET` and `POST /watchlist`
-pub(super) fn routes() -> MethodRouter<Arc<Site>> {
+pub(super) fn routes() -> MethodRouter<Arc<AppState>> {
     get(page).post(change).layer(DefaultBodyLimit::max(LONGEST))
 }
 
@@ -45,7 +45,7 @@ struct Asked {
     from: String,
 }
 
-async fn page(State(site): State<Arc<Site>>, Query(asked): Query<Asked>) -> Response {
+async fn page(State(site): State<Arc<AppState>>, Query(asked): Query<Asked>) -> Response {
     let state = Shown { from: asked.from.parse().unwrap_or(1), ..Shown::default() };
     let state = match (asked.done.parse(), asked.edit.parse()) {
         (Ok(version), _) => Shown { done: Some(version), ..state },
@@ -55,7 +55,7 @@ async fn page(State(site): State<Arc<Site>>, Query(asked): Query<Asked>) -> Resp
     shown(&site, View::render(&site, StatusCode::OK, state).await).await
 }
 
-async fn change(State(site): State<Arc<Site>>, form: Result<Form<Typed>, FormRejection>) -> Response {
+async fn change(State(site): State<Arc<AppState>>, form: Result<Form<Typed>, FormRejection>) -> Response {
     let typed = match form {
         Ok(Form(typed)) => typed,
         Err(rejection) => {
@@ -74,7 +74,9 @@ async fn change(State(site): State<Arc<Site>>, form: Result<Form<Typed>, FormRej
         Ok(Outcome::Done(list)) => {
             Redirect::to(&format!("/watchlist?done={}#entries", list.version)).into_response()
         }
-        Ok(Outcome::Again(status, state)) => shown(&site, View::render(&site, status, *state).await).await,
+        Ok(Outcome::RecomputeHandle(status, state)) => {
+            shown(&site, View::render(&site, status, *state).await).await
+        }
         Err(failure) => message::failed(&site, &failure).await,
     }
 }
@@ -84,11 +86,11 @@ enum Outcome {
     /// The list as it is now.
     Done(Watchlist),
     /// Shown again, with what was typed and what is to be said.
-    Again(StatusCode, Box<Shown>),
+    RecomputeHandle(StatusCode, Box<Shown>),
 }
 
-async fn changed(site: &Site, typed: Typed, by: &str) -> Result<Outcome, Failure> {
-    let again = |status, state| Ok(Outcome::Again(status, Box::new(state)));
+async fn changed(site: &AppState, typed: Typed, by: &str) -> Result<Outcome, Failure> {
+    let again = |status, state| Ok(Outcome::RecomputeHandle(status, Box::new(state)));
     let list = watchlist::read(&*site.log).await?;
     let Some(deed) = typed.deed() else {
         let problems = Problems::of_form("The form does not say what is to be done.");

@@ -11,7 +11,7 @@ use model::topic::STOCK_PRICES;
 use query::headlines::Search;
 use serde_json::Value as Json;
 
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::overview::{known, objects};
 use crate::pages::moment::Moment;
@@ -50,7 +50,10 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(super) async fn look_up(site: &Site, services: &'a [ServiceStatus]) -> Result<Known<'a>, Failure> {
+    pub(super) async fn look_up(
+        site: &AppState,
+        services: &'a [ServiceStatus],
+    ) -> Result<Known<'a>, Failure> {
         let service = |service: Service| services.iter().find(|status| status.is_of(service));
         let entries = |of: Service| service(of).map(|status| status.entries.as_slice()).unwrap_or_default();
         let (prices, news) = (entries(Service::Producer), entries(Service::NewsWatcher));
@@ -71,7 +74,7 @@ impl<'a> Known<'a> {
         })
     }
 
-    pub(super) async fn row(&self, site: &Site, place: usize, entry: &Entry) -> Result<Row, Failure> {
+    pub(super) async fn row(&self, site: &AppState, place: usize, entry: &Entry) -> Result<Row, Failure> {
         let mut said = Vec::new();
         if let Some(symbol) = &entry.symbol {
             said.push(self.prices_of(symbol));
@@ -109,7 +112,7 @@ impl<'a> Known<'a> {
         Said { of: "Prices", state, bad, times }
     }
 
-    async fn news_of(&self, site: &Site, entry: &Entry, term: &str) -> Result<Said, Failure> {
+    async fn news_of(&self, site: &AppState, entry: &Entry, term: &str) -> Result<Said, Failure> {
         let search = Search {
             term: Some(term.to_owned()),
             symbol: entry.symbol.clone(),

@@ -7,7 +7,7 @@ use model::status::QuotaState;
 
 use super::form::{Problems, Typed};
 use super::rows::{Known, Row};
-use crate::Site;
+use crate::AppState;
 use crate::error::Failure;
 use crate::pages::frame::Frame;
 use crate::pages::moment::Moment;
@@ -57,7 +57,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) async fn render(
-        site: &Site,
+        site: &AppState,
         status: StatusCode,
         state: State,
     ) -> Result<(StatusCode, String), Failure> {

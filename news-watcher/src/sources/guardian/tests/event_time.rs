@@ -99,7 +99,7 @@ async fn every_record_says_no_less_than_the_one_before_and_articles_are_not_held
     place.watch_until(START + 5 * HOUR).await.unwrap();
     for partition in place.records::<Article>(&NEWS_ARTICLES).await {
         assert!(partition.is_sorted_by_key(|record| record.complete_until));
-        let clocks = partition.iter().filter(|record| record.is_clock());
+        let clocks = partition.iter().filter(|record| record.is_heartbeat());
         assert!(clocks.map(|clock| clock.complete_until).is_sorted_by(|a, b| a < b));
     }
     assert_eq!(place.ids().await.len(), 60);

@@ -28,14 +28,14 @@ async fn the_list_in_the_log_is_followed_until_an_end_is_wished() {
     place.server.publish(Story::new("p", "Pear falls", now - MINUTE));
     watchlist::put(&*place.log, 0, vec![entry("AAPL", "apple")], "test").await.unwrap();
 
-    let (stopper, stop) = stop::channel();
+    let (stopper, stop) = shutdown::channel();
     let source = NewsSource::Guardian(place.config.clone());
     assert!(!format!("{source:?}").contains(KEY));
     let watching = tokio::spawn(run(place.log.clone(), source, stop));
     until(async || place.ids().await == ["a"]).await;
     watchlist::put(&*place.log, 1, vec![entry("AAPL", "apple"), entry("", "pear")], "test").await.unwrap();
     until(async || place.ids().await == ["a", "p"]).await;
-    stopper.ask(Wish::Drain);
+    stopper.ask(Shutdown::Drain);
     tokio::time::timeout(PATIENCE, watching).await.unwrap().unwrap().unwrap();
 
     let calls = place.server.calls();

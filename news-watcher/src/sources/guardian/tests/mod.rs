@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control::stop::{self, Stopper, Wish};
+use control::shutdown::{self, Shutdown, ShutdownHandle};
 use control::watchlist::{Entry, Watchlist};
-use log::{BrittleLog, Broken, EmbeddedLog, SharedLog};
+use log::{EmbeddedLog, FailurePoint, FaultyLog, SharedLog};
 use model::status::{EntryState, ServiceStatus};
 use model::time::{HOUR, MINUTE, Millis, SECOND};
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS};
@@ -72,7 +72,7 @@ impl Place {
 
     /// Watches until the clock says `at`.
     async fn watch_until(&self, at: Millis) -> Result<(), NewsError> {
-        let log = Arc::new(BrittleLog::new(self.log.clone(), usize::MAX, Broken::Before));
+        let log = Arc::new(FaultyLog::new(self.log.clone(), usize::MAX, FailurePoint::Before));
         let outcome = self.watch_through(log.clone(), at).await;
         let said = log.appends().into_iter().flatten().filter(|append| append.topic == SERVICE_STATUS);
         let said = said.map(|append| serde_json::from_slice::<ServiceStatus>(&append.value).unwrap());
@@ -81,7 +81,7 @@ impl Place {
     }
 
     async fn watch_through(&self, log: SharedLog, at: Millis) -> Result<(), NewsError> {
-        let (stopper, stop) = stop::channel();
+        let (stopper, stop) = shutdown::channel();
         self.clock.end(at, stopper);
         let lists = self.lists.subscribe();
         Watch::open(log, self.config.clone(), lists, self.clock.clone()).await?.run(&stop).await
@@ -100,7 +100,7 @@ impl Place {
     /// Every version of every article, without the clocks.
     async fn versions(&self) -> Vec<Article> {
         let records = self.records::<Article>(&NEWS_ARTICLES).await;
-        records.into_iter().flatten().filter(|article| !article.is_clock()).collect()
+        records.into_iter().flatten().filter(|article| !article.is_heartbeat()).collect()
     }
 
     /// The last version of each record, by identity, symbol and term.
@@ -126,7 +126,7 @@ impl Place {
     async fn clocks(&self) -> Vec<Vec<Millis>> {
         let records = self.records::<Article>(&NEWS_ARTICLES).await;
         let clocks = |partition: Vec<Article>| {
-            partition.iter().filter(|a| a.is_clock()).map(|a| a.published_timestamp).collect()
+            partition.iter().filter(|a| a.is_heartbeat()).map(|a| a.published_timestamp).collect()
         };
         records.into_iter().map(clocks).collect()
     }
@@ -197,7 +197,7 @@ type Job = Box<dyn FnOnce() + Send>;
 struct Jumps {
     now: AtomicI64,
     jobs: Mutex<BTreeMap<(Millis, usize), Job>>,
-    end: Mutex<Option<(Millis, Stopper)>>,
+    end: Mutex<Option<(Millis, ShutdownHandle)>>,
 }
 
 impl Jumps {
@@ -226,7 +226,7 @@ impl Jumps {
         self.set(until);
     }
 
-    fn end(&self, at: Millis, stopper: Stopper) {
+    fn end(&self, at: Millis, stopper: ShutdownHandle) {
         *self.end.lock().unwrap() = Some((at, stopper));
     }
 }
@@ -250,7 +250,7 @@ impl Clock for Jumps {
         }
         self.set(at.min(end).max(self.now()));
         if at >= end {
-            self.end.lock().unwrap().as_ref().unwrap().1.ask(Wish::Drain);
+            self.end.lock().unwrap().as_ref().unwrap().1.ask(Shutdown::Drain);
             std::future::pending::<()>().await;
         }
     }

@@ -24,7 +24,7 @@ async fn a_preview_is_answered_within_the_quota_and_brings_nothing_onto_the_topi
         calls_per_day: 40,
         ..GuardianConfig::new(Secret::new(KEY))
     };
-    let (stopper, stop) = stop::channel();
+    let (stopper, stop) = shutdown::channel();
     let lists = watch::Sender::new(Watchlist::default());
     let watch = Watch::open(log.clone(), config, lists.subscribe(), Arc::new(WallClock)).await.unwrap();
     let watching = tokio::spawn(async move { watch.run(&stop).await });
@@ -37,7 +37,7 @@ async fn a_preview_is_answered_within_the_quota_and_brings_nothing_onto_the_topi
     assert!(refused.contains("quota"), "{refused}");
     assert_eq!(server.calls().len(), 1);
 
-    stopper.ask(Wish::Stop);
+    stopper.ask(Shutdown::Stop);
     watching.await.unwrap().unwrap();
     let said = control::status::last(&*log, Service::NewsWatcher).await.unwrap().unwrap();
     assert_eq!(said.quota.unwrap().used_today, 1);

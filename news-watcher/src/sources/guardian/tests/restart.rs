@@ -23,7 +23,7 @@ async fn a_record_or_a_status_of_a_time_that_cannot_be_holds_nothing_up() {
             ..ServiceStatus::default()
         };
         let clocks = (0..place.log.partitions()).map(|partition| {
-            let clock = Article { complete_until: poison, ..model::clock::article(0, START) };
+            let clock = Article { complete_until: poison, ..model::heartbeat::article(0, START) };
             log::Append::json(NEWS_ARTICLES, "~clock0", &clock).into_partition(partition)
         });
         place.log.append(clocks.chain([said.to_append()]).collect()).await.unwrap();
@@ -101,7 +101,7 @@ async fn restarts_win_no_calls() {
 
 #[tokio::test]
 async fn killed_anywhere_it_loses_nothing_repeats_nothing_and_counts_its_calls() {
-    for broken in [Broken::Before, Broken::After, Broken::Within(1)] {
+    for broken in [FailurePoint::Before, FailurePoint::After, FailurePoint::Within(1)] {
         for appends in 0..8 {
             let place = Place::new(&[entry("AAPL", "apple"), entry("", "pear")]).await;
             for (word, count) in [("apple", 70), ("pear", 3)] {
@@ -109,7 +109,7 @@ async fn killed_anywhere_it_loses_nothing_repeats_nothing_and_counts_its_calls()
                     place.server.publish(story);
                 }
             }
-            let brittle = Arc::new(BrittleLog::new(place.log.clone(), appends, broken));
+            let brittle = Arc::new(FaultyLog::new(place.log.clone(), appends, broken));
             let killed = place.watch_through(brittle, START + HOUR).await;
             assert!(matches!(killed, Err(NewsError::Log(_))), "{killed:?}");
             place.watch_until(START + HOUR).await.unwrap();

@@ -126,9 +126,10 @@ async fn soak(seed: u64, thrown: &mut Thrown) {
             thrown.count("down");
             place.clock.pass(end.min(place.clock.now() + dice.random_range(MINUTE..20 * HOUR)));
         } else if dice.random_bool(0.6) {
-            let broken = [Broken::Before, Broken::After, Broken::Within(dice.random_range(0..3))];
+            let broken =
+                [FailurePoint::Before, FailurePoint::After, FailurePoint::Within(dice.random_range(0..3))];
             let broken = broken[dice.random_range(0..3)];
-            let log = Arc::new(BrittleLog::new(place.log.clone(), dice.random_range(0..60), broken));
+            let log = Arc::new(FaultyLog::new(place.log.clone(), dice.random_range(0..60), broken));
             let killed = place.watch_through(log, until).await;
             thrown.count(if killed.is_err() { "killed" } else { "stopped" });
         } else {

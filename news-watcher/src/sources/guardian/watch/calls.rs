@@ -9,7 +9,7 @@ use model::time::{MINUTE, Millis, SECOND};
 use super::super::answer::{CallError, Page};
 use super::super::preview::{answer_to, not_now, request};
 use super::super::query::Query;
-use super::super::walk::{Step, Walk};
+use super::super::walk::{Pagination, Step};
 use super::super::words;
 use super::Watch;
 use crate::NewsError;
@@ -37,7 +37,7 @@ impl Watch {
         self.say().await?;
         let Some(search) = self.searches.get_mut(&query) else { return Ok(()) };
         let from = search.from();
-        let walk = search.walk.get_or_insert_with(|| Walk::new(from));
+        let walk = search.walk.get_or_insert_with(|| Pagination::new(from));
         let answer = self.api.clone().search(query.clone(), walk.request()).boxed();
         self.call = Some(Call { query, asked: now, question: None, answer });
         Ok(())
@@ -76,7 +76,7 @@ impl Watch {
         let Some(search) = self.searches.get_mut(&query) else { return self.say().await };
         if let Err(CallError::Key(said)) = answer {
             search.trouble = Some(words::key_refused(&said));
-            self.schedule.hurry(&query, now);
+            self.schedule.prioritize(&query, now);
             return self.say().await;
         }
         let Some(mut walk) = search.walk.take() else { return self.say().await };
@@ -116,7 +116,7 @@ impl Watch {
     /// Too many calls: nobody is asked for a while, and then this query again.
     fn keep_quiet(&mut self, query: &Query, wait: Option<Duration>, now: Millis) {
         let wait = self.troubles.too_many_calls(wait, self.clock.jitter());
-        self.schedule.hurry(query, now);
+        self.schedule.prioritize(query, now);
         self.schedule.pause(now + wait);
         tracing::warn!(seconds = wait / SECOND, "The Guardian says that there were too many calls; waiting.");
     }

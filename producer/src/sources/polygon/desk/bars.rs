@@ -7,14 +7,14 @@ use model::{Bar, DeadLetter, Source};
 
 use super::super::ahead::FURTHEST;
 use super::super::event::{self, Event};
-use super::super::known::{MOST_SYMBOLS, Novelty};
-use super::Desk;
+use super::super::known::{Dedup, MOST_SYMBOLS};
+use super::FeedHandler;
 
 /// A live feed brings bars within minutes and corrects them within a quarter of an hour.
 /// Older ones would let it write all of history anew; holes are filled from the history.
 const OLDEST: Millis = DAY;
 
-impl Desk {
+impl FeedHandler {
     /// Reads a frame, each event for itself.
     pub(super) fn read(&mut self, frame: &str, received: Millis) {
         // What the connection has subscribed to since stands in the list by now.
@@ -57,7 +57,7 @@ impl Desk {
         for bar in judged.taken {
             let late = bar.received_timestamp - bar.end_timestamp - self.delay;
             let start = bar.start_timestamp;
-            if self.take(bar) == Novelty::New {
+            if self.take(bar) == Dedup::New {
                 self.note_lateness(start, late);
             }
         }
@@ -107,18 +107,18 @@ impl Desk {
         }
     }
 
-    pub(super) fn take(&mut self, bar: Bar) -> Novelty {
+    pub(super) fn take(&mut self, bar: Bar) -> Dedup {
         let stated = self.complete.stated();
         // Before the first statement, a bar states no more than the clock allows.
         let until = stated.unwrap_or_else(|| bar.start_timestamp.min(self.complete.target(self.wall.now())));
         let bar = Bar { complete_until: until, ..bar };
         let novelty = self.known.take(&bar);
         match novelty {
-            Novelty::Repeat => {
+            Dedup::Repeat => {
                 self.records.count("repeats", 1);
                 return novelty;
             }
-            Novelty::TooMany => {
+            Dedup::TooMany => {
                 self.records.count("beyond_limit", 1);
                 if self.told.insert("versions") {
                     let symbol = bar.symbol.as_str();
@@ -129,12 +129,12 @@ impl Desk {
                 }
                 return novelty;
             }
-            Novelty::Correction => self.records.count("corrections", 1),
-            Novelty::New if bar.source == Source::PolygonHistory => self.records.count("filled", 1),
-            Novelty::New if stated.is_some_and(|stated| bar.start_timestamp < stated) => {
+            Dedup::Correction => self.records.count("corrections", 1),
+            Dedup::New if bar.source == Source::PolygonHistory => self.records.count("filled", 1),
+            Dedup::New if stated.is_some_and(|stated| bar.start_timestamp < stated) => {
                 self.records.count("late", 1);
             }
-            Novelty::New => {}
+            Dedup::New => {}
         }
         self.records.count("bars", 1);
         // What brings bars is subscribed to, whatever the feed said.

@@ -4,10 +4,10 @@ use model::Gap;
 
 use super::super::fill::Word;
 use super::super::holes::Holes;
-use super::Desk;
+use super::FeedHandler;
 use crate::history::Page;
 
-impl Desk {
+impl FeedHandler {
     pub(super) fn take_word(&mut self, word: Word) {
         let hole = self.complete.hole();
         let gaps = match word {

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use model::status::EntryState;
 use model::time::MINUTE;
 
-use super::Desk;
+use super::FeedHandler;
 
 /// How often what is shown is made up anew.
 const SHOWN_EVERY: Duration = Duration::from_millis(400);
 /// Entries whose state is shown one by one.
 const SHOWN: usize = 200;
 
-impl Desk {
+impl FeedHandler {
     pub(super) fn show(&mut self) {
         if self.shown.is_some_and(|shown| shown.elapsed() < SHOWN_EVERY) {
             return;

@@ -32,7 +32,7 @@ impl Seen {
             self.next = record.offset + 1;
             let bar: Bar = serde_json::from_slice(&record.value).unwrap();
             assert!(self.complete.is_none_or(|before| before <= bar.complete_until), "time fell: {bar:?}");
-            if !bar.is_clock() {
+            if !bar.is_heartbeat() {
                 self.take(&bar);
             }
             self.complete = Some(bar.complete_until);

@@ -7,7 +7,7 @@
 //!
 //! A live run follows the wall clock. A replay is of the past, mostly, and a simulation
 //! runs ahead of the wall clock as fast as it can: there only the statement before
-//! tells what is near. See [`Reason::limit`].
+//! tells what is near. See [`TimeBounds::limit`].
 
 use model::time::{self, DAY, EARLIEST, HOUR, LATEST_STATED, Millis};
 use model::topic::Topic;
@@ -25,19 +25,19 @@ const AHEAD_IN_A_REPLAY: Millis = 366 * DAY;
 
 /// How much ahead is within reason, in one kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason {
+pub struct TimeBounds {
     live: bool,
 }
 
-impl Reason {
+impl TimeBounds {
     /// In a live run, whose times follow the wall clock.
-    pub const LIVE: Reason = Reason { live: true };
+    pub const LIVE: TimeBounds = TimeBounds { live: true };
     /// In a replay or a simulation.
-    pub const REPLAY: Reason = Reason { live: false };
+    pub const REPLAY: TimeBounds = TimeBounds { live: false };
 
     /// What is within reason on `log`.
-    pub fn of(log: &dyn Log) -> Reason {
-        if log.is_live() { Reason::LIVE } else { Reason::REPLAY }
+    pub fn of(log: &dyn Log) -> TimeBounds {
+        if log.is_live() { TimeBounds::LIVE } else { TimeBounds::REPLAY }
     }
 
     /// The latest time that is believed of a record that was appended at `appended_at` to
@@ -93,7 +93,7 @@ pub async fn last_good<T>(
     topic: &Topic,
     read: impl Fn(&Record) -> Option<(T, [Millis; 2])>,
 ) -> Result<Vec<Option<T>>, LogError> {
-    let reason = Reason::of(log);
+    let reason = TimeBounds::of(log);
     let mut tails: Vec<Option<T>> = Vec::new();
     tails.resize_with(log.partitions() as usize, || None);
     for extent in log.extents(topic).await? {
@@ -121,8 +121,8 @@ mod tests {
     use model::time::MINUTE;
 
     const NOW: Millis = 1_700_000_000_000;
-    const LIVE: Reason = Reason::LIVE;
-    const REPLAY: Reason = Reason::REPLAY;
+    const LIVE: TimeBounds = TimeBounds::LIVE;
+    const REPLAY: TimeBounds = TimeBounds::REPLAY;
 
     #[test]
     fn a_live_record_is_believed_a_day_ahead_of_its_append_and_no_further() {

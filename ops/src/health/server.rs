@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use model::time;
 
-use crate::vitals::told::Snapshot;
-use crate::vitals::{Vitals, locked, process};
+use crate::health::told::Snapshot;
+use crate::health::{Health, locked, process};
 
 /// The form in which numbers are told.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -31,7 +31,7 @@ impl Drop for Answering {
     }
 }
 
-impl Vitals {
+impl Health {
     /// Answers at `listen`: `/livez` (and `/healthz`, its older name) while the process
     /// lives, whatever becomes of the servers that it needs; `/readyz` while data flows,
     /// else with the reason and status 503; and `/metrics`. Nothing that is told is
@@ -76,13 +76,13 @@ async fn alive() -> &'static str {
     "alive\n"
 }
 
-async fn ready(Held(vitals): Held<Vitals>) -> (StatusCode, String) {
-    match vitals.ready().await {
+async fn ready(Held(health): Held<Health>) -> (StatusCode, String) {
+    match health.ready().await {
         Ok(text) => (StatusCode::OK, text),
         Err(text) => (StatusCode::SERVICE_UNAVAILABLE, text),
     }
 }
 
-async fn metrics(Held(vitals): Held<Vitals>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], vitals.numbers().await)
+async fn metrics(Held(health): Held<Health>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], health.numbers().await)
 }

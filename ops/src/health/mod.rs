@@ -1,9 +1,10 @@
 //! Whether the services of this process are well, and how they fare: `/livez`,
 //! `/readyz` and `/metrics`.
 //!
-//! A service knows nothing of it. It works on a [`Vitals::watched`] log, and what
+//! A service knows nothing of it. It works on a [`Health::watched`] log, and what
 //! goes through that log is counted; the rest is asked when somebody looks.
 
+mod instrumented;
 mod lag;
 mod meters;
 mod probe;
@@ -13,7 +14,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod told;
-mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,11 +26,11 @@ use store::SharedStore;
 
 pub use server::Answering;
 
+use instrumented::InstrumentedLog;
 use lag::Readers;
 use meters::Meters;
 use probe::{Found, Needs, Probe};
 use process::Disk;
-use watched::WatchedLog;
 
 /// What a service is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum State {
 
 /// The vital signs of a process. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Vitals(Arc<Signs>);
+pub struct Health(Arc<Signs>);
 
 #[derive(Default)]
 struct Signs {
@@ -64,11 +64,11 @@ struct Signs {
     meters: Meters,
 }
 
-impl Vitals {
+impl Health {
     /// `log` for one service, with everything counted that it does there.
     pub fn watched(&self, service: &'static str, log: SharedLog) -> SharedLog {
         self.0.meters.begin(service);
-        Arc::new(WatchedLog::new(service, log, self.clone()))
+        Arc::new(InstrumentedLog::new(service, log, self.clone()))
     }
 
     /// Notes what a service is doing.

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// What a service is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
+pub enum Shutdown {
     /// Go on.
     Run,
     /// Finish what the log already holds, then end.
@@ -15,21 +15,21 @@ pub enum Wish {
 
 /// The asking side.
 #[derive(Clone, Debug)]
-pub struct Stopper(watch::Sender<Wish>);
+pub struct ShutdownHandle(watch::Sender<Shutdown>);
 
 /// The side that a service holds.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<Wish>);
+pub struct ShutdownToken(watch::Receiver<Shutdown>);
 
 /// A stopper with its receiving side.
-pub fn channel() -> (Stopper, Stop) {
-    let (sender, receiver) = watch::channel(Wish::Run);
-    (Stopper(sender), Stop(receiver))
+pub fn channel() -> (ShutdownHandle, ShutdownToken) {
+    let (sender, receiver) = watch::channel(Shutdown::Run);
+    (ShutdownHandle(sender), ShutdownToken(receiver))
 }
 
-impl Stopper {
+impl ShutdownHandle {
     /// Asks for `wish`; a stronger wish is never taken back by a weaker one.
-    pub fn ask(&self, wish: Wish) {
+    pub fn ask(&self, wish: Shutdown) {
         self.0.send_if_modified(|held| {
             let stronger = wish > *held;
             if stronger {
@@ -40,24 +40,24 @@ impl Stopper {
     }
 }
 
-impl Stop {
+impl ShutdownToken {
     /// What is wished now; a dropped stopper means stop.
-    pub fn wish(&self) -> Wish {
-        if self.0.has_changed().is_err() { Wish::Stop } else { *self.0.borrow() }
+    pub fn wish(&self) -> Shutdown {
+        if self.0.has_changed().is_err() { Shutdown::Stop } else { *self.0.borrow() }
     }
 
     /// Whether to end now.
     pub fn stopped(&self) -> bool {
-        self.wish() == Wish::Stop
+        self.wish() == Shutdown::Stop
     }
 
     /// Whether to end once nothing is left to read.
     pub fn draining(&self) -> bool {
-        self.wish() >= Wish::Drain
+        self.wish() >= Shutdown::Drain
     }
 
     /// Waits until at least `wish` is wished.
-    pub async fn at_least(&self, wish: Wish) {
+    pub async fn at_least(&self, wish: Shutdown) {
         let mut receiver = self.0.clone();
         let _ = receiver.wait_for(|held| *held >= wish).await;
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use log::{Extent, LogError, SharedLog, unread};
 use model::Topic;
 
-use crate::vitals::locked;
+use crate::health::locked;
 
 /// A consumer that has not asked for records for so long although there are some is
 /// stuck: the longest that a batch takes to be written, and a recompute, is below it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use log::{Append, BrittleLog, Broken, EmbeddedLog, SharedLog};
+use log::{Append, EmbeddedLog, FailurePoint, FaultyLog, SharedLog};
 use model::DeadLetter;
 use model::status::ServiceStatus;
 use model::time::{self, HOUR, MINUTE, Millis};
@@ -16,7 +16,7 @@ use super::*;
 
 /// A log in a folder of its own, and the vital signs of whoever works on it.
 struct Bench {
-    vitals: Vitals,
+    health: Health,
     log: SharedLog,
     _folder: tempfile::TempDir,
 }
@@ -25,13 +25,13 @@ impl Bench {
     fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let log: SharedLog = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
-        let vitals = Vitals::default();
-        vitals.need_log(log.clone());
-        Bench { vitals, log, _folder: folder }
+        let health = Health::default();
+        health.need_log(log.clone());
+        Bench { health, log, _folder: folder }
     }
 
     async fn tells(&self, line: &str) {
-        let numbers = self.vitals.numbers().await;
+        let numbers = self.health.numbers().await;
         assert!(numbers.lines().any(|told| told == line), "`{line}` is not among\n{numbers}");
     }
 }
@@ -44,10 +44,10 @@ fn bars(count: usize) -> Vec<Append> {
 #[tokio::test]
 async fn records_are_counted_where_they_are_written_and_read_and_what_is_left_is_the_lag() {
     let bench = Bench::new();
-    let producer = bench.vitals.watched("producer", bench.log.clone());
+    let producer = bench.health.watched("producer", bench.log.clone());
     producer.append(bars(5)).await.unwrap();
     bench.tells(r#"tickwire_records_appended_total{service="producer",topic="stock-prices"} 5"#).await;
-    let sink = bench.vitals.watched("sink", bench.log.clone());
+    let sink = bench.health.watched("sink", bench.log.clone());
     let mut reader = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
     let behind = |records| {
         format!(
@@ -60,7 +60,7 @@ async fn records_are_counted_where_they_are_written_and_read_and_what_is_left_is
     bench.tells(&behind(3)).await;
     reader.commit(reader.positions()).await.unwrap();
     drop(reader);
-    assert!(!bench.vitals.numbers().await.contains("tickwire_records_behind{"), "nobody reads");
+    assert!(!bench.health.numbers().await.contains("tickwire_records_behind{"), "nobody reads");
     let _again = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
     bench.tells(&behind(3)).await;
 }
@@ -68,7 +68,7 @@ async fn records_are_counted_where_they_are_written_and_read_and_what_is_left_is
 #[tokio::test]
 async fn dead_letters_and_what_a_service_says_of_itself_are_told() {
     let bench = Bench::new();
-    let producer = bench.vitals.watched("producer", bench.log.clone());
+    let producer = bench.health.watched("producer", bench.log.clone());
     let letter = DeadLetter::new("replay", "no symbol".to_owned(), b"{}", 0);
     let status = ServiceStatus {
         service: "producer".into(),
@@ -85,29 +85,29 @@ async fn dead_letters_and_what_a_service_says_of_itself_are_told() {
 #[tokio::test]
 async fn what_fails_is_counted_as_an_error_and_not_as_a_record() {
     let bench = Bench::new();
-    let broken = Arc::new(BrittleLog::new(bench.log.clone(), 0, Broken::Before));
-    let producer = bench.vitals.watched("producer", broken);
+    let broken = Arc::new(FaultyLog::new(bench.log.clone(), 0, FailurePoint::Before));
+    let producer = bench.health.watched("producer", broken);
     producer.append(bars(1)).await.unwrap_err();
     bench.tells(r#"tickwire_log_errors_total{service="producer"} 1"#).await;
-    assert!(!bench.vitals.numbers().await.contains("tickwire_records_appended_total{"));
+    assert!(!bench.health.numbers().await.contains("tickwire_records_appended_total{"));
 }
 
 #[tokio::test]
 async fn a_process_is_ready_once_every_service_works_or_stands_by_and_else_says_why_not() {
     let bench = Bench::new();
-    assert!(bench.vitals.ready().await.is_err(), "nothing runs");
-    bench.vitals.set("engine", State::Starting);
-    bench.vitals.set("sink", State::Working);
-    assert!(bench.vitals.ready().await.unwrap_err().contains("engine: starting"));
-    bench.vitals.set("engine", State::Failed("the topic has 1 partition, 2 expected".into()));
-    let told = bench.vitals.ready().await.unwrap_err();
+    assert!(bench.health.ready().await.is_err(), "nothing runs");
+    bench.health.set("engine", State::Starting);
+    bench.health.set("sink", State::Working);
+    assert!(bench.health.ready().await.unwrap_err().contains("engine: starting"));
+    bench.health.set("engine", State::Failed("the topic has 1 partition, 2 expected".into()));
+    let told = bench.health.ready().await.unwrap_err();
     assert!(told.starts_with("not ready\n") && told.contains("engine: the topic has 1 partition"), "{told}");
     bench.tells(r#"tickwire_failures_total{service="engine"} 1"#).await;
     bench.tells(r#"tickwire_working{service="engine"} 0"#).await;
-    bench.vitals.set("engine", State::StandingBy);
-    assert!(bench.vitals.ready().await.unwrap().contains("engine: standing by"));
-    bench.vitals.set("engine", State::Done);
-    assert!(bench.vitals.ready().await.unwrap().contains("engine: done"));
+    bench.health.set("engine", State::StandingBy);
+    assert!(bench.health.ready().await.unwrap().contains("engine: standing by"));
+    bench.health.set("engine", State::Done);
+    assert!(bench.health.ready().await.unwrap().contains("engine: done"));
 }
 
 /// A status of the live producer at a moment when New York trades.
@@ -127,56 +127,56 @@ fn feed(state: &str, behind: Millis) -> (ServiceStatus, Millis) {
 #[tokio::test]
 async fn a_refused_feed_is_not_ready_while_the_market_trades_and_is_alive_all_the_same() {
     let bench = Bench::new();
-    let producer = bench.vitals.watched("producer", bench.log.clone());
+    let producer = bench.health.watched("producer", bench.log.clone());
     let (refused, noon) = feed("waiting for the feed: refused", 15 * MINUTE);
     producer.append(vec![refused.to_append()]).await.unwrap();
-    assert_eq!(bench.vitals.troubles_told(noon), ["producer: waiting for the feed: refused"]);
+    assert_eq!(bench.health.troubles_told(noon), ["producer: waiting for the feed: refused"]);
     let night = noon + 12 * HOUR;
-    assert!(bench.vitals.troubles_told(night).is_empty(), "nobody trades");
+    assert!(bench.health.troubles_told(night).is_empty(), "nobody trades");
     let (running, _) = feed("running", 20 * MINUTE);
     producer.append(vec![running.to_append()]).await.unwrap();
-    assert!(bench.vitals.troubles_told(noon).is_empty());
+    assert!(bench.health.troubles_told(noon).is_empty());
     let (stalled, _) = feed("running", 40 * MINUTE);
     producer.append(vec![stalled.to_append()]).await.unwrap();
-    let told = bench.vitals.troubles_told(noon);
+    let told = bench.health.troubles_told(noon);
     assert_eq!(told, ["producer: event time is 25 min later than planned"]);
-    let answering = bench.vitals.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let answering = bench.health.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
     assert_eq!(get(answering.address, "/livez").await, "200 alive");
 }
 
 #[tokio::test]
 async fn what_a_service_waits_for_is_the_reason_that_it_is_not_ready() {
     let bench = Bench::new();
-    let sink = bench.vitals.watched("sink", bench.log.clone());
-    bench.vitals.set("sink", State::Working);
-    assert!(bench.vitals.ready().await.is_ok());
+    let sink = bench.health.watched("sink", bench.log.clone());
+    bench.health.set("sink", State::Working);
+    assert!(bench.health.ready().await.is_ok());
     let status = |service: &str, state: &str| ServiceStatus {
         service: service.into(),
         state: Activity::of_text(state),
         ..ServiceStatus::default()
     };
     sink.append(vec![status("sink", "holding: the token is refused").to_append()]).await.unwrap();
-    assert!(bench.vitals.ready().await.unwrap_err().contains("sink: holding: the token is refused"));
+    assert!(bench.health.ready().await.unwrap_err().contains("sink: holding: the token is refused"));
     sink.append(vec![status("sink", "running").to_append()]).await.unwrap();
     // A webhook that does not answer is somebody else's server, and holds up nothing here.
     sink.append(vec![status("alerts-webhook", "waiting for the webhook").to_append()]).await.unwrap();
-    assert!(bench.vitals.ready().await.is_ok());
+    assert!(bench.health.ready().await.is_ok());
 }
 
 #[tokio::test]
 async fn a_consumer_that_takes_nothing_although_there_is_something_is_stuck() {
     let bench = Bench::new();
     bench.log.append(bars(3)).await.unwrap();
-    let sink = bench.vitals.watched("sink", bench.log.clone());
+    let sink = bench.health.watched("sink", bench.log.clone());
     let mut reader = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
-    let found = bench.vitals.found().await;
+    let found = bench.health.found().await;
     let later = std::time::Instant::now() + Duration::from_secs(301);
-    let stuck = |excused: &[&str]| bench.vitals.0.readers.stuck(&found.extents, later, excused);
+    let stuck = |excused: &[&str]| bench.health.0.readers.stuck(&found.extents, later, excused);
     assert!(
         stuck(&[])[0].starts_with("sink: its consumer `sink` has taken nothing for 301 s, and 3 records")
     );
     assert!(stuck(&["sink"]).is_empty());
-    assert!(bench.vitals.0.readers.stuck(&found.extents, std::time::Instant::now(), &[]).is_empty());
+    assert!(bench.health.0.readers.stuck(&found.extents, std::time::Instant::now(), &[]).is_empty());
     reader.poll(10, Duration::ZERO).await.unwrap();
     assert!(stuck(&[]).is_empty(), "nothing waits");
 }
@@ -197,9 +197,9 @@ async fn however_many_ask_the_store_is_asked_once_and_by_no_query() {
     let token = net::Secret::new("t");
     let address = store::InfluxAddress { url, org: "o".into(), bucket: "b".into(), token };
     let bench = Bench::new();
-    bench.vitals.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
-    bench.vitals.set("sink", State::Working);
-    let questions = (0..300).map(|_| bench.vitals.ready());
+    bench.health.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
+    bench.health.set("sink", State::Working);
+    let questions = (0..300).map(|_| bench.health.ready());
     let answers = futures::future::join_all(questions).await;
     assert!(answers.iter().all(Result::is_ok), "{:?}", answers[0]);
     assert_eq!(*locked(&asked), ["/api/v2/buckets"]);
@@ -215,9 +215,9 @@ async fn the_log_and_the_store_that_do_not_answer_are_named_and_counted_as_down(
     drop(listener);
     let token = net::Secret::new("t");
     let address = store::InfluxAddress { url, org: "o".into(), bucket: "b".into(), token };
-    bench.vitals.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
-    bench.vitals.set("sink", State::Working);
-    assert!(bench.vitals.ready().await.unwrap_err().contains("InfluxDB at "));
+    bench.health.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
+    bench.health.set("sink", State::Working);
+    assert!(bench.health.ready().await.unwrap_err().contains("InfluxDB at "));
     bench.tells(r#"tickwire_dependency_up{dependency="store"} 0"#).await;
     bench.tells(r#"tickwire_dependency_up{dependency="log"} 1"#).await;
 }
@@ -226,8 +226,8 @@ async fn the_log_and_the_store_that_do_not_answer_are_named_and_counted_as_down(
 async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_usual() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();
-    bench.vitals.watch_disk(folder.path().to_owned());
-    let sink = bench.vitals.watched("sink", bench.log.clone());
+    bench.health.watch_disk(folder.path().to_owned());
+    let sink = bench.health.watched("sink", bench.log.clone());
     let (feed, _) = feed("waiting for the feed: refused", 0);
     let job = |name: &str, state: &str| model::status::JobState {
         name: name.into(),
@@ -261,7 +261,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     ] {
         bench.tells(line).await;
     }
-    let numbers = bench.vitals.numbers().await;
+    let numbers = bench.health.numbers().await;
     for name in [
         "tickwire_disk_free_bytes",
         "tickwire_disk_size_bytes",

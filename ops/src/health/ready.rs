@@ -9,7 +9,7 @@ use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::{self, MINUTE, Millis};
 
-use crate::vitals::{State, Vitals, locked};
+use crate::health::{Health, State, locked};
 
 /// A live feed whose event time is so much further behind the clock than planned brings
 /// nothing; filling a hole from history takes less.
@@ -17,7 +17,7 @@ const OVERDUE: Millis = 15 * MINUTE;
 /// Services that wait for servers of others and hold nobody up by it: alarms tell of them.
 const OF_OTHERS: [Service; 2] = [Service::NewsWatcher, Service::Webhook];
 
-impl Vitals {
+impl Health {
     /// A line a service, and whether all is well.
     pub(crate) async fn ready(&self) -> Result<String, String> {
         let (services, mut well) = self.services();

@@ -12,10 +12,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::vitals::State;
-use crate::vitals::lag::Behind;
-use crate::vitals::meters::{Gauges, Labels, Seconds};
-use crate::vitals::process::Disk;
+use crate::health::State;
+use crate::health::lag::Behind;
+use crate::health::meters::{Gauges, Labels, Seconds};
+use crate::health::process::Disk;
 
 /// Counts of statuses that only grow: their name there, the metric's, and its meaning.
 const COUNTERS: [(&str, &str, &str); 21] = [

@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What is known of a Kafka's being there, shared by all clients of one log.
-pub(super) struct Reach {
+pub(super) struct Connectivity {
     servers: String,
     gone: Mutex<Option<Gone>>,
 }
@@ -26,9 +26,9 @@ struct Gone {
     reason: Option<String>,
 }
 
-impl Reach {
-    pub(super) fn of(servers: &str) -> Arc<Reach> {
-        Arc::new(Reach { servers: servers.to_owned(), gone: Mutex::default() })
+impl Connectivity {
+    pub(super) fn of(servers: &str) -> Arc<Connectivity> {
+        Arc::new(Connectivity { servers: servers.to_owned(), gone: Mutex::default() })
     }
 
     pub(super) fn servers(&self) -> &str {
@@ -78,7 +78,7 @@ impl Reach {
 
 /// What every client of ours calls back.
 #[derive(Clone)]
-pub(super) struct Context(pub(super) Arc<Reach>);
+pub(super) struct Context(pub(super) Arc<Connectivity>);
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {

@@ -8,14 +8,14 @@
 
 use std::collections::HashSet;
 
-use log::reason::last_good;
+use log::time_bounds::last_good;
 use log::{Append, Log, LogError, Record, SharedLog, each_record, partition_of};
 use model::dead_letter::DeadLetter;
 use model::service::{Activity, Service};
 use model::status::ServiceStatus;
 use model::time::Millis;
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES, Topic};
-use model::{Article, Bar, clock};
+use model::{Article, Bar, heartbeat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -55,7 +55,7 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The clock record of a key.
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Self;
     /// Whether this is one.
-    fn is_clock(&self) -> bool;
+    fn is_heartbeat(&self) -> bool;
     /// The key on the topic.
     fn key(&self) -> &str;
     /// Bar's start or article's publication, then what orders events of one time.
@@ -79,11 +79,11 @@ impl Event for Bar {
     const COUNT: &'static str = "bars";
 
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Bar {
-        Bar { position, ..clock::bar(key, at) }
+        Bar { position, ..heartbeat::bar(key, at) }
     }
 
-    fn is_clock(&self) -> bool {
-        Bar::is_clock(self)
+    fn is_heartbeat(&self) -> bool {
+        Bar::is_heartbeat(self)
     }
 
     fn key(&self) -> &str {
@@ -109,11 +109,11 @@ impl Event for Article {
     const COUNT: &'static str = "articles";
 
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Article {
-        Article { position, ..clock::article(key, at) }
+        Article { position, ..heartbeat::article(key, at) }
     }
 
-    fn is_clock(&self) -> bool {
-        Article::is_clock(self)
+    fn is_heartbeat(&self) -> bool {
+        Article::is_heartbeat(self)
     }
 
     fn key(&self) -> &str {
@@ -147,7 +147,7 @@ pub struct Before {
 }
 
 /// See the module.
-pub struct Outlet<T> {
+pub struct TopicWriter<T> {
     log: SharedLog,
     tails: Vec<Option<T>>,
     batch: Vec<Append>,
@@ -163,12 +163,12 @@ pub struct Outlet<T> {
     pub rejected: u64,
 }
 
-impl<T: Event> Outlet<T> {
+impl<T: Event> TopicWriter<T> {
     /// Looks up where the topic stands.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn open(log: SharedLog, source: String, simulated: bool) -> Result<Outlet<T>, LogError> {
+    pub async fn open(log: SharedLog, source: String, simulated: bool) -> Result<TopicWriter<T>, LogError> {
         let tails = last_good(&*log, &T::TOPIC, read::<T>).await?;
         let said = crate::status::last(&*log, T::SERVICE).await?.unwrap_or_default();
         let count = |name| said.counts.get(name).copied().unwrap_or(0).min(MOST);
@@ -181,7 +181,7 @@ impl<T: Event> Outlet<T> {
             simulated,
             ..Default::default()
         };
-        Ok(Outlet {
+        Ok(TopicWriter {
             log,
             tails,
             batch: Vec::new(),
@@ -321,7 +321,7 @@ fn has<T: Event>(last: &T, event: &T) -> bool {
     match (last.position(), event.position()) {
         (Some(written), Some(position)) => position <= written,
         (None, Some(_)) => false,
-        (_, None) if last.is_clock() => event.order().0 < last.complete_until(),
+        (_, None) if last.is_heartbeat() => event.order().0 < last.complete_until(),
         (_, None) => event.order() <= last.order(),
     }
 }

@@ -16,11 +16,11 @@ pub struct Ask {
 
 /// Where to ask. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Again(mpsc::Sender<Ask>);
+pub struct RecomputeHandle(mpsc::Sender<Ask>);
 
 /// Why nothing was computed again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAgain {
+pub enum NotRecomputed {
     /// There is no sink in this process, or it has ended.
     #[error("the sink does not run here; ask the process in which it runs")]
     NoSink,
@@ -30,21 +30,21 @@ pub enum NotAgain {
 }
 
 /// Where to ask, and where a sink takes what was asked.
-pub fn channel() -> (Again, mpsc::Receiver<Ask>) {
+pub fn channel() -> (RecomputeHandle, mpsc::Receiver<Ask>) {
     let (sender, receiver) = mpsc::channel(1);
-    (Again(sender), receiver)
+    (RecomputeHandle(sender), receiver)
 }
 
-impl Again {
+impl RecomputeHandle {
     /// Has everything whose point has a time in [`from`, `to`) computed again from
     /// what is stored; gives the number of rows written.
     ///
     /// # Errors
     /// When no sink answers, or it fails.
-    pub async fn compute(&self, from: Millis, to: Millis) -> Result<u64, NotAgain> {
+    pub async fn compute(&self, from: Millis, to: Millis) -> Result<u64, NotRecomputed> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Ask { from, to, answer }).await.map_err(|_| NotAgain::NoSink)?;
-        answered.await.map_err(|_| NotAgain::NoSink)?.map_err(NotAgain::Failed)
+        self.0.send(Ask { from, to, answer }).await.map_err(|_| NotRecomputed::NoSink)?;
+        answered.await.map_err(|_| NotRecomputed::NoSink)?.map_err(NotRecomputed::Failed)
     }
 }
 
@@ -62,6 +62,6 @@ mod tests {
         let (written, ()) = tokio::join!(again.compute(3, 10), sink);
         assert_eq!(written, Ok(7));
         drop(asked);
-        assert_eq!(again.compute(0, 1).await, Err(NotAgain::NoSink));
+        assert_eq!(again.compute(0, 1).await, Err(NotRecomputed::NoSink));
     }
 }

@@ -9,22 +9,22 @@ use model::status::ServiceStatus;
 use model::time::Millis;
 use model::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
 
-use crate::vitals::{Vitals, locked};
+use crate::health::{Health, locked};
 
 /// The service whose statuses become points.
 const SINK: &str = Service::Sink.name();
 
-pub(crate) struct WatchedLog {
+pub(crate) struct InstrumentedLog {
     service: &'static str,
     inner: SharedLog,
-    vitals: Vitals,
+    health: Health,
 }
 
 struct WatchedReader {
     service: &'static str,
     name: String,
     inner: Box<dyn Reader>,
-    vitals: Vitals,
+    health: Health,
 }
 
 /// What an append holds, kept until it has succeeded.
@@ -35,13 +35,13 @@ struct Tally {
     status: Option<ServiceStatus>,
 }
 
-impl WatchedLog {
-    pub(crate) fn new(service: &'static str, inner: SharedLog, vitals: Vitals) -> WatchedLog {
-        WatchedLog { service, inner, vitals }
+impl InstrumentedLog {
+    pub(crate) fn new(service: &'static str, inner: SharedLog, health: Health) -> InstrumentedLog {
+        InstrumentedLog { service, inner, health }
     }
 
     fn noted<T>(&self, outcome: Result<T, LogError>) -> Result<T, LogError> {
-        noted(&self.vitals, self.service, outcome)
+        noted(&self.health, self.service, outcome)
     }
 
     /// Adds to what the sink says how much room the disk has: its statuses become points,
@@ -50,7 +50,7 @@ impl WatchedLog {
         if self.service != SINK {
             return;
         }
-        let Some(disk) = self.vitals.disk() else { return };
+        let Some(disk) = self.health.disk() else { return };
         for record in records.iter_mut().filter(|record| record.topic == SERVICE_STATUS) {
             if let Ok(mut status) = serde_json::from_slice::<ServiceStatus>(&record.value) {
                 status.counts.insert("disk_free_percent".to_owned(), disk.percent_free());
@@ -60,7 +60,7 @@ impl WatchedLog {
     }
 
     fn count(&self, tally: Tally) {
-        let meters = &self.vitals.0.meters;
+        let meters = &self.health.0.meters;
         for (topic, records) in tally.topics {
             meters.appended(self.service, topic.name(), records);
         }
@@ -68,7 +68,7 @@ impl WatchedLog {
             meters.dead_letter(self.service, &source);
         }
         if let Some(status) = tally.status {
-            locked(&self.vitals.0.said).insert(status.service.clone(), status);
+            locked(&self.health.0.said).insert(status.service.clone(), status);
         }
     }
 }
@@ -91,20 +91,20 @@ impl Tally {
     }
 }
 
-fn noted<T>(vitals: &Vitals, service: &str, outcome: Result<T, LogError>) -> Result<T, LogError> {
+fn noted<T>(health: &Health, service: &str, outcome: Result<T, LogError>) -> Result<T, LogError> {
     if outcome.is_err() {
-        vitals.0.meters.error(service);
+        health.0.meters.error(service);
     }
     outcome
 }
 
 #[async_trait]
-impl Log for WatchedLog {
+impl Log for InstrumentedLog {
     async fn append(&self, mut records: Vec<Append>) -> Result<(), LogError> {
         self.add_disk(&mut records);
         let (tally, began) = (Tally::of(&records), Instant::now());
         let outcome = self.inner.append(records).await;
-        self.vitals.0.meters.append_took(self.service, began.elapsed());
+        self.health.0.meters.append_took(self.service, began.elapsed());
         self.noted(outcome)?;
         self.count(tally);
         Ok(())
@@ -129,7 +129,7 @@ impl Log for WatchedLog {
     async fn read(&self, topic: &Topic, part: u32, from: u64, limit: usize) -> Result<Vec<Record>, LogError> {
         let began = Instant::now();
         let outcome = self.inner.read(topic, part, from, limit).await;
-        self.vitals.0.meters.read_took(self.service, began.elapsed());
+        self.health.0.meters.read_took(self.service, began.elapsed());
         self.noted(outcome)
     }
 
@@ -139,13 +139,13 @@ impl Log for WatchedLog {
 
     async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
         let inner = self.noted(self.inner.reader(name, topics).await)?;
-        let readers = &self.vitals.0.readers;
+        let readers = &self.health.0.readers;
         readers.opened(self.service, name, topics);
         for position in inner.resumed_from() {
             readers.reached(self.service, name, &position.topic, position.partition, position.offset);
         }
-        let (service, vitals) = (self.service, self.vitals.clone());
-        Ok(Box::new(WatchedReader { service, name: name.to_owned(), inner, vitals }))
+        let (service, health) = (self.service, self.health.clone());
+        Ok(Box::new(WatchedReader { service, name: name.to_owned(), inner, health }))
     }
 
     async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
@@ -180,13 +180,13 @@ impl Log for WatchedLog {
 #[async_trait]
 impl Reader for WatchedReader {
     async fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Record>, LogError> {
-        let records = noted(&self.vitals, self.service, self.inner.poll(limit, wait).await)?;
-        self.vitals.0.readers.polled(self.service, &self.name);
+        let records = noted(&self.health, self.service, self.inner.poll(limit, wait).await)?;
+        self.health.0.readers.polled(self.service, &self.name);
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let Record { topic, partition, .. } = &run[0];
             let next = run[run.len() - 1].offset + 1;
-            self.vitals.0.meters.read(self.service, topic.name(), run.len());
-            self.vitals.0.readers.reached(self.service, &self.name, topic, *partition, next);
+            self.health.0.meters.read(self.service, topic.name(), run.len());
+            self.health.0.readers.reached(self.service, &self.name, topic, *partition, next);
         }
         Ok(records)
     }
@@ -204,17 +204,17 @@ impl Reader for WatchedReader {
     }
 
     async fn caught_up(&self) -> Result<bool, LogError> {
-        noted(&self.vitals, self.service, self.inner.caught_up().await)
+        noted(&self.health, self.service, self.inner.caught_up().await)
     }
 
     async fn commit(&mut self, positions: Vec<Position>) -> Result<(), LogError> {
         let outcome = self.inner.commit(positions).await;
-        noted(&self.vitals, self.service, outcome)
+        noted(&self.health, self.service, outcome)
     }
 }
 
 impl Drop for WatchedReader {
     fn drop(&mut self) {
-        self.vitals.0.readers.closed(self.service, &self.name);
+        self.health.0.readers.closed(self.service, &self.name);
     }
 }

@@ -9,7 +9,7 @@ use model::Topic;
 use store::SharedStore;
 use tokio::sync::Mutex;
 
-use crate::vitals::lag::{self, Extents, Places};
+use crate::health::lag::{self, Extents, Places};
 
 /// How long an answer is good for.
 const FRESH: Duration = Duration::from_secs(2);

@@ -11,7 +11,7 @@ const ARENAS: &str = "MALLOC_ARENA_MAX";
 /// environment says already how many there shall be. Where that fails, all goes on
 /// as it is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn keep_few() {
+pub fn limit() {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
@@ -30,4 +30,4 @@ pub fn keep_few() {
 
 /// Other systems share their heaps as it is.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn keep_few() {}
+pub fn limit() {}

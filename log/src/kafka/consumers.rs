@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::KafkaConfig;
-use super::reach::{Context, Reach};
+use super::connectivity::{Connectivity, Context};
 use super::topics::REQUEST;
 use crate::Record;
 
@@ -27,47 +27,47 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A partition by Kafka's name of its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lane {
+pub(super) struct TopicPartition {
     pub(super) name: String,
     pub(super) partition: u32,
 }
 
-pub(super) struct Glances {
+pub(super) struct ConsumerPool {
     config: KafkaConfig,
-    reach: Arc<Reach>,
+    connectivity: Arc<Connectivity>,
     clients: Mutex<Clients>,
     /// Of partitions that end with markers of transactions: the end, and where records end.
-    tails: Mutex<Vec<(Lane, u64, u64)>>,
+    tails: Mutex<Vec<(TopicPartition, u64, u64)>>,
     given_back: Condvar,
 }
 
 #[derive(Default)]
 struct Clients {
     /// With the time since which nobody used it; the one used longest ago first.
-    idle: VecDeque<(Glance, Instant)>,
+    idle: VecDeque<(PooledConsumer, Instant)>,
     /// How many are in use.
     in_use: usize,
 }
 
 /// A client in use; given back when it is dropped.
 struct InUse<'a> {
-    glances: &'a Glances,
-    glance: Option<Glance>,
+    consumers: &'a ConsumerPool,
+    consumer: Option<PooledConsumer>,
     /// Whether it may serve again: one that failed may not.
     sound: bool,
 }
 
-struct Glance {
+struct PooledConsumer {
     client: BaseConsumer<Context>,
     /// Where it reads on.
-    at: Option<(Lane, u64)>,
+    at: Option<(TopicPartition, u64)>,
 }
 
-impl Glances {
-    pub(super) fn new(config: &KafkaConfig, reach: &Arc<Reach>) -> Glances {
-        Glances {
+impl ConsumerPool {
+    pub(super) fn new(config: &KafkaConfig, connectivity: &Arc<Connectivity>) -> ConsumerPool {
+        ConsumerPool {
             config: config.clone(),
-            reach: reach.clone(),
+            connectivity: connectivity.clone(),
             clients: Mutex::default(),
             tails: Mutex::default(),
             given_back: Condvar::new(),
@@ -78,7 +78,7 @@ impl Glances {
     pub(super) fn read(
         &self,
         topic: &Topic,
-        lane: &Lane,
+        lane: &TopicPartition,
         from: u64,
         end: u64,
         limit: usize,
@@ -88,7 +88,7 @@ impl Glances {
             return Ok(Vec::new());
         }
         let mut taken = self.take(lane, from)?;
-        let (records, all) = taken.glance().read(topic, lane, from, stop, limit)?;
+        let (records, all) = taken.consumer().read(topic, lane, from, stop, limit)?;
         taken.sound = true;
         if all {
             let last = records.last().map_or(from, |last| last.offset + 1);
@@ -100,11 +100,11 @@ impl Glances {
     }
 
     /// The first offset whose record was appended at `at` or later; `None` after the last one.
-    pub(super) fn offset_at(&self, lane: &Lane, at: Millis) -> KafkaResult<Option<u64>> {
+    pub(super) fn offset_at(&self, lane: &TopicPartition, at: Millis) -> KafkaResult<Option<u64>> {
         let mut taken = self.take(lane, 0)?;
         let mut asked = TopicPartitionList::new();
         asked.add_partition_offset(&lane.name, lane.partition as i32, Offset::Offset(at.max(0)))?;
-        let found = taken.glance().client.offsets_for_times(asked, REQUEST)?;
+        let found = taken.consumer().client.offsets_for_times(asked, REQUEST)?;
         taken.sound = true;
         let Some(found) = found.find_partition(&lane.name, lane.partition as i32) else { return Ok(None) };
         found.error()?;
@@ -116,13 +116,13 @@ impl Glances {
 
     /// The client that stands there, else the one that was used longest ago, else a
     /// new one; waits while [`AT_ONCE`] are in use.
-    fn take(&self, lane: &Lane, from: u64) -> KafkaResult<InUse<'_>> {
+    fn take(&self, lane: &TopicPartition, from: u64) -> KafkaResult<InUse<'_>> {
         let mut clients = self.clients();
         while clients.in_use >= AT_ONCE {
             clients = self.given_back.wait(clients).unwrap_or_else(PoisonError::into_inner);
         }
-        let there = |(glance, _): &(Glance, _)| {
-            glance.at.as_ref().is_some_and(|(at, next)| at == lane && *next == from)
+        let there = |(consumer, _): &(PooledConsumer, _)| {
+            consumer.at.as_ref().is_some_and(|(at, next)| at == lane && *next == from)
         };
         let place = clients.idle.iter().position(there);
         let reused = match place {
@@ -131,23 +131,25 @@ impl Glances {
         };
         clients.in_use += 1;
         drop(clients);
-        let mut taken = InUse { glances: self, glance: reused.map(|(glance, _)| glance), sound: false };
-        if taken.glance.is_none() {
-            let client = self.config.glance().create_with_context(Context(self.reach.clone()))?;
-            taken.glance = Some(Glance { client, at: None });
+        let mut taken =
+            InUse { consumers: self, consumer: reused.map(|(consumer, _)| consumer), sound: false };
+        if taken.consumer.is_none() {
+            let client =
+                self.config.random_access().create_with_context(Context(self.connectivity.clone()))?;
+            taken.consumer = Some(PooledConsumer { client, at: None });
         }
         Ok(taken)
     }
 
     /// Where the records of a partition end that ends at `end`, as far as that is known:
     /// what lies behind are markers, and to wait for more takes time.
-    fn records_end(&self, lane: &Lane, end: u64) -> u64 {
+    fn records_end(&self, lane: &TopicPartition, end: u64) -> u64 {
         let tails = self.tails();
         let known = tails.iter().find(|(known, at, _)| known == lane && *at == end);
         known.map_or(end, |(_, _, records)| *records)
     }
 
-    fn tails(&self) -> MutexGuard<'_, Vec<(Lane, u64, u64)>> {
+    fn tails(&self) -> MutexGuard<'_, Vec<(TopicPartition, u64, u64)>> {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,30 +172,30 @@ impl Glances {
 }
 
 impl InUse<'_> {
-    fn glance(&mut self) -> &mut Glance {
-        self.glance.as_mut().expect("it is there until it is given back")
+    fn consumer(&mut self) -> &mut PooledConsumer {
+        self.consumer.as_mut().expect("it is there until it is given back")
     }
 }
 
 impl Drop for InUse<'_> {
     fn drop(&mut self) {
-        let glance = self.glance.take().filter(|_| self.sound);
-        let mut clients = self.glances.clients();
+        let consumer = self.consumer.take().filter(|_| self.sound);
+        let mut clients = self.consumers.clients();
         clients.in_use -= 1;
-        clients.idle.extend(glance.map(|glance| (glance, Instant::now())));
+        clients.idle.extend(consumer.map(|consumer| (consumer, Instant::now())));
         let overdue = if clients.idle.len() > KEPT { clients.idle.pop_front() } else { None };
         drop(clients);
-        self.glances.given_back.notify_one();
+        self.consumers.given_back.notify_one();
         drop(overdue);
     }
 }
 
-impl Glance {
+impl PooledConsumer {
     /// The records, and whether there were no more before `end`.
     fn read(
         &mut self,
         topic: &Topic,
-        lane: &Lane,
+        lane: &TopicPartition,
         from: u64,
         end: u64,
         limit: usize,
@@ -238,7 +240,7 @@ impl Glance {
         Ok((records, all))
     }
 
-    fn stand(&self, lane: &Lane, at: u64) -> KafkaResult<()> {
+    fn stand(&self, lane: &TopicPartition, at: u64) -> KafkaResult<()> {
         let mut place = TopicPartitionList::new();
         place.add_partition_offset(&lane.name, lane.partition as i32, Offset::Offset(at as i64))?;
         self.client.assign(&place)

@@ -9,9 +9,9 @@ use model::topic::Topic;
 
 use super::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog};
 
-/// How much of the append at which a [`BrittleLog`] breaks is written.
+/// How much of the append at which a [`FaultyLog`] breaks is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum FailurePoint {
     /// Nothing: killed just before.
     Before,
     /// Everything, but nobody is told: killed just after.
@@ -22,10 +22,10 @@ pub enum Broken {
 
 /// Another log, that works for some appends, then breaks and stays broken.
 /// What was appended through it can be looked at, append by append.
-pub struct BrittleLog {
+pub struct FaultyLog {
     inner: SharedLog,
     state: Mutex<State>,
-    broken: Broken,
+    broken: FailurePoint,
 }
 
 struct State {
@@ -33,10 +33,10 @@ struct State {
     appends: Vec<Vec<Append>>,
 }
 
-impl BrittleLog {
+impl FaultyLog {
     /// `inner`, for `appends` appends.
-    pub fn new(inner: SharedLog, appends: usize, broken: Broken) -> BrittleLog {
-        BrittleLog { inner, state: Mutex::new(State { left: appends, appends: Vec::new() }), broken }
+    pub fn new(inner: SharedLog, appends: usize, broken: FailurePoint) -> FaultyLog {
+        FaultyLog { inner, state: Mutex::new(State { left: appends, appends: Vec::new() }), broken }
     }
 
     /// The appends that succeeded.
@@ -50,7 +50,7 @@ impl BrittleLog {
 }
 
 #[async_trait]
-impl Log for BrittleLog {
+impl Log for FaultyLog {
     async fn append(&self, mut records: Vec<Append>) -> Result<(), LogError> {
         let works = {
             let mut state = self.state();
@@ -65,9 +65,9 @@ impl Log for BrittleLog {
             return self.inner.append(records).await;
         }
         match self.broken {
-            Broken::Before => {}
-            Broken::After => self.inner.append(records).await?,
-            Broken::Within(length) => {
+            FailurePoint::Before => {}
+            FailurePoint::After => self.inner.append(records).await?,
+            FailurePoint::Within(length) => {
                 records.truncate(length);
                 self.inner.append(records).await?;
             }

@@ -109,9 +109,9 @@ mod tests {
 
     #[test]
     fn clock_records_are_told_from_data() {
-        assert!(bar(0, MINUTE).is_clock());
+        assert!(bar(0, MINUTE).is_heartbeat());
         assert!(bar(0, MINUTE).check().is_err());
-        assert!(article(3, MINUTE).is_clock());
+        assert!(article(3, MINUTE).is_heartbeat());
         assert_eq!(bar(2, MINUTE).symbol, "~clock2");
     }
 }
