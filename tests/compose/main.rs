@@ -99,6 +99,22 @@ fn memory_is_limited_and_a_plain_start_fits_into_four_gigabytes() {
     assert!((2_000..=4_096).contains(&megabytes), "{megabytes} MB in all");
 }
 
+/// What a question's process has beside the memory of the question.
+const BESIDE_A_QUESTION: u64 = 96 << 20;
+/// The pages themselves, with few viewers.
+const PAGES: u64 = 64 << 20;
+
+#[test]
+fn the_web_service_has_room_for_a_question_of_explore_and_two_in_production() {
+    let question = web::QUERY_LIMITS.memory as u64 + BESIDE_A_QUESTION;
+    in_every_setup(|stack| {
+        let is_production = stack.services().iter().any(|service| service.name == "kafka-2");
+        let at_once = if is_production { web::QUERY_LIMITS.at_once as u64 } else { 1 };
+        let memory = stack.service("web").memory();
+        assert!(memory >= PAGES + at_once * question, "{memory} bytes for {at_once} questions");
+    });
+}
+
 #[test]
 fn secrets_are_files_and_no_password_stands_in_the_files() {
     in_every_setup(|stack| {
