@@ -64,7 +64,7 @@ pub(crate) struct Counts {
 
 impl Partition {
     /// Takes the next record; tells what opens and closes.
-    pub(crate) fn take(&mut self, record: &Record, schedule: &Schedule, reason: TimeBounds) -> Vec<Alert> {
+    pub(crate) fn take(&mut self, record: &Record, schedule: &Schedule, bounds: TimeBounds) -> Vec<Alert> {
         self.next = record.offset + 1;
         self.last = Some((record.offset, record.appended_at));
         if let Some(rules) = schedule.newer_than(self.rules.version, record.appended_at) {
@@ -79,7 +79,7 @@ impl Partition {
                 return Vec::new();
             }
         };
-        if let Err(beyond) = reason.check(self.reached, record, [row.window_end, row.window_start]) {
+        if let Err(beyond) = bounds.check(self.reached, record, [row.window_end, row.window_start]) {
             log::passed_over(record, &beyond);
             self.counts.refused += 1;
             return Vec::new();

@@ -71,7 +71,7 @@ struct Evaluation {
     /// Partitions that have moved since their state was kept.
     moved: BTreeSet<u32>,
     /// Which times on records are believed.
-    reason: TimeBounds,
+    bounds: TimeBounds,
     report: Report,
 }
 
@@ -99,9 +99,9 @@ impl Evaluation {
     async fn start(log: SharedLog) -> Result<Evaluation, AlertsError> {
         let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
         let (mut partitions, now) = (state::read(&*log).await?, time::now());
-        let reason = TimeBounds::of(log.as_ref());
+        let bounds = TimeBounds::of(log.as_ref());
         for (number, partition) in &mut partitions {
-            partition.reached = reason.noted(partition.reached, now);
+            partition.reached = bounds.noted(partition.reached, now);
             if let Some((offset, at)) = partition.last
                 && is_another(log.as_ref(), &signals(), *number, offset, at).await?
             {
@@ -115,7 +115,7 @@ impl Evaluation {
         Ok(Evaluation {
             reader: resumed(&log, &partitions).await?,
             partitions,
-            reason,
+            bounds,
             log,
             schedule: Schedule::default(),
             moved: BTreeSet::new(),
@@ -135,7 +135,7 @@ impl Evaluation {
             let partition = self.partitions.entry(record.partition).or_default();
             // What the state holds already is polled again after a kill.
             if record.offset >= partition.next {
-                alerts.extend(partition.take(record, &self.schedule, self.reason));
+                alerts.extend(partition.take(record, &self.schedule, self.bounds));
                 self.moved.insert(record.partition);
             }
         }

@@ -91,7 +91,7 @@ async fn send(place: &Place, symbols: usize, minute: usize) -> anyhow::Result<()
     Ok(())
 }
 
-/// The clock records that say that everything before `at` has come.
+/// The heartbeats that say that everything before `at` has come.
 fn closing(place: &Place, at: Millis) -> Vec<Append> {
     let keys = 0..place.log.clock_keys();
     let record = |partition, key| {

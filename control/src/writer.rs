@@ -2,7 +2,7 @@
 //! batches, and leaves out what the topic already holds.
 //!
 //! A service that was killed goes through its source again, from wherever it
-//! likes, and the outlet drops what each partition has, and letters of rows that
+//! likes, and the topic writer drops what each partition has, and letters of rows that
 //! the dead letters have. With dead letters goes the status that counts them: so
 //! the log alone tells what has been done, also of an append that was torn.
 
@@ -43,7 +43,7 @@ async fn rows_refused(log: &dyn Log) -> Result<HashSet<String>, LogError> {
     Ok(refused)
 }
 
-/// What stands on a raw topic, as its outlet sees it.
+/// What stands on a raw topic, as its writer sees it.
 pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic.
     const TOPIC: Topic;
@@ -52,7 +52,7 @@ pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name of their count.
     const COUNT: &'static str;
 
-    /// The clock record of a key.
+    /// The heartbeat of a key.
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Self;
     /// Whether this is one.
     fn is_heartbeat(&self) -> bool;
@@ -216,12 +216,12 @@ impl<T: Event> TopicWriter<T> {
         self.tails.iter().flatten().map(T::complete_until).max()
     }
 
-    /// Whether some partition has not the clock record of `at`.
+    /// Whether some partition has not the heartbeat of `at`.
     pub fn lacks_clock(&self, at: Millis) -> bool {
         self.tails.iter().any(|tail| !has_clock(tail.as_ref(), at))
     }
 
-    /// Everything before `at` has been taken: a clock record of every key for every partition.
+    /// Everything before `at` has been taken: a heartbeat of every key for every partition.
     pub fn clock(&mut self, at: Millis, position: Option<u64>) {
         self.watermark = self.watermark.max(Some(at));
         for (partition, tail) in (0..).zip(&self.tails) {
@@ -309,7 +309,7 @@ impl<T: Event> TopicWriter<T> {
     }
 }
 
-/// Whether a partition has the clock record of `at`: clocks rise, and each goes
+/// Whether a partition has the heartbeat of `at`: clocks rise, and each goes
 /// before the events of its minute.
 fn has_clock<T: Event>(last: Option<&T>, at: Millis) -> bool {
     last.is_some_and(|last| last.complete_until() >= at)

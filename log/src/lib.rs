@@ -116,7 +116,7 @@ pub trait Log: Send + Sync + 'static {
     /// replayed data do not.
     fn is_live(&self) -> bool;
 
-    /// How many clock records, each of another key, a partition gets a minute.
+    /// How many heartbeats, each of another key, a partition gets a minute.
     fn clock_keys(&self) -> u32 {
         1
     }

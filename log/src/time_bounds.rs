@@ -93,7 +93,7 @@ pub async fn last_good<T>(
     topic: &Topic,
     read: impl Fn(&Record) -> Option<(T, [Millis; 2])>,
 ) -> Result<Vec<Option<T>>, LogError> {
-    let reason = TimeBounds::of(log);
+    let bounds = TimeBounds::of(log);
     let mut tails: Vec<Option<T>> = Vec::new();
     tails.resize_with(log.partitions() as usize, || None);
     for extent in log.extents(topic).await? {
@@ -102,7 +102,7 @@ pub async fn last_good<T>(
         for record in tail_of(log, topic, extent, LOOKED_AT).await? {
             let judged = read(&record).ok_or_else(|| "it cannot be read".to_owned());
             let judged = judged
-                .and_then(|(value, times)| reason.check(stated, &record, times).map(|()| (value, times[0])));
+                .and_then(|(value, times)| bounds.check(stated, &record, times).map(|()| (value, times[0])));
             match judged {
                 Ok((value, until)) => {
                     stated = stated.max(Some(until));

@@ -14,7 +14,7 @@ pub struct Append {
     pub key: String,
     /// The JSON text.
     pub value: Bytes,
-    /// A partition by number, as clock records need.
+    /// A partition by number, as heartbeats need.
     pub partition: Option<u32>,
 }
 

@@ -140,7 +140,7 @@ impl Article {
         Ok(())
     }
 
-    /// Whether this is a clock record and not an article.
+    /// Whether this is a heartbeat and not an article.
     pub fn is_heartbeat(&self) -> bool {
         self.source == Source::Clock
     }
@@ -210,7 +210,7 @@ mod tests {
         for (article, said) in [
             (Article { id: " ".into(), ..good() }, "the id is empty"),
             (Article { url: "javascript:alert(1)".into(), ..good() }, "does not start with http"),
-            (Article { symbol: Some("~clock1".into()), ..good() }, "clock records"),
+            (Article { symbol: Some("~clock1".into()), ..good() }, "heartbeats"),
             (Article { headline: "x".repeat(5_000), ..good() }, "at most 4096"),
             (Article { published_timestamp: -1, ..good() }, "no time"),
             (Article { updated_timestamp: Some(i64::MAX), ..good() }, "updated_timestamp"),

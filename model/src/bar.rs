@@ -156,7 +156,7 @@ impl Bar {
         check_figures(&Candle::from(self), self.end_timestamp)
     }
 
-    /// Whether this is a clock record and not a bar.
+    /// Whether this is a heartbeat and not a bar.
     pub fn is_heartbeat(&self) -> bool {
         symbol::is_ours(&self.symbol)
     }
@@ -246,7 +246,7 @@ pub(crate) mod tests {
             (Bar { close: 8.5, ..good() }, "close 8.5 lies outside"),
             (Bar { volume: -1.0, ..good() }, "volume is -1"),
             (Bar { volume: f64::NAN, ..good() }, "volume is NaN"),
-            (Bar { symbol: "~clock0".into(), ..good() }, "clock records"),
+            (Bar { symbol: "~clock0".into(), ..good() }, "heartbeats"),
             (Bar { start_timestamp: i64::MAX - 10, ..good() }, "not the times of a bar"),
             (Bar { end_timestamp: 0, ..good() }, "not the times of a bar"),
             (

@@ -1,4 +1,4 @@
-//! Clock records: they carry event time forward, minute by minute, whether or
+//! Heartbeats: they carry event time forward, minute by minute, whether or
 //! not the market is open, and are dropped by whoever reads results.
 //!
 //! One goes into every partition for every minute, in order with the data.
@@ -15,7 +15,7 @@ pub fn symbol(key: u32) -> String {
     format!("{}clock{key}", crate::symbol::OURS)
 }
 
-/// A clock record of `stock-prices`: every record before `at`, the end of the
+/// A heartbeat of `stock-prices`: every record before `at`, the end of the
 /// minute just completed, has been written.
 pub fn bar(key: u32, at: Millis) -> Bar {
     Bar {
@@ -40,7 +40,7 @@ pub fn bar(key: u32, at: Millis) -> Bar {
     }
 }
 
-/// A clock record of `news-articles`, of the same meaning.
+/// A heartbeat of `news-articles`, of the same meaning.
 pub fn article(key: u32, at: Millis) -> Article {
     Article {
         id: String::new(),

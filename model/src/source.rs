@@ -16,7 +16,7 @@ pub enum Source {
     Replay,
     /// The simulated market: no real prices.
     Simulation,
-    /// Our own clock records, which carry event time forward.
+    /// Our own heartbeats, which carry event time forward.
     Clock,
 }
 

@@ -1,6 +1,6 @@
 //! What a ticker symbol may look like.
 
-/// The first character of symbols that are ours (clock records); refused from outside.
+/// The first character of symbols that are ours (heartbeats); refused from outside.
 pub const OURS: char = '~';
 
 /// The longest symbol taken, in characters.
@@ -21,7 +21,7 @@ pub enum BadSymbol {
     )]
     BadCharacter(String, char),
     /// One of our own.
-    #[error("the symbol `{0}` starts with `~`, which is kept for clock records")]
+    #[error("the symbol `{0}` starts with `~`, which is kept for heartbeats")]
     Ours(String),
 }
 
@@ -101,7 +101,7 @@ pub fn spelling(symbol: &str) -> Option<String> {
     (right != symbol && check(&right).is_ok()).then_some(right)
 }
 
-/// Whether `symbol` is one of ours: a clock record's, which no point, export or page shows.
+/// Whether `symbol` is one of ours: a heartbeat's, which no point, export or page shows.
 pub fn is_ours(symbol: &str) -> bool {
     symbol.starts_with(OURS)
 }
@@ -155,7 +155,7 @@ mod tests {
             ("", "empty"),
             ("AAPL MSFT", "' '"),
             ("<b>", "'<'"),
-            ("~clock0", "clock records"),
+            ("~clock0", "heartbeats"),
             ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "at most 24"),
             ("Ä", "'Ä'"),
         ] {

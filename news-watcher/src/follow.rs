@@ -1,4 +1,4 @@
-//! Follows the clock of the prices: articles in order, and clock records between them.
+//! Follows the clock of the prices: articles in order, and heartbeats between them.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::sources::Source;
 const AT_ONCE: usize = 2_000;
 /// How long to wait for prices before looking whether they have ended.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Clock records go on for so long beyond the last article of a file.
+/// Heartbeats go on for so long beyond the last article of a file.
 const BEYOND: Millis = DAY;
 
 pub(crate) struct Follower {
     writer: TopicWriter<Article>,
     source: Box<dyn Source>,
     stop: ShutdownToken,
-    /// The last clock record written, or found written.
+    /// The last heartbeat written, or found written.
     reached: Option<Millis>,
     /// In a replay, the articles taken so far.
     position: Option<u64>,
@@ -112,7 +112,7 @@ impl Follower {
             return Ok(());
         }
         if !self.begun {
-            // From where the counts end, which may be before the last clock record.
+            // From where the counts end, which may be before the last heartbeat.
             let reached = self.reached.unwrap_or(until);
             self.source.begin(self.writer.before().watermark.map_or(reached, |counted| counted.min(reached)));
             self.begun = true;
@@ -138,7 +138,7 @@ impl Follower {
         Ok(self.writer.flush().await?)
     }
 
-    /// Clock records up to `until`. Without positions, appends are cut here alone,
+    /// Heartbeats up to `until`. Without positions, appends are cut here alone,
     /// so that the counts of each status are those of the articles before its watermark.
     async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
         for at in heartbeat::minutes(self.reached.unwrap_or(until), until) {

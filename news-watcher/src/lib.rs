@@ -25,7 +25,7 @@ pub use sources::guardian::{GUARDIAN_URL, GuardianConfig, SECTION_PRESETS, artic
 /// Where news comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewsSource {
-    /// Nowhere: clock records only.
+    /// Nowhere: heartbeats only.
     None,
     /// A file of articles, played back by publication.
     Replay {
@@ -44,7 +44,7 @@ pub enum NewsSource {
 /// Brings news to `news-articles`, following the clock of `stock-prices` (live
 /// news: the wall clock), until an end is wished. A wish to drain is fulfilled when everything that
 /// `stock-prices` holds has been followed; once the prices have ended, the rest
-/// of a file of news is written out with clock records for 24 hours beyond it.
+/// of a file of news is written out with heartbeats for 24 hours beyond it.
 ///
 /// # Errors
 /// When the log fails, or the file cannot be read.

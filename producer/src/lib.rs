@@ -1,9 +1,9 @@
 //! Price sources to the `stock-prices` topic.
 //!
 //! A source derives where it stands from the tail of the topic itself: it goes
-//! through its bars again and the outlet leaves out what each partition
-//! already holds. A new source is a file in `sources/` that implements
-//! [`sources::Source`], and a variant of [`PriceSource`].
+//! through its bars again and the topic writer leaves out what each partition
+//! already holds. A replay or a simulation is a file in `sources/` that implements
+//! [`sources::Source`], and a variant of [`PriceSource`]; a live feed is a folder there.
 
 mod dead_letters;
 mod error;
@@ -36,7 +36,7 @@ pub use speed::{BadSpeed, Speed};
 /// Where prices come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PriceSource {
-    /// A file of bars, played back; it ends with clock records for 24 hours beyond its last bar.
+    /// A file of bars, played back; it ends with heartbeats for 24 hours beyond its last bar.
     Replay {
         /// CSV, JSON lines or Parquet.
         file: PathBuf,

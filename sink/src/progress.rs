@@ -163,11 +163,11 @@ impl Progress {
     }
 
     /// A version that believed everything may have noted a time that nothing comes after.
-    fn forget_times_beyond_reason(&mut self, reason: TimeBounds) {
+    fn forget_times_beyond_reason(&mut self, bounds: TimeBounds) {
         for (topic, places) in &mut self.places {
             for (partition, place) in places {
                 let noted = place.reached;
-                place.reached = reason.noted(noted, model::time::now());
+                place.reached = bounds.noted(noted, model::time::now());
                 if place.reached != noted {
                     tracing::warn!(
                         topic,

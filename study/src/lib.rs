@@ -65,7 +65,7 @@ impl Study {
 /// Studies what prices did around articles.
 ///
 /// Bars and articles come in any order, in several versions and more than
-/// once; of each the version received last counts. Clock records are ignored.
+/// once; of each the version received last counts. Heartbeats are ignored.
 /// No article is dropped silently: each has its [`Reaction`], used or left out
 /// with the reason.
 pub fn study(bars: &[Bar], articles: &[Article], options: &Options) -> Study {

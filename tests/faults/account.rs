@@ -269,7 +269,7 @@ impl Reconciliation {
         }
     }
 
-    /// Late is what the file says, not what a clock record makes of it.
+    /// Late is what the file says, not what a heartbeat makes of it.
     fn count_late(&mut self, sandbox: &Sandbox, market: &Market) {
         let said = lines_of(sandbox, "tail service-status --key sink");
         let is_status = |line: &&Json| line["value"].is_object() && line["value"].get("poison").is_none();
@@ -358,7 +358,7 @@ fn sorted(text: &str) -> Vec<&str> {
 /// The rows of a measurement; none while there is none.
 fn rows_of(sandbox: &Sandbox, measurement: &str) -> Vec<BTreeMap<String, String>> {
     let out = sandbox.run(&format!("export {measurement}")).out;
-    assert!(!out.contains('~'), "a clock record is in the export of {measurement}");
+    assert!(!out.contains('~'), "a heartbeat is in the export of {measurement}");
     let mut lines = out.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let row = |line: &str| {

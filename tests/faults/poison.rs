@@ -96,7 +96,7 @@ fn topics() -> Vec<Topic> {
 }
 
 /// The key and the value of the last record of events that is an object and none of ours;
-/// of a clock record where there are no events.
+/// of a heartbeat where there are no events.
 async fn last_record(log: &dyn Log, topic: &Topic, partition: Option<u32>) -> Option<(String, Json)> {
     let mut last = None;
     let is_heartbeat = |(key, _): &(String, Json)| key.starts_with('~');

@@ -14,7 +14,7 @@ use model::{Bar, Topic};
 use store::{Batch, Measurement, Query, Rows, SharedStore, Store, StoreError};
 use tokio::sync::Notify;
 
-/// How far a clock record that lies is ahead.
+/// How far a heartbeat that lies is ahead.
 const AHEAD: Millis = 10 * MINUTE;
 
 /// A log that does not keep to what it says.
@@ -24,7 +24,7 @@ pub struct BadLog {
     /// Positions are committed when records are polled, before anything came of them,
     /// and nobody is told, who could otherwise go back to what the store has noted.
     pub commits_early: bool,
-    /// Clock records say that more is complete than is.
+    /// Heartbeats say that more is complete than is.
     pub clocks_lie: bool,
     /// Any time is believed: each record seems to have been appended at the latest of all.
     pub has_no_bound: bool,

@@ -1,4 +1,4 @@
-//! Silence: with nothing but clock records on the topics, windows close on time.
+//! Silence: with nothing but heartbeats on the topics, windows close on time.
 
 use log::{Append, Log};
 use model::time::{HOUR, MINUTE, Millis};

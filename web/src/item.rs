@@ -34,7 +34,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Decodes a record. Clock records are nothing to show, and neither is what
+    /// Decodes a record. Heartbeats are nothing to show, and neither is what
     /// does not validate or an article without a symbol.
     pub(crate) fn of(record: &Record) -> Option<Item> {
         let decoded = if record.topic == STOCK_PRICES {

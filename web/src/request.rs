@@ -90,7 +90,7 @@ mod tests {
     fn every_refusal_names_the_parameter_and_the_way_on() {
         let said = |failure: Failure| failure.to_string();
         assert!(said(symbol(None).unwrap_err()).contains("`symbol` is missing: name one symbol"));
-        assert!(said(symbol(Some("~clock0".into())).unwrap_err()).contains("clock records"));
+        assert!(said(symbol(Some("~clock0".into())).unwrap_err()).contains("heartbeats"));
         assert!(said(range(Some("soon"), None).unwrap_err()).contains("`from` is no time: `soon`"));
         assert!(said(range(Some("2000"), Some("1000")).unwrap_err()).contains("not after `from`"));
         assert!(said(limit(Some("0"), 5).unwrap_err()).contains("from 1 to 10000"));

@@ -243,7 +243,7 @@ mod tests {
             (Rule { threshold: f64::NAN, ..good() }, "threshold", "finite number"),
             (Rule { hysteresis: -0.1, ..good() }, "hysteresis", "is -0.1"),
             (Rule { hysteresis: f64::INFINITY, ..good() }, "hysteresis", "zero or above"),
-            (Rule { symbols: vec!["~clock0".into()], ..good() }, "symbols", "clock records"),
+            (Rule { symbols: vec!["~clock0".into()], ..good() }, "symbols", "heartbeats"),
             (Rule { symbols: vec!["A".into(); 501], ..good() }, "symbols", "names 501"),
             (Rule { meaning: "x".repeat(301), ..good() }, "meaning", "has 301 characters"),
             (Rule { meaning: "a\nb".into(), ..good() }, "meaning", "'\\n'"),

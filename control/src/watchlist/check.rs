@@ -257,7 +257,7 @@ mod tests {
         for (bad, said) in [
             (entry(None, None, &[]), "names nothing"),
             (entry(Some(""), None, &[]), "the symbol is empty"),
-            (entry(Some("~clock0"), None, &[]), "clock records"),
+            (entry(Some("~clock0"), None, &[]), "heartbeats"),
             (entry(Some("A*"), None, &[]), "'*'"),
             (entry(Some("*"), Some("x"), &[]), "takes no search term"),
             (entry(None, Some(""), &[]), "nothing is searched for"),

@@ -15,7 +15,7 @@ pub(crate) struct Partitions {
     /// Late records are needed as well.
     keeps_late: bool,
     /// Which times on records are believed.
-    reason: TimeBounds,
+    bounds: TimeBounds,
     closed_until: Option<Millis>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Seen {
     pub(crate) again: bool,
 }
 
-/// Why a record is to be passed over: its times are beyond reason.
+/// Why a record is to be passed over: its times are beyond bounds.
 pub(crate) type Beyond = String;
 
 /// What stands beside a committed offset.
@@ -58,13 +58,13 @@ struct Note {
 impl Partitions {
     /// `count` partitions for each topic, standing where `resumed` says. With
     /// `keeps_late`, late records are read again after a restart like others.
-    /// Event time beyond `reason` that was noted by a version that believed it is forgotten.
+    /// Event time beyond `bounds` that was noted by a version that believed it is forgotten.
     pub(crate) fn resume(
         topics: &[Topic],
         count: u32,
         resumed: &[Position],
         keeps_late: bool,
-        reason: TimeBounds,
+        bounds: TimeBounds,
     ) -> Partitions {
         let (mut closed_until, now) = (None, model::time::now());
         let sources = topics
@@ -76,20 +76,20 @@ impl Partitions {
                     let Some(partition) = partitions.get_mut(position.partition as usize) else { continue };
                     partition.next = position.offset;
                     partition.counted_until = note.counted_until;
-                    partition.watermark = reason.noted(note.watermark, now);
+                    partition.watermark = bounds.noted(note.watermark, now);
                     partition.late = note.late;
-                    closed_until = closed_until.max(reason.noted(note.closed_until, now));
+                    closed_until = closed_until.max(bounds.noted(note.closed_until, now));
                 }
                 (topic.clone(), partitions)
             })
             .collect();
-        Partitions { sources, keeps_late, reason, closed_until }
+        Partitions { sources, keeps_late, bounds, closed_until }
     }
 
     /// Takes note of a record of source `source`.
     ///
     /// # Errors
-    /// Where its times are beyond reason: it is not to be taken.
+    /// Where its times are beyond bounds: it is not to be taken.
     pub(crate) fn see(
         &mut self,
         source: usize,
@@ -102,7 +102,7 @@ impl Partitions {
         let Some(partition) = self.sources[source].1.get_mut(record.partition as usize) else {
             return Ok(Seen { in_time, again: false });
         };
-        if let Err(beyond) = self.reason.check(partition.watermark, record, [watermark, minute]) {
+        if let Err(beyond) = self.bounds.check(partition.watermark, record, [watermark, minute]) {
             partition.next = record.offset + 1;
             return Err(beyond);
         }

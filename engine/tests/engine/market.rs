@@ -67,7 +67,7 @@ pub fn in_order(bars: &[Bar]) -> Vec<Append> {
     bars.iter().map(|bar| Append::json(topic::STOCK_PRICES, &bar.symbol, bar)).collect()
 }
 
-/// The bars with a clock record a minute and partition, and a day of them after the end.
+/// The bars with a heartbeat a minute and partition, and a day of them after the end.
 pub fn feed(bars: &[Bar], partitions: u32) -> Vec<Append> {
     let mut records = Vec::new();
     let mut done = bars[0].start_timestamp - MINUTE;
@@ -126,7 +126,7 @@ pub fn article(id: &str, symbol: Option<&str>, at: Millis) -> Article {
     }
 }
 
-/// The articles with a clock record a minute and partition, from a day before the
+/// The articles with a heartbeat a minute and partition, from a day before the
 /// first bar of [`seeded`] to as long after its last as [`feed`] goes.
 pub fn news_feed(articles: &[Article], partitions: u32) -> Vec<Append> {
     let mut records = Vec::new();

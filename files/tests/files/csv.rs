@@ -63,7 +63,7 @@ fn a_bad_row_is_named_with_line_column_and_value_and_loses_nothing_else() {
         ("noon,A,2,3,1,2,7", "column `start_timestamp`: `noon` is not a time"),
         ("99999999999999999,A,2,3,1,2,7", "no time in epoch milliseconds between"),
         ("1380873960000,,2,3,1,2,7", "column `symbol` is empty"),
-        ("1380873960000,~clock0,2,3,1,2,7", "kept for clock records"),
+        ("1380873960000,~clock0,2,3,1,2,7", "kept for heartbeats"),
         ("1380873960000,A,2,3,1,2", "the row has 6 columns, the header has 7"),
         ("1380873960000,A,2,3,1,2,7,8", "the row has 8 columns, the header has 7"),
         ("1380873960000,A,\"2,3,1,2,7", "a quote is opened and never closed"),

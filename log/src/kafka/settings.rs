@@ -15,7 +15,7 @@ const LARGEST: &str = "8388608";
 /// What a reader keeps ahead of its work, of each partition.
 const AHEAD: [(&str, &str); 3] = [
     ("queued.max.messages.kbytes", "2048"),
-    // A bound on what comes at once, as it lies in Kafka: clock records, which are
+    // A bound on what comes at once, as it lies in Kafka: heartbeats, which are
     // compressed to a fiftieth, would else come by the hundred thousand.
     ("fetch.message.max.bytes", "65536"),
     // Who has worked that off need not wait for more.
@@ -45,7 +45,7 @@ pub struct KafkaConfig {
     pub retention: Duration,
     /// Stands behind the name of every topic and reader: what is simulated lies beside what is live.
     pub suffix: String,
-    /// Clock records a minute and partition, each of another key: as many as
+    /// Heartbeats a minute and partition, each of another key: as many as
     /// make sure that every task of a distributed engine gets some.
     pub clock_keys: u32,
     /// Settings of the client library, by its names, such as `security.protocol`.

@@ -1,4 +1,4 @@
-//! No news at all; the clock records are written without it.
+//! No news at all; the heartbeats are written without it.
 
 use model::Article;
 use model::time::Millis;

@@ -56,7 +56,7 @@ pub(crate) struct HistoryClient {
 enum Attempt {
     Page(Page),
     /// Worth another one.
-    RecomputeHandle(String),
+    Retry(String),
     /// The quota of the minute is used up.
     OverQuota,
     Failed(HistoryFailure),
@@ -119,10 +119,10 @@ impl HistoryClient {
                     let said = "its quota is used up by something else, minute after minute";
                     return Err(HistoryFailure::Unavailable(said.into()));
                 }
-                Attempt::RecomputeHandle(reason) if backoff.tries() + 1 >= TRIES => {
+                Attempt::Retry(reason) if backoff.tries() + 1 >= TRIES => {
                     return Err(HistoryFailure::Unavailable(reason));
                 }
-                Attempt::RecomputeHandle(reason) => {
+                Attempt::Retry(reason) => {
                     tracing::debug!(reason, "The history is asked again.");
                     self.wall.until(self.wall.now() + millis(backoff.wait())).await;
                 }
@@ -136,7 +136,7 @@ impl HistoryClient {
         let asked = self.wall.now();
         let response = match self.http.get(url).bearer_auth(key).send().await {
             Ok(response) => response,
-            Err(error) => return Attempt::RecomputeHandle(HttpFailure::from(error).to_string()),
+            Err(error) => return Attempt::Retry(HttpFailure::from(error).to_string()),
         };
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -146,12 +146,12 @@ impl HistoryClient {
         }
         let body = match net::body(response, LONGEST_ANSWER).await {
             Ok(body) => body,
-            Err(error) => return Attempt::RecomputeHandle(error.to_string()),
+            Err(error) => return Attempt::Retry(error.to_string()),
         };
         if status.is_success() {
             return match answer::page(&body, &stretch.symbol, asked) {
                 Ok(page) => Attempt::Page(within(page, stretch)),
-                Err(reason) => Attempt::RecomputeHandle(reason),
+                Err(reason) => Attempt::Retry(reason),
             };
         }
         let said = redact(&answer::explanation(&body), &[&self.config.api_key]);
@@ -160,7 +160,7 @@ impl HistoryClient {
             403 if said.contains("entitled") || said.contains("API Key") || said.contains("API key") => {
                 Attempt::Failed(HistoryFailure::NoAccess(said))
             }
-            408 | 413 | 499 | 500.. => Attempt::RecomputeHandle(format!("status {status}: {said}")),
+            408 | 413 | 499 | 500.. => Attempt::Retry(format!("status {status}: {said}")),
             _ => Attempt::Failed(HistoryFailure::Refused(format!("status {status}: {said}"))),
         }
     }

@@ -36,7 +36,7 @@ pub(crate) trait Source: Send {
         false
     }
 
-    /// Brings its bars and their clock records to the outlet, in order and at
+    /// Brings its bars and their heartbeats to the topic writer, in order and at
     /// the given pace, until it ends or an end is wished.
     async fn play(
         self: Box<Self>,

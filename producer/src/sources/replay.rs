@@ -17,7 +17,7 @@ use crate::pace::Pace;
 
 /// A longer stretch without rows is played as one second.
 const LONG: Millis = 5 * MINUTE;
-/// Clock records go on for so long beyond the last bar, so that every window closes.
+/// Heartbeats go on for so long beyond the last bar, so that every window closes.
 const BEYOND: Millis = DAY;
 
 /// Rows that are read ahead at once, and how often.
@@ -79,7 +79,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Plays event time up to `minute`: the clock records that lead there, each when it is due.
+    /// Plays event time up to `minute`: the heartbeats that lead there, each when it is due.
     async fn advance(
         &mut self,
         minute: Millis,

@@ -4,7 +4,7 @@ use model::Article;
 use serde_json::{Map, Value as Json};
 use store::Rows;
 
-/// The article of a record; none of a clock record, and of what does not validate.
+/// The article of a record; none of a heartbeat, and of what does not validate.
 pub(crate) fn of_record(value: &[u8]) -> Option<Article> {
     let article: Article = serde_json::from_slice(value).ok()?;
     (!article.is_heartbeat() && article.check().is_ok()).then_some(article)

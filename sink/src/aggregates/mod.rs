@@ -10,7 +10,7 @@ mod days;
 mod period;
 mod row;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -23,6 +23,7 @@ use crate::gathered::Points;
 use crate::progress::Progress;
 use crate::recompute::{newest_bars, oldest_bar};
 use crate::versions::Judged;
+use crate::work::Done;
 
 pub(crate) use days::Days;
 pub(crate) use row::measurements;
@@ -46,6 +47,7 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
     let closed = progress.map_or(Some(to), |progress| progress.watermark(&model::topic::STOCK_PRICES));
     let Some(closed) = closed else { return Ok(0) };
     let mut written = 0;
+    let mut done: BTreeMap<String, Done> = BTreeMap::new();
     for (symbol, newest) in newest_bars(store).await? {
         let Some(oldest) = oldest_bar(store, &symbol).await? else { continue };
         let (from, to) = (from.max(oldest), to.min(newest + 1).min(closed));
@@ -58,9 +60,13 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
         for (measurement, points) in points {
             let judged = Judged::of(store, &measurement, points).await?;
             written += judged.rows - judged.poorer;
+            done.entry(measurement.name.clone()).or_default().count(&judged);
             kept.push((measurement, judged.points));
         }
         store.write(Batch { points: kept, notes: Vec::new() }.into()).await?;
+    }
+    for (measurement, done) in done {
+        done.say(&measurement);
     }
     Ok(written)
 }

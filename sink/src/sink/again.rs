@@ -29,7 +29,7 @@ const TELL: Duration = Duration::from_secs(60);
 
 /// What is being computed again.
 #[derive(Default)]
-pub(super) struct RecomputeHandle {
+pub(super) struct Recomputation {
     work: Option<Work>,
     /// Who asked for it.
     answer: Option<oneshot::Sender<Result<u64, String>>>,
@@ -41,7 +41,7 @@ pub(super) struct RecomputeHandle {
     last: Option<(Instant, Duration)>,
 }
 
-impl RecomputeHandle {
+impl Recomputation {
     /// Whether there is something to do.
     pub(super) fn is_busy(&self) -> bool {
         self.work.is_some() || self.aggregating
@@ -72,19 +72,23 @@ impl RecomputeHandle {
 #[derive(Default)]
 pub(super) struct Repeats {
     poorer: u64,
+    richer: u64,
     unclear: u64,
     since: Option<Instant>,
 }
 
 impl Repeats {
     fn tell(&mut self) {
-        if self.poorer + self.unclear == 0 || self.since.is_some_and(|since| since.elapsed() < TELL) {
+        if self.poorer + self.richer + self.unclear == 0
+            || self.since.is_some_and(|since| since.elapsed() < TELL)
+        {
             return;
         }
         tracing::info!(
             poorer = self.poorer,
+            richer = self.richer,
             computed_again = self.unclear,
-            "Rows came again that are not what is stored: of those made of less the stored ones stay, the others are computed again."
+            "Rows came again that are not what is stored: a poorer one (of fewer bars or articles) leaves the stored row, a richer one replaces it, others are computed again."
         );
         *self = Repeats { since: Some(Instant::now()), ..Repeats::default() };
     }
@@ -269,6 +273,10 @@ impl Sink {
                 // A row of a window that is made of more still knows nothing of what came late.
                 if verdict == Verdict::Unclear || (verdict == Verdict::Richer && is_windowed) {
                     self.wait_again(&table, &row);
+                }
+                if verdict == Verdict::Richer && place.is_none() {
+                    self.progress.counts.changed += 1;
+                    self.repeats.richer += 1;
                 }
                 match (verdict, place) {
                     (Verdict::Same, _) => {}

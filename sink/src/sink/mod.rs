@@ -32,7 +32,7 @@ use crate::recompute::{self, Compute};
 use crate::status::{Reached, Status};
 use crate::table::Table;
 use crate::versions::Newest;
-use again::{RecomputeHandle, Repeats};
+use again::{Recomputation, Repeats};
 use behind::Underway;
 
 /// The name under which positions are committed.
@@ -66,7 +66,7 @@ pub(crate) struct Sink {
     compute: Box<dyn Compute>,
     pub(crate) progress: Progress,
     /// Which times on records are believed.
-    reason: TimeBounds,
+    bounds: TimeBounds,
     days: Days,
     pub(crate) pending: Pending,
     heard: Heard,
@@ -75,7 +75,7 @@ pub(crate) struct Sink {
     unread: (Instant, u64),
     gathered: Gathered,
     underway: Option<Underway>,
-    again: RecomputeHandle,
+    again: Recomputation,
     repeats: Repeats,
     /// Notes that were kept by an earlier version, and are forgotten.
     outdated: Vec<Note>,
@@ -101,14 +101,14 @@ impl Sink {
             newest: tables.iter().map(|table| Newest::after(progress.floor(&table.topic))).collect(),
             days: Days::load(&store, progress.watermark(&STOCK_PRICES)).await?,
             progress,
-            reason: TimeBounds::of(log.as_ref()),
+            bounds: TimeBounds::of(log.as_ref()),
             pending: Pending::load(&store).await?,
             heard: Heard::default(),
             status: delivery.status(),
             unread: (Instant::now(), 0),
             gathered: Gathered::new(measurements),
             underway: None,
-            again: RecomputeHandle::default(),
+            again: Recomputation::default(),
             repeats: Repeats::default(),
             outdated: store.notes(OUTDATED).await?.into_iter().map(|(key, _)| (key, None)).collect(),
             log,

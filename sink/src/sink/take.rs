@@ -90,7 +90,7 @@ impl Sink {
     ) -> Result<(), String> {
         // A partition's own watermark is never behind that of the whole topic: what
         // any engine takes for late is late here, however it mixes the partitions.
-        self.reason.check(place.reached, record, [raw.complete_until, raw.at])?;
+        self.bounds.check(place.reached, record, [raw.complete_until, raw.at])?;
         let before = place.reached.replace(raw.complete_until.max(place.reached.unwrap_or(Millis::MIN)));
         let (symbol, at, point) = match raw.content {
             Content::Clock => return Ok(()),
@@ -129,7 +129,7 @@ impl Sink {
         let row = decode::row(of, &record.value)?;
         let time = of.time(&row);
         if let Some(time) = time {
-            self.reason.check(place.reached, record, [time, time])?;
+            self.bounds.check(place.reached, record, [time, time])?;
         }
         place.reached = place.reached.max(time);
         if of.symbol(&row).is_some_and(symbol::is_ours) {

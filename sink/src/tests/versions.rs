@@ -84,6 +84,19 @@ async fn rows_that_change_when_computed_again_are_counted() {
 }
 
 #[tokio::test]
+async fn a_richer_row_that_comes_from_the_log_is_counted_as_a_change() {
+    let folder = Folder::new();
+    folder.append(vec![row_record("A", 8, 1, 1.0)]).await;
+    let sink = folder.sink_caught_up().await;
+    assert_eq!(sink.progress.counts.changed, 0, "it is new");
+    drop(sink);
+    folder.append(vec![row_record("A", 8, 3, 15.0)]).await;
+    let sink = folder.sink_caught_up().await;
+    assert_eq!(folder.totals().await[&("A".into(), 8)], (3, 15.0));
+    assert_eq!(sink.progress.counts.changed, 1);
+}
+
+#[tokio::test]
 async fn a_row_that_comes_after_its_window_was_computed_by_hand_is_compared() {
     let folder = Folder::new();
     let records = [bar("A", 10, 1.0, 10), bar("A", 11, 1.0, 11), bar("A", 10, 5.0, 11)];

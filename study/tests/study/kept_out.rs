@@ -61,7 +61,7 @@ fn articles_without_a_symbol_and_of_unknown_ones_are_counted() {
     let study = study(&calm("2024-03-04", 8), &[unknown, none, model::heartbeat::article(0, published)]);
     assert_eq!(study.without_symbol, 1);
     assert_eq!(study.symbol("ZZZZ").unwrap().left_out(), [(NoBars, 1)].into());
-    assert_eq!(study.symbols.len(), 2, "clock records are no symbols");
+    assert_eq!(study.symbols.len(), 2, "heartbeats are no symbols");
 }
 
 #[test]

@@ -17,7 +17,7 @@ async fn symbols_come_with_their_newest_rows_and_every_measure_of_the_sql() {
     site.deliver(&Feed::of("IBM", 0..2)).await;
     let answer = site.json("/api/v1/symbols").await;
     let symbols = answer["symbols"].as_array().unwrap();
-    assert_eq!(symbols.len(), 2, "clock records are no symbols");
+    assert_eq!(symbols.len(), 2, "heartbeats are no symbols");
     assert_eq!(symbols[0]["symbol"], "AAPL");
     assert_eq!(symbols[0]["bar"]["start_timestamp"], OPEN + 4 * MINUTE);
     assert_eq!(symbols[0]["volatility"]["window_end"], OPEN + 5 * MINUTE);
@@ -172,7 +172,7 @@ async fn what_cannot_be_asked_is_refused_with_the_parameter_and_the_way_on() {
     let site = Site::start().await;
     for (path, parameter, said) in [
         ("/api/v1/series", json!("symbol"), "name one symbol, as in ?symbol=AAPL"),
-        ("/api/v1/series?symbol=~clock0", json!("symbol"), "clock records"),
+        ("/api/v1/series?symbol=~clock0", json!("symbol"), "heartbeats"),
         ("/api/v1/series?symbol=%3Cb%3E", json!("symbol"), "letters, digits"),
         ("/api/v1/series?symbol=A&from=soon", json!("from"), "write epoch milliseconds"),
         ("/api/v1/series?symbol=A&to=2013-13-01", json!("to"), "`2013-13-01` is not a time"),
@@ -180,7 +180,7 @@ async fn what_cannot_be_asked_is_refused_with_the_parameter_and_the_way_on() {
         ("/api/v1/series?symbol=A&limit=1000000", json!("limit"), "from 1 to 10000"),
         ("/api/v1/series?symbol=A&compact=2", json!("compact"), "`true` or `false`"),
         ("/api/v1/series?symbol=A&symbol=B", Json::Null, "duplicate"),
-        ("/events?symbol=~clock0", json!("symbol"), "clock records"),
+        ("/events?symbol=~clock0", json!("symbol"), "heartbeats"),
         ("/events?cursor=5", json!("cursor"), "take the one that /api/v1/series answered with"),
     ] {
         let answer = site.get(path).await;

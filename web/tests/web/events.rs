@@ -125,7 +125,7 @@ async fn a_broken_stream_goes_on_where_it_was_without_a_hole_or_a_repeat() {
     let mut seen = Seen::default();
     let mut events = Events::open(&site, &format!("/events?symbol=AAPL&cursor={BEGINNING}"), None).await;
     for part in 0..6 {
-        // Other symbols, clock records and status in between move the place as well.
+        // Other symbols, heartbeats and status in between move the place as well.
         site.append(&Feed::of("AAPL", part * 50..part * 50 + 25)).await;
         site.append(&Feed::of("IBM", part * 50..part * 50 + 50)).await;
         site.say(&status("engine", OPEN + part)).await;
@@ -189,7 +189,7 @@ async fn an_event_holds_the_selected_symbol_whole_and_of_the_others_the_newest()
     assert_eq!(event.data["volatility"][4]["close_to_close"], 0.0005);
     assert_eq!(event.data["news"].as_array().unwrap().len(), 1);
     let latest = event.data["latest"].as_array().unwrap();
-    assert_eq!(latest.len(), 2, "clock records are no symbols: {latest:?}");
+    assert_eq!(latest.len(), 2, "heartbeats are no symbols: {latest:?}");
     assert_eq!(latest[1]["symbol"], "IBM");
     assert_eq!(latest[1]["bar"]["start_timestamp"], OPEN + 4 * MINUTE);
     let end = &latest[1]["volatility"]["window_end"];

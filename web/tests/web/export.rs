@@ -18,7 +18,7 @@ async fn a_measurement_comes_whole_as_csv_json_and_parquet() {
     let csv = csv.text().await.unwrap();
     assert_eq!(csv.lines().count(), 6_001);
     assert!(csv.starts_with("symbol,start_timestamp,end_timestamp,open"), "{}", &csv[..80]);
-    assert!(!csv.contains('~'), "no clock record");
+    assert!(!csv.contains('~'), "no heartbeat");
 
     let all = site.text("/api/v1/export/stock_prices?format=json").await;
     assert_eq!(all.lines().count(), 6_003);
@@ -47,7 +47,7 @@ async fn what_cannot_be_exported_is_refused_with_what_can() {
     for (path, status, said) in [
         ("/api/v1/export/nothing", 404, "there are: gaps, news_articles, stock_prices, volatility"),
         ("/api/v1/export/stock_prices?format=xlsx", 400, "`format` must be `csv`"),
-        ("/api/v1/export/stock_prices?symbol=~clock0", 400, "clock records"),
+        ("/api/v1/export/stock_prices?symbol=~clock0", 400, "heartbeats"),
         ("/api/v1/export/stock_prices?from=soon", 400, "`from` is no time"),
         ("/api/v1/export/..%2F..%2Fpassword", 404, "there is no measurement"),
     ] {

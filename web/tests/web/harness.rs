@@ -132,7 +132,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A bar, a volatility row and a clock record of each topic for each of
+    /// A bar, a volatility row and a heartbeat of each topic for each of
     /// `minutes` after the opening. The realized volatility of minute n is n / 1000.
     pub fn of(symbol: &str, minutes: std::ops::Range<i64>) -> Feed {
         let mut feed = Feed::default();

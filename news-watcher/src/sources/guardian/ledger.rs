@@ -1,4 +1,4 @@
-//! What goes onto the topic: each version of an article once, clock records in
+//! What goes onto the topic: each version of an article once, heartbeats in
 //! order, and what is no article to the dead letters.
 
 use model::service::Activity;
@@ -29,7 +29,7 @@ pub(super) struct ArticleWriter {
     log: SharedLog,
     known: Known,
     refused: HashSet<u64>,
-    /// The last clock record.
+    /// The last heartbeat.
     reached: Millis,
     day: Millis,
 }
@@ -53,12 +53,12 @@ impl ArticleWriter {
         Ok(ArticleWriter { writer, log, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
     }
 
-    /// The last clock record.
+    /// The last heartbeat.
     pub(super) fn reached(&self) -> Millis {
         self.reached
     }
 
-    /// Writes clock records up to `until`.
+    /// Writes heartbeats up to `until`.
     pub(super) async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
         for at in model::heartbeat::minutes(self.reached, until) {
             self.writer.clock(at, None);

@@ -275,7 +275,7 @@ mod tests {
             (r#"{"ev":"AM","sym":"AAPL"}"#, "missing field `o`"),
             (&GOOD.replace("12.5", "null"), "cannot be read"),
             (&GOOD.replace("12.5", "-1"), "volume is -1"),
-            (&GOOD.replace("AAPL", "~clock0"), "clock records"),
+            (&GOOD.replace("AAPL", "~clock0"), "heartbeats"),
             (&GOOD.replace("1380873960000,", "1380873960000.5,"), "no time in epoch milliseconds"),
             (&GOOD.replace("1380873960000,", "1e300,"), "no time in epoch milliseconds"),
             (&GOOD.replace("1380874020000.0", "1380873960300"), "not those of a minute"),

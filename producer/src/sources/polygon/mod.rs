@@ -3,10 +3,10 @@
 mod ahead;
 mod completeness;
 mod connection;
-mod desk;
 mod event;
 mod fill;
 mod gaps;
+mod handler;
 mod holes;
 mod known;
 mod lateness;
@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use crate::ProducerError;
 use crate::wall::{SharedWall, millis};
 
-use desk::FeedHandler;
+use handler::FeedHandler;
 use session::{QUEUE, Session};
 
 pub use event::bars;
@@ -56,7 +56,7 @@ pub struct PolygonConfig {
     pub fill_wait: Duration,
     /// The calls of the history that the plan allows in a minute.
     pub calls_per_minute: u32,
-    /// Clock records a minute and partition; no fewer than the log asks for are written.
+    /// Heartbeats a minute and partition; no fewer than the log asks for are written.
     pub clock_keys: u32,
 }
 
@@ -107,10 +107,10 @@ pub(crate) async fn run(
     stop: ShutdownToken,
 ) -> Result<(), ProducerError> {
     let config = Arc::new(config);
-    let desk = FeedHandler::open(log, config.clone(), watchlist.clone(), wall.clone()).await?;
+    let handler = FeedHandler::open(log, config.clone(), watchlist.clone(), wall.clone()).await?;
     let (out, signals) = mpsc::channel(QUEUE);
-    // The feed ends with the desk, whichever way that ends.
+    // The feed ends with the handler, whichever way that ends.
     let mut feed = JoinSet::new();
     feed.spawn(Session::new(config, wall, watchlist, pulse, out).run());
-    desk.run(signals, &stop).await
+    handler.run(signals, &stop).await
 }

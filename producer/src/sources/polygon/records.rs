@@ -1,4 +1,4 @@
-//! What goes onto the log: bars, clock records, dead letters, gaps, and the
+//! What goes onto the log: bars, heartbeats, dead letters, gaps, and the
 //! status that counts them, all that is at hand in one append.
 
 use control::status::Report;
@@ -31,7 +31,7 @@ pub(super) struct Records {
     letters: bool,
     /// The minute of the last letter, with the number and the bytes that it has had.
     kept: (Millis, u32, usize),
-    /// Up to when each partition has its clock records.
+    /// Up to when each partition has its heartbeats.
     clocked: Vec<Option<Millis>>,
     keys: u32,
     report: Report,
@@ -100,7 +100,7 @@ impl Records {
         self.batch.push(Append::json(STOCK_PRICES, &bar.symbol, bar));
     }
 
-    /// Clock records from what was `stated` up to `until`, of every key for every partition.
+    /// Heartbeats from what was `stated` up to `until`, of every key for every partition.
     pub(super) fn clocks(&mut self, stated: Option<Millis>, until: Millis) {
         // A topic without any begins with the one of `until`.
         let minutes: Vec<_> = match stated {

@@ -32,7 +32,7 @@ const ROOM: usize = 64 << 10;
 /// How long the queue may stay full before the feed is closed.
 const OVERRUN: Millis = 5 * SECOND;
 
-/// What the feed tells the desk.
+/// What the feed tells the handler.
 #[derive(Debug)]
 pub(super) enum Signal {
     /// A frame, with the room that it takes in the queue.

@@ -74,7 +74,7 @@ async fn change(State(site): State<Arc<AppState>>, form: Result<Form<Typed>, For
         Ok(Outcome::Done(list)) => {
             Redirect::to(&format!("/watchlist?done={}#entries", list.version)).into_response()
         }
-        Ok(Outcome::RecomputeHandle(status, state)) => {
+        Ok(Outcome::ShownAgain(status, state)) => {
             shown(&site, View::render(&site, status, *state).await).await
         }
         Err(failure) => message::failed(&site, &failure).await,
@@ -86,11 +86,11 @@ enum Outcome {
     /// The list as it is now.
     Done(Watchlist),
     /// Shown again, with what was typed and what is to be said.
-    RecomputeHandle(StatusCode, Box<Shown>),
+    ShownAgain(StatusCode, Box<Shown>),
 }
 
 async fn changed(site: &AppState, typed: Typed, by: &str) -> Result<Outcome, Failure> {
-    let again = |status, state| Ok(Outcome::RecomputeHandle(status, Box::new(state)));
+    let again = |status, state| Ok(Outcome::ShownAgain(status, Box::new(state)));
     let list = watchlist::read(&*site.log).await?;
     let Some(deed) = typed.deed() else {
         let problems = Problems::of_form("The form does not say what is to be done.");

@@ -1,4 +1,4 @@
-//! `complete_until` and the clock records.
+//! `complete_until` and the heartbeats.
 
 use testkit::guardian::Fault;
 

@@ -122,7 +122,7 @@ impl Place {
         self.articles().await.into_keys().map(|(id, ..)| id).collect()
     }
 
-    /// The clock records of each partition.
+    /// The heartbeats of each partition.
     async fn clocks(&self) -> Vec<Vec<Millis>> {
         let records = self.records::<Article>(&NEWS_ARTICLES).await;
         let clocks = |partition: Vec<Article>| {

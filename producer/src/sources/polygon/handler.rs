@@ -1,4 +1,4 @@
-//! The desk between the feed and the log: reads frames, judges bars, states
+//! The handler between the feed and the log: reads frames, judges bars, states
 //! what is complete, and fills holes.
 
 mod bars;
@@ -190,7 +190,7 @@ impl FeedHandler {
         }
     }
 
-    /// States what has become complete, by clock records.
+    /// States what has become complete, by heartbeats.
     fn state_complete(&mut self) {
         let Some(until) = self.complete.due(self.wall.now()) else { return };
         if let Some(hole) = self.complete.hole() {
