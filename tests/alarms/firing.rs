@@ -259,7 +259,8 @@ async fn new_gaps_and_dead_letters_fire_also_where_there_was_none_before() {
 #[tokio::test]
 async fn entries_of_the_watchlist_that_fail_fire() {
     let rig = Rig::new().await;
-    let entry = EntryState { state: "failing: no such section".into(), ..EntryState::default() };
+    let entry =
+        EntryState { state: "failing: no such section".into(), failing: true, ..EntryState::default() };
     rig.say(ServiceStatus { entries: vec![entry], ..live("news-watcher") }).await;
     fires("WatchlistEntriesFailing", rig.scrape().await);
 }

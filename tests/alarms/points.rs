@@ -100,7 +100,11 @@ fn said(lag: Millis, state: &str, entry: &str, job: &str, counts: [u64; 4]) -> V
     let live = |service: &str, counts: &[(&str, u64)]| ServiceStatus {
         watermark: Some(now - lag),
         planned_lag: Some(5 * SECOND),
-        entries: vec![EntryState { state: entry.into(), ..EntryState::default() }],
+        entries: vec![EntryState {
+            state: entry.into(),
+            failing: entry.starts_with("failing"),
+            ..EntryState::default()
+        }],
         ..status(service, state, counts)
     };
     let job = JobState {

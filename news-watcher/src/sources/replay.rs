@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use files::FileError;
+use log::time_bounds::TimeBounds;
 use model::time::{self, Millis};
 use model::{Article, DeadLetter};
 use tokio::task::spawn_blocking;
@@ -32,7 +33,7 @@ fn read(path: &Path) -> Result<Replay, FileError> {
     let (mut articles, mut bad_rows) = (Vec::new(), Vec::new());
     for row in files::articles(path)? {
         match row {
-            Ok(placed) => articles.push(placed.value),
+            Ok(placed) => articles.push((placed.line, placed.value)),
             Err(bad) => {
                 let source = format!("replay:{}:{}", bad.file(&name), bad.line);
                 bad_rows.push(DeadLetter::new(source, bad.reason, &bad.text, time::now()));
@@ -40,9 +41,26 @@ fn read(path: &Path) -> Result<Replay, FileError> {
         }
     }
     // Stable: articles of one instant stay in the order of the file.
-    articles.sort_by_key(|article| article.published_timestamp);
-    let ends = articles.last().map(|article| article.published_timestamp);
-    Ok(Replay { name, length: articles.len() as u64, articles: articles.into(), ends, bad_rows })
+    articles.sort_by_key(|(_, article)| article.published_timestamp);
+    let mut near = VecDeque::with_capacity(articles.len());
+    let mut before = None;
+    for (line, article) in articles {
+        let at = article.published_timestamp;
+        if at <= TimeBounds::REPLAY.limit(before, time::now()) {
+            before = Some(at);
+            near.push_back(article);
+            continue;
+        }
+        let reason = format!(
+            "its time {} is more than a year ahead of the articles before it and of the clock: correct it",
+            time::rfc3339(at)
+        );
+        let text = serde_json::to_vec(&article).unwrap_or_default();
+        bad_rows.push(DeadLetter::new(format!("replay:{name}:{line}"), reason, &text, time::now()));
+    }
+    let articles = near;
+    let ends = articles.back().map(|article| article.published_timestamp);
+    Ok(Replay { name, length: articles.len() as u64, articles, ends, bad_rows })
 }
 
 impl Source for Replay {

@@ -109,3 +109,17 @@ async fn a_file_that_cannot_be_continued_is_refused_with_the_remedy() {
     let said = place.follow(news_watcher::NewsSource::Replay { file }).await.unwrap_err().to_string();
     assert!(said.contains("news.csv") && said.contains("cannot be read"), "{said}");
 }
+
+#[tokio::test]
+async fn an_article_years_ahead_is_a_dead_letter_and_the_news_ends_with_the_others() {
+    let place = Place::new(1);
+    place.prices_end().await;
+    // The second forty years after the first.
+    place.follow(place.replay(&["70 A", "1262304000 B"])).await.unwrap();
+    assert_eq!(place.outline().await.iter().filter(|row| row.contains(" B ")).count(), 0);
+    let news = place.news().await.remove(0);
+    assert!(news.last().unwrap().complete_until < BEGIN + 3 * DAY, "{:?}", news.last());
+    let letters = place.letters().await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert!(letters[0].1.contains("more than a year ahead"), "{}", letters[0].1);
+}

@@ -1,11 +1,12 @@
 //! A file of bars, played back.
 
-use model::service::RunState;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use control::writer::TopicWriter;
 use files::{BadRow, Placed};
+use log::time_bounds::TimeBounds;
+use model::service::RunState;
 use model::time::{self, DAY, MINUTE, Millis, minute_of};
 use model::{Bar, DeadLetter, heartbeat};
 use tokio::sync::mpsc;
@@ -48,7 +49,7 @@ impl Replay {
         writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
-        match row {
+        match row.and_then(|row| self.within_bounds(row)) {
             Ok(Placed { value: bar, .. }) => {
                 let minute = minute_of(bar.start_timestamp);
                 self.advance(minute, writer, pace).await?;
@@ -77,6 +78,22 @@ impl Replay {
             writer.flush().await?;
         }
         Ok(())
+    }
+
+    /// A row whose time no reader of the topic would believe is a bad one, before it moves
+    /// event time there and takes every row after it along.
+    fn within_bounds(&self, row: Placed<Bar>) -> Read {
+        let limit = TimeBounds::REPLAY.limit(self.greatest, time::now());
+        let start = row.value.start_timestamp;
+        if start <= limit {
+            return Ok(row);
+        }
+        let reason = format!(
+            "its time {} is more than a year ahead of the rows before it and of the clock: correct it",
+            time::rfc3339(start)
+        );
+        let text = serde_json::to_vec(&row.value).unwrap_or_default();
+        Err(BadRow { part: None, line: row.line, reason, text })
     }
 
     /// Plays event time up to `minute`: the heartbeats that lead there, each when it is due.

@@ -89,6 +89,20 @@ async fn bad_rows_go_to_the_dead_letters_with_file_and_line_and_count_as_taken()
 }
 
 #[tokio::test]
+async fn a_row_years_ahead_is_a_dead_letter_and_moves_event_time_nowhere() {
+    let place = Place::new(1);
+    // Twenty years after the first.
+    place.replay(place.file(&rows(&["10 A", "10519200 A", "11 A"]))).await.unwrap();
+    let outline = place.outline().await;
+    assert_eq!(outline[..4], ["10 ~clock0 <10 #0", "10 A <10 #1", "11 ~clock0 <11 #2", "11 A <11 #3"]);
+    assert_eq!(outline.len(), 4 + 24 * 60);
+    let letters = place.letters().await;
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(letters[0].0, "replay:bars.csv:3");
+    assert!(letters[0].1.contains("more than a year ahead"), "{}", letters[0].1);
+}
+
+#[tokio::test]
 async fn the_status_names_the_file_and_ends_as_finished() {
     let place = Place::new(1);
     place.replay(place.file(&rows(&["10 A"]))).await.unwrap();
