@@ -91,7 +91,13 @@ fn in_words(error: &anyhow::Error) -> String {
             words.push_str(&cause);
         }
     }
-    words.chars().flat_map(shown).collect()
+    printable(&words)
+}
+
+/// Text that may hold something from outside, for a terminal: control characters are
+/// written out.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(shown).collect()
 }
 
 /// A character as it can be printed: control characters are written out.

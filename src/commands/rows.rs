@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use model::{Article, Bar};
 
 use super::progress;
+use crate::printable;
 
 /// So many refused rows are shown one by one; the rest is counted.
 const SHOWN: u64 = 10;
@@ -72,7 +73,8 @@ impl<'a> Reading<'a> {
         self.refused += 1;
         if self.refused > self.told && self.refused <= SHOWN {
             let file = bad.file(&self.file.display().to_string());
-            self.bar.suspend(|| eprintln!("tickwire: {file}, line {}: {}", bad.line, bad.reason));
+            let said = printable(&format!("{file}, line {}: {}", bad.line, bad.reason));
+            self.bar.suspend(|| eprintln!("tickwire: {said}"));
         }
     }
 
@@ -82,7 +84,8 @@ impl<'a> Reading<'a> {
         self.left_out += 1;
         if self.left_out == 1 {
             let file = self.file.display();
-            self.bar.suspend(|| eprintln!("tickwire: {file}, line {line}: {what}, and the row is taken"));
+            let said = printable(&format!("{file}, line {line}: {what}, and the row is taken"));
+            self.bar.suspend(|| eprintln!("tickwire: {said}"));
         }
     }
 

@@ -182,6 +182,14 @@ fn an_error_says_its_cause_once_and_obeys_no_control_character() {
 }
 
 #[test]
+fn what_a_row_holds_reaches_no_terminal_as_a_command_to_it() {
+    let sandbox = Sandbox::new();
+    sandbox.file("bars.csv", format!("{HEADER}{GOOD}1709562660000,AAPL,1\u{1b}[31mX,2,1,1,1\n"));
+    let ended = sandbox.run("compute volatility --bars bars.csv");
+    assert!(ended.errors.contains("line 3") && !ended.errors.contains('\u{1b}'), "{:?}", ended.errors);
+}
+
+#[test]
 fn a_line_without_a_command_is_ups() {
     let sandbox = Sandbox::new();
     assert_words!(sandbox.printed(&["--listen 127.0.0.1:0 --prices yahoo"]));
