@@ -73,6 +73,21 @@ impl TimeBounds {
         }
     }
 
+    /// Whether a row of a file, at `at`, may follow rows that have come to `before`: a row
+    /// that no reader of the topic would believe is a bad one before it moves event time.
+    ///
+    /// # Errors
+    /// Says that it is too far ahead.
+    pub fn check_row(self, before: Option<Millis>, at: Millis) -> Result<(), String> {
+        if at <= self.limit(before, time::now()) {
+            return Ok(());
+        }
+        Err(format!(
+            "its time {} is more than a year ahead of the rows before it and of the clock: correct it",
+            time::rfc3339(at)
+        ))
+    }
+
     /// What was noted of event time by an earlier run, as far as it is believed now: a
     /// note of a time beyond reason is forgotten, and event time is found anew.
     pub fn noted(self, noted: Option<Millis>, now: Millis) -> Option<Millis> {

@@ -64,13 +64,13 @@ impl Follower {
             // Counts again what was written after the last word on it.
             self.follow(reached).await?;
         }
-        let reason = TimeBounds::of(log.as_ref());
+        let bounds = TimeBounds::of(log.as_ref());
         // The news are never ahead of the prices, of which the positions say nothing.
         let mut stated = self.reached;
         let mut prices = log.reader(Article::SERVICE.name(), &[STOCK_PRICES]).await?;
         while !self.stop.stopped() {
             let records = next_prices(&mut *prices, &self.stop).await?;
-            let until = greatest(&records, reason, stated);
+            let until = greatest(&records, bounds, stated);
             if let Some(until) = until {
                 self.follow(until).await?;
                 stated = stated.max(Some(until));
@@ -205,12 +205,12 @@ async fn next_prices(prices: &mut dyn Reader, stop: &ShutdownToken) -> Result<Ve
 /// The greatest time that `records` state, of those that are believed by the rule that
 /// the engine and the sink have for the same records: news must not be complete until a
 /// time that prices never reach.
-fn greatest(records: &[Record], reason: TimeBounds, mut stated: Option<Millis>) -> Option<Millis> {
+fn greatest(records: &[Record], bounds: TimeBounds, mut stated: Option<Millis>) -> Option<Millis> {
     let mut greatest = None;
     for record in records {
-        // What is no price at all is told by those that need it.
+        // A record that is not a price is reported by the engine and the sink.
         let Ok(price) = serde_json::from_slice::<Price>(&record.value) else { continue };
-        match reason.check(stated, record, [price.complete_until, price.start_timestamp]) {
+        match bounds.check(stated, record, [price.complete_until, price.start_timestamp]) {
             Ok(()) => {
                 stated = stated.max(Some(price.complete_until));
                 greatest = greatest.max(Some(price.complete_until));

@@ -46,17 +46,16 @@ fn read(path: &Path) -> Result<Replay, FileError> {
     let mut before = None;
     for (line, article) in articles {
         let at = article.published_timestamp;
-        if at <= TimeBounds::REPLAY.limit(before, time::now()) {
-            before = Some(at);
-            near.push_back(article);
-            continue;
+        match TimeBounds::REPLAY.check_row(before, at) {
+            Ok(()) => {
+                before = Some(at);
+                near.push_back(article);
+            }
+            Err(reason) => {
+                let text = serde_json::to_vec(&article).unwrap_or_default();
+                bad_rows.push(DeadLetter::new(format!("replay:{name}:{line}"), reason, &text, time::now()));
+            }
         }
-        let reason = format!(
-            "its time {} is more than a year ahead of the articles before it and of the clock: correct it",
-            time::rfc3339(at)
-        );
-        let text = serde_json::to_vec(&article).unwrap_or_default();
-        bad_rows.push(DeadLetter::new(format!("replay:{name}:{line}"), reason, &text, time::now()));
     }
     let articles = near;
     let ends = articles.back().map(|article| article.published_timestamp);

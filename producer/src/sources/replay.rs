@@ -80,20 +80,15 @@ impl Replay {
         Ok(())
     }
 
-    /// A row whose time no reader of the topic would believe is a bad one, before it moves
-    /// event time there and takes every row after it along.
+    /// The row, or what is wrong with its time.
     fn within_bounds(&self, row: Placed<Bar>) -> Read {
-        let limit = TimeBounds::REPLAY.limit(self.greatest, time::now());
-        let start = row.value.start_timestamp;
-        if start <= limit {
-            return Ok(row);
+        match TimeBounds::REPLAY.check_row(self.greatest, row.value.start_timestamp) {
+            Ok(()) => Ok(row),
+            Err(reason) => {
+                let text = serde_json::to_vec(&row.value).unwrap_or_default();
+                Err(BadRow { part: None, line: row.line, reason, text })
+            }
         }
-        let reason = format!(
-            "its time {} is more than a year ahead of the rows before it and of the clock: correct it",
-            time::rfc3339(start)
-        );
-        let text = serde_json::to_vec(&row.value).unwrap_or_default();
-        Err(BadRow { part: None, line: row.line, reason, text })
     }
 
     /// Plays event time up to `minute`: the heartbeats that lead there, each when it is due.
