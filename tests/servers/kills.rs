@@ -68,7 +68,7 @@ async fn a_producer_that_was_paused_beyond_its_lease_writes_nothing_that_anybody
     stack.set("TICKWIRE_SPEED", Some("6000"));
     let first = stack.start("producer");
     first.said("Working");
-    let mut second = stack.start("producer");
+    let second = stack.start("producer");
     second.answers(200, "producer: standing by");
     first.signal("STOP");
     second.answers(200, "producer: working");

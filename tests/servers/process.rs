@@ -1,7 +1,7 @@
 //! One service as a process: what it says, how it is, and how it dies.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A service, killed with the test.
 pub struct Process {
-    child: Child,
+    child: Mutex<Child>,
     lines: Arc<Mutex<Vec<String>>>,
     /// Where its health and metrics are told.
     pub address: String,
@@ -27,7 +27,7 @@ impl Process {
         std::thread::spawn(move || {
             output.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
         });
-        let mut process = Process { child, lines, address: String::new() };
+        let mut process = Process { child: Mutex::new(child), lines, address: String::new() };
         let told = process.said("Health and metrics are told");
         process.address = format!("http://{}", told.split("address=").nth(1).unwrap().trim());
         process
@@ -35,11 +35,8 @@ impl Process {
 
     /// Waits for a line that holds `text`.
     pub fn said(&self, text: &str) -> String {
-        wait_for(
-            &format!("`{text}`"),
-            || self.lines().into_iter().find(|line| line.contains(text)),
-            || self.lines().join("\n"),
-        )
+        let found = || self.lines().into_iter().find(|line| line.contains(text));
+        self.wait_for(&format!("`{text}`"), found, || self.lines().join("\n"))
     }
 
     pub fn lines(&self) -> Vec<String> {
@@ -60,48 +57,65 @@ impl Process {
             (found == status && body.contains(text)).then_some(body)
         };
         let said = || format!("{}\nand last answered {}", self.lines().join("\n"), last.lock().unwrap());
-        wait_for(&format!("{status} with `{text}` at /readyz"), asked, said)
+        self.wait_for(&format!("{status} with `{text}` at /readyz"), asked, said)
     }
 
     /// Waits until it has read or written `records` in all, or has ended.
-    pub fn is_under_load(&mut self, records: f64) {
-        let (child, lines) = (&mut self.child, &self.lines);
+    pub fn is_under_load(&self, records: f64) {
         let passed = || {
             let read = metric(&self.address, "tickwire_records_read_total");
             read + metric(&self.address, "tickwire_records_appended_total") >= records
         };
-        let mut ended = || child.try_wait().unwrap().is_some();
-        wait_for(
-            "records to pass",
-            || (passed() || ended()).then_some(()),
-            || lines.lock().unwrap().join("\n"),
-        );
+        let ended = || self.status().is_some();
+        wait_for("records to pass", || (passed() || ended()).then_some(()), || self.lines().join("\n"));
     }
 
     /// As a power cut would.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// Sends it a signal by name, as `STOP` or `CONT`.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.child.lock().unwrap().id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
     /// Asks it to end; gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
+        let id = self.child.lock().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.ended()
     }
 
     /// Waits for its end; gives its exit code.
     pub fn ended(&mut self) -> Option<i32> {
-        let lines = self.lines.clone();
-        let child = &mut self.child;
-        wait_for("its end", || child.try_wait().unwrap(), || lines.lock().unwrap().join("\n")).code()
+        wait_for("its end", || self.status(), || self.lines().join("\n")).code()
+    }
+
+    /// How it ended, once it has.
+    fn status(&self) -> Option<ExitStatus> {
+        self.child.lock().unwrap().try_wait().unwrap()
+    }
+
+    /// Waits for what only a process that runs can bring; one that has ended is told with
+    /// its exit code or signal, so that a crash is not taken for slowness.
+    fn wait_for<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>, said: impl Fn() -> String) -> T {
+        let found = wait_for(
+            what,
+            || match ask() {
+                Some(found) => Some(Ok(found)),
+                // Its last lines may still be on their way.
+                None => self.status().map(|status| {
+                    std::thread::sleep(Duration::from_secs(1));
+                    ask().ok_or(status)
+                }),
+            },
+            &said,
+        );
+        found.unwrap_or_else(|status| panic!("ended ({status}) before {what}; it said:\n{}", said()))
     }
 }
 
