@@ -173,8 +173,11 @@ pub async fn put<E: Kept>(
         let history = Append::json(E::HISTORY, &past.version.to_string(), &past);
         match log.append(vec![Append::json(E::TOPIC, E::KEY, &list), history]).await {
             Ok(()) => {
-                if fenced.is_some() {
-                    shows(log, &list).await?;
+                // The change is written: a log that cannot be read now does not undo it.
+                if fenced.is_some()
+                    && let Err(error) = shows(log, &list).await
+                {
+                    tracing::warn!(%error, topic = %E::TOPIC, "A change is written and cannot be read back just now.");
                 }
                 return Ok(list);
             }

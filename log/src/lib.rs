@@ -299,6 +299,30 @@ pub enum LogError {
         /// The client's words.
         reason: String,
     },
+    /// Kafka stopped answering before a commit was asked for.
+    #[error(
+        "Kafka at {servers} did not answer within {seconds} seconds ({reason}), and nothing was written: check that it runs and that kafka.bootstrap_servers is right, then repeat the command"
+    )]
+    KafkaNotWritten {
+        /// Where it is.
+        servers: String,
+        /// How long was waited.
+        seconds: u64,
+        /// The client's words.
+        reason: String,
+    },
+    /// Kafka stopped answering while it was asked to keep what was sent.
+    #[error(
+        "Kafka at {servers} did not answer within {seconds} seconds ({reason}), and it is not known whether the change was written: check that Kafka runs, look at what is there now, and repeat the command if the change is missing"
+    )]
+    KafkaUnknown {
+        /// Where it is.
+        servers: String,
+        /// How long was waited.
+        seconds: u64,
+        /// The client's words.
+        reason: String,
+    },
     /// Kafka refuses.
     #[error(
         "Kafka at {servers} refuses while {doing}: {source}. Check what this user may do there, and the limits of its topics"

@@ -16,6 +16,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// What is known of a Kafka's being there, shared by all clients of one log.
 pub(super) struct Connectivity {
     servers: String,
+    /// Whether a command asks, which gives up soon; a service waits without end.
+    is_command: bool,
     gone: Mutex<Option<Gone>>,
 }
 
@@ -27,8 +29,8 @@ struct Gone {
 }
 
 impl Connectivity {
-    pub(super) fn of(servers: &str) -> Arc<Connectivity> {
-        Arc::new(Connectivity { servers: servers.to_owned(), gone: Mutex::default() })
+    pub(super) fn of(servers: &str, is_command: bool) -> Arc<Connectivity> {
+        Arc::new(Connectivity { servers: servers.to_owned(), is_command, gone: Mutex::default() })
     }
 
     pub(super) fn servers(&self) -> &str {
@@ -44,9 +46,18 @@ impl Connectivity {
         if first || known.said.elapsed() >= AGAIN {
             known.said = now;
             let reason = known.reason.clone().unwrap_or_else(|| why.to_string());
+            let (servers, seconds) = (&self.servers, known.since.elapsed().as_secs());
+            if self.is_command {
+                tracing::warn!(
+                    servers,
+                    seconds,
+                    "Kafka does not answer ({doing}: {reason}). It is asked again for a few seconds."
+                );
+                return;
+            }
             tracing::warn!(
-                servers = self.servers,
-                seconds = known.since.elapsed().as_secs(),
+                servers,
+                seconds,
                 "Kafka does not answer ({doing}: {reason}). What is to be written waits, nothing is lost; check that it runs and that kafka.bootstrap_servers is right."
             );
         }

@@ -19,6 +19,7 @@
 //! the one that has the second id alone cannot append.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -212,11 +213,18 @@ impl Writer {
         shut_out
     }
 
-    /// Repeats what passes, however long it takes. The error is `None` where another has
-    /// taken the name.
+    /// Repeats what passes, for as long as the settings say: a service waits without end,
+    /// a command does not. The error is `None` where another has taken the name.
     async fn persistently(&mut self, works: &[&Work]) -> Result<(), Option<LogError>> {
+        let shared = self.shared.clone();
+        let committing = AtomicBool::new(false);
+        let written = shared.within_patience(&committing, self.repeatedly(works, &committing)).await;
+        written.unwrap_or_else(|given_up| Err(Some(given_up)))
+    }
+
+    async fn repeatedly(&mut self, works: &[&Work], committing: &AtomicBool) -> Result<(), Option<LogError>> {
         loop {
-            match self.transaction(works).await {
+            match self.transaction(works, committing).await {
                 Ok(()) => {
                     self.shared.connectivity.found();
                     self.turn = (self.turn + 1) % self.clients.len();
@@ -237,7 +245,9 @@ impl Writer {
         &self.clients[self.turn]
     }
 
-    async fn transaction(&self, works: &[&Work]) -> Result<(), Trouble> {
+    /// One transaction; says in `committing` whether its commit may have been asked for
+    /// without the answer being known.
+    async fn transaction(&self, works: &[&Work], committing: &AtomicBool) -> Result<(), Trouble> {
         let records: Vec<&Append> = works
             .iter()
             .filter_map(|work| match work {
@@ -261,6 +271,7 @@ impl Writer {
                     self.send_offsets(reader, positions).await?;
                 }
             }
+            committing.store(true, SeqCst);
             self.finish(|client| {
                 settle(client);
                 client.commit_transaction(REQUEST)
@@ -273,6 +284,7 @@ impl Writer {
             self.finish(|client| client.abort_transaction(REQUEST))
                 .await
                 .map_err(|error| self.trouble(error))?;
+            committing.store(false, SeqCst);
         }
         Err(trouble)
     }

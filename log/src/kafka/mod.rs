@@ -56,7 +56,7 @@ impl KafkaLog {
     /// # Errors
     /// When a client setting is none that the client library knows.
     pub fn new(config: &KafkaConfig) -> Result<KafkaLog, LogError> {
-        let connectivity = Connectivity::of(&config.bootstrap_servers);
+        let connectivity = Connectivity::of(&config.bootstrap_servers, config.patience.is_some());
         let wrong = |error: KafkaError| LogError::KafkaSetting { reason: error.to_string() };
         Ok(KafkaLog::of(Arc::new(Shared {
             appender: Appender::new(config.producer(), connectivity.clone()).map_err(wrong)?,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use model::topic::Topic;
@@ -20,6 +21,9 @@ use crate::{Append, Extent, LogError, partition_of};
 
 /// How long a Kafka that does not answer is left alone.
 pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How much longer a command waits for a write than for an answer to a question: a write
+/// that ends unanswered leaves a person to find out what became of it.
+const WRITES_LONGER: u32 = 4;
 /// How long a topic that was just made may take to show.
 const SHOWS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -69,6 +73,27 @@ impl Shared {
             return LogError::KafkaAway { servers, reason };
         }
         LogError::Kafka { servers, doing, source }
+    }
+
+    /// Waits for a write as long as the settings say: a service without end, a command
+    /// for its patience. Only the client knows then what becomes of the write, so the
+    /// error says whether it may have been written (`sent`).
+    pub(super) async fn within_patience<T>(
+        &self,
+        sent: &AtomicBool,
+        write: impl Future<Output = T>,
+    ) -> Result<T, LogError> {
+        let Some(patience) = self.config.patience else { return Ok(write.await) };
+        let patience = patience * WRITES_LONGER;
+        tokio::time::timeout(patience, write).await.map_err(|_| {
+            let servers = self.connectivity.servers().to_owned();
+            let seconds = patience.as_secs();
+            let reason = self.connectivity.reason().unwrap_or_else(|| "no answer to a write".to_owned());
+            match sent.load(SeqCst) {
+                true => LogError::KafkaUnknown { servers, seconds, reason },
+                false => LogError::KafkaNotWritten { servers, seconds, reason },
+            }
+        })
     }
 
     /// Asks the client that appends something that it answers when it can.
@@ -127,11 +152,24 @@ impl Shared {
     }
 
     /// Appends in order; what the broker did not take for a reason that passes is sent again.
+    ///
+    /// # Errors
+    /// When the broker refuses, and when it does not answer within the patience of a command.
     pub(super) async fn append(self: &Arc<Self>, records: &[Append]) -> Result<(), LogError> {
+        let sent = AtomicBool::new(false);
+        self.within_patience(&sent, self.append_until_taken(records, &sent)).await?
+    }
+
+    async fn append_until_taken(
+        self: &Arc<Self>,
+        records: &[Append],
+        sent: &AtomicBool,
+    ) -> Result<(), LogError> {
         let mut left: Vec<&Append> = records.iter().collect();
         loop {
             let names = self.places(&left).await?;
             let placed: Vec<_> = left.iter().map(|record| names.place(record)).collect();
+            sent.store(true, SeqCst);
             let refused = self.appender.send(&placed).await;
             let Some((_, first)) = refused.first() else { return Ok(()) };
             if let Some((_, error)) = refused.iter().find(|(_, error)| !is_to_repeat(error)) {

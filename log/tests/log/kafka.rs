@@ -72,6 +72,39 @@ async fn what_is_begun_before_kafka_is_there_is_done_once_it_is() {
     assert_eq!(values(&log.read(&prices(), 0, 0, 100).await.unwrap()), (0..10).collect::<Vec<_>>());
 }
 
+/// Why an append ended that Kafka did not answer.
+async fn ended(log: &dyn Log, number: u32) -> LogError {
+    let append = log.append(numbered(number..number + 1));
+    tokio::time::timeout(PATIENCE, append).await.unwrap().unwrap_err()
+}
+
+#[tokio::test]
+async fn a_command_whose_kafka_stops_answering_ends_and_says_whether_it_wrote() {
+    let Some(kafka) = Kafka::start() else { return };
+    let (config, services) = own_log(&kafka, 1);
+    services.append(numbered(0..1)).await.unwrap();
+    let command = KafkaConfig { patience: Some(Duration::from_secs(1)), ..config };
+    let plain = KafkaLog::new(&command).unwrap();
+    let fenced = KafkaLog::new(&command).unwrap().fenced("list-watchlist").await.unwrap().unwrap();
+    plain.append(numbered(1..2)).await.unwrap();
+    fenced.append(numbered(2..3)).await.unwrap();
+    kafka.hold();
+    // Within a transaction nothing is written that was not committed.
+    let error = ended(&*fenced, 3).await;
+    assert!(matches!(error, LogError::KafkaNotWritten { .. }), "{error}");
+    let error = ended(&plain, 4).await;
+    assert!(matches!(error, LogError::KafkaUnknown { .. }), "{error}");
+    for said in [&kafka.bootstrap_servers(), "4 seconds", "not known whether", "check that Kafka runs"] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    // A service goes on waiting.
+    let waiting = tokio::spawn(async move { services.append(numbered(5..6)).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    kafka.let_go();
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_kafka_that_answers_nobody_for_a_while_loses_nothing() {
     let Some(kafka) = Kafka::start() else { return };
