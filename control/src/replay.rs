@@ -11,7 +11,7 @@ use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::writer;
+use crate::raw::{self, RawEvent};
 
 /// What a letter holds when it is read again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ struct Run {
 
 impl Run {
     async fn of(log: &dyn Log) -> Result<Run, LogError> {
-        let said = crate::status::last(log, <Bar as writer::Event>::SERVICE).await?;
+        let said = crate::status::last(log, <Bar as RawEvent>::SERVICE).await?;
         let kind = said.and_then(|said| match said.source.as_deref() {
             _ if said.simulated => Some(SIMULATED),
             // Event time follows the wall clock in a live run alone.
@@ -298,7 +298,7 @@ fn has_cell(row: &str, text: &str) -> bool {
 
 /// The records of events in the order of time. Each states what the last record
 /// of its partition states: a letter that comes late says nothing of its own.
-async fn placed<T: writer::Event>(
+async fn placed<T: RawEvent>(
     log: &dyn Log,
     mut events: Vec<T>,
     place: impl Fn(T, Millis, Option<u64>) -> T,
@@ -307,7 +307,7 @@ async fn placed<T: writer::Event>(
         return Ok(Vec::new());
     }
     events.sort_by(|one, other| one.order().cmp(&other.order()));
-    let tails = last_good(log, &T::TOPIC, writer::read::<T>).await?;
+    let tails = last_good(log, &T::TOPIC, raw::read::<T>).await?;
     Ok(events
         .into_iter()
         .map(|event| {

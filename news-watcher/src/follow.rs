@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use control::raw::RawEvent;
 use control::shutdown::{Shutdown, ShutdownToken};
-use control::writer::{Event, TopicWriter};
+use feed::TopicWriter;
 use log::time_bounds::TimeBounds;
 use log::{Log, Reader, Record, SharedLog};
 use model::service::RunState;

@@ -13,7 +13,7 @@ mod sources;
 use std::path::PathBuf;
 
 use control::shutdown::ShutdownToken;
-use control::writer::TopicWriter;
+use feed::TopicWriter;
 use log::SharedLog;
 
 use follow::Follower;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use control::shutdown::ShutdownToken;
-use control::writer::TopicWriter;
+use feed::TopicWriter;
 use log::SharedLog;
 use model::service::RunState;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use control::writer;
+use control::raw;
 use log::time_bounds::last_good;
 use log::{Append, Position, SharedLog, partition_of};
 use model::Bar;
@@ -141,7 +141,7 @@ struct Writer {
 impl Writer {
     async fn open(log: SharedLog, from: Millis) -> Result<Writer, ProducerError> {
         let mut complete_until = Vec::new();
-        for bar in last_good(&*log, &STOCK_PRICES, writer::read::<Bar>).await? {
+        for bar in last_good(&*log, &STOCK_PRICES, raw::read::<Bar>).await? {
             complete_until.push(bar.map_or(from, |bar| bar.complete_until));
         }
         Ok(Writer { log, complete_until })

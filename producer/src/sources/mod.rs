@@ -5,7 +5,7 @@ mod replay;
 mod simulation;
 
 use async_trait::async_trait;
-use control::writer::TopicWriter;
+use feed::TopicWriter;
 use model::Bar;
 
 use crate::ProducerError;

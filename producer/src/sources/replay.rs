@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use control::writer::TopicWriter;
+use feed::TopicWriter;
 use files::{BadRow, Placed};
 use log::time_bounds::TimeBounds;
 use model::service::RunState;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use control::writer::TopicWriter;
+use feed::TopicWriter;
 use model::calendar::{self, SessionDay};
 use model::service::RunState;
 use model::time::{MINUTE, Millis};

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use control::preview::Preview;
-use control::writer::TopicWriter;
+use feed::TopicWriter;
 use log::SharedLog;
 use model::status::{EntryState, QuotaState};
 use model::time::{DAY, HOUR, MINUTE, Millis, minute_of};

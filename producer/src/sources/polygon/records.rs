@@ -1,8 +1,8 @@
 //! What goes onto the log: bars, heartbeats, dead letters, gaps, and the
 //! status that counts them, all that is at hand in one append.
 
+use control::raw;
 use control::status::Report;
-use control::writer;
 use log::time_bounds::last_good;
 use log::{Append, SharedLog};
 use model::service::{Activity, RunState, Service};
@@ -53,7 +53,7 @@ impl Records {
             return Err(ProducerError::OtherSource { asked: name, found });
         }
         let mut clocked = Vec::new();
-        for bar in last_good(&*log, &STOCK_PRICES, writer::read::<Bar>).await? {
+        for bar in last_good(&*log, &STOCK_PRICES, raw::read::<Bar>).await? {
             let stated = bar.map(|bar| bar.complete_until);
             if let Some(at) = stated.filter(|at| *at > now.saturating_add(BELIEVED)) {
                 let at = model::time::rfc3339(at);

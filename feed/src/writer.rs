@@ -8,18 +8,15 @@
 
 use std::collections::HashSet;
 
+use control::raw::{self, RawEvent};
+use control::status::Report;
 use log::time_bounds::last_good;
 use log::{Append, Log, LogError, Record, SharedLog, each_record, partition_of};
 use model::dead_letter::DeadLetter;
-use model::service::{Activity, Service};
+use model::service::Activity;
 use model::status::ServiceStatus;
 use model::time::Millis;
-use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES, Topic};
-use model::{Article, Bar, heartbeat};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::status::Report;
+use model::topic::DEAD_LETTERS;
 
 /// Records that go into one append; a few more when they belong together.
 const BATCH: usize = 1_000;
@@ -41,96 +38,6 @@ async fn rows_refused(log: &dyn Log) -> Result<HashSet<String>, LogError> {
     };
     each_record(log, &DEAD_LETTERS, keep).await?;
     Ok(refused)
-}
-
-/// What stands on a raw topic, as its writer sees it.
-pub trait Event: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The topic.
-    const TOPIC: Topic;
-    /// The service that writes it.
-    const SERVICE: Service;
-    /// The name of their count.
-    const COUNT: &'static str;
-
-    /// The heartbeat of a key.
-    fn clock(key: u32, at: Millis, position: Option<u64>) -> Self;
-    /// Whether this is one.
-    fn is_heartbeat(&self) -> bool;
-    /// The key on the topic.
-    fn key(&self) -> &str;
-    /// Bar's start or article's publication, then what orders events of one time.
-    fn order(&self) -> (Millis, &str);
-    /// The watermark.
-    fn complete_until(&self) -> Millis;
-    /// In a replay, the rows taken.
-    fn position(&self) -> Option<u64>;
-}
-
-/// An event of a record, with what it states and its own time.
-pub fn read<T: Event>(record: &Record) -> Option<(T, [Millis; 2])> {
-    let event: T = serde_json::from_slice(&record.value).ok()?;
-    let times = [event.complete_until(), event.order().0];
-    Some((event, times))
-}
-
-impl Event for Bar {
-    const TOPIC: Topic = STOCK_PRICES;
-    const SERVICE: Service = Service::Producer;
-    const COUNT: &'static str = "bars";
-
-    fn clock(key: u32, at: Millis, position: Option<u64>) -> Bar {
-        Bar { position, ..heartbeat::bar(key, at) }
-    }
-
-    fn is_heartbeat(&self) -> bool {
-        Bar::is_heartbeat(self)
-    }
-
-    fn key(&self) -> &str {
-        &self.symbol
-    }
-
-    fn order(&self) -> (Millis, &str) {
-        (self.start_timestamp, &self.symbol)
-    }
-
-    fn complete_until(&self) -> Millis {
-        self.complete_until
-    }
-
-    fn position(&self) -> Option<u64> {
-        self.position
-    }
-}
-
-impl Event for Article {
-    const TOPIC: Topic = NEWS_ARTICLES;
-    const SERVICE: Service = Service::NewsWatcher;
-    const COUNT: &'static str = "articles";
-
-    fn clock(key: u32, at: Millis, position: Option<u64>) -> Article {
-        Article { position, ..heartbeat::article(key, at) }
-    }
-
-    fn is_heartbeat(&self) -> bool {
-        Article::is_heartbeat(self)
-    }
-
-    fn key(&self) -> &str {
-        Article::key(self)
-    }
-
-    fn order(&self) -> (Millis, &str) {
-        (self.published_timestamp, &self.id)
-    }
-
-    fn complete_until(&self) -> Millis {
-        self.complete_until
-    }
-
-    fn position(&self) -> Option<u64> {
-        self.position
-    }
 }
 
 /// What a service said last in an earlier run.
@@ -163,14 +70,14 @@ pub struct TopicWriter<T> {
     pub rejected: u64,
 }
 
-impl<T: Event> TopicWriter<T> {
+impl<T: RawEvent> TopicWriter<T> {
     /// Looks up where the topic stands.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub async fn open(log: SharedLog, source: String, simulated: bool) -> Result<TopicWriter<T>, LogError> {
-        let tails = last_good(&*log, &T::TOPIC, read::<T>).await?;
-        let said = crate::status::last(&*log, T::SERVICE).await?.unwrap_or_default();
+        let tails = last_good(&*log, &T::TOPIC, raw::read::<T>).await?;
+        let said = control::status::last(&*log, T::SERVICE).await?.unwrap_or_default();
         let count = |name| said.counts.get(name).copied().unwrap_or(0).min(MOST);
         let (taken, rejected) = (count(T::COUNT), count("rejected"));
         let before = Before { source: said.source.clone(), watermark: said.watermark, taken, rejected };
@@ -311,13 +218,13 @@ impl<T: Event> TopicWriter<T> {
 
 /// Whether a partition has the heartbeat of `at`: clocks rise, and each goes
 /// before the events of its minute.
-fn has_clock<T: Event>(last: Option<&T>, at: Millis) -> bool {
+fn has_clock<T: RawEvent>(last: Option<&T>, at: Millis) -> bool {
     last.is_some_and(|last| last.complete_until() >= at)
 }
 
 /// Whether the partition that ends with `last` has `event`. Rows of a file are
 /// told by their position, others by the order in which they are written.
-fn has<T: Event>(last: &T, event: &T) -> bool {
+fn has<T: RawEvent>(last: &T, event: &T) -> bool {
     match (last.position(), event.position()) {
         (Some(written), Some(position)) => position <= written,
         (None, Some(_)) => false,
