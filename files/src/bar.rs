@@ -1,10 +1,9 @@
 //! Rows as minute bars.
 
 use model::bar::{HIGHEST_PRICE, MOST_SHARES};
-use model::calendar::date_of;
 use model::schema::ColumnType::{Bool, Float, Text, Time};
 use model::time::{MINUTE, Millis};
-use model::{Bar, Source};
+use model::{Bar, Instrument, Source};
 
 use crate::columns::{FromRow, Known};
 use crate::value::Row;
@@ -96,8 +95,8 @@ impl FromRow for Bar {
 /// those of minutes: their rows start at midnight, when no stock trades.
 fn flat_file_start(row: &Row<'_>, symbol: &str) -> Result<Millis, String> {
     let start = row.needed(WINDOW_START, row.time_in_nanoseconds(WINDOW_START)?)?;
-    let trades_all_night = symbol.contains(':');
-    if !trades_all_night && date_of(start) != date_of(start - 1) {
+    let calendar = Instrument::of(symbol).calendar();
+    if !calendar.is_continuous() && calendar.date_of(start) != calendar.date_of(start - 1) {
         return Err("column `window_start` is midnight in New York: this is the bar of a day, and bars of minutes are read (minute_aggs, not day_aggs)".into());
     }
     Ok(start)

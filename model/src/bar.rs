@@ -7,7 +7,7 @@ use crate::source::Source;
 use crate::symbol::{self, BadSymbol};
 use crate::time::{self, DAY, MINUTE, Millis};
 
-/// One minute of one symbol, as it stands on `stock-prices`.
+/// One minute of one symbol, as it stands on the topic of its class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bar {
     /// The ticker.

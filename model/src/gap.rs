@@ -1,4 +1,4 @@
-//! Gaps: what is known to be missing from `stock-prices`.
+//! Gaps: what is known to be missing from the topics of bars.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ pub fn symbol(key: u32) -> String {
     format!("{}clock{key}", crate::symbol::OURS)
 }
 
-/// A heartbeat of `stock-prices`: every record before `at`, the end of the
+/// A heartbeat of a topic of bars: every record before `at`, the end of the
 /// minute just completed, has been written.
 pub fn bar(key: u32, at: Millis) -> Bar {
     Bar {

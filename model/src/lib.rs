@@ -1,4 +1,4 @@
-//! Messages and their checks, topics, symbols, time and the trading calendar: what every
+//! Messages and their checks, topics, symbols, instruments, time and trading calendars: what every
 //! other crate speaks of. Nothing here reads or writes anything.
 
 pub mod alert;
@@ -10,6 +10,7 @@ pub mod candle;
 pub mod dead_letter;
 pub mod gap;
 pub mod heartbeat;
+pub mod instrument;
 pub mod number;
 pub mod schema;
 pub mod service;
@@ -26,5 +27,6 @@ pub use bar::Bar;
 pub use candle::{Candle, Candles};
 pub use dead_letter::DeadLetter;
 pub use gap::Gap;
+pub use instrument::{AssetClass, Instrument};
 pub use source::Source;
 pub use topic::Topic;

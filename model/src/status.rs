@@ -11,8 +11,6 @@ use crate::service::{Activity, Service};
 use crate::time::{self, Millis};
 use crate::topic;
 
-pub use figures::market_is_open;
-
 /// The last word of one service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStatus {

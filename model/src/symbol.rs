@@ -1,5 +1,7 @@
 //! What a ticker symbol may look like.
 
+use crate::instrument;
+
 /// The first character of symbols that are ours (heartbeats); refused from outside.
 pub const OURS: char = '~';
 
@@ -17,7 +19,8 @@ pub enum BadSymbol {
     TooLong(usize),
     /// A character that no ticker has.
     #[error(
-        "the symbol `{0}` holds {1:?}: letters, digits and . - / : ^ = are taken, as in AAPL, BRK.B or X:BTCUSD"
+        "the symbol `{0}` holds {1:?}: letters, digits and . - / : ^ = are taken, as in AAPL, BRK.B or X:BTC-USD{hint}",
+        hint = hint(.0)
     )]
     BadCharacter(String, char),
     /// One of our own.
@@ -47,6 +50,11 @@ pub fn check(symbol: &str) -> Result<(), BadSymbol> {
     }
 }
 
+/// How a refused symbol is spelt here, for the end of a message.
+fn hint(symbol: &str) -> String {
+    spelling(symbol).map(|right| format!("; here it is {right}")).unwrap_or_default()
+}
+
 /// Exchanges that others put before a symbol, as in `NASDAQ:AAPL`.
 const EXCHANGES: [&str; 17] = [
     "NASDAQ",
@@ -69,9 +77,13 @@ const EXCHANGES: [&str; 17] = [
 ];
 
 /// How live sources write a symbol that is written here as it is elsewhere:
-/// `NASDAQ:AAPL` (TradingView), `BRK-B` (Yahoo), `BF/B`, `AAPL.US`, or in small
-/// letters alone. None where it is right already, as `BACpA` and `X:BTCUSD` are.
+/// `NASDAQ:AAPL` (TradingView), `BRK-B` (Yahoo), `BF/B`, `AAPL.US`, pairs as `BTCUSDT`
+/// and `EUR/USD`, or in small letters alone. None where it is right already, as `BACpA`
+/// and `X:BTC-USD` are.
 pub fn spelling(symbol: &str) -> Option<String> {
+    if let Some(pair) = instrument::spelling(symbol) {
+        return (pair != symbol && check(&pair).is_ok()).then_some(pair);
+    }
     let is_upper = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
     let in_capitals = match symbol.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => symbol.to_owned(),
@@ -112,7 +124,7 @@ mod tests {
 
     #[test]
     fn tickers_of_every_market_pass() {
-        for symbol in ["A", "AAPL", "BRK.B", "BACpA", "X:BTCUSD", "C:EURUSD", "BTC-USD", "^GSPC"] {
+        for symbol in ["A", "AAPL", "BRK.B", "BACpA", "X:BTC-USD", "C:EUR-USD", "BTC-USD", "^GSPC"] {
             assert_eq!(check(symbol), Ok(()), "{symbol}");
         }
     }
@@ -136,14 +148,23 @@ mod tests {
             ("BAC.PRL", "BACpL"),
             ("BAC/PRL", "BACpL"),
             ("ACHR-WT", "ACHR.WS"),
-            ("x:btcusd", "X:BTCUSD"),
         ] {
             assert_eq!(spelling(elsewhere).as_deref(), Some(right), "{elsewhere}");
             assert_eq!(spelling(right), None, "{right}");
         }
         for right in [
-            "AAPL", "BRK.B", "BRKpA", "BACpA", "ACHR.WS", "X:BTCUSD", "I:SPX", "BTC-USD", "^GSPC", "7203",
-            "A", "US",
+            "AAPL",
+            "BRK.B",
+            "BRKpA",
+            "BACpA",
+            "ACHR.WS",
+            "X:BTC-USD",
+            "C:EUR-USD",
+            "I:SPX",
+            "^GSPC",
+            "7203",
+            "A",
+            "US",
         ] {
             assert_eq!(spelling(right), None, "{right}");
         }

@@ -8,8 +8,13 @@ use crate::time::{DAY, Millis};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Cow<'static, str>);
 
-/// Minute bars, keyed by symbol.
+/// Minute bars of stocks, keyed by symbol. Which topic a symbol's bars stand on, its
+/// class says: [`crate::instrument::AssetClass::raw_topic`].
 pub const STOCK_PRICES: Topic = Topic(Cow::Borrowed("stock-prices"));
+/// Minute bars of crypto pairs, keyed by symbol.
+pub const CRYPTO_PRICES: Topic = Topic(Cow::Borrowed("crypto-prices"));
+/// Minute bars of pairs of currencies, keyed by symbol.
+pub const CURRENCY_PRICES: Topic = Topic(Cow::Borrowed("currency-prices"));
 /// Articles, keyed by symbol, else by search term.
 pub const NEWS_ARTICLES: Topic = Topic(Cow::Borrowed("news-articles"));
 /// What is watched; compacted, one key.
@@ -30,7 +35,7 @@ pub const SERVICE_STATUS: Topic = Topic(Cow::Borrowed("service-status"));
 pub const PREVIEW_QUESTIONS: Topic = Topic(Cow::Borrowed("preview-questions"));
 /// The answers, keyed by question.
 pub const PREVIEWS: Topic = Topic(Cow::Borrowed("previews"));
-/// What is known to be missing from `stock-prices`, keyed by symbol.
+/// What is known to be missing from the topics of bars, keyed by symbol.
 pub const GAPS: Topic = Topic(Cow::Borrowed("gaps"));
 /// What did not validate, with its reason, keyed by source.
 pub const DEAD_LETTERS: Topic = Topic(Cow::Borrowed("dead-letters"));

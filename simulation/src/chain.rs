@@ -9,8 +9,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::NaiveDate;
-use model::calendar::{self, SessionDay};
+use model::calendar::SessionDay;
 
+use crate::CALENDAR;
 use crate::company::{COMPANIES, COUNT};
 use crate::effects::Effects;
 use crate::outline::Outline;
@@ -43,7 +44,7 @@ impl Chain {
         if date < BEGINNING {
             return None;
         }
-        calendar::session(date)?;
+        CALENDAR.session(date)?;
         // A link is pushed whole or not at all, so a panic elsewhere leaves the chain in order.
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last = links.last().copied().unwrap_or_else(Link::first);
@@ -61,7 +62,7 @@ impl Chain {
 
 impl Link {
     fn first() -> Link {
-        let session = calendar::next_session(BEGINNING);
+        let session = CALENDAR.next_session(BEGINNING);
         Link { session, levels: COMPANIES.each_ref().map(|company| company.price.ln()), mood: 0.0 }
     }
 
@@ -72,6 +73,6 @@ impl Link {
             let pull = PULL * (COMPANIES[company].price.ln() - end);
             end + outline.overnight_return(company) + pull
         });
-        Link { session: calendar::next_session(self.session.date), levels, mood: outline.next_mood }
+        Link { session: CALENDAR.next_session(self.session.date), levels, mood: outline.next_mood }
     }
 }

@@ -1,8 +1,9 @@
 //! What news does to prices: how often it moves them, how far, and what it leaves behind.
 
-use model::calendar::{Phase, SessionDay, phase};
+use model::calendar::{Phase, SessionDay};
 use model::time::{HOUR, MINUTE, Millis, SECOND};
 
+use crate::CALENDAR;
 use crate::company::Company;
 use crate::draws::Draws;
 
@@ -83,7 +84,7 @@ impl Effects {
         let size = (self.smallest + self.beyond * draws.exponential()) * violence * company.volatility;
         let jump = if draws.chance(0.5) { size.min(self.largest) } else { -size.min(self.largest) };
         let pause = 5 + draws.below(6);
-        let pauses = size >= self.halting && phase(published + MINUTE) == Phase::Regular;
+        let pauses = size >= self.halting && CALENDAR.phase(published + MINUTE) == Phase::Regular;
         Story { published, jump, halt: if pauses { pause } else { 0 } }
     }
 }

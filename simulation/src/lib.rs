@@ -19,8 +19,9 @@ pub mod sample;
 mod tape;
 
 use chrono::NaiveDate;
+use model::calendar::Calendar;
 use model::time::MINUTE;
-use model::{Article, Bar};
+use model::{Article, AssetClass, Bar};
 
 pub use company::SYMBOLS;
 
@@ -32,6 +33,9 @@ use outline::Outline;
 use path::{Path, Setting};
 use profile::Minute;
 use tape::Tape;
+
+/// When the simulated market trades: it is one of stocks.
+pub const CALENDAR: Calendar = AssetClass::Stocks.calendar();
 
 /// A market of twelve symbols that a seed determines wholly.
 ///

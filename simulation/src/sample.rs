@@ -6,9 +6,10 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 use flate2::{Compression, GzBuilder};
-use model::calendar::{self, Phase, phase};
+use model::calendar::Phase;
 use model::number::f64_text;
 
+use crate::CALENDAR;
 use crate::{Day, World};
 
 /// The seed of the sample's market.
@@ -35,7 +36,7 @@ pub fn write(folder: &Path) -> io::Result<()> {
     let first = [world.day(DATE).expect("the sample's date has a session")];
     std::fs::write(folder.join("bars.csv"), bars(&first, &SYMBOLS)?)?;
     std::fs::write(folder.join("articles.csv"), articles(&first, &SYMBOLS)?)?;
-    let dates = std::iter::successors(Some(DATE), |date| Some(calendar::next_session(*date).date));
+    let dates = std::iter::successors(Some(DATE), |date| Some(CALENDAR.next_session(*date).date));
     let days: Vec<Day> = dates.take(SESSIONS).filter_map(|date| world.day(date)).collect();
     let folder = folder.join("backtest");
     std::fs::create_dir_all(&folder)?;
@@ -92,5 +93,5 @@ fn articles(days: &[Day], symbols: &[&str]) -> io::Result<Vec<u8>> {
 }
 
 fn is_in_sample(symbols: &[&str], symbol: &str, at: model::time::Millis) -> bool {
-    symbols.contains(&symbol) && phase(at) == Phase::Regular
+    symbols.contains(&symbol) && CALENDAR.phase(at) == Phase::Regular
 }

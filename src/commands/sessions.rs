@@ -1,11 +1,12 @@
 //! The part of the trading day as a column of its own, where it is asked for.
 
-use model::calendar;
+use model::Instrument;
 use model::schema::{Column, ColumnType, Value};
 use model::time::Millis;
 
-/// Labels rows by their time: pre, regular, post or closed.
+/// Labels rows by their symbol and time: pre, regular, post, continuous or closed.
 pub struct Sessions {
+    symbol: Option<usize>,
     time: usize,
     /// A window is of the minute that it ends with.
     back: Millis,
@@ -17,7 +18,8 @@ impl Sessions {
     pub fn of(columns: &[Column]) -> Option<Sessions> {
         let end = columns.iter().position(|column| column.name == "window_end");
         let first = || columns.iter().position(|column| column.kind == ColumnType::Time);
-        Some(Sessions { time: end.or_else(first)?, back: Millis::from(end.is_some()) })
+        let symbol = columns.iter().position(|column| column.name == "symbol");
+        Some(Sessions { symbol, time: end.or_else(first)?, back: Millis::from(end.is_some()) })
     }
 
     /// The column that is added.
@@ -28,7 +30,10 @@ impl Sessions {
     /// The label of a row.
     pub fn label(&self, row: &[Value]) -> Value {
         match row.get(self.time).and_then(Value::as_i64) {
-            Some(at) => Value::Text(calendar::phase(at - self.back).to_string()),
+            Some(at) => {
+                let symbol = self.symbol.and_then(|place| row.get(place)?.as_str()).unwrap_or_default();
+                Value::Text(Instrument::of(symbol).calendar().phase(at - self.back).to_string())
+            }
             None => Value::Null,
         }
     }
@@ -53,5 +58,18 @@ mod tests {
         assert_eq!(label(&[time("start_timestamp")], &[close]), "post");
         assert_eq!(label(&[time("start_timestamp")], &[close - 13 * 3_600_000]), "closed");
         assert!(Sessions::of(&[Column::new("symbol", ColumnType::Text)]).is_none());
+    }
+
+    #[test]
+    fn each_row_is_labelled_by_the_hours_of_its_own_market() {
+        let columns =
+            [Column::new("symbol", ColumnType::Text), Column::new("start_timestamp", ColumnType::Time)];
+        let sessions = Sessions::of(&columns).unwrap();
+        // 2024-03-09 16:00 in UTC, a Saturday.
+        let saturday = 1_710_000_000_000;
+        for (symbol, label) in [("X:BTC-USD", "continuous"), ("C:EUR-USD", "closed"), ("AAPL", "closed")] {
+            let row = [Value::Text(symbol.into()), Value::Int(saturday)];
+            assert_eq!(sessions.label(&row), Value::Text(label.into()), "{symbol}");
+        }
     }
 }

@@ -129,7 +129,7 @@ impl Config {
             Kind::Simulated => PriceSource::Simulate {
                 seed: self.seed,
                 speed: self.speed,
-                today: model::calendar::date_of(model::time::now()),
+                today: model::AssetClass::Stocks.calendar().date_of(model::time::now()),
             },
             Kind::Replayed => {
                 let file = self.prices_named().trim_start_matches(REPLAY);

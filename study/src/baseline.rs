@@ -1,6 +1,6 @@
 //! What a symbol does at that time of day when there is no news.
 
-use model::calendar::{self, phase};
+use model::calendar::Calendar;
 use model::time::{MINUTE, Millis};
 
 use crate::estimate::Sample;
@@ -32,8 +32,9 @@ pub(crate) struct Norm {
 
 impl Baseline {
     /// Walks through the sessions before the event's, the nearest first, and
-    /// takes those in which the same clock time in New York was quiet and
-    /// traded, up to as many as asked. A session on the other side of a split
+    /// takes those in which the same clock time (of stocks and currencies in New York,
+    /// of crypto in UTC) was quiet and traded, up to as many as asked. Where trading
+    /// goes on around the clock, each day is a session. A session on the other side of a split
     /// ends the search: its volumes count other shares.
     pub fn before(
         at: Millis,
@@ -43,25 +44,26 @@ impl Baseline {
         options: &Options,
     ) -> Baseline {
         let mut baseline = Baseline { walks: Vec::new(), least: options.least_sessions.max(2) };
-        let Some(today) = calendar::session(calendar::date_of(at)) else { return baseline };
+        let calendar = tape.calendar();
+        let Some(today) = calendar.session(calendar.date_of(at)) else { return baseline };
         let (Some(first), since) = (tape.first(), at - today.pre_open) else { return baseline };
         let mut date = today.date;
         for _ in 0..options.look_back {
-            let session = calendar::previous_session(date);
+            let session = calendar.previous_session(date);
             date = session.date;
-            // Counted from 04:00 in New York: the same clock time, summer and winter.
+            // Counted from the day's begin: the same clock time, summer and winter.
             let then = session.pre_open + since;
             let split_between = splits.iter().any(|split| then < split.at && split.at <= at);
             if walk::end(then) < first || split_between || baseline.walks.len() == options.sessions {
                 break;
             }
-            if phase(then) != phase(at) || events.any_around(then, options.quiet) {
+            if calendar.phase(then) != calendar.phase(at) || events.any_around(then, options.quiet) {
                 continue;
             }
             if let Ok(walk) = Walk::around(tape, then)
                 && !splits.iter().any(|split| split.is_within(then))
             {
-                baseline.walks.push(only_same_phases(walk, then, at));
+                baseline.walks.push(only_same_phases(calendar, walk, then, at));
             }
         }
         baseline
@@ -100,10 +102,11 @@ impl Split {
 }
 
 /// On a half day, 13:10 is after the close: no norm for a session in full swing.
-fn only_same_phases(mut walk: Walk, then: Millis, at: Millis) -> Walk {
+fn only_same_phases(calendar: Calendar, mut walk: Walk, then: Millis, at: Millis) -> Walk {
     for index in 0..MINUTES {
         let offset = index as i64 * MINUTE;
-        if phase(walk::begin(then) + offset) != phase(walk::begin(at) + offset) {
+        let phase = |begin: Millis| calendar.phase(begin + offset);
+        if phase(walk::begin(then)) != phase(walk::begin(at)) {
             walk.returns[index] = None;
             walk.volumes[index] = None;
         }

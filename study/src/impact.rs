@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use model::calendar;
+use model::AssetClass;
 use model::time::Millis;
 
 use crate::estimate::t_quantile;
@@ -76,22 +76,23 @@ impl Share {
     }
 }
 
-/// Compares the windows of one symbol. Only those wholly within a regular
-/// session are taken: outside, too few bars make a window.
-pub fn compare(windows: &[Window], splits: &[Split], confidence: f64) -> Comparison {
+/// Compares the windows of one symbol of a class. Only those wholly within one stretch
+/// of trading, of stocks a regular session, are taken: outside, too few bars make a window.
+pub fn compare(class: AssetClass, windows: &[Window], splits: &[Split], confidence: f64) -> Comparison {
+    let calendar = class.calendar();
     let mut by_session: BTreeMap<NaiveDate, [Count; 2]> = BTreeMap::new();
     let mut left_out = 0;
     for window in windows {
         let Some(share) = window.jump_share else { continue };
-        let Some(session) = calendar::session(calendar::date_of(window.start)) else { continue };
-        if window.start < session.open || window.end > session.close {
+        let since = calendar.trading_since(window.start);
+        if since.is_none() || calendar.trading_since(window.end - 1) != since {
             continue;
         }
         if splits.iter().any(|split| window.start < split.at && split.at <= window.end) {
             left_out += 1;
             continue;
         }
-        let counts = by_session.entry(session.date).or_default();
+        let counts = by_session.entry(calendar.date_of(window.start)).or_default();
         let count = &mut counts[usize::from(window.articles > 0)];
         count.windows += 1;
         count.jumps += usize::from(share > JUMP);

@@ -43,7 +43,7 @@ pub struct Minute {
     pub minute: i64,
     /// Log return from the reference price to the minute's end.
     pub log_return: Option<f64>,
-    /// Shares traded in the minute.
+    /// Shares or units traded in the minute; none where volume means nothing.
     pub volume: Option<f64>,
     /// Return of the minute over what is normal for it.
     pub abnormal_return: Option<f64>,
@@ -108,12 +108,13 @@ impl std::fmt::Display for LeftOut {
 }
 
 impl Path {
-    pub(crate) fn new(walk: &Walk, baseline: &Baseline, options: &Options) -> Path {
+    pub(crate) fn new(walk: &Walk, baseline: &Baseline, has_volume: bool, options: &Options) -> Path {
         let mut minutes: Vec<Minute> = Vec::with_capacity(walk.returns.len());
         for (index, (&log_return, &volume)) in walk.returns.iter().zip(&walk.volumes).enumerate() {
             let minute = index as i64 - BEFORE;
             let before = minutes.last().and_then(|before| before.cumulative);
-            minutes.push(Minute { minute, log_return, volume, ..Minute::default() });
+            let shown = volume.filter(|_| has_volume);
+            minutes.push(Minute { minute, log_return, volume: shown, ..Minute::default() });
             let (Some(log_return), Some(volume), Some(norm)) = (log_return, volume, baseline.norm(index))
             else {
                 continue;
@@ -126,7 +127,7 @@ impl Path {
                 cumulative: Some(cumulative),
                 standard_error: Some(error),
                 band: Some((cumulative - reach, cumulative + reach)),
-                abnormal_volume: Some(volume.ln_1p() - norm.log_volume),
+                abnormal_volume: has_volume.then(|| volume.ln_1p() - norm.log_volume),
                 ..minutes[index]
             };
         }

@@ -1,6 +1,7 @@
 //! Splits: a price that is divided overnight without anybody having lost anything.
 
-use model::calendar::{self, date_of};
+use model::AssetClass;
+use model::calendar::Calendar;
 use model::time::{DAY, Millis};
 
 use crate::tape::{Print, Tape};
@@ -48,17 +49,21 @@ const DAYS: usize = 5;
 /// A split takes effect before the first trade of a day. A change within a day,
 /// however large, is news: a halt, and trading resumes elsewhere. Closes alone
 /// are compared, so a bar that straddles the split belongs to the level it ends on.
+/// Only stocks are split.
 pub(crate) fn find(tape: &Tape) -> Vec<Split> {
-    let prints = tape.prints();
+    if tape.class() != AssetClass::Stocks {
+        return Vec::new();
+    }
+    let (prints, calendar) = (tape.prints(), tape.calendar());
     let jump = |at: &usize| (prints[*at].close / prints[at - 1].close).ln();
     (1..prints.len())
         .filter(|at| jump(at).abs() > SUSPICIOUS)
-        .filter(|&at| date_of(prints[at - 1].start) < date_of(prints[at].start))
+        .filter(|&at| calendar.date_of(prints[at - 1].start) < calendar.date_of(prints[at].start))
         .filter_map(|at| {
             let before = level(&prints[at.saturating_sub(LEVEL)..at])?;
             let after = level(&prints[at..(at + LEVEL).min(prints.len())])?;
             let (new, old) = ratio(before - after)?;
-            let is_news = rise_in_worth(prints, at).is_some_and(|rise| rise > WORTH);
+            let is_news = rise_in_worth(calendar, prints, at).is_some_and(|rise| rise > WORTH);
             (!is_news).then_some(Split { at: prints[at].known, new, old })
         })
         .collect()
@@ -67,9 +72,9 @@ pub(crate) fn find(tape: &Tape) -> Vec<Split> {
 /// How many times the worth of what is traded on the day that begins at `at` is
 /// that of the days before, at the same time of day; none where nothing was
 /// traded then, or no day before is there.
-fn rise_in_worth(prints: &[Print], at: usize) -> Option<f64> {
-    let clock = |print: &Print| print.start - pre_open_of(print.start);
-    let date = |print: &Print| date_of(print.start);
+fn rise_in_worth(calendar: Calendar, prints: &[Print], at: usize) -> Option<f64> {
+    let clock = |print: &Print| print.start - pre_open_of(calendar, print.start);
+    let date = |print: &Print| calendar.date_of(print.start);
     let worth = |prints: &[Print]| prints.iter().map(|print| print.close * print.volume).sum::<f64>();
     let today = date(&prints[at]);
     let end = at + prints[at..].partition_point(|print| date(print) <= today);
@@ -91,9 +96,9 @@ fn rise_in_worth(prints: &[Print], at: usize) -> Option<f64> {
 }
 
 /// 04:00 in New York on the date of `at`: the clock is the same, summer and winter.
-fn pre_open_of(at: Millis) -> Millis {
-    let session = calendar::previous_session(date_of(at + DAY));
-    let days = (date_of(at) - session.date).num_days();
+fn pre_open_of(calendar: Calendar, at: Millis) -> Millis {
+    let session = calendar.previous_session(calendar.date_of(at + DAY));
+    let days = (calendar.date_of(at) - session.date).num_days();
     session.pre_open + days * DAY
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::calendar::{Phase, phase};
+use model::calendar::Phase;
 use model::time::Millis;
 
 use crate::baseline::Baseline;
@@ -88,7 +88,7 @@ fn misplaced(at: Millis, tape: &Tape, latest: Option<Millis>) -> Option<LeftOut>
     } else if latest.is_none_or(|latest| at >= latest) {
         Some(LeftOut::AfterLastBar)
     } else {
-        (phase(at) == Phase::Closed).then_some(LeftOut::MarketClosed)
+        (tape.calendar().phase(at) == Phase::Closed).then_some(LeftOut::MarketClosed)
     }
 }
 
@@ -106,7 +106,7 @@ fn around(
         Err(NoWalk::NoPriceAfter) => return (None, Some(LeftOut::NoPriceAfter)),
     };
     let baseline = Baseline::before(at, tape, events, splits, options);
-    let path = Path::new(&walk, &baseline, options);
+    let path = Path::new(&walk, &baseline, tape.class().has_volume(), options);
     let problem = if crosses_split(splits, at) {
         Some(LeftOut::Split)
     } else {

@@ -1,7 +1,8 @@
 //! One symbol's closes and volumes, each at the time from which it was known.
 
-use model::Bar;
-use model::time::Millis;
+use model::calendar::Calendar;
+use model::time::{DAY, Millis};
+use model::{AssetClass, Bar};
 
 use crate::options::Clock;
 
@@ -20,33 +21,62 @@ pub(crate) struct Print {
 
 /// The prints of one symbol, ordered by the time from which they were known.
 #[derive(Clone, Debug)]
-pub(crate) struct Tape(Vec<Print>);
+pub(crate) struct Tape {
+    prints: Vec<Print>,
+    class: AssetClass,
+}
 
 impl Tape {
     pub fn new(bars: &[&Bar], clock: Clock) -> Tape {
-        Tape(match clock {
+        let prints = match clock {
             Clock::Event => at_their_ends(bars),
             Clock::Arrival => as_they_came(bars),
-        })
+        };
+        let class = bars.first().map(|bar| AssetClass::of(&bar.symbol)).unwrap_or_default();
+        Tape { prints, class }
     }
 
     pub fn prints(&self) -> &[Print] {
-        &self.0
+        &self.prints
+    }
+
+    /// The class of the symbol.
+    pub fn class(&self) -> AssetClass {
+        self.class
+    }
+
+    /// When the symbol trades.
+    pub fn calendar(&self) -> Calendar {
+        self.class.calendar()
+    }
+
+    /// From when on prices may be carried to `at`: no price is carried over the end of
+    /// trading, and where trading never ends, none that is older than a day. Between
+    /// sessions it is `otherwise`.
+    pub fn carried_since(&self, at: Millis, otherwise: Millis) -> Millis {
+        let calendar = self.calendar();
+        match calendar.is_continuous() {
+            true => calendar.trading_since(at).map_or(otherwise, |since| since.max(otherwise - DAY)),
+            false => {
+                let session = calendar.session(calendar.date_of(at));
+                session.map_or(otherwise, |session| session.pre_open)
+            }
+        }
     }
 
     /// The prints known in (`after`, `until`].
     pub fn known_in(&self, after: Millis, until: Millis) -> &[Print] {
-        let from = self.0.partition_point(|print| print.known <= after);
-        let to = self.0.partition_point(|print| print.known <= until);
-        &self.0[from..to.max(from)]
+        let from = self.prints.partition_point(|print| print.known <= after);
+        let to = self.prints.partition_point(|print| print.known <= until);
+        &self.prints[from..to.max(from)]
     }
 
     pub fn first(&self) -> Option<Millis> {
-        self.0.first().map(|print| print.known)
+        self.prints.first().map(|print| print.known)
     }
 
     pub fn last(&self) -> Option<Millis> {
-        self.0.last().map(|print| print.known)
+        self.prints.last().map(|print| print.known)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The way of a price through the minutes around one time.
 
-use model::calendar;
 use model::time::{MINUTE, Millis, minute_of};
 
 use crate::tape::{Print, Tape};
@@ -18,10 +17,11 @@ pub(crate) struct Walk {
     /// The last print known at the event's time.
     pub reference: Print,
     /// The log return from the reference price to the last price known at the
-    /// end of each minute. None before the day's first print and after the
-    /// window's last one: no price is carried over the end of trading.
+    /// end of each minute. None before the first print that may be carried
+    /// ([`Tape::carried_since`]) and after the window's last one.
     pub returns: Vec<Option<f64>>,
-    /// The shares of each minute, 0 where nobody traded; none where the return is none.
+    /// What was traded in each minute, 0 where nothing was; none where the return is none.
+    /// Of currencies, whose volume means nothing, 0 throughout.
     pub volumes: Vec<Option<f64>>,
 }
 
@@ -50,14 +50,14 @@ impl Walk {
     /// The reference is the last print known at `at`: no price that holds a
     /// trade after `at` is taken, so a bar counts only from its end on.
     pub fn around(tape: &Tape, at: Millis) -> Result<Walk, NoWalk> {
-        let day = calendar::session(calendar::date_of(at)).map_or(begin(at), |session| session.pre_open);
+        let day = tape.carried_since(at, begin(at));
         let before = tape.known_in(begin(at).max(day), at);
         let reference = *before.last().ok_or(NoWalk::NoPriceBefore)?;
         if tape.known_in(at, end(at)).is_empty() {
             return Err(NoWalk::NoPriceAfter);
         }
         let mut walk = Walk { reference, returns: vec![None; MINUTES], volumes: vec![None; MINUTES] };
-        // What was known when the window began, if it is of the same day.
+        // What was known when the window began, if it may be carried.
         let mut price = tape.known_in(day, begin(at)).last().map(|print| print.close);
         let mut left = tape.known_in(begin(at).max(day), end(at));
         for minute in 0..MINUTES {
@@ -66,7 +66,8 @@ impl Walk {
             price = now.last().map(|print| print.close).or(price);
             if let Some(price) = price {
                 walk.returns[minute] = Some((price / reference.close).ln());
-                walk.volumes[minute] = Some(now.iter().map(|print| print.volume).sum());
+                let volume = now.iter().map(|print| print.volume).sum();
+                walk.volumes[minute] = Some(if tape.class().has_volume() { volume } else { 0.0 });
             }
             left = later;
             if left.is_empty() {

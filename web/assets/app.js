@@ -1,7 +1,7 @@
 // The live page: history once, then the stream; both may be taken in twice.
 
 import { Chart } from "./chart.js";
-import { fromZone, price, percent, toZone } from "./format.js";
+import { fromZone, marketZone, price, percent, toZone } from "./format.js";
 import { Legend } from "./legend.js";
 import * as news from "./news.js";
 import { save } from "./picture.js";
@@ -63,7 +63,10 @@ async function load() {
     if (series.symbol) {
       const answer = await read(`/api/v1/series?compact=true&symbol=${encodeURIComponent(series.symbol)}`, mine.signal);
       unknown = answer === null;
-      if (answer !== null) series.load(answer);
+      if (answer !== null) {
+        series.load(answer);
+        if (marketZone(answer.zone)) dispatchEvent(new Event("zonechange"));
+      }
       place = answer?.cursor ?? "";
       changed();
     }

@@ -173,7 +173,7 @@ function axes(seen, prices, lift, look) {
   };
 }
 
-// Times before the open and after the close are shaded, and so is what is missing; every part says what it shows.
+// Times before the open and after the close are shaded where a market has them, and so is what is missing; every part says what it shows.
 function labels({ sessions, gaps, bars }, view, look) {
   const end = Math.min((bars.times.at(-1) ?? view.to) + MINUTE, view.to);
   const withYear = needsYear([view.from, view.to]);
@@ -181,7 +181,7 @@ function labels({ sessions, gaps, bars }, view, look) {
     { from: pre_open, to: open, text: "Pre-market", shaded: true },
     { from: open, to: close, text: shortDate(Date.parse(`${date}T17:00Z`), withYear) + (half_day ? ", half day" : "") },
     { from: close, to: post_close, text: "After hours", shaded: true },
-  ]).filter(({ from, to }) => from < end && to > view.from);
+  ]).filter(({ from, to }) => from < to && from < end && to > view.from);
   const text = (place) => ({ showarrow: false, xanchor: "left", font: { size: look.small, color: look.quiet }, ...place });
   const title = (domain, words) => text({ text: words, xref: "paper", yref: "paper", x: 0, y: domain[1], yanchor: "bottom" });
   const missing = gaps.filter(({ from, to }) => from < view.to && to > view.from);

@@ -11,7 +11,9 @@ if (here && !ZONES.some(({ name }) => name === here)) {
   ZONES.push({ name: here, label: `Local, ${here.split("/").at(-1).replaceAll("_", " ")}` });
 }
 
-let zone = ZONES.find(({ name }) => name === recall("zone")) ?? ZONES[0];
+const zoneOf = (wanted) => ZONES.find(({ name }) => name === wanted);
+let chosen = zoneOf(recall("zone"));
+let zone = chosen ?? ZONES[0];
 let parts = partsIn(zone);
 let offsets = new Map();
 
@@ -25,8 +27,22 @@ function partsIn({ name }) {
 export const zoneLabel = () => zone.label;
 
 export function nextZone() {
-  zone = ZONES[(ZONES.indexOf(zone) + 1) % ZONES.length];
-  remember("zone", zone.name);
+  chosen = ZONES[(ZONES.indexOf(zone) + 1) % ZONES.length];
+  remember("zone", chosen.name);
+  show(chosen);
+}
+
+// The zone of the market that is looked at, unless the reader has chosen one; returns
+// whether that changes anything.
+export function marketZone(name) {
+  const wanted = chosen ?? zoneOf(name) ?? ZONES[0];
+  if (wanted === zone) return false;
+  show(wanted);
+  return true;
+}
+
+function show(wanted) {
+  zone = wanted;
   parts = partsIn(zone);
   offsets = new Map();
 }

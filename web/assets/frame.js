@@ -34,8 +34,6 @@ at("theme").addEventListener("click", () => {
 
 at("zone").addEventListener("click", () => {
   nextZone();
-  named();
-  times();
   dispatchEvent(new Event("zonechange"));
 });
 
@@ -59,6 +57,11 @@ async function look() {
 }
 
 addEventListener("timeschange", times);
+// Also where the market that is looked at brings its zone.
+addEventListener("zonechange", () => {
+  named();
+  times();
+});
 
 named();
 times();

@@ -1,11 +1,11 @@
 //! The history of one symbol: bars, volatility, news and sessions of one span
 //! of time, with the cursor from which the event stream goes on.
 
-use model::Gap;
-use model::calendar;
+use model::calendar::Calendar;
 use model::schema::Value;
 use model::time::{DAY, Millis};
 use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use model::{Gap, Instrument};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use store::{Query, Rows, SharedStore};
@@ -47,6 +47,8 @@ pub(crate) struct Series {
     pub(crate) volatility: Table,
     pub(crate) news: Vec<Map<String, Json>>,
     pub(crate) sessions: Vec<Session>,
+    /// The time zone in which the market's day is read, by its IANA name.
+    pub(crate) zone: &'static str,
     /// What is known to be missing of the bars.
     pub(crate) gaps: Vec<Gap>,
 }
@@ -115,6 +117,7 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
             [table(&bars, &BARS_COMPACT), table(&volatility, &WINDOWS_COMPACT)]
         }
     };
+    let calendar = Instrument::of(&wanted.symbol).calendar();
     let gaps = gaps::read(store, Some(&wanted.symbol), since, wanted.to).await?;
     Ok(Series {
         symbol: wanted.symbol,
@@ -124,7 +127,8 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
         bars: bars_table,
         volatility: windows_table,
         news: objects(news),
-        sessions: start.zip(end).map(|(start, end)| sessions(start, end)).unwrap_or_default(),
+        sessions: start.zip(end).map(|(start, end)| sessions(calendar, start, end)).unwrap_or_default(),
+        zone: calendar.zone(),
         gaps,
     })
 }
@@ -165,14 +169,14 @@ fn sort_by_time(rows: &mut Rows, column: &str) {
 }
 
 /// The trading days that touch a span, and the one after it, which a stream may reach.
-pub(crate) fn sessions(start: Millis, end: Millis) -> Vec<Session> {
-    let last = calendar::date_of(end);
-    let first = calendar::date_of(start).max(calendar::date_of(end.saturating_sub(MOST_DAYS * DAY)));
+pub(crate) fn sessions(calendar: Calendar, start: Millis, end: Millis) -> Vec<Session> {
+    let last = calendar.date_of(end);
+    let first = calendar.date_of(start).max(calendar.date_of(end.saturating_sub(MOST_DAYS * DAY)));
     first
         .iter_days()
         .take_while(|date| *date <= last)
-        .filter_map(calendar::session)
-        .chain([calendar::next_session(last)])
+        .filter_map(|date| calendar.session(date))
+        .chain([calendar.next_session(last)])
         .map(|day| Session {
             date: day.date.to_string(),
             pre_open: day.pre_open,

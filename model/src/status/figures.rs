@@ -1,8 +1,11 @@
 //! What follows from a status: whether a service does its work, and how far it is
 //! behind. Metrics, points and pages all read it here, so that they agree.
 
+use std::collections::BTreeSet;
+
 use super::{JOB_RUNNING, JobState, ServiceStatus};
-use crate::calendar::{self, Phase};
+use crate::calendar::{Calendar, Phase};
+use crate::instrument::AssetClass;
 use crate::time::{MINUTE, Millis};
 
 /// No bar is expected in the first minutes of a session: the first one ends a minute
@@ -31,11 +34,41 @@ impl ServiceStatus {
     /// closed by the feed's own time, has only just opened, or no symbol is watched.
     pub fn without_bars(&self, now: Millis) -> Option<Millis> {
         let feed = now.saturating_sub(self.planned_lag?);
-        if self.entries.iter().all(|entry| entry.symbol.is_none()) || !market_is_open(feed) {
-            return None;
+        // Of several classes, the one that has traded longest is the one to have brought bars.
+        let calendars = self.classes().into_iter().map(AssetClass::calendar);
+        let (since, open) = calendars
+            .filter(|calendar| market_is_open(*calendar, feed))
+            .filter_map(|calendar| {
+                let session = calendar.session(calendar.date_of(feed))?;
+                Some((calendar.trading_since(feed)?, session.open))
+            })
+            .min()?;
+        Some(feed.saturating_sub(self.last_data().unwrap_or(open).max(since)).max(0))
+    }
+
+    /// The classes of the symbols that are watched.
+    pub fn classes(&self) -> BTreeSet<AssetClass> {
+        self.entries.iter().filter_map(|entry| entry.symbol.as_deref()).map(AssetClass::of).collect()
+    }
+
+    /// Whether bars are expected at `feed`, by a feed's own time, of any of the markets that
+    /// are watched; with nothing watched, of stocks.
+    pub fn market_is_open(&self, feed: Millis) -> bool {
+        self.markets().any(|calendar| market_is_open(calendar, feed))
+    }
+
+    /// Whether any of the markets that are watched trades at `at`, before and after
+    /// sessions included; with nothing watched, whether stocks are traded.
+    pub fn trades_at(&self, at: Millis) -> bool {
+        self.markets().any(|calendar| calendar.phase(at) != Phase::Closed)
+    }
+
+    fn markets(&self) -> impl Iterator<Item = Calendar> {
+        let mut classes = self.classes();
+        if classes.is_empty() {
+            classes.insert(AssetClass::default());
         }
-        let open = calendar::session(calendar::date_of(feed))?.open;
-        Some(feed.saturating_sub(self.last_data().unwrap_or(open).max(open)).max(0))
+        classes.into_iter().map(AssetClass::calendar)
     }
 
     /// The jobs that do not run.
@@ -63,8 +96,8 @@ impl JobState {
 
 /// Whether bars are expected at `feed`, by a feed's own time: within a session, but
 /// for its first minutes.
-pub fn market_is_open(feed: Millis) -> bool {
-    [feed, feed.saturating_sub(BEGINS_WITHIN)].map(calendar::phase) == [Phase::Regular; 2]
+fn market_is_open(calendar: Calendar, feed: Millis) -> bool {
+    [feed, feed.saturating_sub(BEGINS_WITHIN)].into_iter().all(|at| calendar.phase(at).is_session())
 }
 
 #[cfg(test)]
@@ -101,6 +134,28 @@ mod tests {
         assert_eq!(nothing_watched.without_bars(noon), None);
         let replayed = ServiceStatus { planned_lag: None, ..live(None) };
         assert_eq!(replayed.without_bars(noon), None);
+    }
+
+    #[test]
+    fn a_silence_of_crypto_and_currencies_counts_by_their_own_hours() {
+        let of = |symbol: &str, last: Option<&str>| {
+            let last_data = last.map(|last| time::parse(last).unwrap());
+            let entry = EntryState { symbol: Some(symbol.into()), last_data, ..EntryState::default() };
+            ServiceStatus { planned_lag: Some(0), entries: vec![entry], ..live(None) }
+        };
+        let silent = |symbol, last, now| of(symbol, last).without_bars(time::parse(now).unwrap());
+        // A Saturday, over the turn of the day.
+        let friday = Some("2024-03-08T23:00:00Z");
+        assert_eq!(silent("X:BTC-USD", friday, "2024-03-09T01:00:00Z"), Some(2 * HOUR));
+        assert_eq!(silent("X:BTC-USD", None, "2024-03-09T01:00:00Z"), Some(HOUR));
+        assert_eq!(silent("C:EUR-USD", friday, "2024-03-09T01:00:00Z"), None);
+        assert_eq!(silent("AAPL", friday, "2024-03-09T01:00:00Z"), None);
+        // Currencies begin on Sunday at 17:00 in New York, 21:00 in UTC by summer time.
+        assert_eq!(silent("C:EUR-USD", friday, "2024-03-10T21:05:00Z"), None);
+        assert_eq!(silent("C:EUR-USD", friday, "2024-03-12T21:00:00Z"), Some(48 * HOUR));
+        let saturday = time::parse("2024-03-09T12:00:00Z").unwrap();
+        let trades = ["X:BTC-USD", "C:EUR-USD", "AAPL"].map(|symbol| of(symbol, None).trades_at(saturday));
+        assert_eq!(trades, [true, false, false]);
     }
 
     #[test]

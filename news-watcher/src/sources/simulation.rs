@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use chrono::NaiveDate;
 use model::Article;
-use model::calendar;
 use model::time::Millis;
 use simulation::World;
 
@@ -42,14 +41,14 @@ impl Source for Simulation {
 
     /// Opens the session that `from` lies in or after.
     fn begin(&mut self, from: Millis) {
-        let date = calendar::date_of(from);
-        let session = calendar::session(date).filter(|session| session.pre_open <= from);
-        self.open(session.unwrap_or_else(|| calendar::previous_session(date)).date);
+        let date = simulation::CALENDAR.date_of(from);
+        let session = simulation::CALENDAR.session(date).filter(|session| session.pre_open <= from);
+        self.open(session.unwrap_or_else(|| simulation::CALENDAR.previous_session(date)).date);
     }
 
     fn next_before(&mut self, until: Millis) -> Option<Article> {
         while self.articles.is_empty() {
-            let next = calendar::next_session(self.session?);
+            let next = simulation::CALENDAR.next_session(self.session?);
             if next.pre_open >= until {
                 return None;
             }

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use log::FailurePoint;
-use model::calendar::{self, SessionDay};
+use model::calendar::SessionDay;
 use model::heartbeat::minutes;
 use model::time::MINUTE;
 use model::{Article, Source};
@@ -12,7 +12,7 @@ use crate::{BEGIN, Place};
 
 /// A Friday and the Monday after it.
 fn sessions() -> [SessionDay; 2] {
-    [20, 23].map(|day| calendar::session(NaiveDate::from_ymd_opt(2026, 11, day).unwrap()).unwrap())
+    [20, 23].map(|day| simulation::CALENDAR.session(NaiveDate::from_ymd_opt(2026, 11, day).unwrap()).unwrap())
 }
 
 async fn prices_of_both(place: &Place) {

@@ -4,7 +4,6 @@
 
 use std::time::Instant;
 
-use model::calendar::{self, Phase};
 use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::{self, MINUTE, Millis};
@@ -65,7 +64,7 @@ fn trouble(status: &ServiceStatus, now: Millis) -> Option<String> {
     }
     // Of a replay the end of its file is no trouble; a feed is silent while nobody trades.
     let planned = status.planned_lag?;
-    if calendar::phase(now - planned) == Phase::Closed {
+    if !status.trades_at(now - planned) {
         return None;
     }
     if !status.is_at_work() {

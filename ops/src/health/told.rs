@@ -5,7 +5,7 @@
 use model::service::Service;
 use std::collections::BTreeMap;
 
-use model::status::{ServiceStatus, market_is_open};
+use model::status::ServiceStatus;
 use model::time::Millis;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -150,7 +150,7 @@ impl Snapshot {
                 last.get_or_create(&service).set(seconds(at));
             }
             if status.is_of(Service::Producer) {
-                open.get_or_create(&service).set(i64::from(market_is_open(self.now - planned)));
+                open.get_or_create(&service).set(i64::from(status.market_is_open(self.now - planned)));
             }
             if let Some(span) = status.without_bars(self.now) {
                 silent.get_or_create(&service).set(seconds(span));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use feed::TopicWriter;
-use model::calendar::{self, SessionDay};
+use model::calendar::SessionDay;
 use model::service::RunState;
 use model::time::{MINUTE, Millis};
 use model::{Bar, heartbeat};
@@ -27,8 +27,8 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     pub(crate) fn new(seed: u64, today: NaiveDate) -> Simulation {
-        let last = calendar::previous_session(today);
-        let history = [calendar::previous_session(last.date), last];
+        let last = simulation::CALENDAR.previous_session(today);
+        let history = [simulation::CALENDAR.previous_session(last.date), last];
         Simulation { seed, world: World::new(seed), history, quick_until: Millis::MIN, counted_until: None }
     }
 
@@ -39,10 +39,11 @@ impl Simulation {
             return self.history[0];
         };
         let from = written.min(writer.before().watermark.unwrap_or(written));
-        let date = calendar::date_of(from);
-        calendar::session(date)
+        let date = simulation::CALENDAR.date_of(from);
+        simulation::CALENDAR
+            .session(date)
             .filter(|session| session.pre_open <= from)
-            .unwrap_or_else(|| calendar::previous_session(date))
+            .unwrap_or_else(|| simulation::CALENDAR.previous_session(date))
     }
 
     async fn session(
@@ -143,7 +144,7 @@ impl Source for Simulation {
         let mut session = self.first_session(writer);
         // A log that broke off before these sessions goes on where it was, at its speed.
         if session.date >= self.history[0].date {
-            self.quick_until = calendar::next_session(self.history[1].date).open;
+            self.quick_until = simulation::CALENDAR.next_session(self.history[1].date).open;
         }
         writer.clock(session.pre_open, None);
         loop {
@@ -151,7 +152,7 @@ impl Source for Simulation {
             if pace.is_stopped() {
                 return Ok(End::Stopped);
             }
-            let next = calendar::next_session(session.date);
+            let next = simulation::CALENDAR.next_session(session.date);
             self.closed_hours(session.post_close, next.pre_open, writer, pace).await?;
             if pace.is_stopped() {
                 return Ok(End::Stopped);

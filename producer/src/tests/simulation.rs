@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use control::shutdown::channel;
 use log::FailurePoint;
 use model::Source;
-use model::calendar::{self, SessionDay};
+use model::calendar::SessionDay;
 use model::heartbeat::minutes;
 use model::time::MINUTE;
 
@@ -25,8 +25,8 @@ fn source(seed: u64, speed: Speed) -> PriceSource {
 
 /// Friday and Monday.
 fn history() -> [SessionDay; 2] {
-    let last = calendar::previous_session(today());
-    [calendar::previous_session(last.date), last]
+    let last = simulation::CALENDAR.previous_session(today());
+    [simulation::CALENDAR.previous_session(last.date), last]
 }
 
 /// Runs at sixty times until so many waits are over; returns what was waited for.
@@ -45,7 +45,7 @@ async fn an_empty_log_gets_two_sessions_and_the_way_to_the_next_bell_at_once() {
     let clocks: Vec<_> =
         records.iter().filter(|bar| bar.is_heartbeat()).map(|bar| bar.start_timestamp).collect();
     let [friday, monday] = history();
-    let tuesday = calendar::session(today()).unwrap();
+    let tuesday = simulation::CALENDAR.session(today()).unwrap();
     let expected: Vec<_> = [friday.pre_open]
         .into_iter()
         .chain(minutes(friday.pre_open, friday.post_close))
@@ -74,7 +74,7 @@ async fn then_a_minute_is_a_second_and_closed_hours_are_one() {
     let minutes_left = (16 - 9) * 60 - 30 + 4 * 60;
     let waits = run(&place, minutes_left + 1 + 2).await;
     assert_eq!(waits, (1..=minutes_left as u64 + 4).map(Duration::from_secs).collect::<Vec<_>>());
-    let next = calendar::next_session(today());
+    let next = simulation::CALENDAR.next_session(today());
     for records in place.prices().await {
         assert_eq!(records.iter().map(|bar| bar.complete_until).max(), Some(next.pre_open + 2 * MINUTE));
         let live = records.iter().filter(|bar| bar.complete_until > history()[1].post_close);

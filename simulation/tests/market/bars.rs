@@ -1,6 +1,5 @@
 //! Every bar and article is a valid one, in order and within its session.
 
-use model::calendar;
 use model::time::MINUTE;
 use model::{Bar, Source};
 use simulation::{SYMBOLS, World};
@@ -13,7 +12,7 @@ const DAYS: [&str; 5] = ["2024-03-05", "2024-03-08", "2024-03-11", "2024-07-03",
 #[test]
 fn bars_are_ordered_by_start_then_symbol_and_lie_within_the_session() {
     for day in DAYS {
-        let session = calendar::session(date(day)).unwrap();
+        let session = simulation::CALENDAR.session(date(day)).unwrap();
         let bars = World::new(1).day(date(day)).unwrap().bars;
         let place = |bar: &Bar| (bar.start_timestamp, bar.symbol.clone());
         assert!(bars.is_sorted_by(|a, b| place(a) < place(b)), "{day}");
@@ -44,7 +43,7 @@ fn every_article_is_valid_has_an_identity_of_its_own_and_says_that_it_is_simulat
     let world = World::new(1);
     let mut ids = std::collections::HashSet::new();
     for day in DAYS {
-        let session = calendar::session(date(day)).unwrap();
+        let session = simulation::CALENDAR.session(date(day)).unwrap();
         let articles = world.day(date(day)).unwrap().articles;
         assert!(articles.is_sorted_by_key(|article| article.published_timestamp), "{day}");
         for article in articles {
@@ -75,7 +74,7 @@ fn every_symbol_trades_through_the_session_and_a_half_day_is_shorter() {
 #[test]
 fn before_the_open_trading_has_gaps_and_a_quiet_symbol_has_more_of_them() {
     let day = World::new(1).day(date("2024-03-05")).unwrap();
-    let open = calendar::session(date("2024-03-05")).unwrap().open;
+    let open = simulation::CALENDAR.session(date("2024-03-05")).unwrap().open;
     let before = |symbol| of(&day, symbol).iter().filter(|bar| bar.start_timestamp < open).count();
     for symbol in SYMBOLS {
         assert!((3..250).contains(&before(symbol)), "{symbol}: {} of 330 minutes", before(symbol));

@@ -10,7 +10,7 @@ mod shape;
 
 use chrono::NaiveDate;
 use model::Bar;
-use model::calendar::{self, Phase};
+use model::calendar::Phase;
 use model::time::{MINUTE, Millis};
 use simulation::{Day, World};
 
@@ -20,7 +20,8 @@ fn date(text: &str) -> NaiveDate {
 
 /// The dates of the sessions after `text`, without end.
 fn sessions_after(text: &str) -> impl Iterator<Item = NaiveDate> {
-    std::iter::successors(Some(date(text)), |&date| Some(calendar::next_session(date).date)).skip(1)
+    std::iter::successors(Some(date(text)), |&date| Some(simulation::CALENDAR.next_session(date).date))
+        .skip(1)
 }
 
 /// So many days from the session after 2023-12-29 on.
@@ -35,7 +36,7 @@ fn of<'a>(day: &'a Day, symbol: &str) -> Vec<&'a Bar> {
 /// The bars of a symbol's session proper, in which only halts leave holes.
 fn session_of<'a>(day: &'a Day, symbol: &str) -> Vec<&'a Bar> {
     let mut bars = of(day, symbol);
-    bars.retain(|bar| calendar::phase(bar.start_timestamp) == Phase::Regular);
+    bars.retain(|bar| simulation::CALENDAR.phase(bar.start_timestamp) == Phase::Regular);
     bars
 }
 

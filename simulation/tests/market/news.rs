@@ -1,6 +1,6 @@
 //! News, and what it does to prices.
 
-use model::calendar::{Phase, phase};
+use model::calendar::Phase;
 use model::time::{HOUR, MINUTE, Millis, minute_of};
 use simulation::{Day, SYMBOLS, World};
 
@@ -13,7 +13,10 @@ fn lone_news<'a>(day: &'a Day, symbol: &'a str) -> impl Iterator<Item = Millis> 
         day.articles.iter().filter(move |article| article.key() == wanted).map(|it| it.published_timestamp)
     };
     published(symbol)
-        .filter(|at| phase(at - HOUR) == Phase::Regular && phase(at + HOUR) == Phase::Regular)
+        .filter(|at| {
+            simulation::CALENDAR.phase(at - HOUR) == Phase::Regular
+                && simulation::CALENDAR.phase(at + HOUR) == Phase::Regular
+        })
         .filter(move |at| {
             let near = |other: &Millis| (at - other).abs() < HOUR;
             published(symbol).chain(published("SPY")).filter(near).count() == 1

@@ -1,7 +1,6 @@
 //! Movement and trading over the day.
 
 use model::Bar;
-use model::calendar::session;
 use simulation::{SYMBOLS, World};
 
 use crate::{days, log_return, mean, session_of};
@@ -12,8 +11,9 @@ fn open_noon_close(symbol: &str, quantity: impl Fn(&Bar) -> f64) -> [f64; 3] {
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
     for day in days(&World::new(2), 60) {
         let bars = session_of(&day, symbol);
-        let session =
-            session(model::calendar::date_of(bars[0].start_timestamp)).expect("bars come from sessions");
+        let session = simulation::CALENDAR
+            .session(simulation::CALENDAR.date_of(bars[0].start_timestamp))
+            .expect("bars come from sessions");
         let length = session.close - session.open;
         for bar in bars {
             let t = (bar.start_timestamp - session.open) as f64 / length as f64;

@@ -1,10 +1,10 @@
-//! One day of a symbol, out of the bars of its regular session.
+//! One day of a symbol, out of the bars of its session.
 
 use std::collections::BTreeSet;
 
-use model::Bar;
-use model::calendar::{self, SessionDay};
+use model::calendar::SessionDay;
 use model::time::Millis;
+use model::{Bar, Instrument};
 use store::SharedStore;
 use udfs::Column;
 
@@ -76,7 +76,7 @@ pub(crate) async fn news(
     first: &SessionDay,
     last: &SessionDay,
 ) -> Result<News, SinkError> {
-    let since = calendar::previous_session(first.date).close;
+    let since = Instrument::of(symbol).calendar().previous_session(first.date).close;
     let rows = store.read(&articles_query(symbol, since + 1, last.close + 1)).await?;
     let articles = read_articles(&rows);
     Ok(News {
@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_day_of_bars_at_the_bounds_of_their_figures_can_be_stored() {
-        let session = calendar::next_session("2024-03-04".parse().unwrap());
+        let calendar = Instrument::of("A").calendar();
+        let session = calendar.next_session("2024-03-04".parse().unwrap());
         let bars: Vec<Bar> = (session.open..session.close)
             .step_by(MINUTE as usize)
             .enumerate()

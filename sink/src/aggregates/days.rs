@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::NaiveDate;
-use model::calendar::{self, SessionDay};
+use model::Instrument;
+use model::calendar::{Calendar, SessionDay};
 use model::time::{DAY, Millis};
 use store::{Query, SharedStore};
 
@@ -37,8 +38,9 @@ pub(crate) struct Days {
     next_close: Option<Millis>,
     /// That weeks and months are noted is yet to be noted itself.
     has_periods: bool,
-    /// The session looked at last: the next record is most likely of it too.
-    session: Option<SessionDay>,
+    /// The session looked at last, and of which calendar: the next record is most likely
+    /// of it too.
+    session: Option<(Calendar, SessionDay)>,
 }
 
 /// What has to be written of one symbol.
@@ -57,15 +59,17 @@ impl Touched {
         Touched { days, periods }
     }
 
-    fn closes(&self) -> impl Iterator<Item = Millis> {
-        self.days.iter().map(|&date| close_of(date)).chain(self.periods.iter().map(Period::closes))
+    fn closes(&self, calendar: Calendar) -> impl Iterator<Item = Millis> {
+        let days = self.days.iter().map(move |&date| close_of(calendar, date));
+        days.chain(self.periods.iter().map(move |period| period.closes(calendar)))
     }
 
     /// What of it has closed.
-    fn due(&self, closed: Millis) -> Touched {
+    fn due(&self, calendar: Calendar, closed: Millis) -> Touched {
+        let periods = self.periods.iter().copied();
         Touched {
-            days: self.days.iter().copied().filter(|&date| close_of(date) <= closed).collect(),
-            periods: self.periods.iter().copied().filter(|period| period.closes() <= closed).collect(),
+            days: self.days.iter().copied().filter(|&date| close_of(calendar, date) <= closed).collect(),
+            periods: periods.filter(|period| period.closes(calendar) <= closed).collect(),
         }
     }
 
@@ -92,8 +96,12 @@ impl Touched {
     }
 }
 
-fn close_of(date: NaiveDate) -> Millis {
-    calendar::session(date).map_or(Millis::MIN, |session| session.close)
+fn calendar_of(symbol: &str) -> Calendar {
+    Instrument::of(symbol).calendar()
+}
+
+fn close_of(calendar: Calendar, date: NaiveDate) -> Millis {
+    calendar.session(date).map_or(Millis::MIN, |session| session.close)
 }
 
 impl Days {
@@ -130,7 +138,8 @@ impl Days {
             let (Some(symbol), Some(end)) = (place("symbol"), place("window_end")) else { return Ok(()) };
             for row in &page.rows {
                 let (Some(symbol), Some(end)) = (row[symbol].as_str(), row[end].as_i64()) else { continue };
-                let periods = Period::of(calendar::date_of(end));
+                // A close belongs to the day that it ends.
+                let periods = Period::of(calendar_of(symbol).date_of(end - 1));
                 self.touched.entry(symbol.to_owned()).or_default().periods.extend(periods);
                 self.changed.insert(symbol.to_owned());
                 self.next_close = Some(Millis::MIN);
@@ -144,11 +153,14 @@ impl Days {
 
     /// A bar that starts at `at` came in; `watermark` is that of the prices.
     pub(crate) fn touch_by_bar(&mut self, symbol: &str, at: Millis, watermark: impl Fn() -> Option<Millis>) {
-        let is_open = |session: &SessionDay| session.open <= at && at < session.close;
+        let calendar = calendar_of(symbol);
+        let is_open = |(of, session): &(Calendar, SessionDay)| {
+            *of == calendar && session.open <= at && at < session.close
+        };
         if !self.session.as_ref().is_some_and(is_open) {
-            self.session = calendar::session(calendar::date_of(at));
+            self.session = calendar.session(calendar.date_of(at)).map(|session| (calendar, session));
         }
-        if let Some(session) = self.session.filter(is_open) {
+        if let Some((_, session)) = self.session.filter(is_open) {
             self.touch(symbol, &session, watermark);
         }
     }
@@ -161,9 +173,7 @@ impl Days {
         at: Millis,
         watermark: impl Fn() -> Option<Millis>,
     ) {
-        let date = calendar::date_of(at);
-        let session = calendar::session(date).filter(|session| at <= session.close);
-        self.touch(symbol, &session.unwrap_or_else(|| calendar::next_session(date)), watermark);
+        self.touch(symbol, &calendar_of(symbol).session_closing_after(at), watermark);
     }
 
     fn touch(&mut self, symbol: &str, session: &SessionDay, watermark: impl Fn() -> Option<Millis>) {
@@ -174,7 +184,8 @@ impl Days {
         let more = Touched::of([session.date].into());
         // What comes after a close waits for the next recomputation.
         let watermark = watermark();
-        let open = more.closes().filter(|close| watermark.is_none_or(|watermark| watermark < *close)).min();
+        let closes = more.closes(calendar_of(symbol));
+        let open = closes.filter(|close| watermark.is_none_or(|watermark| watermark < *close)).min();
         touched.days.extend(more.days);
         touched.periods.extend(more.periods);
         self.changed.insert(symbol.to_owned());
@@ -195,15 +206,23 @@ impl Days {
     ) -> Result<Option<Aggregated>, SinkError> {
         let (symbol, due) = loop {
             if self.due.is_empty() {
-                let is_due = |touched: &Touched| touched.closes().any(|close| close <= closed);
-                let due = self.touched.iter().filter(|(_, touched)| is_due(touched));
+                let is_due = |(symbol, touched): &(&String, &Touched)| {
+                    touched.closes(calendar_of(symbol)).any(|close| close <= closed)
+                };
+                let due = self.touched.iter().filter(is_due);
                 self.due = due.map(|(symbol, _)| symbol.clone()).collect();
             }
             let Some(symbol) = self.due.pop_front() else {
-                self.next_close = self.touched.values().flat_map(Touched::closes).min();
+                let touched = self.touched.iter();
+                self.next_close =
+                    touched.flat_map(|(symbol, touched)| touched.closes(calendar_of(symbol))).min();
                 return Ok(None);
             };
-            let due = self.touched.get(&symbol).map(|touched| touched.due(closed)).unwrap_or_default();
+            let due = self
+                .touched
+                .get(&symbol)
+                .map(|touched| touched.due(calendar_of(&symbol), closed))
+                .unwrap_or_default();
             if !due.is_empty() {
                 break (symbol, due);
             }

@@ -1,5 +1,5 @@
-//! Days, weeks and months of each symbol, out of the minute bars of its regular
-//! sessions: written once event time has passed the close, and again when
+//! Days, weeks and months of each symbol, out of the minute bars of its sessions, of
+//! stocks the regular ones: written once event time has passed the close, and again when
 //! something of the day comes late.
 //!
 //! A day is made from stored bars, a week and a month from stored days, so they
@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use model::calendar;
+use model::Instrument;
+use model::calendar::Calendar;
 use model::time::Millis;
 use store::{Batch, Measurement, SharedStore};
 
@@ -51,7 +52,7 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
     for (symbol, newest) in newest_bars(store).await? {
         let Some(oldest) = oldest_bar(store, &symbol).await? else { continue };
         let (from, to) = (from.max(oldest), to.min(newest + 1).min(closed));
-        let touched = Touched::of(sessions(from, to));
+        let touched = Touched::of(sessions(Instrument::of(&symbol).calendar(), from, to));
         let Aggregated { points, not_finite } = points(store, &symbol, &touched, closed).await?;
         if not_finite > 0 {
             say_not_finite(not_finite);
@@ -72,11 +73,11 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
 }
 
 /// The dates of the sessions that are open at some time of [`from`, `to`).
-fn sessions(from: Millis, to: Millis) -> BTreeSet<NaiveDate> {
-    let first = calendar::session(calendar::date_of(from))
-        .filter(|session| from < session.close)
-        .unwrap_or_else(|| calendar::next_session(calendar::date_of(from)));
-    std::iter::successors(Some(first), |session| Some(calendar::next_session(session.date)))
+fn sessions(calendar: Calendar, from: Millis, to: Millis) -> BTreeSet<NaiveDate> {
+    let date = calendar.date_of(from);
+    let first = calendar.session(date).filter(|session| from < session.close);
+    let first = first.unwrap_or_else(|| calendar.next_session(date));
+    std::iter::successors(Some(first), |session| Some(calendar.next_session(session.date)))
         .take_while(|session| session.open < to)
         .map(|session| session.date)
         .collect()
@@ -107,14 +108,15 @@ async fn points(
     let trimmed = store.trimmed_before(&Measurement::bars().name).await?;
     let is_whole = |open: Millis| trimmed.is_none_or(|trimmed| trimmed <= open);
     let mut days: Vec<Row> = Vec::new();
-    for session in touched.days.iter().filter_map(|&date| calendar::session(date)) {
+    let calendar = Instrument::of(symbol).calendar();
+    for session in touched.days.iter().filter_map(|&date| calendar.session(date)) {
         if session.close <= closed && is_whole(session.open) {
             days.extend(day::read(store, symbol, &session).await?);
         }
     }
     let mut rows: Vec<(&Arc<Measurement>, Row)> =
         days.iter().map(|day| (&measurements()[0], day.clone())).collect();
-    for period in touched.periods.iter().filter(|period| period.closes() <= closed) {
+    for period in touched.periods.iter().filter(|period| period.closes(calendar) <= closed) {
         rows.extend(period.read(store, symbol, &days).await?.map(|row| (period.measurement(), row)));
     }
     let not_finite = rows.iter().map(|(_, row)| row.not_finite()).sum();

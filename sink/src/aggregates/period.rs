@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
-use model::calendar::{self, SessionDay};
+use model::Instrument;
+use model::calendar::{Calendar, SessionDay};
 use model::time::Millis;
 use store::{Measurement, Query, SharedStore};
 
@@ -13,7 +14,7 @@ use super::row::{Row, measurements};
 use crate::error::SinkError;
 use crate::recompute::bars_query;
 
-/// A run of dates in New York, from the first up to but not including the second.
+/// A run of trading dates, from the first up to but not including the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Period {
     from: NaiveDate,
@@ -60,13 +61,13 @@ impl Period {
     }
 
     /// Its first session and its last. There is one in every week and month.
-    fn sessions(&self) -> (SessionDay, SessionDay) {
-        (calendar::next_session(self.from - Days::new(1)), calendar::previous_session(self.to))
+    fn sessions(&self, calendar: Calendar) -> (SessionDay, SessionDay) {
+        (calendar.next_session(self.from - Days::new(1)), calendar.previous_session(self.to))
     }
 
     /// The close of its last session.
-    pub(crate) fn closes(&self) -> Millis {
-        self.sessions().1.close
+    pub(crate) fn closes(&self, calendar: Calendar) -> Millis {
+        self.sessions(calendar).1.close
     }
 
     /// The period, as far as the store or `fresh` hold any of its days; of a day
@@ -77,7 +78,7 @@ impl Period {
         symbol: &str,
         fresh: &[Row],
     ) -> Result<Option<Row>, SinkError> {
-        let (first, last) = self.sessions();
+        let (first, last) = self.sessions(Instrument::of(symbol).calendar());
         let span = bars_query(symbol, Some(first.close), Some(last.close + 1));
         let query = Query { measurement: measurements()[0].name.clone(), ..span };
         let stored = Row::all(&store.read(&query).await?);
@@ -122,6 +123,7 @@ fn together(days: &[Row]) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::AssetClass;
 
     #[test]
     fn a_period_comes_back_from_its_words() {
@@ -135,10 +137,7 @@ mod tests {
 
     #[test]
     fn weeks_and_months_reach_from_their_first_session_to_their_last() {
-        let dates = |period: Period| {
-            let (first, last) = period.sessions();
-            format!("{} {}", first.date, last.date)
-        };
+        let dates = |period: Period| dates(AssetClass::Stocks, period);
         let date = |text: &str| text.parse::<NaiveDate>().unwrap();
         for (day, week) in [
             ("2024-07-03", "2024-07-01 2024-07-05"),
@@ -151,5 +150,24 @@ mod tests {
         {
             assert_eq!(dates(Period::month(date(day))), month, "{day}");
         }
+    }
+
+    #[test]
+    fn weeks_of_crypto_have_seven_days_and_those_of_currencies_five() {
+        for (class, day, week, month) in [
+            (AssetClass::Crypto, "2024-02-29", "2024-02-26 2024-03-03", "2024-02-01 2024-02-29"),
+            (AssetClass::Crypto, "2024-12-31", "2024-12-30 2025-01-05", "2024-12-01 2024-12-31"),
+            (AssetClass::Currencies, "2024-02-29", "2024-02-26 2024-03-01", "2024-02-01 2024-02-29"),
+            (AssetClass::Currencies, "2024-06-07", "2024-06-03 2024-06-07", "2024-06-03 2024-06-28"),
+        ] {
+            let day = day.parse().unwrap();
+            assert_eq!(dates(class, Period::week(day)), week, "{class} {day}");
+            assert_eq!(dates(class, Period::month(day)), month, "{class} {day}");
+        }
+    }
+
+    fn dates(class: AssetClass, period: Period) -> String {
+        let (first, last) = period.sessions(class.calendar());
+        format!("{} {}", first.date, last.date)
     }
 }

@@ -7,7 +7,7 @@ mod windows;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
-use model::time;
+use model::{AssetClass, time};
 use study::report::Report;
 use study::{Clock, Options};
 
@@ -24,7 +24,8 @@ pub async fn run(config: &Config, args: BacktestArgs) -> anyhow::Result<()> {
     let study = study::study(&history.bars, &history.articles, &options);
     let of_symbol = |symbol: &study::SymbolStudy| {
         let windows = history.windows.get(&symbol.symbol).map_or(&[][..], Vec::as_slice);
-        (symbol.symbol.clone(), study::compare(windows, &symbol.splits, options.confidence))
+        let class = AssetClass::of(&symbol.symbol);
+        (symbol.symbol.clone(), study::compare(class, windows, &symbol.splits, options.confidence))
     };
     let comparisons: BTreeMap<_, _> = study.symbols.iter().map(of_symbol).collect();
     let report = Report {

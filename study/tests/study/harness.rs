@@ -1,10 +1,12 @@
 //! Bars and articles at clock times in New York, and a study of them in one line.
 
-use model::calendar;
+use model::calendar::Calendar;
 use model::time::{HOUR, MINUTE, Millis};
-use model::{Article, Bar, Source};
+use model::{Article, AssetClass, Bar, Source};
 use study::{LeftOut, Options, Reaction, Study};
 
+/// The calendar of [`SYMBOL`].
+pub const STOCKS: Calendar = AssetClass::Stocks.calendar();
 pub const SYMBOL: &str = "AAPL";
 
 /// A clock time in New York on a day with a session.
@@ -12,7 +14,7 @@ pub fn at(date: &str, clock: &str) -> Millis {
     let (hours, minutes) = clock.split_once(':').unwrap();
     let (minutes, seconds) = minutes.split_once(':').unwrap_or((minutes, "0"));
     let number = |text: &str| text.parse::<i64>().unwrap();
-    let session = calendar::session(date.parse().unwrap()).expect("a day with a session");
+    let session = STOCKS.session(date.parse().unwrap()).expect("a day with a session");
     session.pre_open + (number(hours) - 4) * HOUR + number(minutes) * MINUTE + number(seconds) * 1_000
 }
 
@@ -53,12 +55,12 @@ pub fn calm(from: &str, sessions: usize) -> Vec<Bar> {
     let mut date = from.parse().unwrap();
     let mut bars = Vec::new();
     for day in 0..sessions {
-        let session = calendar::session(date).expect("a day with a session");
+        let session = STOCKS.session(date).expect("a day with a session");
         for (minute, start) in (session.open..session.close).step_by(MINUTE as usize).enumerate() {
             let wave = ((minute * (day + 3)) as f64 / 7.0).sin();
             bars.push(bar(start, 100.0 * (0.001 * wave).exp(), 1_000.0 + 100.0 * wave));
         }
-        date = calendar::next_session(date).date;
+        date = STOCKS.next_session(date).date;
     }
     bars
 }

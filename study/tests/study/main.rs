@@ -8,4 +8,5 @@ mod honesty;
 mod impact;
 mod kept_out;
 mod market;
+mod markets;
 mod real_bars;

@@ -1,12 +1,12 @@
 //! A market whose news does exactly what was planted, and nothing else.
 
-use model::calendar::{self, SessionDay};
+use model::calendar::SessionDay;
 use model::time::{MINUTE, SECOND};
 use model::{Article, Bar};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::harness::{article, bar};
+use crate::harness::{STOCKS, article, bar};
 
 /// What news does to the log price.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ impl Draws {
 pub fn play(seed: u64, plant: Plant) -> (Vec<Bar>, Vec<Article>) {
     let mut draws = Draws(ChaCha8Rng::seed_from_u64(seed));
     let (mut bars, mut articles) = (Vec::new(), Vec::new());
-    let mut session = calendar::session(FIRST.parse().unwrap()).unwrap();
+    let mut session = STOCKS.session(FIRST.parse().unwrap()).unwrap();
     let mut price = 100.0_f64.ln();
     for _ in 0..SESSIONS {
         let news = (draws.uniform() < 0.8).then(|| 45 + (draws.uniform() * 270.0) as i64);
@@ -62,7 +62,7 @@ pub fn play(seed: u64, plant: Plant) -> (Vec<Bar>, Vec<Article>) {
             articles.push(article(&session.date.to_string(), published));
         }
         price = day(&session, news, plant, price, &mut draws, &mut bars);
-        session = calendar::next_session(session.date);
+        session = STOCKS.next_session(session.date);
     }
     (bars, articles)
 }

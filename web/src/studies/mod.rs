@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::time::Millis;
-use model::{Article, Bar};
+use model::{Article, AssetClass, Bar};
 use moka::future::Cache;
 use store::{Measurement, Query, SharedStore};
 use study::{Comparison, Options, Reaction, SymbolStudy, Window};
@@ -70,13 +70,13 @@ impl Studies {
         let windows = windows(store, symbol).await?;
         let cut = (!all || !all_articles).then(|| bars.last().map(|bar| bar.start_timestamp)).flatten();
         bars.reverse();
-        let name = symbol.to_owned();
+        let (name, class) = (symbol.to_owned(), AssetClass::of(symbol));
         // It takes its milliseconds, off the threads that serve others.
         let made = tokio::task::spawn_blocking(move || {
             let options = Options::default();
             let all = study::study(&bars, &articles, &options);
             let study = all.symbols.into_iter().next().unwrap_or_else(|| SymbolStudy::empty(name));
-            let comparison = study::compare(&windows, &study.splits, options.confidence);
+            let comparison = study::compare(class, &windows, &study.splits, options.confidence);
             Arc::new(Studied { options, study, comparison, articles, cut })
         });
         let studied = made.await.map_err(|error| Failure::Answer(std::io::Error::other(error)))?;

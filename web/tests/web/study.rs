@@ -1,9 +1,13 @@
 //! The event study: its page, readable without a script, and its API.
 
-use model::calendar;
 use model::time::{MINUTE, Millis};
 
+use model::AssetClass;
+use model::calendar::Calendar;
+
 use crate::harness::{Feed, OPEN, Site, article, bar};
+
+const STOCKS: Calendar = AssetClass::Stocks.calendar();
 
 /// An hour after the open of the sixth session.
 const NEWS: Millis = OPEN + 7 * 24 * 60 * MINUTE + 60 * MINUTE;
@@ -12,7 +16,7 @@ const NEWS: Millis = OPEN + 7 * 24 * 60 * MINUTE + 60 * MINUTE;
 /// in the last; an article at night, and one of another symbol.
 fn feed() -> Feed {
     let mut feed = Feed::default();
-    let mut session = calendar::session(calendar::date_of(OPEN)).unwrap();
+    let mut session = STOCKS.session(STOCKS.date_of(OPEN)).unwrap();
     for day in 0..6 {
         for minute in 0..390 {
             let start = session.open + minute * MINUTE;
@@ -22,7 +26,7 @@ fn feed() -> Feed {
             let bar = bar("IBM", start);
             feed.bars.push(model::Bar { open: close, high: close, low: close, close, ..bar });
         }
-        session = calendar::next_session(session.date);
+        session = STOCKS.next_session(session.date);
     }
     feed.with_article(article("IBM", NEWS, "<script>alert(1)</script> Results"))
         .with_article(article("IBM", NEWS - 12 * 60 * MINUTE, "At night"))

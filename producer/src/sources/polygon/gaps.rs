@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use model::Gap;
-use model::calendar;
 use model::time::Millis;
+use model::{Gap, Instrument};
 
 /// The reason of a gap that is none any more.
 pub(super) const FILLED: &str = "filled from history";
@@ -68,15 +67,9 @@ impl Gaps {
     }
 }
 
-/// Whether there may be bars of `symbol` between `from` and `to`. Symbols of
-/// other markets than stocks, such as `X:BTCUSD`, trade at any time.
+/// Whether there may be bars of `symbol` between `from` and `to`.
 pub(super) fn trades(symbol: &str, from: Millis, to: Millis) -> bool {
-    if from >= to || symbol.contains(':') {
-        return from < to;
-    }
-    let dates = calendar::date_of(from).iter_days().take_while(|date| *date <= calendar::date_of(to));
-    let mut sessions = dates.filter_map(calendar::session);
-    sessions.any(|day| day.pre_open < to && from < day.post_close)
+    Instrument::of(symbol).calendar().trades_between(from, to)
 }
 
 #[cfg(test)]
@@ -106,7 +99,8 @@ mod tests {
         let at = |text: &str| parse(text).unwrap();
         let (friday, saturday) = (at("2026-11-21T01:30:00Z"), at("2026-11-21T15:00:00Z"));
         assert!(!trades("AAPL", friday, saturday));
-        assert!(trades("X:BTCUSD", friday, saturday));
+        assert!(trades("X:BTC-USD", friday, saturday));
+        assert!(!trades("C:EUR-USD", friday, saturday));
         assert!(trades("AAPL", friday - HOUR, saturday));
         assert!(trades("AAPL", saturday, at("2026-11-23T09:01:00Z")));
         assert!(!trades("AAPL", at("2026-11-20T15:00:00Z"), at("2026-11-20T15:00:00Z")));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::calendar::{self, Phase};
+use model::AssetClass;
 use model::time::{MINUTE, Millis, minute_of};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
@@ -94,7 +94,9 @@ impl Liveness {
 
     /// For how many minutes no bar has come, where `patience` with an open market is at its end.
     pub(super) fn mute_for(&self, now: Millis, delay: Millis, patience: &MutePatience) -> Option<i64> {
-        let is_open = |at: Millis| calendar::phase(at - delay) == Phase::Regular;
+        // Polygon brings stocks here: what it says of other markets keeps nothing alive.
+        let calendar = AssetClass::Stocks.calendar();
+        let is_open = |at: Millis| calendar.phase(at - delay).is_session();
         let is_mute = now - self.data >= patience.0 && is_open(now) && is_open(now - patience.0);
         is_mute.then_some((now - self.data) / MINUTE)
     }

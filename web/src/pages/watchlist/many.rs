@@ -30,7 +30,7 @@ pub(super) fn added(text: &str, list: &Watchlist) -> Result<Vec<Entry>, Problems
 fn read(text: &str) -> Result<Vec<Entry>, Problems> {
     let (mut entries, mut wrong) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
-        // A colon within a word belongs to a symbol, as in X:BTCUSD.
+        // A colon within a word belongs to a symbol, as in X:BTC-USD.
         let found: Vec<Entry> = match line.split_once(": ") {
             Some((symbol, term)) => vec![Entry {
                 symbol: Some(symbol.trim().to_owned()).filter(|symbol| !symbol.is_empty()),
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn symbols_are_read_however_they_are_separated() {
         assert_eq!(
-            shown("AAPL, MSFT;\tX:BTCUSD\r\n\"BRK.B\" IBM"),
-            ["IBM", "AAPL", "MSFT", "X:BTCUSD", "BRK.B"]
+            shown("AAPL, MSFT;\tX:BTC-USD\r\n\"BRK.B\" IBM"),
+            ["IBM", "AAPL", "MSFT", "X:BTC-USD", "BRK.B"]
         );
         assert!(added("AAPL, BRK-B", &list()).unwrap_err().form.contains("write BRK.B"));
         assert_eq!(shown("AAPL AAPL"), ["IBM", "AAPL"]);

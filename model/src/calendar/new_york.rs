@@ -6,60 +6,11 @@
 use std::ops::RangeInclusive;
 
 use chrono::offset::Offset;
-use chrono::{
-    DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Weekday,
-};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Weekday};
 use chrono_tz::America::New_York;
 
+use super::{FIRST, Phase, SessionDay, utc_in_range};
 use crate::time::{HOUR, MINUTE, Millis, SECOND};
-
-/// A part of the trading day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Before the open: 04:00 to 09:30 in New York.
-    Pre,
-    /// The session proper: 09:30 to 16:00, on half days to 13:00.
-    Regular,
-    /// After the close: to 20:00, on half days to 17:00.
-    Post,
-    /// Night, weekend or holiday.
-    Closed,
-}
-
-impl Phase {
-    /// The word that labels it in exports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Pre => "pre",
-            Phase::Regular => "regular",
-            Phase::Post => "post",
-            Phase::Closed => "closed",
-        }
-    }
-}
-
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One day of trading; each phase starts at its time and ends, exclusive, at the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionDay {
-    /// The date in New York.
-    pub date: NaiveDate,
-    /// Pre-market trading begins.
-    pub pre_open: Millis,
-    /// The session opens.
-    pub open: Millis,
-    /// The session closes.
-    pub close: Millis,
-    /// Post-market trading ends.
-    pub post_close: Millis,
-    /// Whether the session closes at 13:00.
-    pub half_day: bool,
-}
 
 /// Hours of a day as milliseconds after midnight in New York.
 struct Hours {
@@ -87,12 +38,11 @@ const UNSCHEDULED: [(i32, u32, u32); 10] = [
 ];
 
 /// The session of a date in New York; none at weekends and on holidays.
-pub fn session(date: NaiveDate) -> Option<SessionDay> {
+pub(super) fn session(date: NaiveDate) -> Option<SessionDay> {
     let hours = hours(date)?;
     let midnight = date.and_time(NaiveTime::MIN);
     // New York changes its clocks on Sundays, so one offset holds for a session.
-    let offset = New_York.offset_from_local_datetime(&(midnight + TimeDelta::hours(12))).earliest()?;
-    let start = midnight.and_utc().timestamp_millis() - Millis::from(offset.fix().local_minus_utc()) * SECOND;
+    let start = midnight.and_utc().timestamp_millis() - offset_on(date)?;
     Some(SessionDay {
         date,
         pre_open: start + PRE_OPEN,
@@ -104,7 +54,7 @@ pub fn session(date: NaiveDate) -> Option<SessionDay> {
 }
 
 /// The phase of trading at `at`.
-pub fn phase(at: Millis) -> Phase {
+pub(super) fn phase(at: Millis) -> Phase {
     let local = local(at);
     let since_midnight = Millis::from(local.num_seconds_from_midnight()) * SECOND;
     if !(PRE_OPEN..FULL.post_close).contains(&since_midnight) {
@@ -119,38 +69,23 @@ pub fn phase(at: Millis) -> Phase {
     }
 }
 
-/// The last session on a date before `before`.
-pub fn previous_session(before: NaiveDate) -> SessionDay {
-    nearest_session(before, NaiveDate::pred_opt)
-}
-
-/// The first session on a date after `after`.
-pub fn next_session(after: NaiveDate) -> SessionDay {
-    nearest_session(after, NaiveDate::succ_opt)
-}
-
 /// The date in New York at `at`.
-pub fn date_of(at: Millis) -> NaiveDate {
+pub(super) fn date_of(at: Millis) -> NaiveDate {
     local(at).date()
 }
 
-/// The years that the rules are asked about. No record is dated outside them;
-/// a time before or after is answered as their first or last instant.
-const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1900, 1, 1).expect("a date");
-const LAST: NaiveDate = NaiveDate::from_ymd_opt(2199, 12, 31).expect("a date");
-
-fn nearest_session(from: NaiveDate, step: impl Fn(&NaiveDate) -> Option<NaiveDate>) -> SessionDay {
-    std::iter::successors(Some(from.clamp(FIRST, LAST)), step)
-        .skip(1)
-        .find_map(session)
-        .expect("there is a session within days of every date")
+/// The clock in New York at `at`.
+pub(super) fn local(at: Millis) -> NaiveDateTime {
+    let utc = utc_in_range(at);
+    utc + New_York.offset_from_utc_datetime(&utc).fix()
 }
 
-fn local(at: Millis) -> NaiveDateTime {
-    const EARLIEST: Millis = FIRST.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
-    const LATEST: Millis = LAST.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
-    let utc = DateTime::from_timestamp_millis(at.clamp(EARLIEST, LATEST)).unwrap_or_default().naive_utc();
-    utc + New_York.offset_from_utc_datetime(&utc).fix()
+/// Local noon's offset from UTC on a date, in milliseconds. New York changes its clocks
+/// at 02:00 on Sundays, so it holds from 02:00 on.
+pub(super) fn offset_on(date: NaiveDate) -> Option<Millis> {
+    let noon = date.and_time(NaiveTime::MIN) + TimeDelta::hours(12);
+    let offset = New_York.offset_from_local_datetime(&noon).earliest()?;
+    Some(Millis::from(offset.fix().local_minus_utc()) * SECOND)
 }
 
 /// When a date's trading ends; nothing where there is none.
@@ -224,4 +159,5 @@ fn good_friday(year: i32) -> NaiveDate {
 }
 
 #[cfg(test)]
+#[path = "new_york_tests.rs"]
 mod tests;
