@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use model::time::Millis;
 use model::{Bar, Candle, Candles};
 
 use crate::input::{self, Input};
@@ -19,10 +20,30 @@ pub struct Piece {
     pub candles: Vec<Candles>,
     /// The rows that are none.
     pub refused: Vec<BadRow>,
+    /// Of each of `candles`, where its bars stand.
+    pub(crate) lines: Vec<Lines>,
 }
 
+/// Where the bars of a piece stand in their file.
+#[derive(Debug)]
+pub(crate) enum Lines {
+    /// On these lines.
+    Each(Vec<u64>),
+    /// One row after the other from this one on, the refused ones counted.
+    From(u64),
+}
+
+type Pieces = Box<dyn Iterator<Item = Piece> + Send>;
+
+/// Says of the start of a bar what is wrong with it, rows in the order of the file.
+type Judge = Box<dyn FnMut(Millis) -> Result<(), String> + Send>;
+
 /// A file of bars, piece by piece; what is in memory does not depend on its length.
-pub struct CandlePieces(Box<dyn Iterator<Item = Piece> + Send>);
+pub struct CandlePieces {
+    /// With the name of the part in a folder.
+    pieces: Box<dyn Iterator<Item = (Option<Arc<str>>, Piece)> + Send>,
+    judge: Option<Judge>,
+}
 
 /// Opens a file of minute bars for their figures alone. Rows are read and checked
 /// as [`crate::bars`] does; Parquet on all processors at once.
@@ -31,30 +52,31 @@ pub struct CandlePieces(Box<dyn Iterator<Item = Piece> + Send>);
 /// As for [`crate::bars`].
 pub fn candles(path: &Path) -> Result<CandlePieces, FileError> {
     if !path.is_dir() {
-        return Ok(CandlePieces(one_file(path)?));
+        let pieces = one_file(path)?.map(|piece| (None, piece));
+        return Ok(CandlePieces { pieces: Box::new(pieces), judge: None });
     }
     // Fails where no part can be read.
     drop(crate::bars(path)?);
     let folder = path.to_owned();
     let pieces = parts::of(path)?.into_iter().flat_map(move |part| {
         let name: Arc<str> = parts::name_in(&folder, &part).into();
-        let pieces: Box<dyn Iterator<Item = Piece> + Send> = match one_file(&part) {
+        let pieces: Pieces = match one_file(&part) {
             Ok(pieces) => pieces,
             Err(FileError::Empty { .. }) => Box::new(std::iter::empty()),
             Err(error) => {
                 let refused = vec![parts::refused(name.clone(), &error)];
-                Box::new(std::iter::once(Piece { candles: Vec::new(), refused }))
+                Box::new(std::iter::once(Piece { refused, ..Piece::default() }))
             }
         };
         pieces.map(move |mut piece| {
             piece.refused.iter_mut().for_each(|bad| bad.part = Some(name.clone()));
-            piece
+            (Some(name.clone()), piece)
         })
     });
-    Ok(CandlePieces(Box::new(pieces)))
+    Ok(CandlePieces { pieces: Box::new(pieces), judge: None })
 }
 
-fn one_file(path: &Path) -> Result<Box<dyn Iterator<Item = Piece> + Send>, FileError> {
+fn one_file(path: &Path) -> Result<Pieces, FileError> {
     match input::open(path)? {
         Input::Parquet(file) => Ok(Box::new(RowGroups::open(path, file)?)),
         text => {
@@ -68,20 +90,89 @@ impl Iterator for CandlePieces {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        self.0.next()
+        let (part, mut piece) = self.pieces.next()?;
+        if let Some(judge) = &mut self.judge {
+            piece.judge(part.as_ref(), judge);
+        }
+        Some(piece)
+    }
+}
+
+impl CandlePieces {
+    /// Refuses bars also by what `judge` says of their starts, in the order of the file.
+    pub fn judged(self, judge: impl FnMut(Millis) -> Result<(), String> + Send + 'static) -> CandlePieces {
+        CandlePieces { judge: Some(Box::new(judge)), ..self }
+    }
+}
+
+impl Piece {
+    fn judge(&mut self, part: Option<&Arc<str>>, judge: &mut Judge) {
+        let mut found = Vec::new();
+        for (candles, lines) in self.candles.iter_mut().zip(&self.lines) {
+            let mut wrong = Vec::new();
+            for (at, (_, candle)) in candles.rows().iter().enumerate() {
+                if let Err(reason) = judge(candle.start_timestamp) {
+                    wrong.push((at, reason));
+                }
+            }
+            if wrong.is_empty() {
+                continue;
+            }
+            let mut at = 0;
+            let mut places = wrong.iter().map(|(at, _)| *at).peekable();
+            candles.retain(|_| {
+                let is_wrong = places.next_if_eq(&at).is_some();
+                at += 1;
+                !is_wrong
+            });
+            found.extend(wrong.into_iter().map(|(at, reason)| BadRow {
+                part: part.cloned(),
+                line: lines.of(at, &self.refused),
+                reason,
+                text: Vec::new(),
+                unread: false,
+            }));
+        }
+        if !found.is_empty() {
+            self.refused.extend(found);
+            self.refused.sort_by_key(|bad| bad.line);
+        }
+    }
+}
+
+impl Lines {
+    /// The line of the bar that is the `at`-th of its batch.
+    fn of(&self, at: usize, refused: &[BadRow]) -> u64 {
+        match self {
+            Lines::Each(lines) => lines.get(at).copied().unwrap_or_default(),
+            Lines::From(first) => {
+                let mut line = first + at as u64;
+                // Rows come in order, so each refused one before moves those after it by one.
+                let mut before: Vec<u64> =
+                    refused.iter().map(|bad| bad.line).filter(|line| line >= first).collect();
+                before.sort_unstable();
+                before.into_iter().for_each(|bad| line += u64::from(bad <= line));
+                line
+            }
+        }
     }
 }
 
 fn of_rows(rows: impl Iterator<Item = <BarRows as Iterator>::Item>) -> Option<Piece> {
-    let (mut candles, mut refused) = (Candles::default(), Vec::new());
+    let (mut candles, mut refused, mut lines) = (Candles::default(), Vec::new(), Vec::new());
     for row in rows {
         match row {
             Ok(row) => {
                 let place = candles.place_of(&row.value.symbol);
                 candles.push(place, Candle::from(&row.value));
+                lines.push(row.line);
             }
             Err(bad) => refused.push(bad),
         }
     }
-    (!candles.is_empty() || !refused.is_empty()).then(|| Piece { candles: vec![candles], refused })
+    (!candles.is_empty() || !refused.is_empty()).then(|| Piece {
+        candles: vec![candles],
+        refused,
+        lines: vec![Lines::Each(lines)],
+    })
 }

@@ -58,7 +58,7 @@ pub(crate) fn make<T: FromRow>(
     let row = Row::new(T::COLUMNS, cells);
     match T::from_row(&row) {
         Ok(value) => Ok(Placed { line, value, left_out: row.left_out() }),
-        Err(reason) => Err(BadRow { part: None, line, reason, text: text(&row) }),
+        Err(reason) => Err(BadRow { part: None, line, reason, text: text(&row), unread: false }),
     }
 }
 

@@ -31,11 +31,10 @@ pub(crate) struct Header<T> {
 
 impl<T: FromRow> Header<T> {
     pub(crate) fn read(path: &Path, lines: &mut Lines) -> Result<Header<T>, FileError> {
-        let open = |source| FileError::Open { path: path.to_owned(), source };
-        let mut header = lines.next().map_err(open)?;
+        let mut header = lines.next().map_err(|error| unread_header(path, &error))?;
         // What Excel reads as a setting.
         if header.as_ref().is_some_and(|line| line.bytes.eq_ignore_ascii_case(b"sep=,")) {
-            header = lines.next().map_err(open)?;
+            header = lines.next().map_err(|error| unread_header(path, &error))?;
         }
         let header = header.ok_or_else(|| columns::empty::<T>(path))?;
         let names: Vec<_> = cells(&header.bytes)
@@ -51,18 +50,27 @@ impl<T: FromRow> Header<T> {
     /// # Errors
     /// The reason why it is a bad one.
     pub(crate) fn row(&self, line: &Line) -> Result<Placed<T>, BadRow> {
-        let bad = |reason| BadRow { part: None, line: line.number, reason, text: line.bytes.clone() };
+        let bad = |reason| BadRow {
+            part: None,
+            line: line.number,
+            reason,
+            text: line.bytes.clone(),
+            unread: false,
+        };
+        // A row that lacks its end in the last line of a file that lacks its own.
+        let cut_off = |reason| BadRow { unread: !line.ended, ..bad(reason) };
         if let Some(length) = line.overlong {
             return Err(bad(overlong(length)));
         }
         let mut quotes = Quotes::default();
         if !quotes.read(&line.bytes) || quotes.are_open() {
-            return Err(bad("a quote is opened and never closed".into()));
+            return Err(cut_off("a quote is opened and never closed".into()));
         }
         let cells = cells(&line.bytes);
         if cells.len() != self.columns {
             let (has, named) = (cells.len(), self.columns);
-            return Err(bad(format!("the row has {has} columns, the header has {named}")));
+            let reason = format!("the row has {has} columns, the header has {named}");
+            return Err(if has < named { cut_off(reason) } else { bad(reason) });
         }
         let cell = |place: &'_ Place| match place {
             Place::Missing => Cell::Missing,
@@ -94,10 +102,16 @@ impl<T: FromRow> CsvRows<T> {
         }
         let mut length = line.bytes.len();
         let mut more = Vec::new();
-        while more.len() < LINES_A_ROW
-            && length <= LONGEST
-            && let Some(next) = self.lines.next_even_if_blank()?
-        {
+        while more.len() < LINES_A_ROW && length <= LONGEST {
+            let next = match self.lines.next_even_if_blank() {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                // The lines up to there may be rows of their own.
+                Err(error) => {
+                    self.lines.give_back_before(more, error);
+                    return Ok(Some(line));
+                }
+            };
             length += 1 + next.bytes.len();
             let goes_on = next.overlong.is_none() && length <= LONGEST;
             let is_whole = goes_on && quotes.read(b"\n") && quotes.read(&next.bytes);
@@ -107,6 +121,7 @@ impl<T: FromRow> CsvRows<T> {
             }
             if !quotes.are_open() {
                 for next in more {
+                    line.ended = next.ended;
                     line.bytes.push(b'\n');
                     line.bytes.extend_from_slice(&next.bytes);
                 }
@@ -138,7 +153,12 @@ impl<T: FromRow> Iterator for CsvRows<T> {
 /// The last row of a file that could not be read to its end.
 pub(crate) fn unreadable_from(line: u64, error: &dyn std::error::Error) -> BadRow {
     let reason = format!("the file cannot be read from here on: {error}");
-    BadRow { part: None, line, reason, text: Vec::new() }
+    BadRow { part: None, line, reason, text: Vec::new(), unread: true }
+}
+
+/// The error of a file whose first line cannot be read.
+pub(crate) fn unread_header(path: &Path, error: &dyn std::error::Error) -> FileError {
+    FileError::Unread { file: path.display().to_string(), line: 1, reason: error.to_string() }
 }
 
 fn cells(line: &[u8]) -> ByteRecord {

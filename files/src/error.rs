@@ -123,6 +123,18 @@ pub enum FileError {
         /// The reader's words.
         source: ParquetError,
     },
+    /// A file that could be read up to a place only.
+    #[error(
+        "{file}, line {line}: {reason}. The file was cut off or damaged on the way: the rows before this place are taken, those after it are missing; fetch or write the file again, then start over"
+    )]
+    Unread {
+        /// The file, or the part of a folder.
+        file: String,
+        /// The line, or in Parquet the row, from which on it could not be read.
+        line: u64,
+        /// The system's or the format's words.
+        reason: String,
+    },
     /// A table that cannot be written.
     #[error(
         "{target} cannot be written: {source}. Check that its folder is there, has room and may be written"
@@ -183,9 +195,19 @@ pub struct BadRow {
     pub reason: String,
     /// The row as it stands; of Parquet, as JSON.
     pub text: Vec<u8>,
+    /// Whether the file (or the part) ends in this row and should not: it was cut off or
+    /// damaged, and what followed is missing.
+    pub unread: bool,
 }
 
 impl BadRow {
+    /// The error of the file as a whole, where it could not be read beyond this row.
+    pub fn ends_file(&self, name: &str) -> Option<FileError> {
+        let error =
+            || FileError::Unread { file: self.file(name), line: self.line, reason: self.reason.clone() };
+        self.unread.then(error)
+    }
+
     /// The file that it stands in, where `name` was read: the file itself, or a part of the folder.
     pub fn file(&self, name: &str) -> String {
         match &self.part {

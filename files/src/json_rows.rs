@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::value::RawValue;
 
 use crate::columns::{self, FromRow};
-use crate::csv_rows::{overlong, unreadable_from};
+use crate::csv_rows::{overlong, unread_header, unreadable_from};
 use crate::json_document;
 use crate::lines::{Line, Lines};
 use crate::value::Cell;
@@ -24,7 +24,7 @@ pub(crate) struct JsonRows<T> {
 
 impl<T: FromRow> JsonRows<T> {
     pub(crate) fn open(path: &Path, mut lines: Lines, head: &[u8]) -> Result<JsonRows<T>, FileError> {
-        let first = lines.next().map_err(|source| FileError::Open { path: path.to_owned(), source })?;
+        let first = lines.next().map_err(|error| unread_header(path, &error))?;
         let first = first.ok_or_else(|| columns::empty::<T>(path))?;
         if let Some((what, filter)) = json_document::of(head, T::COLUMNS) {
             return Err(FileError::JsonDocument { path: path.to_owned(), what, filter });
@@ -57,7 +57,8 @@ impl<T: FromRow> Iterator for JsonRows<T> {
 /// # Errors
 /// The reason why it is a bad one.
 pub(crate) fn read<T: FromRow>(line: &Line, of_folders: &[Option<String>]) -> Result<Placed<T>, BadRow> {
-    let bad = |reason| BadRow { part: None, line: line.number, reason, text: line.bytes.clone() };
+    let bad =
+        |reason| BadRow { part: None, line: line.number, reason, text: line.bytes.clone(), unread: false };
     if let Some(length) = line.overlong {
         return Err(bad(overlong(length)));
     }
@@ -68,7 +69,9 @@ pub(crate) fn read<T: FromRow>(line: &Line, of_folders: &[Option<String>]) -> Re
             quoted = with_bare_words_quoted(&line.bytes);
             match serde_json::from_slice(&quoted) {
                 Ok(object) => object,
-                Err(_) if error.is_eof() => return Err(bad("the JSON object is cut off".into())),
+                Err(_) if error.is_eof() => {
+                    return Err(BadRow { unread: !line.ended, ..bad("the JSON object is cut off".into()) });
+                }
                 Err(_) => return Err(bad(format!("the line is no JSON object: {error}"))),
             }
         }

@@ -15,6 +15,8 @@ pub(crate) struct Line {
     pub bytes: Vec<u8>,
     /// Its whole length in bytes, where that is more than is kept.
     pub overlong: Option<usize>,
+    /// Whether a line break ends it: the last line of a file that was cut off has none.
+    pub ended: bool,
 }
 
 /// Reads a file line by line.
@@ -22,11 +24,13 @@ pub(crate) struct Lines {
     input: Box<dyn BufRead + Send>,
     read: u64,
     given_back: VecDeque<Line>,
+    /// What follows the lines that were given back.
+    failed: Option<io::Error>,
 }
 
 impl Lines {
     pub(crate) fn new(input: Box<dyn BufRead + Send>) -> Lines {
-        Lines { input, read: 0, given_back: VecDeque::new() }
+        Lines { input, read: 0, given_back: VecDeque::new(), failed: None }
     }
 
     /// The next line that is not blank.
@@ -49,6 +53,9 @@ impl Lines {
     pub(crate) fn next_even_if_blank(&mut self) -> io::Result<Option<Line>> {
         if let Some(line) = self.given_back.pop_front() {
             return Ok(Some(line));
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
         let (mut bytes, mut length, mut ended) = (Vec::new(), 0, false);
         while !ended {
@@ -75,7 +82,7 @@ impl Lines {
             bytes.drain(..3);
         }
         self.read += 1;
-        Ok(Some(Line { number: self.read, bytes, overlong }))
+        Ok(Some(Line { number: self.read, bytes, overlong, ended }))
     }
 
     /// Lines to be read again, in their order.
@@ -83,6 +90,12 @@ impl Lines {
         for line in lines.into_iter().rev() {
             self.given_back.push_front(line);
         }
+    }
+
+    /// Likewise, where the file could not be read on behind them.
+    pub(crate) fn give_back_before(&mut self, lines: Vec<Line>, error: io::Error) {
+        self.give_back(lines);
+        self.failed = Some(error);
     }
 
     /// The number of the line that could not be read.

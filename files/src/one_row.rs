@@ -63,7 +63,7 @@ impl RowReader {
 }
 
 fn read<T: FromRow>(row: &[u8], header: Option<&Header<T>>) -> Result<T, String> {
-    let line = Line { number: 1, bytes: row.to_vec(), overlong: None };
+    let line = Line { number: 1, bytes: row.to_vec(), overlong: None, ended: true };
     let read = match header {
         _ if row.trim_ascii_start().starts_with(b"{") => json_rows::read(&line, &[]),
         Some(header) => header.row(&line),

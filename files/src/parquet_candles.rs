@@ -20,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 use rayon::prelude::*;
 
 use crate::bar::{CLOSE, END, HIGH, LOW, OPEN, RECEIVED, START, SYMBOL, VOLUME};
-use crate::candles::Piece;
+use crate::candles::{Lines, Piece};
 use crate::csv_rows::unreadable_from;
 use crate::epoch;
 use crate::parquet_batches::{Batches, decoded};
@@ -158,10 +158,12 @@ impl Iterator for RowGroups {
         if groups.is_empty() {
             return None;
         }
-        let read: Vec<_> = groups.into_par_iter().map(|(group, first)| self.read(group, first)).collect();
+        let read: Vec<_> =
+            groups.into_par_iter().map(|(group, first)| (first, self.read(group, first))).collect();
         let mut piece = Piece::default();
-        for (candles, refused, broken) in read {
+        for (first, (candles, refused, broken)) in read {
             piece.candles.push(candles);
+            piece.lines.push(Lines::From(first));
             piece.refused.extend(refused);
             if broken {
                 // As when read row by row: nothing after it is taken.

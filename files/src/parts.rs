@@ -143,7 +143,9 @@ pub(crate) fn name_in(folder: &Path, part: &Path) -> String {
 
 /// A part that cannot be read, as a row.
 pub(crate) fn refused(part: Arc<str>, error: &FileError) -> BadRow {
-    BadRow { part: Some(part), line: 1, reason: error.to_string(), text: Vec::new() }
+    let unread =
+        matches!(error, FileError::Open { .. } | FileError::Unread { .. } | FileError::Parquet { .. });
+    BadRow { part: Some(part), line: 1, reason: error.to_string(), text: Vec::new(), unread }
 }
 
 impl<T: FromRow> Iterator for Parts<T> {

@@ -75,11 +75,14 @@ impl TimeBounds {
 
     /// Whether a row of a file, at `at`, may follow rows that have come to `before`: a row
     /// that no reader of the topic would believe is a bad one before it moves event time.
+    /// The first row is held to the clock alone: a stray one in front of a file would else
+    /// make every row after it a late one.
     ///
     /// # Errors
     /// Says that it is too far ahead.
     pub fn check_row(self, before: Option<Millis>, at: Millis) -> Result<(), String> {
-        if at <= self.limit(before, time::now()) {
+        let now = time::now();
+        if at <= self.limit(Some(before.unwrap_or(now)), now) {
             return Ok(());
         }
         Err(format!(
@@ -92,6 +95,77 @@ impl TimeBounds {
     /// note of a time beyond reason is forgotten, and event time is found anew.
     pub fn noted(self, noted: Option<Millis>, now: Millis) -> Option<Millis> {
         noted.filter(|noted| (EARLIEST..=self.limit(None, now)).contains(noted))
+    }
+}
+
+/// The times of the rows of one file, judged one after the other as a replay does: what
+/// `up` plays of a file and what is computed of it are the same rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RowTimes {
+    /// The greatest minute so far.
+    before: Option<Millis>,
+}
+
+impl RowTimes {
+    /// Judges the next row.
+    ///
+    /// # Errors
+    /// As [`TimeBounds::check_row`]; such a row is left out and moves nothing.
+    pub fn check(&mut self, at: Millis) -> Result<(), String> {
+        TimeBounds::REPLAY.check_row(self.before, at)?;
+        self.before = self.before.max(Some(time::minute_of(at)));
+        Ok(())
+    }
+}
+
+/// The records of one partition, read in their order: which of them are within reason.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneTimes {
+    bounds: TimeBounds,
+    /// The greatest statement of a record that was believed.
+    stated: Option<Millis>,
+}
+
+impl LaneTimes {
+    /// Where nothing of the partition has been read, or `stated` was before what is read.
+    pub fn new(bounds: TimeBounds, stated: Option<Millis>) -> LaneTimes {
+        LaneTimes { bounds, stated }
+    }
+
+    /// For reading a partition from an offset on: what the records before it stated.
+    /// `times` reads what a record states, then its event time.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn before(
+        log: &dyn Log,
+        topic: &Topic,
+        partition: u32,
+        from: u64,
+        times: impl Fn(&Record) -> Option<[Millis; 2]>,
+    ) -> Result<LaneTimes, LogError> {
+        let mut lane = LaneTimes::new(TimeBounds::of(log), None);
+        let start = from.saturating_sub(LOOKED_AT as u64);
+        if start == from {
+            return Ok(lane);
+        }
+        let records = log.read(topic, partition, start, LOOKED_AT).await?;
+        for record in records.iter().filter(|record| record.offset < from) {
+            if let Some(times) = times(record) {
+                lane.believes(record, times);
+            }
+        }
+        Ok(lane)
+    }
+
+    /// Whether the next record, with what it states and its event time, is believed; only
+    /// such a record moves what is believed after it.
+    pub fn believes(&mut self, record: &Record, times: [Millis; 2]) -> bool {
+        let believed = self.bounds.check(self.stated, record, times).is_ok();
+        if believed {
+            self.stated = self.stated.max(Some(times[0]));
+        }
+        believed
     }
 }
 

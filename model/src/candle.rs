@@ -63,6 +63,11 @@ impl Candles {
         self.rows.push((place, candle));
     }
 
+    /// Keeps those of which `keep` says so, in their order.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Candle) -> bool) {
+        self.rows.retain(|(_, candle)| keep(candle));
+    }
+
     /// Makes room for so many more.
     pub fn reserve(&mut self, more: usize) {
         self.rows.reserve(more);

@@ -187,6 +187,9 @@ impl Follower {
         if self.stop.stopped() {
             return Ok(());
         }
+        if let Some(unread) = self.source.take_unread() {
+            return Err(unread.into());
+        }
         self.finished = true;
         Ok(self.writer.say(RunState::Finished).await?)
     }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use files::{BadRow, Placed};
+use files::{BadRow, FileError, Placed};
 use indicatif::ProgressBar;
+use log::time_bounds::RowTimes;
 use model::{Article, Bar};
 
 use super::progress;
@@ -12,21 +13,74 @@ use crate::printable;
 /// So many refused rows are shown one by one; the rest is counted.
 const SHOWN: u64 = 10;
 
-/// All bars of a file; refused rows are named on standard error and left out.
-pub fn bars(file: &Path) -> anyhow::Result<Vec<Bar>> {
-    collect(file, "Reading bars", files::bars(file)?)
+/// The rows of a file that could be taken.
+pub struct Taken<T> {
+    /// In the order of the file.
+    pub rows: Vec<T>,
+    /// Where the file could not be read to its end.
+    pub unread: Unread,
+}
+
+/// Why a file could not be read to its end, if it could not: the command works on the rows
+/// before that place, and fails in the end.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Unread(Option<FileError>);
+
+impl Unread {
+    /// Ends a command that has written what could be made of its files.
+    ///
+    /// # Errors
+    /// When a file could not be read to its end.
+    pub fn end(self) -> anyhow::Result<()> {
+        self.0.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The first of two.
+    pub fn or(self, other: Unread) -> Unread {
+        Unread(self.0.or(other.0))
+    }
+}
+
+/// All bars of a file; refused rows are named on standard error and left out. Which those
+/// are is judged as a replay of the file judges.
+pub fn bars(file: &Path) -> anyhow::Result<Taken<Bar>> {
+    let mut times = RowTimes::default();
+    let rows = files::bars(file)?.map(|row| {
+        row.and_then(|row| match times.check(row.value.start_timestamp) {
+            Ok(()) => Ok(row),
+            Err(reason) => Err(too_far_ahead(&row, reason)),
+        })
+    });
+    collect(file, "Reading bars", rows)
 }
 
 /// All articles of a file, likewise.
-pub fn articles(file: &Path) -> anyhow::Result<Vec<Article>> {
-    collect(file, "Reading articles", files::articles(file)?)
+pub fn articles(file: &Path) -> anyhow::Result<Taken<Article>> {
+    let mut rows: Vec<_> = files::articles(file)?.collect();
+    // A replay plays articles in the order of their time, whatever that of the file is.
+    let mut in_time: Vec<_> = rows.iter_mut().filter(|row| row.is_ok()).collect();
+    in_time.sort_by_key(|row| row.as_ref().map_or(0, |row| row.value.published_timestamp));
+    let mut times = RowTimes::default();
+    for row in in_time {
+        if let Ok(placed) = row
+            && let Err(reason) = times.check(placed.value.published_timestamp)
+        {
+            *row = Err(too_far_ahead(placed, reason));
+        }
+    }
+    collect(file, "Reading articles", rows.into_iter())
+}
+
+fn too_far_ahead<T>(row: &Placed<T>, reason: String) -> BadRow {
+    BadRow { part: None, line: row.line, reason, text: Vec::new(), unread: false }
 }
 
 fn collect<T>(
     file: &Path,
     what: &'static str,
     rows: impl Iterator<Item = Result<Placed<T>, BadRow>>,
-) -> anyhow::Result<Vec<T>> {
+) -> anyhow::Result<Taken<T>> {
     let mut reading = Reading::of(file, what);
     let mut good = Vec::new();
     for row in rows {
@@ -41,8 +95,7 @@ fn collect<T>(
             Err(bad) => reading.refused(&bad),
         }
     }
-    reading.finish()?;
-    Ok(good)
+    Ok(Taken { rows: good, unread: reading.finish()? })
 }
 
 /// What is told of a file while it is read, and in the end.
@@ -54,12 +107,22 @@ pub struct Reading<'a> {
     left_out: u64,
     /// So many refused rows have been told of in an earlier reading.
     told: u64,
+    /// The first place from which on the file, or a part of it, could not be read.
+    unread: Option<FileError>,
 }
 
 impl<'a> Reading<'a> {
     /// Begins with `what`.
     pub fn of(file: &'a Path, what: &'static str) -> Reading<'a> {
-        Reading { file, bar: progress::bar(what, None), taken: 0, refused: 0, left_out: 0, told: 0 }
+        Reading {
+            file,
+            bar: progress::bar(what, None),
+            taken: 0,
+            refused: 0,
+            left_out: 0,
+            told: 0,
+            unread: None,
+        }
     }
 
     /// So many good rows more.
@@ -70,6 +133,9 @@ impl<'a> Reading<'a> {
 
     /// A refused row, named on standard error.
     pub fn refused(&mut self, bad: &BadRow) {
+        if self.unread.is_none() {
+            self.unread = bad.ends_file(&self.file.display().to_string());
+        }
         self.refused += 1;
         if self.refused > self.told && self.refused <= SHOWN {
             let file = bad.file(&self.file.display().to_string());
@@ -94,19 +160,21 @@ impl<'a> Reading<'a> {
         self.bar.set_message(what);
         self.bar.reset();
         (self.told, self.taken, self.refused) = (self.told.max(self.refused), 0, 0);
+        self.unread = None;
     }
 
-    /// Sums up.
+    /// Sums up; says whether the file could be read to its end.
     ///
     /// # Errors
     /// When there were rows, and none of them was a good one.
-    pub fn finish(self) -> anyhow::Result<()> {
+    pub fn finish(self) -> anyhow::Result<Unread> {
         let (file, refused) = (self.file.display(), self.refused);
         self.bar.finish_and_clear();
         if refused > SHOWN {
             eprintln!("tickwire: … and {} more such lines", refused - SHOWN);
         }
         if refused > 0 && self.taken == 0 {
+            Unread(self.unread).end()?;
             anyhow::bail!("no row of {file} could be taken, {refused} were refused");
         }
         if refused > 0 {
@@ -115,6 +183,6 @@ impl<'a> Reading<'a> {
         if self.left_out > 1 {
             eprintln!("tickwire: {file}: {} rows were taken without an optional value", self.left_out);
         }
-        Ok(())
+        Ok(Unread(self.unread))
     }
 }

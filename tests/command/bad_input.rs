@@ -1,5 +1,7 @@
 //! What is wrong is named, with its place and the remedy, and loses nothing else.
 
+use std::io::Write;
+
 use crate::harness::{Sandbox, assert_words, replay_line, sample_bars, taken_port};
 
 const HEADER: &str = "start_ms,symbol,open,high,low,close,volume\n";
@@ -91,14 +93,110 @@ fn articles_that_are_refused_are_told_when_the_replay_is_over() {
     assert_eq!(sandbox.out("tail dead-letters").lines().count(), 1);
 }
 
+/// So many good bars, a minute apart.
+fn bars(count: i64) -> String {
+    let row = |n: i64| format!("{},AAPL,10,11,9,10.5,100\n", 1_709_562_600_000 + n * 60_000);
+    (0..count).map(row).collect()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
 #[test]
 fn a_row_cut_off_at_the_end_of_a_file_loses_only_itself() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("cut.csv", format!("{HEADER}{GOOD}1709562660000,AAPL,10,11,9,1"));
     let ended = sandbox.run(&format!("compute volatility --bars {}", file.display()));
-    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.code, Some(1));
     assert_words!(sandbox.without_folders(&ended.errors));
     assert_eq!(ended.out.lines().count(), 31);
+}
+
+#[test]
+fn a_file_that_ends_in_its_middle_fails_with_its_place_and_keeps_the_rows_before() {
+    let whole = gzip(&format!("{HEADER}{}", bars(2_000)));
+    let files = [
+        ("cut.csv.gz", whole[..whole.len() / 2].to_vec()),
+        ("cut.csv", format!("{HEADER}{}1709562660000,\"AAP", bars(3)).into_bytes()),
+        (
+            "cut.jsonl",
+            br#"{"start_ms":1709562600000,"symbol":"A","open":2,"high":3,"low":1,"close":2,"volume":7}
+{"start_ms":17095626"#
+                .to_vec(),
+        ),
+    ];
+    for (name, bytes) in files {
+        let sandbox = Sandbox::new();
+        let file = sandbox.file(name, bytes);
+        let computed = sandbox.run(&format!("compute volatility --bars {}", file.display()));
+        assert_eq!(computed.code, Some(1), "{name}: {}", computed.errors);
+        let replayed = sandbox.run(&replay_line(&file));
+        assert_eq!(replayed.code, Some(1), "{name}: {}", replayed.errors);
+        for errors in [&computed.errors, &replayed.errors] {
+            for said in [&format!("{name}, line "), "cut off or damaged", "fetch or write the file again"] {
+                assert!(errors.contains(said), "{name}: {errors}");
+            }
+        }
+        assert!(computed.out.lines().count() > 30, "{name}");
+        assert_eq!(computed.out, sandbox.out("export volatility"), "{name}");
+        let status = sandbox.out("tail service-status");
+        assert!(status.contains("failed"), "{name}: {status}");
+    }
+}
+
+#[test]
+fn news_cut_off_within_quotes_fail_and_the_articles_before_are_kept() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("bars.csv", format!("{HEADER}{}", bars(3)));
+    let news = "id,symbol,headline,url,published_timestamp\n\
+                a,AAPL,Good,https://example.org/a,1709562660000\n\
+                b,AAPL,\"Cut, off";
+    let news = sandbox.file("news.csv", news);
+    let ended = sandbox.run(&format!("{} --news replay:{}", replay_line(&file), news.display()));
+    assert_eq!(ended.code, Some(1), "{}", ended.errors);
+    assert!(ended.errors.contains("news.csv, line 3"), "{}", ended.errors);
+    assert_eq!(sandbox.out("export news_articles").lines().count(), 2);
+    assert!(sandbox.out("export volatility").lines().count() > 30);
+}
+
+#[test]
+fn rows_years_ahead_are_refused_by_compute_as_by_a_replay() {
+    let ahead = |minute: i64| format!("{},AAPL,10,11,9,10.5,100\n", 4_102_444_800_000 + minute * 60_000);
+    let text = format!("{HEADER}{}{}\n{}{}", ahead(0), bars(40), ahead(1), GOOD.replace("AAPL", "MSFT"));
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("bars.csv", text);
+    sandbox.replay(&file);
+    for job in ["volatility", "movers"] {
+        let computed = sandbox.run(&format!("compute {job} --bars {}", file.display()));
+        assert_eq!(computed.code, Some(0), "{}", computed.errors);
+        for line in [2, 44] {
+            let said = format!("bars.csv, line {line}: its time 2100-01-01");
+            assert!(computed.errors.contains(&said), "{job}: {}", computed.errors);
+        }
+        assert!(computed.errors.contains("2 row(s) refused, 41 taken"), "{}", computed.errors);
+        assert!(computed.out.contains("MSFT"), "{job}");
+        assert_eq!(computed.out, sandbox.out(&format!("export {job}")), "{job}");
+    }
+    let letters = sandbox.out("dead-letters list");
+    assert!(letters.contains("bars.csv:2") && letters.contains("bars.csv:44"), "{letters}");
+}
+
+#[test]
+fn an_article_years_ahead_is_refused_by_a_backtest_as_by_a_replay() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("bars.csv", format!("{HEADER}{}", bars(40)));
+    let news = "id,symbol,headline,url,published_timestamp\n\
+                b,AAPL,Ahead,https://example.org/b,4102444800000\n\
+                a,AAPL,Good,https://example.org/a,1709562660000\n";
+    let news = sandbox.file("news.csv", news);
+    let files = format!("--bars {} --news {}", file.display(), news.display());
+    let ended = sandbox.run(&format!("backtest {files}"));
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(ended.errors.contains("news.csv, line 2: its time 2100-01-01"), "{}", ended.errors);
+    assert!(ended.errors.contains("1 row(s) refused, 1 taken"), "{}", ended.errors);
 }
 
 #[test]

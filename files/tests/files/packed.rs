@@ -74,6 +74,12 @@ fn a_compressed_file_that_is_cut_off_keeps_the_rows_before_and_says_where() {
         assert!(good.len() > 1_000 && bad.len() == 1, "{name}: {} {bad:?}", good.len());
         assert_eq!(bad[0].0, *good.last().unwrap() + 1);
         assert!(bad[0].1.contains("cannot be read from here on"), "{}", bad[0].1);
+        let last = rows.last().unwrap().as_ref().unwrap_err();
+        let said = last.ends_file(name).unwrap().to_string();
+        assert!(said.contains(&format!("{name}, line {}", last.line)), "{said}");
+        // Cut off before the first row.
+        let said = folder.refused(name, &packed[..16]);
+        assert!(said.contains("cut off or damaged") && said.contains("write the file again"), "{said}");
     }
     let rows = folder.bars("crc.csv.gz", {
         let mut packed = gzip(text.as_bytes());
@@ -82,6 +88,46 @@ fn a_compressed_file_that_is_cut_off_keeps_the_rows_before_and_says_where() {
         packed
     });
     assert_eq!((outline(&rows).0.len(), outline(&rows).1.len()), (30_000, 1));
+}
+
+#[test]
+fn rows_behind_a_quote_that_is_never_closed_are_read_up_to_where_the_file_is_cut_off() {
+    let header = "id,search_term,headline,url,published_ms\n";
+    let rows: String =
+        (0..40).map(|n| format!("{n},oil,H {n},https://e.org/{},1709649000000\n", n * n * 7_919)).collect();
+    let packed = gzip(format!("{header}0,oil,\"open,https://e.org,1709649000000\n{rows}").as_bytes());
+    let read = Folder::new().articles("a.csv.gz", &packed[..packed.len() * 3 / 4]);
+    let (good, bad) = outline(&read);
+    assert!(good.len() > 3 && good[0] == 3, "{good:?}");
+    assert_eq!(bad.len(), 2, "{bad:?}");
+    assert!(bad[0].1.contains("never closed") && bad[1].1.contains("from here on"), "{bad:?}");
+}
+
+#[test]
+fn a_judge_refuses_bars_by_their_starts_with_their_lines_in_every_format() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("bars")).unwrap();
+    let text = format!("{HEADER}{}x,y\n\n{}", rows("A", 0, 2), rows("B", 2, 2));
+    let csv = folder.file("bars/part-0.csv", text);
+    crate::parquet::three(&folder.path("bars/part-1.parquet"), vec![]);
+    let refused = |path: &Path, at: usize| {
+        let mut seen = 0;
+        let judge = move |_| {
+            seen += 1;
+            if seen == at { Err("no".to_owned()) } else { Ok(()) }
+        };
+        let pieces: Vec<_> = files::candles(path).unwrap().judged(judge).collect();
+        let bad: Vec<_> = pieces.iter().flat_map(|piece| &piece.refused).collect();
+        let taken: usize = pieces.iter().flat_map(|piece| &piece.candles).map(model::Candles::len).sum();
+        (bad.iter().map(|bad| (bad.file("f"), bad.line)).collect::<Vec<_>>(), taken)
+    };
+    let places = |places: &[(&str, u64)]| {
+        places.iter().map(|(file, line)| ((*file).to_owned(), *line)).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&csv, 3), (places(&[("f", 4), ("f", 6)]), 3));
+    let folder = folder.path("bars");
+    let bad = places(&[("f/part-0.csv", 4), ("f/part-1.parquet", 2)]);
+    assert_eq!(refused(&folder, 6), (bad, 6));
 }
 
 #[test]
@@ -209,6 +255,8 @@ fn a_part_that_cannot_be_read_is_named_and_the_others_are_read() {
     let places: Vec<_> = bad.iter().map(|bad| (bad.file("bars"), bad.line)).collect();
     let place = |name: &str, line| (format!("bars/{name}"), line);
     assert_eq!(places, [place("part-0.csv", 1), place("part-1.csv", 3), place("part-2.parquet", 1)]);
+    // The one that was cut off is missing, which the whole folder is to be told as.
+    assert_eq!(bad.iter().filter_map(|bad| bad.ends_file("bars")).count(), 1);
     assert_eq!(symbols(&folder.path("bars")), ["A", "B"]);
     let refused: Vec<_> =
         files::candles(&folder.path("bars")).unwrap().flat_map(|piece| piece.refused).collect();

@@ -5,6 +5,7 @@ mod replay;
 mod silence;
 mod simulation;
 
+use files::FileError;
 use model::time::Millis;
 use model::{Article, DeadLetter};
 
@@ -38,6 +39,11 @@ pub(crate) trait Source: Send + Sync {
     /// What could not be read, in its order.
     fn take_bad_rows(&mut self) -> Vec<DeadLetter> {
         Vec::new()
+    }
+
+    /// Of a file, why it could not be read to its end, if it could not.
+    fn take_unread(&mut self) -> Option<FileError> {
+        None
     }
 
     /// Checks that a log with so many rows `written` can be continued from this source.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use files::FileError;
-use log::time_bounds::TimeBounds;
+use log::time_bounds::RowTimes;
 use model::time::{self, Millis};
 use model::{Article, DeadLetter};
 use tokio::task::spawn_blocking;
@@ -18,6 +18,8 @@ pub(crate) struct Replay {
     length: u64,
     ends: Option<Millis>,
     bad_rows: Vec<DeadLetter>,
+    /// The first place from which on the file, or a part of it, could not be read.
+    unread: Option<FileError>,
 }
 
 impl Replay {
@@ -30,11 +32,14 @@ impl Replay {
 
 fn read(path: &Path) -> Result<Replay, FileError> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let (mut articles, mut bad_rows) = (Vec::new(), Vec::new());
+    let (mut articles, mut bad_rows, mut unread) = (Vec::new(), Vec::new(), None);
     for row in files::articles(path)? {
         match row {
             Ok(placed) => articles.push((placed.line, placed.value)),
             Err(bad) => {
+                if unread.is_none() {
+                    unread = bad.ends_file(&path.display().to_string());
+                }
                 let source = format!("replay:{}:{}", bad.file(&name), bad.line);
                 bad_rows.push(DeadLetter::new(source, bad.reason, &bad.text, time::now()));
             }
@@ -43,14 +48,11 @@ fn read(path: &Path) -> Result<Replay, FileError> {
     // Stable: articles of one instant stay in the order of the file.
     articles.sort_by_key(|(_, article)| article.published_timestamp);
     let mut near = VecDeque::with_capacity(articles.len());
-    let mut before = None;
+    let mut times = RowTimes::default();
     for (line, article) in articles {
         let at = article.published_timestamp;
-        match TimeBounds::REPLAY.check_row(before, at) {
-            Ok(()) => {
-                before = Some(at);
-                near.push_back(article);
-            }
+        match times.check(at) {
+            Ok(()) => near.push_back(article),
             Err(reason) => {
                 let text = serde_json::to_vec(&article).unwrap_or_default();
                 bad_rows.push(DeadLetter::new(format!("replay:{name}:{line}"), reason, &text, time::now()));
@@ -59,7 +61,7 @@ fn read(path: &Path) -> Result<Replay, FileError> {
     }
     let articles = near;
     let ends = articles.back().map(|article| article.published_timestamp);
-    Ok(Replay { name, length: articles.len() as u64, articles, ends, bad_rows })
+    Ok(Replay { name, length: articles.len() as u64, articles, ends, bad_rows, unread })
 }
 
 impl Source for Replay {
@@ -73,6 +75,10 @@ impl Source for Replay {
 
     fn ends(&self) -> Option<Option<Millis>> {
         Some(self.ends)
+    }
+
+    fn take_unread(&mut self) -> Option<FileError> {
+        self.unread.take()
     }
 
     fn take_bad_rows(&mut self) -> Vec<DeadLetter> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use feed::TopicWriter;
-use files::{BadRow, Placed};
+use files::{BadRow, FileError, Placed};
 use log::time_bounds::TimeBounds;
 use model::service::RunState;
 use model::time::{self, DAY, MINUTE, Millis, minute_of};
@@ -33,6 +33,8 @@ pub(crate) struct Replay {
     bars: u64,
     /// The greatest minute of a bar so far.
     greatest: Option<Millis>,
+    /// The first place from which on the file, or a part of it, could not be read.
+    unread: Option<FileError>,
 }
 
 type Read = Result<Placed<Bar>, BadRow>;
@@ -40,7 +42,7 @@ type Read = Result<Placed<Bar>, BadRow>;
 impl Replay {
     pub(crate) fn new(path: PathBuf) -> Replay {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Replay { path, name, taken: 0, bars: 0, greatest: None }
+        Replay { path, name, taken: 0, bars: 0, greatest: None, unread: None }
     }
 
     async fn row(
@@ -65,6 +67,9 @@ impl Replay {
                 });
             }
             Err(bad) => {
+                if self.unread.is_none() {
+                    self.unread = bad.ends_file(&self.path.display().to_string());
+                }
                 self.taken += 1;
                 let (line, before) = (bad.line, writer.before());
                 if self.taken > before.taken + before.rejected {
@@ -86,7 +91,7 @@ impl Replay {
             Ok(()) => Ok(row),
             Err(reason) => {
                 let text = serde_json::to_vec(&row.value).unwrap_or_default();
-                Err(BadRow { part: None, line: row.line, reason, text })
+                Err(BadRow { part: None, line: row.line, reason, text, unread: false })
             }
         }
     }
@@ -168,7 +173,15 @@ impl Source for Replay {
         if let Some(greatest) = self.greatest {
             self.advance(greatest + BEYOND, writer, pace).await?;
         }
-        Ok(if pace.is_stopped() { End::Stopped } else { End::Finished })
+        if pace.is_stopped() {
+            return Ok(End::Stopped);
+        }
+        if let Some(unread) = self.unread {
+            // What could be read is played to its end all the same.
+            writer.flush().await?;
+            return Err(unread.into());
+        }
+        Ok(End::Finished)
     }
 }
 

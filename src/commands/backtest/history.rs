@@ -9,7 +9,7 @@ use study::Window;
 
 use super::windows;
 use crate::cli::BacktestArgs;
-use crate::commands::rows;
+use crate::commands::rows::{self, Unread};
 use crate::config::Config;
 use crate::run::Run;
 
@@ -19,6 +19,8 @@ pub struct History {
     pub articles: Vec<Article>,
     /// The windows of each symbol.
     pub windows: BTreeMap<String, Vec<Window>>,
+    /// Where a file could not be read to its end.
+    pub unread: Unread,
 }
 
 impl History {
@@ -27,8 +29,10 @@ impl History {
         match (&args.bars, &args.news) {
             (Some(bars), Some(news)) => {
                 let (bars, articles) = (rows::bars(bars)?, rows::articles(news)?);
+                let unread = bars.unread.or(articles.unread);
+                let (bars, articles) = (bars.rows, articles.rows);
                 let windows = windows::computed(&bars, &articles).await?;
-                Ok(History { bars, articles, windows })
+                Ok(History { bars, articles, windows, unread })
             }
             _ => {
                 let run = Run::find(config, &args.data)?;
@@ -55,5 +59,5 @@ async fn stored(store: &dyn Store) -> anyhow::Result<History> {
         Some(measurement) => windows::of_rows(&store.read(&whole(&measurement.name)).await?, &articles),
         None => BTreeMap::new(),
     };
-    Ok(History { bars, articles, windows })
+    Ok(History { bars, articles, windows, unread: Unread::default() })
 }

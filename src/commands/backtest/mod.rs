@@ -5,6 +5,7 @@ mod outputs;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 use anyhow::bail;
 use model::{AssetClass, time};
@@ -35,8 +36,9 @@ pub async fn run(config: &Config, args: BacktestArgs) -> anyhow::Result<()> {
         comparisons: &comparisons,
         articles: &history.articles,
     };
-    print!("{}", study::report::text(&report));
-    outputs::write(&report, &args)
+    write!(std::io::stdout().lock(), "{}", study::report::text(&report))?;
+    outputs::write(&report, &args)?;
+    history.unread.end()
 }
 
 impl History {

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use engine::{Disordered, Rolling, Windows};
+use log::time_bounds::RowTimes;
 use model::Candles;
 
 use super::spool::{Share, Spool, Spooled};
-use crate::commands::rows::Reading;
+use crate::commands::rows::{Reading, Unread};
 
 /// Computes a job of measures over a file of bars. Where the bars of a symbol do
 /// not come in time order, the file is read again, all of it, and sorted.
-pub fn run<'a>(rolling: &'a Rolling, file: &Path) -> anyhow::Result<Spooled<'a>> {
+pub fn run<'a>(rolling: &'a Rolling, file: &Path) -> anyhow::Result<(Spooled<'a>, Unread)> {
     let mut reading = Reading::of(file, "Computing over bars");
     let mut spool = Spool::default();
     let pieces = told(file, &mut reading)?;
@@ -24,13 +25,14 @@ pub fn run<'a>(rolling: &'a Rolling, file: &Path) -> anyhow::Result<Spooled<'a>>
             engine::in_any_order(rolling, pieces, |_| Share::default(), into(&spool))
         }
     };
-    reading.finish()?;
-    spool.finish(rolling, shares)
+    let unread = reading.finish()?;
+    Ok((spool.finish(rolling, shares)?, unread))
 }
 
 /// The pieces of a file, while it is told what is read and what is refused.
 fn told(file: &Path, reading: &mut Reading<'_>) -> anyhow::Result<impl Iterator<Item = Vec<Candles>> + Send> {
-    Ok(files::candles(file)?.map(|piece| {
+    let mut times = RowTimes::default();
+    Ok(files::candles(file)?.judged(move |at| times.check(at)).map(|piece| {
         piece.refused.iter().for_each(|bad| reading.refused(bad));
         reading.took(piece.candles.iter().map(Candles::len).sum());
         piece.candles

@@ -7,29 +7,40 @@ use engine::{Job, Rolling};
 use files::TableWriter;
 use model::schema::Value;
 
-use super::rows;
+use super::rows::{self, Taken};
 use super::sessions::Sessions;
 use crate::cli::{ComputeArgs, OutputArgs};
 
 /// Runs the job and writes its rows, ordered by symbol and window.
+///
+/// # Errors
+/// Among others, after the rows are written, when a file could not be read to its end.
 pub async fn run(args: ComputeArgs) -> anyhow::Result<()> {
     let job = Job::named(&args.job)?;
     // Read even where the job has no use for them: a wrong name is told about at once.
-    let articles = args.news.as_deref().map(rows::articles).transpose()?.unwrap_or_default();
+    let (articles, unread) = match &args.news {
+        Some(file) => {
+            let taken = rows::articles(file)?;
+            (taken.rows, taken.unread)
+        }
+        None => Default::default(),
+    };
     if let Some(rolling) = Rolling::of(&job).filter(|_| !args.as_of_arrival) {
-        let computed = history::run(&rolling, &args.bars)?;
+        let (computed, bars_unread) = history::run(&rolling, &args.bars)?;
         let mut table = Output::create(&job, &args)?;
         computed.each(|row| table.write(row))?;
-        return table.finish();
+        table.finish()?;
+        return bars_unread.or(unread).end();
     }
-    let bars = rows::bars(&args.bars)?;
+    let Taken { rows: bars, unread: bars_unread } = rows::bars(&args.bars)?;
     let computed = match args.as_of_arrival {
         true => engine::compute_as_of_arrival(&job, bars, articles).await?,
         false => engine::compute(&job, bars, articles).await?,
     };
     let mut table = Output::create(&job, &args)?;
     computed.into_iter().try_for_each(|row| table.write(row))?;
-    table.finish()
+    table.finish()?;
+    bars_unread.or(unread).end()
 }
 
 /// The table that is written, with sessions where they are asked for.

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::shutdown::Shutdown;
+use files::FileError;
 use log::SharedLog;
+use news_watcher::NewsError;
 use ops::health::Health;
+use producer::ProducerError;
 use store::{EmbeddedStore, SharedStore};
 use web::Access;
 
@@ -118,28 +121,39 @@ struct Pipeline {
 
 impl Pipeline {
     async fn watch(&mut self, interrupt: &Interrupt, live: bool, exit_when_done: bool) -> anyhow::Result<()> {
+        let mut news_cut_off = None;
         let failed = loop {
             tokio::select! {
                 () = interrupt.asked() => break None,
-                outcome = self.prices.ended(), if self.prices.is_running() => match outcome {
-                    Ok(()) if exit_when_done => {
-                        refused::bars(&*self.log).await?;
+                outcome = self.prices.ended(), if self.prices.is_running() => {
+                    let cut_off = match outcome {
+                        Ok(()) => None,
+                        Err(error) if is_cut_off(&error) => Some(error),
+                        Err(error) => break Some(error),
+                    };
+                    refused::bars(&*self.log).await?;
+                    if exit_when_done {
                         let told = !self.news.is_running();
                         tokio::select! {
                             outcome = drain(&mut self.news, &mut self.followers) => {
                                 if !told {
                                     refused::articles(&*self.log).await?;
                                 }
-                                break outcome.err();
+                                break cut_off.or(news_cut_off).or(outcome.err());
                             }
                             () = interrupt.asked() => break None,
                         }
                     }
-                    // The replay is over; the page stays.
-                    Ok(()) => refused::bars(&*self.log).await?,
-                    Err(error) => break Some(error),
-                },
+                    // The replay is over; the page stays, and shows a service that failed.
+                    if let Some(error) = cut_off {
+                        tracing::error!("{error:#}");
+                    }
+                }
                 outcome = self.news.ended(), if self.news.is_running() => match outcome {
+                    Err(error) if is_cut_off(&error) => {
+                        tracing::error!("{error:#}");
+                        news_cut_off = Some(error);
+                    }
                     Err(error) if live => tracing::error!("News stopped, prices go on without: {error:#}"),
                     Err(error) => break Some(error),
                     Ok(()) => refused::articles(&*self.log).await?,
@@ -171,13 +185,31 @@ impl Pipeline {
     }
 }
 
-/// Lets each service finish what those before it wrote, in order.
+/// Lets each service finish what those before it wrote, in order; also where news were cut off.
 async fn drain(news: &mut RunningService, followers: &mut [RunningService]) -> anyhow::Result<()> {
+    let mut cut_off = None;
     for service in [news].into_iter().chain(followers) {
         service.ask(Shutdown::Drain);
-        service.ended().await?;
+        match service.ended().await {
+            Err(error) if is_cut_off(&error) => cut_off = Some(error),
+            outcome => outcome?,
+        }
     }
-    Ok(())
+    cut_off.map_or(Ok(()), Err)
+}
+
+/// Whether a source ended because its file could not be read to its end. It has played what
+/// stands before that place, which is kept and written out.
+fn is_cut_off(error: &anyhow::Error) -> bool {
+    let of_prices = match error.downcast_ref::<ProducerError>() {
+        Some(ProducerError::File(file)) => Some(file),
+        _ => None,
+    };
+    let of_news = match error.downcast_ref::<NewsError>() {
+        Some(NewsError::File(file)) => Some(file),
+        _ => None,
+    };
+    matches!(of_prices.or(of_news), Some(FileError::Unread { .. }))
 }
 
 /// Waits until a service ends by itself, which only a failure makes it do.
