@@ -1,5 +1,8 @@
-//! What every feed needs once, whatever it brings: the way onto the raw topics.
+//! What every feed needs once, whatever it brings: the way onto the raw topics, and the
+//! time that it goes by.
 
+pub mod clock;
 pub mod writer;
 
+pub use clock::{Clock, SharedClock, SteadyClock, SystemClock, millis};
 pub use writer::TopicWriter;

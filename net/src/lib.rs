@@ -1,14 +1,14 @@
-//! The way out: one TLS configuration, one HTTP client, backoff with full
-//! jitter, and secrets that do not print.
+//! The way out: one TLS configuration, one HTTP client, one retry policy, and secrets
+//! that do not print.
 
-mod backoff;
 mod http;
+pub mod retry;
 mod secret;
 mod tls;
 
-pub use backoff::Backoff;
 pub use http::{
     HttpFailure, body, http, http_without_redirects, json, patient_builder, patient_http, retry_after, text,
 };
+pub use retry::{RetryPolicy, Waits};
 pub use secret::{Secret, redact};
 pub use tls::tls;

@@ -13,20 +13,18 @@ mod sources;
 mod speed;
 #[cfg(test)]
 mod tests;
-mod wall;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use control::shutdown::ShutdownToken;
-use feed::TopicWriter;
+use feed::{SharedClock, SteadyClock, SystemClock, TopicWriter};
 use log::SharedLog;
 use model::service::RunState;
 
-use pace::{Clock, Pace, WallClock};
+use pace::Pace;
 use sources::{End, Pulse, Replay, Simulation, Source, run_polygon};
-use wall::SystemWall;
 
 pub use dead_letters::bars_of_letter;
 pub use error::{ProducerError, Refusal};
@@ -63,11 +61,11 @@ pub enum PriceSource {
 /// # Errors
 /// When the log fails, the file cannot be read, or the log holds the records of another source.
 pub async fn run(log: SharedLog, source: PriceSource, stop: ShutdownToken) -> Result<(), ProducerError> {
-    run_by(Arc::new(WallClock::new()), log, source, stop).await
+    run_by(Arc::new(SteadyClock::new()), log, source, stop).await
 }
 
 async fn run_by(
-    clock: Arc<dyn Clock>,
+    clock: SharedClock,
     log: SharedLog,
     source: PriceSource,
     stop: ShutdownToken,
@@ -77,7 +75,7 @@ async fn run_by(
         PriceSource::Simulate { seed, speed, today } => (speed, Box::new(Simulation::new(seed, today))),
         PriceSource::Polygon(config) => {
             let watchlist = control::watchlist::follow(log.clone()).await?;
-            return run_polygon(log, config, watchlist, Arc::new(SystemWall), Pulse::default(), stop).await;
+            return run_polygon(log, config, watchlist, Arc::new(SystemClock), Pulse::default(), stop).await;
         }
     };
     let mut writer = TopicWriter::open(log, source.name(), source.is_simulated()).await?;

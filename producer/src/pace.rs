@@ -1,59 +1,30 @@
 //! The pace at which event time passes: every moment is due at a time of its
 //! own, so that slow appends delay what follows but never add up.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use control::shutdown::{Shutdown, ShutdownToken};
-use model::time::MINUTE;
+use feed::{SharedClock, millis};
+use model::time::{MINUTE, Millis};
 
 use crate::Speed;
 
 /// A stretch of closed hours, or of a replay without rows, takes this long.
 const GAP: Duration = Duration::from_secs(1);
 
-/// The time by which things are due.
-#[async_trait]
-pub(crate) trait Clock: Send + Sync {
-    /// Time since the clock was made.
-    fn elapsed(&self) -> Duration;
-
-    /// Waits until [`Clock::elapsed`] has reached `at`.
-    async fn sleep_until(&self, at: Duration);
-}
-
-/// The clock on the wall.
-pub(crate) struct WallClock(Instant);
-
-impl WallClock {
-    pub(crate) fn new() -> WallClock {
-        WallClock(Instant::now())
-    }
-}
-
-#[async_trait]
-impl Clock for WallClock {
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    async fn sleep_until(&self, at: Duration) {
-        tokio::time::sleep(at.saturating_sub(self.elapsed())).await;
-    }
-}
-
 /// Keeps a source to its speed, and tells it when to end.
 pub(crate) struct Pace {
-    clock: Arc<dyn Clock>,
+    clock: SharedClock,
+    /// When the clock was looked at first: what is due is counted from here.
+    start: Millis,
     speed: Speed,
     stop: ShutdownToken,
     due: Option<Duration>,
 }
 
 impl Pace {
-    pub(crate) fn new(clock: Arc<dyn Clock>, speed: Speed, stop: ShutdownToken) -> Pace {
-        Pace { clock, speed, stop, due: None }
+    pub(crate) fn new(clock: SharedClock, speed: Speed, stop: ShutdownToken) -> Pace {
+        Pace { start: clock.now(), clock, speed, stop, due: None }
     }
 
     /// The next minute is due one minute of event time after what was due last.
@@ -69,13 +40,17 @@ impl Pace {
     }
 
     fn step(&mut self, by: Duration) {
-        let last = self.due.unwrap_or_else(|| self.clock.elapsed());
+        let last = self.due.unwrap_or_else(|| self.elapsed());
         self.due = Some(last.saturating_add(by));
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.clock.now().saturating_sub(self.start).max(0).unsigned_abs())
     }
 
     /// Whether what is due next must be waited for.
     pub(crate) fn is_early(&self) -> bool {
-        self.due.is_some_and(|due| due > self.clock.elapsed())
+        self.due.is_some_and(|due| due > self.elapsed())
     }
 
     /// Whether an end is wished.
@@ -87,7 +62,7 @@ impl Pace {
     pub(crate) async fn wait(&self) {
         if let Some(due) = self.due {
             tokio::select! {
-                () = self.clock.sleep_until(due) => {}
+                () = self.clock.sleep_until(self.start.saturating_add(millis(due))) => {}
                 () = self.stop.at_least(Shutdown::Drain) => {}
             }
         }

@@ -11,7 +11,7 @@ use control::shutdown::{Shutdown, ShutdownToken};
 use log::Fence;
 use model::schema::Value;
 use model::time::Millis;
-use net::Backoff;
+use net::RetryPolicy;
 use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store, StoreError};
 
 use crate::fence;
@@ -71,7 +71,7 @@ impl Delivery {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let mut backoff = Backoff::new(self.waits.first, self.waits.longest);
+        let mut waits = RetryPolicy::new(self.waits.first, self.waits.longest).waits();
         loop {
             let error = match attempt().await {
                 Err(error) if !self.stop.stopped() => error,
@@ -82,7 +82,7 @@ impl Delivery {
                 Patience::Wait(asked) => {
                     tracing::warn!("Waiting for the store: {error}");
                     self.status.trouble(Activity::new(RunState::Waiting, format!("waiting: {error}"))).await;
-                    asked.unwrap_or_else(|| backoff.wait())
+                    waits.endless().max(asked.unwrap_or_default())
                 }
                 Patience::Hold => {
                     tracing::error!("Holding until this is mended, nothing is lost meanwhile: {error}");

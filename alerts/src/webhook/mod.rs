@@ -20,7 +20,7 @@ use model::status::ServiceStatus;
 use model::time;
 use model::topic::ALERTS;
 use model::{Alert, DeadLetter};
-use net::{Backoff, HttpFailure, Secret};
+use net::{HttpFailure, RetryPolicy, Secret};
 use url::Url;
 
 use delivery::{Answer, Client};
@@ -128,7 +128,7 @@ impl Caller {
 
     /// Tries until an alert is taken or given up; says whether either came to pass.
     async fn see_through(&mut self, record: &Record, stop: &ShutdownToken) -> Result<bool, WebhookError> {
-        let mut backoff = Backoff::new(self.webhook.first_pause, LONGEST_PAUSE);
+        let mut waits = RetryPolicy::new(self.webhook.first_pause, LONGEST_PAUSE).waits();
         let alert = match serde_json::from_slice::<Alert>(&record.value) {
             Ok(alert) => alert,
             Err(why) => {
@@ -164,7 +164,7 @@ impl Caller {
                 tracing::warn!(host = self.client.host(), %reason, "The webhook is called again after the next start.");
                 return Ok(false);
             }
-            if backoff.tries() == 0 {
+            if waits.failures() == 0 {
                 tracing::warn!(host = self.client.host(), %reason, "The webhook did not take an alert, and is called again.");
             }
             self.say(Activity::new(
@@ -173,7 +173,7 @@ impl Caller {
             ))
             .await?;
             tokio::select! {
-                () = tokio::time::sleep(backoff.wait().max(pause)) => {}
+                () = tokio::time::sleep(waits.endless().max(pause)) => {}
                 () = stop.at_least(Shutdown::Drain) => {}
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable};
 use model::topic::Topic;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
@@ -49,21 +50,16 @@ impl Shared {
         F: Future<Output = KafkaResult<T>>,
     {
         let begun = Instant::now();
-        loop {
-            let error = match attempt().await {
-                Ok(value) => {
-                    self.connectivity.found();
-                    return Ok(value);
-                }
-                Err(error) => error,
-            };
-            let patient = self.config.patience.is_none_or(|patience| begun.elapsed() < patience);
-            if !may_pass(&error) || !patient {
-                return Err(self.failed(doing, error));
-            }
-            self.connectivity.lost(doing, &error);
-            tokio::time::sleep(TRY_AGAIN).await;
-        }
+        let patient = || self.config.patience.is_none_or(|patience| begun.elapsed() < patience);
+        // At even intervals: the client itself reconnects with growing, jittered waits.
+        let value = attempt
+            .retry(ConstantBuilder::new().with_delay(TRY_AGAIN).without_max_times())
+            .when(|error| may_pass(error) && patient())
+            .notify(|error, _| self.connectivity.lost(doing, error))
+            .await
+            .map_err(|error| self.failed(doing, error))?;
+        self.connectivity.found();
+        Ok(value)
     }
 
     pub(super) fn failed(&self, doing: &'static str, source: KafkaError) -> LogError {

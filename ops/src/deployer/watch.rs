@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use model::service::{Activity, RunState};
-use net::Backoff;
+use net::{RetryPolicy, Waits};
 
 use crate::deployer::arroyo::{Arroyo, ClusterJob};
 use crate::deployer::desired::Desired;
@@ -94,7 +94,7 @@ struct Job {
     /// The name of its pipeline.
     pipeline: String,
     restarts: u64,
-    backoff: Backoff,
+    waits: Waits,
     /// When it may be started again the next time.
     next_start: Option<Instant>,
     /// Since when it has been seen to have ended, to run, to be missing.
@@ -113,7 +113,7 @@ impl Watcher {
             name: pipeline.job.clone(),
             pipeline: pipeline.name.clone(),
             restarts: 0,
-            backoff: Backoff::new(first, last),
+            waits: RetryPolicy::new(first, last).at_least(first).waits(),
             next_start: None,
             ended: None,
             running: None,
@@ -191,7 +191,7 @@ impl Job {
         let said: String = found.said().chars().take(WORDS).collect();
         let mut trouble = format!("{} is {} ({said})", self.name, found.state);
         if seen_before && self.next_start.is_none_or(|next| now >= next) {
-            trouble.push_str(&self.start_again(arroyo, pace, id, now).await);
+            trouble.push_str(&self.start_again(arroyo, id, now).await);
         } else if let Some(next) = self.next_start {
             let left = next.saturating_duration_since(now).as_secs();
             trouble.push_str(&format!(", and was started again {} times; next in {left} s", self.restarts));
@@ -211,7 +211,7 @@ impl Job {
         self.ended = None;
         let since = *self.running.get_or_insert(now);
         if now.saturating_duration_since(since) >= pace.settled {
-            self.backoff.reset();
+            self.waits.reset();
             self.next_start = None;
         }
         let due = |at: Instant| now.saturating_duration_since(at) >= pace.checkpoints;
@@ -226,8 +226,8 @@ impl Job {
     }
 
     /// Starts it again from its last checkpoint; says what came of it.
-    async fn start_again(&mut self, arroyo: &Arroyo, pace: &Pace, id: &str, now: Instant) -> String {
-        self.next_start = Some(now + self.backoff.wait().max(pace.restart[0]));
+    async fn start_again(&mut self, arroyo: &Arroyo, id: &str, now: Instant) -> String {
+        self.next_start = Some(now + self.waits.endless());
         match arroyo.restart(id).await {
             Ok(()) => {
                 self.restarts += 1;

@@ -14,7 +14,7 @@ use super::client::{HistoryClient, HistoryFailure, Stretch};
 use crate::ProducerError;
 use crate::error::Refusal;
 use crate::sources::PolygonConfig;
-use crate::wall::{SharedWall, SystemWall};
+use feed::{SharedClock, SystemClock};
 
 /// What is asked for at once: fewer minutes than fit on a page.
 const STRETCH: Millis = 30 * DAY;
@@ -60,11 +60,11 @@ pub async fn backfill(
     to: Millis,
     progress: impl FnMut(BackfillProgress<'_>) + Send,
 ) -> Result<Backfilled, ProducerError> {
-    backfill_by(Arc::new(SystemWall), log, config, symbols, from, to, progress).await
+    backfill_by(Arc::new(SystemClock), log, config, symbols, from, to, progress).await
 }
 
 pub(crate) async fn backfill_by(
-    wall: SharedWall,
+    clock: SharedClock,
     log: SharedLog,
     config: PolygonConfig,
     symbols: &[String],
@@ -72,7 +72,7 @@ pub(crate) async fn backfill_by(
     to: Millis,
     mut progress: impl FnMut(BackfillProgress<'_>) + Send,
 ) -> Result<Backfilled, ProducerError> {
-    let client = HistoryClient::new(config, wall)?;
+    let client = HistoryClient::new(config, clock)?;
     let writer = Writer::open(log.clone(), from).await?;
     let each = stretches(from, to);
     let (mut brought, mut done, of) = (Backfilled::default(), 0, each.len() * symbols.len());

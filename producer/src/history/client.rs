@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use model::time::{MINUTE, Millis};
-use net::{Backoff, HttpFailure, redact, retry_after};
+use net::{HttpFailure, RetryPolicy, redact, retry_after};
 use reqwest::{Client, StatusCode, Url};
 
 use super::answer::{self, MOST_RESULTS, Page};
 use super::quota::Quota;
 use crate::ProducerError;
 use crate::sources::PolygonConfig;
-use crate::wall::{SharedWall, millis};
+use feed::{SharedClock, millis};
 
 /// Attempts at one page before it is given up.
 const TRIES: u32 = 8;
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const RETRIES: RetryPolicy =
+    RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(30)).with_tries(TRIES);
 /// The longest answer that is read, in bytes: a page of the most results has a quarter of it.
 const LONGEST_ANSWER: usize = 32 << 20;
 /// Pages in a row that bring no later bar than those before before the walk over them
@@ -49,7 +49,7 @@ pub(crate) struct HistoryClient {
     base: Url,
     config: PolygonConfig,
     quota: Quota,
-    wall: SharedWall,
+    clock: SharedClock,
 }
 
 /// What one attempt came to.
@@ -63,14 +63,14 @@ enum Attempt {
 }
 
 impl HistoryClient {
-    pub(crate) fn new(config: PolygonConfig, wall: SharedWall) -> Result<HistoryClient, ProducerError> {
+    pub(crate) fn new(config: PolygonConfig, clock: SharedClock) -> Result<HistoryClient, ProducerError> {
         let address = |why| ProducerError::Address(config.rest_url.clone(), "history", why);
         let base = Url::parse(&config.rest_url).map_err(|_| address("write https://api.massive.com"))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             return Err(address("it must start with https://"));
         }
-        let quota = Quota::new(wall.clone(), config.calls_per_minute);
-        Ok(HistoryClient { http: net::http()?, base, config, quota, wall })
+        let quota = Quota::new(clock.clone(), config.calls_per_minute);
+        Ok(HistoryClient { http: net::http()?, base, config, quota, clock })
     }
 
     /// The pages of a stretch, each when it is asked for.
@@ -107,7 +107,7 @@ impl HistoryClient {
     }
 
     async fn page(&self, url: Url, stretch: &Stretch) -> Result<Page, HistoryFailure> {
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut waits = RETRIES.waits();
         let mut over_quota = 0;
         loop {
             self.quota.take().await;
@@ -119,12 +119,12 @@ impl HistoryClient {
                     let said = "its quota is used up by something else, minute after minute";
                     return Err(HistoryFailure::Unavailable(said.into()));
                 }
-                Attempt::Retry(reason) if backoff.tries() + 1 >= TRIES => {
-                    return Err(HistoryFailure::Unavailable(reason));
-                }
                 Attempt::Retry(reason) => {
+                    let Some(wait) = waits.after(None) else {
+                        return Err(HistoryFailure::Unavailable(reason));
+                    };
                     tracing::debug!(reason, "The history is asked again.");
-                    self.wall.until(self.wall.now() + millis(backoff.wait())).await;
+                    self.clock.sleep_until(self.clock.now() + millis(wait)).await;
                 }
             }
         }
@@ -133,7 +133,7 @@ impl HistoryClient {
     async fn attempt(&self, url: Url, stretch: &Stretch) -> Attempt {
         let key = self.config.api_key.expose();
         // What the feed brings from now on is newer than the answer.
-        let asked = self.wall.now();
+        let asked = self.clock.now();
         let response = match self.http.get(url).bearer_auth(key).send().await {
             Ok(response) => response,
             Err(error) => return Attempt::Retry(HttpFailure::from(error).to_string()),
@@ -141,7 +141,7 @@ impl HistoryClient {
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             let wait = retry_after(response.headers()).map_or(MINUTE, millis);
-            self.quota.close_until(self.wall.now() + wait);
+            self.quota.close_until(self.clock.now() + wait);
             return Attempt::OverQuota;
         }
         let body = match net::body(response, LONGEST_ANSWER).await {

@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::time::{MINUTE, Millis};
 
-use crate::wall::SharedWall;
+use feed::SharedClock;
 
 pub(super) struct Quota {
-    wall: SharedWall,
+    clock: SharedClock,
     per_minute: usize,
     state: Mutex<State>,
 }
@@ -22,14 +22,14 @@ struct State {
 }
 
 impl Quota {
-    pub(super) fn new(wall: SharedWall, per_minute: u32) -> Quota {
-        Quota { wall, per_minute: per_minute.max(1) as usize, state: Mutex::default() }
+    pub(super) fn new(clock: SharedClock, per_minute: u32) -> Quota {
+        Quota { clock, per_minute: per_minute.max(1) as usize, state: Mutex::default() }
     }
 
     /// Waits until a call may be made, and counts it.
     pub(super) async fn take(&self) {
         while let Some(at) = self.try_take() {
-            self.wall.until(at).await;
+            self.clock.sleep_until(at).await;
         }
     }
 
@@ -41,7 +41,7 @@ impl Quota {
 
     /// Counts a call, or says when to try again.
     fn try_take(&self) -> Option<Millis> {
-        let now = self.wall.now();
+        let now = self.clock.now();
         let mut state = self.state();
         // A clock that was set back must not lock the quota.
         while state.calls.front().is_some_and(|call| *call + MINUTE <= now || *call > now) {
@@ -71,17 +71,17 @@ mod tests {
 
     #[test]
     fn so_many_calls_a_minute_and_none_while_the_server_has_had_enough() {
-        let wall = Arc::new(HandWall::at(1_000_000));
-        let quota = Quota::new(wall.clone(), 2);
+        let clock = Arc::new(HandWall::at(1_000_000));
+        let quota = Quota::new(clock.clone(), 2);
         assert_eq!((quota.try_take(), quota.try_take()), (None, None));
         assert_eq!(quota.try_take(), Some(1_060_000));
-        wall.set(1_060_000);
+        clock.set(1_060_000);
         assert_eq!(quota.try_take(), None);
         quota.close_until(1_090_000);
         assert_eq!(quota.try_take(), Some(1_090_000));
-        wall.set(1_090_000);
+        clock.set(1_090_000);
         assert_eq!((quota.try_take(), quota.try_take()), (None, Some(1_120_000)));
-        wall.set(500_000);
+        clock.set(500_000);
         assert_eq!(quota.try_take(), Some(1_090_000));
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use control::shutdown::{Shutdown, ShutdownHandle, ShutdownToken, channel};
+use feed::Clock;
 use log::{EmbeddedLog, FailurePoint, FaultyLog, SharedLog};
 use model::status::ServiceStatus;
 use model::time::{MINUTE, Millis};
@@ -24,7 +25,6 @@ use tempfile::TempDir;
 
 pub(crate) use polygon::HandWall;
 
-use crate::pace::Clock;
 use crate::{PriceSource, ProducerError, Speed, run_by};
 
 /// Minute zero of the files here: no bar may be as old as the epoch.
@@ -144,12 +144,13 @@ struct Jumps {
 
 #[async_trait]
 impl Clock for Jumps {
-    fn elapsed(&self) -> Duration {
-        self.waits.lock().unwrap().last().map_or(Duration::ZERO, |last| *last + self.overshoot)
+    fn now(&self) -> Millis {
+        self.waits.lock().unwrap().last().map_or(0, |last| feed::millis(*last + self.overshoot))
     }
 
-    async fn sleep_until(&self, at: Duration) {
+    async fn sleep_until(&self, at: Millis) {
         let mut waits = self.waits.lock().unwrap();
+        let at = Duration::from_millis(at.unsigned_abs());
         waits.push(at);
         if let Some((after, stopper)) = &self.end
             && waits.len() > *after

@@ -8,7 +8,7 @@ use log::{KafkaLog, Log, SharedLog};
 use model::service::{Activity, RunState, Service};
 use model::status::{JobState, ServiceStatus};
 use model::time;
-use net::Backoff;
+use net::{RetryPolicy, Waits};
 use ops::deployer::{Look, Pace, Watcher};
 use ops::health::{Health, State};
 
@@ -31,12 +31,12 @@ pub async fn run(settings: Option<&Path>, args: &DeployArgs) -> anyhow::Result<(
     let health = Health::default();
     let _answering = services::tell(&health, config::metrics_address(settings)?).await?;
     let [first, last] = TRY_AGAIN;
-    let mut backoff = Backoff::new(first, last);
+    let mut waits = RetryPolicy::new(first, last).at_least(first).waits();
     let mut told = String::new();
     loop {
         health.set(DEPLOYER, State::Starting);
         let outcome = tokio::select! {
-            outcome = work(settings, args, &health, &mut backoff) => outcome,
+            outcome = work(settings, args, &health, &mut waits) => outcome,
             () = interrupt.asked() => return Ok(()),
         };
         if let Err(error) = outcome {
@@ -48,7 +48,7 @@ pub async fn run(settings: Option<&Path>, args: &DeployArgs) -> anyhow::Result<(
             health.set(DEPLOYER, State::Failed(trouble));
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.wait().max(first)) => {}
+            () = tokio::time::sleep(waits.endless()) => {}
             () = interrupt.asked() => return Ok(()),
         }
     }
@@ -60,7 +60,7 @@ async fn work(
     settings: Option<&Path>,
     args: &DeployArgs,
     health: &Health,
-    backoff: &mut Backoff,
+    waits: &mut Waits,
 ) -> anyhow::Result<()> {
     let config = config::load(settings)?;
     let kafka = config.kafka_log(&config.run_name()?)?;
@@ -69,7 +69,7 @@ async fn work(
     let lease = kafka.lease(DEPLOYER).await?;
     let log = health.watched(DEPLOYER, kafka.clone());
     let outcome = tokio::select! {
-        outcome = under_lease(&config, args, &kafka, &log, health, backoff) => outcome,
+        outcome = under_lease(&config, args, &kafka, &log, health, waits) => outcome,
         () = lease.lost() => {
             tracing::warn!(service = DEPLOYER, "Another instance takes over; this one stands by.");
             Ok(())
@@ -86,7 +86,7 @@ async fn under_lease(
     kafka: &KafkaLog,
     log: &SharedLog,
     health: &Health,
-    backoff: &mut Backoff,
+    waits: &mut Waits,
 ) -> anyhow::Result<()> {
     let source = format!("Arroyo at {}", config.arroyo.url.host_str().unwrap_or_default());
     let say = async |state: Activity, jobs: Vec<JobState>| {
@@ -108,7 +108,7 @@ async fn under_lease(
     outcome.reread.iter().for_each(|job| tracing::warn!("{}", super::read_again(job)));
     tracing::info!(jobs = desired.pipelines.len(), "All jobs run, and are watched.");
     health.set(DEPLOYER, State::Working);
-    backoff.reset();
+    waits.reset();
     let mut watcher = Watcher::new(super::arroyo(config)?, &desired, Pace::default());
     loop {
         let looked = tokio::time::timeout(ANSWERS_WITHIN, watcher.look(Instant::now(), time::now())).await;

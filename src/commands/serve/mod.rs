@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures::FutureExt;
-use net::Backoff;
+use net::RetryPolicy;
 use ops::health::{Health, State};
 use tokio::time::Instant;
 
@@ -86,7 +86,7 @@ async fn attempts(
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let [first, last] = TRY_AGAIN;
-    let mut backoff = Backoff::new(first, last);
+    let mut waits = RetryPolicy::new(first, last).at_least(first).waits();
     let mut told: Option<(String, Instant)> = None;
     loop {
         let begun = Instant::now();
@@ -102,10 +102,10 @@ async fn attempts(
         }
         health.set(role.name(), State::Failed(trouble));
         if begun.elapsed() > SETTLED {
-            backoff.reset();
+            waits.reset();
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.wait().max(first)) => {}
+            () = tokio::time::sleep(waits.endless()) => {}
             () = interrupt.asked() => return Ok(()),
         }
     }

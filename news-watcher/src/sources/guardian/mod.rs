@@ -9,7 +9,6 @@
 
 mod answer;
 mod api;
-mod clock;
 mod frontier;
 mod known;
 mod ledger;
@@ -31,11 +30,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::shutdown::ShutdownToken;
+use feed::SystemClock;
 use log::SharedLog;
 use net::Secret;
 
 use crate::NewsError;
-use clock::WallClock;
 use watch::Watch;
 
 pub use letter::articles_of_letter;
@@ -90,5 +89,5 @@ pub(crate) async fn run(
     stop: ShutdownToken,
 ) -> Result<(), NewsError> {
     let watchlist = control::watchlist::follow(log.clone()).await?;
-    Watch::open(log, config, watchlist, Arc::new(WallClock)).await?.run(&stop).await
+    Watch::open(log, config, watchlist, Arc::new(SystemClock), net::retry::draw).await?.run(&stop).await
 }

@@ -2,9 +2,12 @@
 //! bring news more often, and all of them together within the quota.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use feed::millis;
 use model::status::QuotaState;
 use model::time::{self, HOUR, MINUTE, Millis};
+use net::RetryPolicy;
 
 use super::query::Query;
 use super::quota::Quota;
@@ -21,10 +24,9 @@ const PLANNED: f64 = 0.95;
 const HALF_LIFE: f64 = 6.0 * HOUR as f64;
 /// Articles beyond this many add no weight.
 const MOST_WEIGHT: f64 = 20.0;
-/// The first wait after a failure, at most; it doubles.
-const FIRST_RETRY: Millis = MINUTE;
-/// The longest wait after a failure.
-const LAST_RETRY: Millis = 30 * MINUTE;
+/// The waits after failures of one query.
+const RETRIES: RetryPolicy =
+    RetryPolicy::new(Duration::from_secs(60), Duration::from_secs(30 * 60)).at_least(Duration::from_secs(30));
 
 /// The queries and when each was asked.
 #[derive(Debug)]
@@ -127,9 +129,8 @@ impl Schedule {
     pub(crate) fn failed(&mut self, query: &Query, jitter: f64, now: Millis) {
         let usual = self.interval(query, now);
         if let Some(turn) = self.turns.get_mut(query) {
-            let most = FIRST_RETRY.saturating_mul(1 << turn.failures.min(16)).min(LAST_RETRY);
-            turn.failures += 1;
-            let wait = (most as f64 * (0.5 + jitter.clamp(0.0, 1.0) / 2.0)) as Millis;
+            turn.failures = turn.failures.saturating_add(1);
+            let wait = millis(RETRIES.wait(turn.failures, jitter));
             // The first time it may be a hiccup; after that it gets no more than its share.
             turn.due = Some(now + if turn.failures == 1 { wait } else { wait.max(usual) });
         }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use model::time::{HOUR, MINUTE, Millis, SECOND};
+use feed::millis;
+use model::time::{Millis, SECOND};
+use net::RetryPolicy;
 
-/// The first wait after refusals for too many calls, at most; it doubles.
-const FIRST_QUIET: Millis = MINUTE;
-/// The longest wait after those.
-const LAST_QUIET: Millis = HOUR;
-/// The first wait when nothing is answered at all, at most; it doubles.
-const FIRST_PAUSE: Millis = 30 * SECOND;
-/// The longest wait when nothing is answered.
-const LAST_PAUSE: Millis = 15 * MINUTE;
+/// How long no call is made after refusals for too many calls.
+const QUIET: RetryPolicy =
+    RetryPolicy::new(Duration::from_secs(60), Duration::from_secs(60 * 60)).at_least(Duration::from_secs(30));
+/// How long no call is made when nothing is answered at all.
+const PAUSE: RetryPolicy =
+    RetryPolicy::new(Duration::from_secs(30), Duration::from_secs(15 * 60)).at_least(Duration::from_secs(15));
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl FailureTracker {
     pub(super) fn too_many_calls(&mut self, asked_for: Option<Duration>, jitter: f64) -> Millis {
         self.in_a_row += 1;
         self.said = "the Guardian says that there were too many calls".into();
-        let drawn = || doubling(FIRST_QUIET, LAST_QUIET, self.in_a_row - 1, jitter);
+        let drawn = || millis(QUIET.wait(self.in_a_row, jitter));
         asked_for.map_or_else(drawn, millis).max(SECOND)
     }
 
@@ -42,18 +42,7 @@ impl FailureTracker {
         match (asked_for, self.in_a_row) {
             (Some(wait), _) => millis(wait),
             (None, 1) => 0,
-            (None, row) => doubling(FIRST_PAUSE, LAST_PAUSE, row - 2, jitter),
+            (None, row) => millis(PAUSE.wait(row - 1, jitter)),
         }
     }
-}
-
-/// Half of a doubling wait is certain, the other half drawn.
-fn doubling(first: Millis, last: Millis, times: u32, jitter: f64) -> Millis {
-    let most = first.saturating_mul(1 << times.min(16)).min(last);
-    (most as f64 * (0.5 + jitter.clamp(0.0, 1.0) / 2.0)) as Millis
-}
-
-/// `duration` in milliseconds, whatever its length.
-pub(super) fn millis(duration: Duration) -> Millis {
-    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX / 4)
 }

@@ -5,11 +5,11 @@ mod told;
 
 use model::service::{RunState, Service};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use control::preview::{self, Question};
 use control::shutdown::{Shutdown, ShutdownToken};
 use control::watchlist::Watchlist;
+use feed::SharedClock;
 use log::SharedLog;
 use model::status::EntryState;
 use model::time::{MINUTE, Millis, minute_of};
@@ -19,7 +19,6 @@ use tokio::sync::watch::Receiver;
 use super::GuardianConfig;
 use super::answer::{CallError, Page};
 use super::api::Api;
-use super::clock::Clock;
 use super::ledger::ArticleWriter;
 use super::query::{Query, queries};
 use super::quota::Quota;
@@ -33,7 +32,9 @@ use calls::Call;
 /// See the module.
 pub(crate) struct Watch {
     api: Api,
-    clock: Arc<dyn Clock>,
+    clock: SharedClock,
+    /// Draws from 0 to 1, for the waits after failures.
+    draw: fn() -> f64,
     config: GuardianConfig,
     ledger: ArticleWriter,
     watchlist: Receiver<Watchlist>,
@@ -65,7 +66,8 @@ impl Watch {
         log: SharedLog,
         config: GuardianConfig,
         mut watchlist: Receiver<Watchlist>,
-        clock: Arc<dyn Clock>,
+        clock: SharedClock,
+        draw: fn() -> f64,
     ) -> Result<Watch, NewsError> {
         let api = Api::new(&config)?;
         let questions = preview::questions(log.clone()).await?;
@@ -94,6 +96,7 @@ impl Watch {
         let mut watch = Watch {
             api,
             clock,
+            draw,
             config,
             ledger,
             watchlist,

@@ -4,7 +4,7 @@ mod types;
 
 use std::time::{Duration, Instant};
 
-use net::{Backoff, HttpFailure, Secret};
+use net::{HttpFailure, RetryPolicy, Secret};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -54,7 +54,8 @@ impl Arroyo {
 
     /// Waits until the API answers.
     pub(crate) async fn wait_for_health(&self, patience: Duration) -> Result<(), DeployError> {
-        let (since, mut backoff) = (Instant::now(), Backoff::new(LOOK, Duration::from_secs(5)));
+        let since = Instant::now();
+        let mut waits = RetryPolicy::new(LOOK, Duration::from_secs(5)).at_least(LOOK).waits();
         loop {
             let sent = self.request(Method::GET, "ping").timeout(Duration::from_secs(10)).send().await;
             let failure = match sent {
@@ -72,10 +73,10 @@ impl Arroyo {
             if since.elapsed() >= patience {
                 return Err(failure);
             }
-            if backoff.tries() % 10 == 3 {
+            if waits.failures() % 10 == 3 {
                 tracing::info!(url = %self.url, "Arroyo does not answer yet; waiting for it.");
             }
-            tokio::time::sleep(backoff.wait().max(LOOK)).await;
+            tokio::time::sleep(waits.endless()).await;
         }
     }
 

@@ -65,7 +65,7 @@ pub(super) struct Connection<'a> {
 
 impl<'a> Connection<'a> {
     pub(super) fn new(session: &'a mut Session, socket: Socket) -> Connection<'a> {
-        let now = session.wall.now();
+        let now = session.clock.now();
         let liveness = Liveness::new(session.pulse, session.config.lag(), now);
         Connection {
             session,
@@ -95,7 +95,7 @@ impl<'a> Connection<'a> {
     async fn go_on(&mut self) -> Result<std::convert::Infallible, Ended> {
         let key = self.session.config.api_key.expose().to_owned();
         self.send(Message::text(json!({"action": "auth", "params": key}).to_string())).await?;
-        let wall = self.session.wall.clone();
+        let clock = self.session.clock.clone();
         loop {
             let (wake, pulse) = (self.wake(), self.liveness.pulse());
             tokio::select! {
@@ -104,15 +104,15 @@ impl<'a> Connection<'a> {
                     self.session.list_lives = changed.is_ok();
                     self.subscribe().await?;
                 }
-                () = wall.until(wake) => {}
+                () = clock.sleep_until(wake) => {}
                 () = sleep_until(pulse) => {}
             }
-            self.look_around(wall.now()).await?;
+            self.look_around(clock.now()).await?;
         }
     }
 
     async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
-        let now = self.session.wall.now();
+        let now = self.session.clock.now();
         if let Some(Ok(message)) = &message
             && let Some(at) = self.liveness.on_event(message, now)
         {
@@ -185,7 +185,7 @@ impl<'a> Connection<'a> {
 
     /// Asks for what the watchlist has come to hold, and no more for what it holds no longer.
     async fn subscribe(&mut self) -> Result<(), Ended> {
-        let now = self.session.wall.now();
+        let now = self.session.clock.now();
         let wanted: BTreeSet<String> = wanted(&self.session.watchlist.borrow_and_update());
         if self.subscriptions.is_empty() {
             self.liveness.data(now);
@@ -216,7 +216,7 @@ impl<'a> Connection<'a> {
             self.send(ping).await?;
         }
         if self.brought && now >= self.opened + USEFUL {
-            self.session.backoff.reset();
+            self.session.waits.reset();
         }
         let settled =
             self.asked.is_some_and(|asked| self.subscriptions.is_settled() || now >= asked + SETTLE);
@@ -247,7 +247,7 @@ impl<'a> Connection<'a> {
             times.push(asked + SETTLE);
         }
         times.extend(self.subscriptions.deadline());
-        let now = self.session.wall.now();
+        let now = self.session.clock.now();
         times.into_iter().filter(|at| *at > now).min().unwrap_or(now + MINUTE)
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::history::{HistoryClient, HistoryFailure, Page, Stretch};
-use crate::wall::SharedWall;
+use feed::SharedClock;
 
 /// Requests at once; the quota still counts each.
 const AT_ONCE: usize = 4;
@@ -41,14 +41,14 @@ impl Fill {
     /// history has the last minute of them.
     pub(super) fn start(
         history: Arc<HistoryClient>,
-        wall: SharedWall,
+        clock: SharedClock,
         stretches: Vec<Stretch>,
         ready: Millis,
     ) -> Fill {
         let (sender, words) = mpsc::channel(AHEAD);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            wall.until(ready).await;
+            clock.sleep_until(ready).await;
             let bringing =
                 stretches.into_iter().map(|stretch| bring(history.clone(), stretch, sender.clone()));
             let mut brought = futures::stream::iter(bringing).buffered(AT_ONCE);

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::ProducerError;
 use crate::history::HistoryClient;
-use crate::wall::{SharedWall, millis};
+use feed::{SharedClock, millis};
 
 use super::ahead::Ahead;
 use super::completeness::Completeness;
@@ -36,7 +36,7 @@ const AT_ONCE: usize = 256;
 const KNOWN_FOR: Millis = 40 * MINUTE;
 
 pub(super) struct FeedHandler {
-    wall: SharedWall,
+    clock: SharedClock,
     records: Records,
     watchlist: watch::Receiver<Watchlist>,
     listed: Vec<String>,
@@ -64,23 +64,23 @@ impl FeedHandler {
         log: SharedLog,
         config: Arc<PolygonConfig>,
         watchlist: watch::Receiver<Watchlist>,
-        wall: SharedWall,
+        clock: SharedClock,
     ) -> Result<FeedHandler, ProducerError> {
-        let history = Arc::new(HistoryClient::new((*config).clone(), wall.clone())?);
+        let history = Arc::new(HistoryClient::new((*config).clone(), clock.clone())?);
         let keys = config.clock_keys;
-        let records = Records::open(log.clone(), keys, &config.host()?, config.lag(), wall.now()).await?;
+        let records = Records::open(log.clone(), keys, &config.host()?, config.lag(), clock.now()).await?;
         let listed = symbols(&watchlist.borrow());
-        let earlier = recall::gaps(&log, wall.now()).await?;
+        let earlier = recall::gaps(&log, clock.now()).await?;
         let since = records.stated().map(|stated| {
             let gaps = earlier.iter().map(|gap| gap.from).filter(|from| *from > stated - DAY);
             gaps.fold(stated, Millis::min) - KNOWN_FOR
         });
         let known = recall::bars(&log, since, &listed).await?;
         let mut complete = Completeness::new(config.lag(), millis(config.fill_wait), records.stated());
-        complete.lose(wall.now());
+        complete.lose(clock.now());
         Ok(FeedHandler {
-            holes: Holes::new(config.clone(), wall.clone(), history, earlier),
-            wall,
+            holes: Holes::new(config.clone(), clock.clone(), history, earlier),
+            clock,
             records,
             watchlist,
             wanted: listed.iter().cloned().collect(),
@@ -106,10 +106,10 @@ impl FeedHandler {
     ) -> Result<(), ProducerError> {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let wall = self.wall.clone();
+        let clock = self.clock.clone();
         let mut list_lives = true;
         loop {
-            let wake = self.complete.wake(wall.now());
+            let wake = self.complete.wake(clock.now());
             tokio::select! {
                 () = stop.at_least(Shutdown::Drain) => break,
                 signal = signals.recv() => {
@@ -124,7 +124,7 @@ impl FeedHandler {
                     list_lives = changed.is_ok();
                     self.relist();
                 }
-                () = wall.until(wake) => {}
+                () = clock.sleep_until(wake) => {}
                 _ = seconds.tick() => {}
             }
             if signals.is_empty() {
@@ -192,7 +192,7 @@ impl FeedHandler {
 
     /// States what has become complete, by heartbeats.
     fn state_complete(&mut self) {
-        let Some(until) = self.complete.due(self.wall.now()) else { return };
+        let Some(until) = self.complete.due(self.clock.now()) else { return };
         if let Some(hole) = self.complete.hole() {
             let reason = match &self.down {
                 Some(reason) => format!("the feed is down: {reason}"),

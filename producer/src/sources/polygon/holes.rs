@@ -9,7 +9,7 @@ use model::Gap;
 use model::time::{DAY, MINUTE, Millis, minute_of};
 
 use crate::history::{HistoryClient, Stretch};
-use crate::wall::SharedWall;
+use feed::SharedClock;
 
 use super::PolygonConfig;
 use super::completeness::Hole;
@@ -26,7 +26,7 @@ const TOO_LONG_AGO: &str = "the feed was away for longer than the 30 days for wh
 
 pub(super) struct Holes {
     config: Arc<PolygonConfig>,
-    wall: SharedWall,
+    clock: SharedClock,
     history: Arc<HistoryClient>,
     /// Why history is not asked any more.
     no_access: Option<String>,
@@ -48,13 +48,13 @@ pub(super) struct Holes {
 impl Holes {
     pub(super) fn new(
         config: Arc<PolygonConfig>,
-        wall: SharedWall,
+        clock: SharedClock,
         history: Arc<HistoryClient>,
         earlier: Vec<Gap>,
     ) -> Holes {
         Holes {
             config,
-            wall,
+            clock,
             history,
             no_access: None,
             fill: None,
@@ -121,7 +121,7 @@ impl Holes {
             self.later.extend_from_slice(symbols);
             return Vec::new();
         }
-        let to = minute_of(self.wall.now() - self.config.delay());
+        let to = minute_of(self.clock.now() - self.config.delay());
         let since_last = |symbol: &String| {
             let from = (known.last(symbol)? + MINUTE).max(to - FURTHEST);
             (from < to).then(|| Stretch { symbol: symbol.clone(), from, to })
@@ -149,7 +149,7 @@ impl Holes {
     fn start(&mut self, stretches: Vec<Stretch>) {
         // The history has a minute no earlier than the feed.
         let ready = self.to + self.config.lag();
-        self.fill = Some(Fill::start(self.history.clone(), self.wall.clone(), stretches, ready));
+        self.fill = Some(Fill::start(self.history.clone(), self.clock.clone(), stretches, ready));
     }
 
     /// The symbols to ask for; of a wildcard, the busiest that the quota reaches in time.

@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::ProducerError;
-use crate::wall::{SharedWall, millis};
+use feed::{SharedClock, millis};
 
 use handler::FeedHandler;
 use session::{QUEUE, Session};
@@ -102,15 +102,15 @@ pub(crate) async fn run(
     log: SharedLog,
     config: PolygonConfig,
     watchlist: watch::Receiver<Watchlist>,
-    wall: SharedWall,
+    clock: SharedClock,
     pulse: Pulse,
     stop: ShutdownToken,
 ) -> Result<(), ProducerError> {
     let config = Arc::new(config);
-    let handler = FeedHandler::open(log, config.clone(), watchlist.clone(), wall.clone()).await?;
+    let handler = FeedHandler::open(log, config.clone(), watchlist.clone(), clock.clone()).await?;
     let (out, signals) = mpsc::channel(QUEUE);
     // The feed ends with the handler, whichever way that ends.
     let mut feed = JoinSet::new();
-    feed.spawn(Session::new(config, wall, watchlist, pulse, out).run());
+    feed.spawn(Session::new(config, clock, watchlist, pulse, out).run());
     handler.run(signals, &stop).await
 }

@@ -6,20 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use control::watchlist::Watchlist;
 use model::time::{MINUTE, Millis, SECOND};
-use net::Backoff;
+use net::{RetryPolicy, Waits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::error::Refusal;
-use crate::wall::{SharedWall, millis};
+use feed::{SharedClock, millis};
 
 use super::PolygonConfig;
 use super::connection::{self, Connection};
 use super::liveness::{MutePatience, Pulse};
 
 /// Waits between connections.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const RECONNECTS: RetryPolicy = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(60));
 /// How long to stay away where another connection uses the key.
 const COOL_DOWN: Millis = 60 * SECOND;
 /// How long to stay away from a feed that refuses the key, its plan or what is watched:
@@ -66,11 +65,11 @@ pub(super) enum Ended {
 
 pub(super) struct Session {
     pub(super) config: Arc<PolygonConfig>,
-    pub(super) wall: SharedWall,
+    pub(super) clock: SharedClock,
     pub(super) watchlist: watch::Receiver<Watchlist>,
     /// Whether the watchlist can still change.
     pub(super) list_lives: bool,
-    pub(super) backoff: Backoff,
+    pub(super) waits: Waits,
     pub(super) mute_patience: MutePatience,
     pub(super) pulse: Pulse,
     out: mpsc::Sender<Signal>,
@@ -80,17 +79,17 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         config: Arc<PolygonConfig>,
-        wall: SharedWall,
+        clock: SharedClock,
         watchlist: watch::Receiver<Watchlist>,
         pulse: Pulse,
         out: mpsc::Sender<Signal>,
     ) -> Session {
         Session {
             config,
-            wall,
+            clock,
             watchlist,
             list_lives: true,
-            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            waits: RECONNECTS.waits(),
             mute_patience: MutePatience::new(),
             pulse,
             out,
@@ -108,7 +107,7 @@ impl Session {
             // Another list may hold what the plan has.
             let for_the_list = matches!(ended, Ended::Final(Refusal::Topic)) && self.list_lives;
             let (wait, reason) = match ended {
-                Ended::Lost(reason) => (millis(self.backoff.wait()), reason),
+                Ended::Lost(reason) => (millis(self.waits.endless()), reason),
                 Ended::CoolDown(reason) => (COOL_DOWN, reason),
                 Ended::Overrun => (0, "the log does not keep up with the feed".into()),
                 Ended::Final(refusal) => {
@@ -117,14 +116,14 @@ impl Session {
                 }
                 Ended::Unheard => return,
             };
-            let at = self.wall.now();
+            let at = self.clock.now();
             if self.out.send(Signal::Down { at, reason }).await.is_err() {
                 return;
             }
             // After an overrun, everything that is queued is written first.
             drop(self.room.clone().acquire_many_owned(ROOM as u32).await);
             tokio::select! {
-                () = self.wall.until(at + wait) => {}
+                () = self.clock.sleep_until(at + wait) => {}
                 changed = self.watchlist.changed(), if for_the_list => self.list_lives = changed.is_ok(),
                 () = self.out.closed() => return,
             }
@@ -134,10 +133,10 @@ impl Session {
     /// Passes a frame on.
     pub(super) async fn frame(&mut self, received: Millis, text: Utf8Bytes) -> Result<(), Ended> {
         let size = (text.len() >> 10).clamp(1, ROOM) as u32;
-        let wall = self.wall.clone();
+        let clock = self.clock.clone();
         let room = tokio::select! {
             room = self.room.clone().acquire_many_owned(size) => room.map_err(|_| Ended::Unheard)?,
-            () = wall.until(received + OVERRUN) => return Err(Ended::Overrun),
+            () = clock.sleep_until(received + OVERRUN) => return Err(Ended::Overrun),
         };
         self.say(Signal::Frame { received, text, _room: room }).await
     }
@@ -149,10 +148,10 @@ impl Session {
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended::Unheard),
             Err(mpsc::error::TrySendError::Full(signal)) => signal,
         };
-        let deadline = self.wall.now() + OVERRUN;
+        let deadline = self.clock.now() + OVERRUN;
         tokio::select! {
             sent = self.out.send(signal) => sent.map_err(|_| Ended::Unheard),
-            () = self.wall.until(deadline) => Err(Ended::Overrun),
+            () = self.clock.sleep_until(deadline) => Err(Ended::Overrun),
         }
     }
 

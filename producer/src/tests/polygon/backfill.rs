@@ -24,8 +24,8 @@ async fn daily(symbols: &[&str]) -> Place {
 async fn run(place: &Place, symbols: &[&str]) -> (Result<Backfilled, ProducerError>, Vec<String>) {
     let symbols: Vec<String> = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
     let mut said = Vec::new();
-    let (log, wall, config) = (place.log.clone(), place.wall.clone(), place.config.clone());
-    let brought = backfill_by(wall, log, config, &symbols, OPEN - MONTHS, OPEN, |progress| {
+    let (log, clock, config) = (place.log.clone(), place.clock.clone(), place.config.clone());
+    let brought = backfill_by(clock, log, config, &symbols, OPEN - MONTHS, OPEN, |progress| {
         said.push(format!("{} {}/{} {}", progress.symbol, progress.done, progress.of, progress.bars));
     });
     (brought.await, said)

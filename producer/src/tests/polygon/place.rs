@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::sources::{Pulse, run_polygon};
-use crate::wall::Wall;
 use crate::{PolygonConfig, ProducerError};
+use feed::Clock;
 
 /// How long a test waits for something to happen before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,12 +44,12 @@ impl HandWall {
 }
 
 #[async_trait]
-impl Wall for HandWall {
+impl Clock for HandWall {
     fn now(&self) -> Millis {
         *self.0.borrow()
     }
 
-    async fn until(&self, at: Millis) {
+    async fn sleep_until(&self, at: Millis) {
         let _ = self.0.subscribe().wait_for(|now| *now >= at).await;
     }
 }
@@ -58,7 +58,7 @@ impl Wall for HandWall {
 pub(super) struct Place {
     _folder: TempDir,
     pub(super) log: SharedLog,
-    pub(super) wall: Arc<HandWall>,
+    pub(super) clock: Arc<HandWall>,
     pub(super) feed: Feed,
     pub(super) history: History,
     pub(super) config: PolygonConfig,
@@ -84,7 +84,7 @@ impl Place {
         let place = Place {
             _folder: folder,
             log,
-            wall: Arc::new(HandWall::at(OPEN)),
+            clock: Arc::new(HandWall::at(OPEN)),
             feed,
             history,
             config,
@@ -118,8 +118,8 @@ impl Place {
 
     pub(super) fn start_on(&mut self, log: SharedLog) {
         let (stopper, stop) = channel();
-        let (config, wall, list) = (self.config.clone(), self.wall.clone(), self.list.subscribe());
-        let producer = run_polygon(log, config, list, wall, self.pulse, stop);
+        let (config, clock, list) = (self.config.clone(), self.clock.clone(), self.list.subscribe());
+        let producer = run_polygon(log, config, list, clock, self.pulse, stop);
         self.running = Some((tokio::spawn(producer), stopper));
     }
 
@@ -147,7 +147,7 @@ impl Place {
     }
 
     pub(super) fn pass(&self, time: Millis) {
-        self.wall.set(self.wall.now() + time);
+        self.clock.set(self.clock.now() + time);
     }
 
     /// Lets time pass second by second until `holds`.

@@ -36,7 +36,7 @@ async fn the_log_ends_as_the_day_was_and_was_never_complete_too_early() {
     let (first, last) = (*day.keys().next().unwrap(), *day.keys().last().unwrap());
     let mut place = Place::new(Script::default(), &symbols).await;
     place.pulse = Pulse { ping: Duration::from_millis(60), silent: Duration::from_millis(600) };
-    place.wall.set(first - 2 * MINUTE);
+    place.clock.set(first - 2 * MINUTE);
     place.start();
     place.feed.until("subscribed", |feed| !feed.pairs().is_empty()).await;
     let mut soak = Soak::new(place);

@@ -30,9 +30,9 @@ use tempfile::TempDir;
 use testkit::guardian::{Guardian, Story};
 use tokio::sync::watch;
 
-use super::clock::Clock;
 use super::watch::Watch;
 use super::{GuardianConfig, NewsError};
+use feed::Clock;
 
 /// A Monday in March 2026, 14:30:00 UTC.
 const START: Millis = 1_772_461_800_000;
@@ -84,7 +84,7 @@ impl Place {
         let (stopper, stop) = shutdown::channel();
         self.clock.end(at, stopper);
         let lists = self.lists.subscribe();
-        Watch::open(log, self.config.clone(), lists, self.clock.clone()).await?.run(&stop).await
+        Watch::open(log, self.config.clone(), lists, self.clock.clone(), || 1.0).await?.run(&stop).await
     }
 
     /// Every record of a topic, partition after partition.
@@ -253,9 +253,5 @@ impl Clock for Jumps {
             self.end.lock().unwrap().as_ref().unwrap().1.ask(Shutdown::Drain);
             std::future::pending::<()>().await;
         }
-    }
-
-    fn jitter(&self) -> f64 {
-        1.0
     }
 }

@@ -1,8 +1,8 @@
 //! Previews of terms that nobody watches yet.
 
-use super::super::clock::WallClock;
 use super::*;
 use control::preview;
+use feed::SystemClock;
 use model::service::Service;
 use model::time;
 
@@ -26,7 +26,9 @@ async fn a_preview_is_answered_within_the_quota_and_brings_nothing_onto_the_topi
     };
     let (stopper, stop) = shutdown::channel();
     let lists = watch::Sender::new(Watchlist::default());
-    let watch = Watch::open(log.clone(), config, lists.subscribe(), Arc::new(WallClock)).await.unwrap();
+    let watch = Watch::open(log.clone(), config, lists.subscribe(), Arc::new(SystemClock), net::retry::draw)
+        .await
+        .unwrap();
     let watching = tokio::spawn(async move { watch.run(&stop).await });
 
     let business = ["business".to_owned()];

@@ -95,7 +95,7 @@ impl Watch {
             Step::Stuck(said) => {
                 tracing::warn!(search = %query, "The Guardian does not answer a search: {said}");
                 search.trouble = Some(said);
-                self.schedule.failed(&query, self.clock.jitter(), now);
+                self.schedule.failed(&query, (self.draw)(), now);
             }
             Step::TooMany(wait) => self.keep_quiet(&query, wait, now),
             Step::NoAnswer { said, wait } => self.wait_out(&query, said, wait, now),
@@ -115,7 +115,7 @@ impl Watch {
 
     /// Too many calls: nobody is asked for a while, and then this query again.
     fn keep_quiet(&mut self, query: &Query, wait: Option<Duration>, now: Millis) {
-        let wait = self.troubles.too_many_calls(wait, self.clock.jitter());
+        let wait = self.troubles.too_many_calls(wait, (self.draw)());
         self.schedule.prioritize(query, now);
         self.schedule.pause(now + wait);
         tracing::warn!(seconds = wait / SECOND, "The Guardian says that there were too many calls; waiting.");
@@ -131,8 +131,8 @@ impl Watch {
     /// No answer: the query comes again later, and when others fail as well, so do all.
     fn wait_out(&mut self, query: &Query, said: String, wait: Option<Duration>, now: Millis) {
         tracing::warn!(search = %query, "The Guardian gives no answer: {said}");
-        self.schedule.failed(query, self.clock.jitter(), now);
-        self.schedule.pause(now + self.troubles.no_answer(&said, wait, self.clock.jitter()));
+        self.schedule.failed(query, (self.draw)(), now);
+        self.schedule.pause(now + self.troubles.no_answer(&said, wait, (self.draw)()));
         if let Some(search) = self.searches.get_mut(query) {
             search.trouble = Some(said);
         }

@@ -1,11 +1,11 @@
 //! How far the news is complete, and what is said of each search.
 
+use feed::millis;
 use model::service::{Activity, RunState};
 use model::status::EntryState;
 
 use super::super::frontier::frontier;
 use super::super::query::query;
-use super::super::troubles::millis;
 use super::super::words;
 use super::Watch;
 use crate::NewsError;

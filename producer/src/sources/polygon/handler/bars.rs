@@ -110,7 +110,7 @@ impl FeedHandler {
     pub(super) fn take(&mut self, bar: Bar) -> Dedup {
         let stated = self.complete.stated();
         // Before the first statement, a bar states no more than the clock allows.
-        let until = stated.unwrap_or_else(|| bar.start_timestamp.min(self.complete.target(self.wall.now())));
+        let until = stated.unwrap_or_else(|| bar.start_timestamp.min(self.complete.target(self.clock.now())));
         let bar = Bar { complete_until: until, ..bar };
         let novelty = self.known.take(&bar);
         match novelty {

@@ -8,7 +8,7 @@ use testkit::massive::{Answer, MinuteBar};
 
 use super::super::place::Place;
 use super::seen::Seen;
-use crate::wall::Wall;
+use feed::Clock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
@@ -138,7 +138,7 @@ impl Soak {
                 self.place.stop().await;
             }
             Fault::Flood => {
-                let now = self.place.wall.now();
+                let now = self.place.clock.now();
                 let bars: Vec<_> = (0..2_000)
                     .map(|n| MinuteBar::new(&format!("ZZ{n}"), model::time::minute_of(now), 1.0, 1.0))
                     .collect();
@@ -150,7 +150,7 @@ impl Soak {
                 let pairs = feed.pairs();
                 let symbols = pairs.iter().filter_map(|pair| pair.split_once('.'));
                 for year in [-40, 100, 170] {
-                    let at = model::time::minute_of(self.place.wall.now()) + year * 365 * DAY;
+                    let at = model::time::minute_of(self.place.clock.now()) + year * 365 * DAY;
                     let bars: Vec<_> =
                         symbols.clone().map(|(_, symbol)| MinuteBar::new(symbol, at, 1.0, 1.0)).collect();
                     for _ in 0..3 {
@@ -204,9 +204,9 @@ impl Soak {
 
     /// Time passes to `at`, with moments for what has become due.
     pub(super) async fn pass_to(&mut self, at: Millis) {
-        while self.place.wall.now() < at {
-            let now = self.place.wall.now();
-            self.place.wall.set(at.min(now + 20 * SECOND));
+        while self.place.clock.now() < at {
+            let now = self.place.clock.now();
+            self.place.clock.set(at.min(now + 20 * SECOND));
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
