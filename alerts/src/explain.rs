@@ -4,9 +4,8 @@ use control::rules::Rule;
 use model::alert::Comparison;
 use model::time::{self, DAY, MINUTE, Millis};
 
-use crate::episode::{Episode, Side};
-use crate::held::Reason;
-use crate::row::Row;
+use crate::partition::{Episode, Row, Side};
+use crate::service::Reason;
 
 /// Of an episode that opens.
 pub(crate) fn opened(rule: &Rule, row: &Row, episode: &Episode) -> String {

@@ -7,15 +7,10 @@
 //! one of its symbol, is passed over. State and position are kept together in
 //! the log, so a service that was killed says what it would have said.
 
-mod episode;
 mod error;
 mod explain;
-mod held;
 mod partition;
-mod row;
-mod schedule;
 mod service;
-mod state;
 #[cfg(test)]
 mod tests;
 pub mod webhook;

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use control::rules::Rules;
+use control::rules::{Rule, Rules};
 use log::time_bounds::TimeBounds;
-use log::{Record, partition_of};
+use log::{Append, Log, LogError, Record, SharedLog, each_record, partition_of};
+use model::alert::Comparison;
 use model::time::Millis;
+use model::topic::ALERT_STATE;
 use model::{Alert, symbol};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
-use crate::held::Held;
-use crate::row::Row;
-use crate::schedule::Schedule;
-use crate::state::PARTS;
+use crate::error::AlertsError;
+use crate::service::{Held, Schedule};
 
 /// Everything before `next`, under the rules of their times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -167,4 +168,211 @@ impl Partition {
 /// The part in which a symbol is kept: always the same.
 fn part_of(symbol: &str) -> u32 {
     partition_of(symbol, PARTS)
+}
+
+// What the alerts have come to, kept in the log: for each partition of the signals a
+// head, with the offset up to which it holds, and the symbols in parts, so that no
+// record grows with the number of symbols.
+//
+// Head and parts are appended together, so they are of one moment: to the log in a
+// folder in one transaction, to Kafka in one transaction of the lease.
+
+/// In how many parts the symbols of a partition are kept.
+pub(crate) const PARTS: u32 = 128;
+
+/// Symbols of one part, by name.
+type Part = BTreeMap<String, Held>;
+
+/// The partitions as they were noted last. What is no state is passed over: the one
+/// before it counts, where the log still has it.
+pub(crate) async fn read(log: &dyn Log) -> Result<BTreeMap<u32, Partition>, AlertsError> {
+    let mut heads: BTreeMap<u32, Partition> = BTreeMap::new();
+    let mut parts: BTreeMap<(u32, u32), Part> = BTreeMap::new();
+    each_record(log, &ALERT_STATE, |record| match read_one(&record) {
+        Ok(Noted::Head(partition, head)) => drop(heads.insert(partition, *head)),
+        Ok(Noted::Part(place, part)) => drop(parts.insert(place, part)),
+        Err(reason) => log::passed_over(&record, &reason),
+    })
+    .await?;
+    for ((partition, _), part) in parts {
+        // A state of before has everything in its head.
+        if let Some(head) = heads.get_mut(&partition).filter(|head| head.in_parts) {
+            head.symbols.extend(part);
+        }
+    }
+    Ok(heads)
+}
+
+enum Noted {
+    Head(u32, Box<Partition>),
+    Part((u32, u32), Part),
+}
+
+fn read_one(record: &Record) -> Result<Noted, String> {
+    let no_key = || format!("the key `{}` names no partition", record.key);
+    let no_state = |error: serde_json::Error| format!("no state of alerts: {error}");
+    match record.key.split_once('/') {
+        None => {
+            let partition = record.key.parse().map_err(|_| no_key())?;
+            Ok(Noted::Head(partition, Box::new(serde_json::from_slice(&record.value).map_err(no_state)?)))
+        }
+        Some((partition, part)) => {
+            let partition = partition.parse().map_err(|_| no_key())?;
+            let part = part.parse().ok().filter(|&part| part < PARTS).ok_or_else(no_key)?;
+            Ok(Noted::Part((partition, part), serde_json::from_slice(&record.value).map_err(no_state)?))
+        }
+    }
+}
+
+/// Notes partitions that have moved, with those of their parts that have changed.
+pub(crate) async fn write(
+    log: &SharedLog,
+    partitions: &mut BTreeMap<u32, Partition>,
+    moved: &BTreeSet<u32>,
+) -> Result<(), LogError> {
+    let mut notes = Vec::new();
+    for (number, state) in partitions.iter_mut().filter(|(number, _)| moved.contains(number)) {
+        for part in state.changed_parts() {
+            notes.push(Append::json(ALERT_STATE, &format!("{number}/{part}"), &state.part(part)));
+        }
+        notes.push(Append::json(ALERT_STATE, &number.to_string(), &state.head()));
+    }
+    log.append(notes).await
+}
+
+// The life of an episode: one rule on one symbol, value by value.
+//
+// Above its threshold t with hysteresis h, an episode opens with a value > t
+// and closes with one ≤ t − h; below, with a value < t and one ≥ t + h. A
+// crossing is a passage from beyond t − h to beyond t + h, or back, however
+// many windows lie between; what stays within the band is on the side that it
+// came from.
+
+/// An episode as far as it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Episode {
+    /// The end of the window that opened it.
+    pub(crate) opened: Millis,
+    /// The signal then.
+    pub(crate) value: f64,
+    /// The signal farthest beyond the threshold so far.
+    pub(crate) extreme: f64,
+    /// The threshold then.
+    pub(crate) threshold: f64,
+}
+
+/// The side of the threshold on which a signal was seen last, beyond the band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Side {
+    Above,
+    Below,
+}
+
+/// What a value comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Turn {
+    /// An episode opens.
+    Opens(Episode),
+    /// The open one closes.
+    Closes(Episode),
+    /// The signal has passed to this side: an episode of one window.
+    Crosses(Episode, Side),
+}
+
+/// Where a rule stands with a symbol.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RuleState {
+    /// The episode under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) open: Option<Episode>,
+    /// Of a rule about crossings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) side: Option<Side>,
+}
+
+impl RuleState {
+    /// Takes the signal of the window that ends at `at`.
+    pub(crate) fn step(&mut self, rule: &Rule, value: f64, at: Millis) -> Option<Turn> {
+        let Rule { threshold, hysteresis, .. } = *rule;
+        let episode = || Episode { opened: at, value, extreme: value, threshold };
+        let (beyond, back) = match rule.comparison {
+            Comparison::Above => (value > threshold, value <= threshold - hysteresis),
+            Comparison::Below => (value < threshold, value >= threshold + hysteresis),
+            Comparison::Crosses => return self.cross(rule, value).map(|side| Turn::Crosses(episode(), side)),
+        };
+        match &mut self.open {
+            None if beyond => {
+                self.open = Some(episode());
+                self.open.map(Turn::Opens)
+            }
+            None => None,
+            Some(_) if back => self.open.take().map(Turn::Closes),
+            Some(open) => {
+                open.extreme = match rule.comparison {
+                    Comparison::Below => open.extreme.min(value),
+                    _ => open.extreme.max(value),
+                };
+                None
+            }
+        }
+    }
+
+    /// The side to which the signal has passed, if it has.
+    fn cross(&mut self, rule: &Rule, value: f64) -> Option<Side> {
+        let side = if value > rule.threshold + rule.hysteresis {
+            Side::Above
+        } else if value < rule.threshold - rule.hysteresis {
+            Side::Below
+        } else {
+            return None;
+        };
+        self.side.replace(side).filter(|before| *before != side).map(|_| side)
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_none() && self.side.is_none()
+    }
+}
+
+// A row of the job `signals`. Its columns are the job's affair: a rule names
+// one, and here it is looked up.
+
+/// The signals of one symbol in one window.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) symbol: String,
+    pub(crate) window_start: Millis,
+    pub(crate) window_end: Millis,
+    #[serde(flatten)]
+    columns: BTreeMap<String, Json>,
+}
+
+impl Row {
+    /// Reads a record's value.
+    pub(crate) fn read(json: &[u8]) -> Result<Row, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// A signal; none where it is null, no number, or not among the columns.
+    pub(crate) fn signal(&self, name: &str) -> Option<f64> {
+        self.columns.get(name)?.as_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_looked_up_by_name_whatever_columns_there_are() {
+        let json =
+            br#"{"symbol": "A", "window_start": 0, "window_end": 60000, "rsi": 71, "z": null, "word": "x"}"#;
+        let row = Row::read(json).unwrap();
+        assert_eq!((row.symbol.as_str(), row.window_start, row.window_end), ("A", 0, 60_000));
+        assert_eq!(row.signal("rsi"), Some(71.0));
+        assert_eq!([row.signal("z"), row.signal("word"), row.signal("other")], [None; 3]);
+        assert!(Row::read(br#"{"symbol": "A"}"#).is_err());
+    }
 }

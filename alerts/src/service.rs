@@ -8,20 +8,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use control::foreign::MOST_VERSIONS;
+use control::kept::Standing;
+use control::rules::{KEY, Rule, Rules};
 use control::shutdown::{Shutdown, ShutdownToken};
 use control::status::Report;
 use log::time_bounds::TimeBounds;
-use log::{Append, Position, Reader, Record, SharedLog, is_another};
-use model::Alert;
+use log::{Append, Log, LogError, Position, Reader, Record, SharedLog, is_another};
 use model::service::{Activity, RunState, Service};
 use model::status::ServiceStatus;
-use model::time;
+use model::time::Millis;
+use model::topic::{ALERT_RULES, ALERT_RULES_HISTORY, Topic};
+use model::{Alert, time};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::AlertsError;
-use crate::partition::{Counts, Partition};
-use crate::schedule::Schedule;
-use crate::{signals, state};
+use crate::partition::{Counts, Episode, Partition, Row, RuleState, Turn, read, write};
+use crate::{explain, signals};
 
 /// The name under which positions are committed, and of the status.
 const SERVICE: &str = Service::Alerts.name();
@@ -98,7 +102,7 @@ async fn resumed(
 impl Evaluation {
     async fn start(log: SharedLog) -> Result<Evaluation, AlertsError> {
         let status = ServiceStatus { service: SERVICE.into(), ..ServiceStatus::default() };
-        let (mut partitions, now) = (state::read(&*log).await?, time::now());
+        let (mut partitions, now) = (read(&*log).await?, time::now());
         let bounds = TimeBounds::of(log.as_ref());
         for (number, partition) in &mut partitions {
             partition.reached = bounds.noted(partition.reached, now);
@@ -151,7 +155,7 @@ impl Evaluation {
         if self.moved.is_empty() {
             return Ok(());
         }
-        state::write(&self.log, &mut self.partitions, &self.moved).await?;
+        write(&self.log, &mut self.partitions, &self.moved).await?;
         self.moved.clear();
         Ok(self.reader.commit(self.reader.positions()).await?)
     }
@@ -187,5 +191,202 @@ impl Evaluation {
         ]
         .map(|(name, count)| (name.to_owned(), count))
         .into();
+    }
+}
+
+// Which rules were in force when: each version from the moment that it
+// entered the log, so that the answer is the same whenever it is asked.
+
+/// Records read at once.
+const AT_ONCE: usize = 100;
+
+/// The versions of the rules with the times of their appends.
+#[derive(Default)]
+pub(crate) struct Schedule {
+    versions: BTreeMap<u64, (Millis, Rules)>,
+    next: BTreeMap<(Topic, u32), u64>,
+    /// The list as it stands: what says that it is newer is not believed.
+    standing: Standing<Rule>,
+    current: u64,
+}
+
+/// What the history and the topic itself have in common.
+#[derive(Deserialize)]
+struct Version {
+    version: u64,
+    entries: Vec<Rule>,
+}
+
+impl Schedule {
+    /// Reads what has come since the last call. The history has every version
+    /// that retention has left; the topic itself has the last one in any case.
+    pub(crate) async fn read_on(&mut self, log: &dyn Log) -> Result<(), LogError> {
+        for topic in [ALERT_RULES_HISTORY, ALERT_RULES] {
+            for extent in log.extents(&topic).await? {
+                let next = self.next.entry((topic.clone(), extent.partition)).or_insert(extent.first);
+                while *next < extent.next {
+                    let records = log.read(&topic, extent.partition, *next, AT_ONCE).await?;
+                    *next = records.last().map_or(extent.next, |last| last.offset + 1);
+                    for record in records {
+                        if topic == ALERT_RULES && record.key != KEY {
+                            continue;
+                        }
+                        match serde_json::from_slice::<Version>(&record.value) {
+                            Ok(Version { version, entries }) if version <= MOST_VERSIONS => {
+                                let rules = Rules { version, entries };
+                                self.versions.entry(version).or_insert((record.appended_at, rules));
+                            }
+                            Ok(Version { version, .. }) => {
+                                log::passed_over(&record, &format!("version {version} of the alert rules"));
+                            }
+                            Err(error) => log::passed_over(&record, &error),
+                        }
+                    }
+                }
+            }
+        }
+        self.current = self.standing.read_on(log).await?.version;
+        Ok(())
+    }
+
+    /// The rules that are in force for what was appended at `at`, if they are
+    /// newer than `version`. Of two appends in one millisecond, the rules count
+    /// as the later.
+    pub(crate) fn newer_than(&self, version: u64, at: Millis) -> Option<&Rules> {
+        // The list and its history are appended together, and may show one after the other.
+        let believed = self.current.saturating_add(1);
+        let newer = self.versions.range(version.saturating_add(1)..).rev();
+        let newer = newer.filter(|(version, _)| **version <= believed);
+        newer.map(|(_, held)| held).find(|(appended, _)| *appended < at).map(|(_, rules)| rules)
+    }
+}
+
+// What is held of one symbol: how far its windows have come, and where each
+// rule stands with it.
+
+/// One symbol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// The end of the last window taken.
+    pub(crate) until: Millis,
+    /// By rule; rules that have nothing to remember are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rules: BTreeMap<String, RuleState>,
+    /// Episodes whose rule has gone: the symbol's next window closes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ending: Vec<Ending>,
+}
+
+/// An open episode of a rule that is no more what it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Ending {
+    episode: Episode,
+    /// The rule as it was.
+    rule: Rule,
+    reason: Reason,
+}
+
+/// Why a rule closes an episode whatever the signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reason {
+    Removed,
+    Off,
+    Changed,
+}
+
+impl Held {
+    pub(crate) fn new() -> Held {
+        Held { until: Millis::MIN, rules: BTreeMap::new(), ending: Vec::new() }
+    }
+
+    /// Takes the symbol's next window under `rules`; tells what opens and closes.
+    pub(crate) fn take(&mut self, rules: &[Rule], row: &Row) -> Vec<Alert> {
+        self.until = row.window_end;
+        let ended = std::mem::take(&mut self.ending);
+        let mut alerts: Vec<_> =
+            ended.into_iter().map(|end| end_of(&end.rule, row, end.episode, end.reason)).collect();
+        for rule in rules.iter().filter(|rule| rule.is_for(&row.symbol)) {
+            let Some(value) = row.signal(&rule.signal) else { continue };
+            let mut standing = self.rules.remove(&rule.name).unwrap_or_default();
+            if let Some(turn) = standing.step(rule, value, row.window_end) {
+                alerts.push(told(rule, row, value, turn));
+            }
+            if !standing.is_empty() {
+                self.rules.insert(rule.name.clone(), standing);
+            }
+        }
+        alerts
+    }
+
+    /// The rules change: what was held under one that is no more what it was is given up.
+    pub(crate) fn change(&mut self, symbol: &str, old: &Rules, new: &Rules) {
+        for rule in &old.entries {
+            let now = new.entries.iter().find(|now| now.name == rule.name);
+            let Some(standing) = self.rules.get_mut(&rule.name) else { continue };
+            let ended = match now {
+                None => Some(Reason::Removed),
+                Some(now) if !now.is_for(symbol) => Some(Reason::Off),
+                Some(now) if (&now.signal, now.comparison) != (&rule.signal, rule.comparison) => {
+                    Some(Reason::Changed)
+                }
+                Some(_) => None,
+            };
+            let moved =
+                now.is_none_or(|now| (now.threshold, now.hysteresis) != (rule.threshold, rule.hysteresis));
+            if ended.is_some() || moved {
+                standing.side = None;
+            }
+            if let Some(reason) = ended
+                && let Some(episode) = standing.open.take()
+            {
+                self.ending.push(Ending { episode, rule: rule.clone(), reason });
+            }
+        }
+        self.rules.retain(|_, standing| !standing.is_empty());
+    }
+
+    /// How many episodes are open.
+    pub(crate) fn open(&self) -> usize {
+        self.ending.len() + self.rules.values().filter(|standing| standing.open.is_some()).count()
+    }
+}
+
+fn told(rule: &Rule, row: &Row, value: f64, turn: Turn) -> Alert {
+    match turn {
+        Turn::Opens(episode) => {
+            let explanation = explain::opened(rule, row, &episode);
+            alert(rule, row, episode, None, explanation)
+        }
+        Turn::Closes(episode) => {
+            let explanation = explain::closed(rule, row, &episode, value);
+            alert(rule, row, episode, Some(row.window_end), explanation)
+        }
+        Turn::Crosses(episode, side) => {
+            let explanation = explain::crossed(rule, row, &episode, side);
+            alert(rule, row, episode, Some(row.window_end), explanation)
+        }
+    }
+}
+
+fn end_of(rule: &Rule, row: &Row, episode: Episode, reason: Reason) -> Alert {
+    let explanation = explain::ended(rule, row, &episode, reason);
+    alert(rule, row, episode, Some(row.window_end), explanation)
+}
+
+fn alert(rule: &Rule, row: &Row, episode: Episode, closed: Option<Millis>, explanation: String) -> Alert {
+    let Episode { opened, value, extreme, threshold } = episode;
+    Alert {
+        symbol: row.symbol.clone(),
+        rule: rule.name.clone(),
+        episode: Alert::episode_of(&rule.name, &row.symbol, opened),
+        opened,
+        closed,
+        signal: rule.signal.clone(),
+        comparison: rule.comparison,
+        value,
+        extreme,
+        threshold,
+        explanation,
     }
 }

@@ -11,7 +11,6 @@
 
 mod batch;
 mod error;
-mod expression;
 #[cfg(test)]
 mod extending;
 mod job;

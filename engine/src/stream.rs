@@ -6,16 +6,21 @@
 //! same records: rows may be written twice, with one value.
 
 mod checkpoint;
-mod progress;
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use control::shutdown::{Shutdown, ShutdownToken};
 use log::time_bounds::TimeBounds;
 use log::{Append, Reader, Record, SharedLog};
 use model::schema::Value;
-use model::time::{MINUTE, minute_of};
+use model::service::{RunState, Service};
+use model::status::ServiceStatus;
+use model::time::{self, MINUTE, Millis, minute_of};
 use serde::ser::SerializeMap;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,7 +29,6 @@ use crate::error::EngineError;
 use crate::job::Job;
 use crate::plan::{Plan, Row, Visibility};
 use checkpoint::{Partitions, Seen};
-use progress::Progress;
 
 /// How many records of a partition are taken at once.
 const POLL: usize = 2_048;
@@ -48,7 +52,7 @@ pub async fn run(log: SharedLog, jobs: Vec<Job>, stop: ShutdownToken) -> Result<
         progress.push(of_job.clone());
         running.spawn(follow(log.clone(), job, stop.clone(), of_job));
     }
-    let publishing = progress::publish(log, progress);
+    let publishing = publish(log, progress);
     let finished = async {
         while let Some(ended) = running.join_next().await {
             match ended {
@@ -116,7 +120,7 @@ impl Follower {
         if let Some(closed) = partitions.closed_until() {
             plan.skip_until(closed);
             progress.closed(closed);
-            tracing::info!(job = job.name, closed_until = model::time::rfc3339(closed), "Resuming.");
+            tracing::info!(job = job.name, closed_until = time::rfc3339(closed), "Resuming.");
         }
         Ok(Follower { log, job, plan, reader, partitions, progress })
     }
@@ -205,5 +209,110 @@ impl serde::Serialize for RowJson<'_> {
             object.serialize_entry(&column.name, value)?;
         }
         object.end()
+    }
+}
+
+// What the engine says of itself.
+
+/// How often the status is looked at; it is published when it changed.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The counts of one job.
+pub(crate) struct Progress {
+    watermark: AtomicI64,
+    late: AtomicU64,
+    rows: AtomicU64,
+    refused: AtomicU64,
+    skipped: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress {
+            watermark: AtomicI64::new(Millis::MIN),
+            late: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Progress {
+    pub(crate) fn late(&self, total: u64) {
+        self.late.store(total, Relaxed);
+    }
+
+    pub(crate) fn refused(&self, more: usize) {
+        self.refused.fetch_add(more as u64, Relaxed);
+    }
+
+    pub(crate) fn skipped(&self, more: u64) {
+        self.skipped.fetch_add(more, Relaxed);
+    }
+
+    pub(crate) fn closed(&self, watermark: Millis) {
+        self.watermark.store(watermark, Relaxed);
+    }
+
+    pub(crate) fn wrote(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Relaxed);
+    }
+}
+
+/// Publishes the status of all jobs together.
+pub(crate) struct Publishing {
+    log: SharedLog,
+    jobs: Vec<Arc<Progress>>,
+    said: ServiceStatus,
+}
+
+/// A publisher of the status of `jobs`.
+pub(crate) fn publish(log: SharedLog, jobs: Vec<Arc<Progress>>) -> Publishing {
+    Publishing { log, jobs, said: ServiceStatus::default() }
+}
+
+impl Publishing {
+    /// Publishes until `work` is done, and once more then.
+    pub(crate) async fn until(
+        mut self,
+        work: impl Future<Output = Result<(), EngineError>>,
+    ) -> Result<(), EngineError> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => {
+                    let state = if outcome.is_ok() { RunState::Stopped } else { RunState::Failed };
+                    self.say(state).await?;
+                    return outcome;
+                }
+                () = tokio::time::sleep(EVERY) => self.say(RunState::Running).await?,
+            }
+        }
+    }
+
+    async fn say(&mut self, state: RunState) -> Result<(), EngineError> {
+        let sum =
+            |count: fn(&Progress) -> &AtomicU64| self.jobs.iter().map(|job| count(job).load(Relaxed)).sum();
+        let watermark = self.jobs.iter().map(|job| job.watermark.load(Relaxed)).min();
+        let status = ServiceStatus {
+            service: Service::Engine.name().into(),
+            at: self.said.at,
+            state: state.into(),
+            watermark: watermark.filter(|&at| at > Millis::MIN),
+            counts: [
+                ("late".to_owned(), sum(|job| &job.late)),
+                ("refused".to_owned(), sum(|job| &job.refused)),
+                ("skipped".to_owned(), sum(|job| &job.skipped)),
+                ("rows_since_start".to_owned(), sum(|job| &job.rows)),
+            ]
+            .into(),
+            ..ServiceStatus::default()
+        };
+        if status != self.said {
+            self.said = ServiceStatus { at: time::now(), ..status };
+            self.log.append(vec![self.said.to_append()]).await?;
+        }
+        Ok(())
     }
 }

@@ -18,8 +18,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use model::time::Millis;
 use model::{Article, Bar};
 
-use crate::expression::physical;
 use crate::sql::SourceTable;
+use crate::udaf::physical;
 
 /// Decodes the records of one source.
 pub(crate) struct SourceReader {

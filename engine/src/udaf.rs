@@ -4,9 +4,13 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Result, not_impl_err};
+use datafusion::common::{DFSchema, Result, not_impl_err};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::function::AccumulatorArgs;
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
 use udfs::{Kind, Udf};
 
 /// All aggregates of `udfs/`.
@@ -74,4 +78,22 @@ impl AggregateUDFImpl for Measure {
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         not_impl_err!("`{}` outside a hop or tumble window", self.name)
     }
+}
+
+// Expressions of SQL, made ready to be evaluated.
+
+/// Plans `expression` over rows of `schema`. It is simplified first, which some
+/// functions (`arrow_cast`) rely on: they exist only until then.
+pub(crate) fn physical(
+    state: &SessionState,
+    expression: Expr,
+    schema: &DFSchema,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(state.config_options().clone())
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expression = simplifier.simplify(simplifier.coerce(expression, schema)?)?;
+    state.create_physical_expr(expression, schema)
 }

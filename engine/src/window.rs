@@ -6,7 +6,6 @@
 //! slides; within a slide rows keep the order in which they came.
 
 mod cells;
-mod kernel;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,8 +22,7 @@ use model::time::Millis;
 use crate::job::Hop;
 use crate::plan::Visibility;
 use crate::table::Rows;
-use cells::Cells;
-use kernel::Kernel;
+use cells::{Cells, Kernel};
 
 /// The incremental aggregation of one windowed query.
 pub(crate) struct HopAggregate {

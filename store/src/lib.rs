@@ -4,12 +4,10 @@
 mod check;
 #[cfg(test)]
 mod conformance;
-mod define;
 mod embedded;
 mod error;
 mod influx;
 mod point;
-mod query;
 mod raw;
 
 use std::sync::Arc;

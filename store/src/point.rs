@@ -1,6 +1,8 @@
 //! Points: what a measurement is made of, and what makes two points the same.
 
-use model::schema::{Column, Value};
+use model::schema::{Column, ColumnType, Value};
+
+use crate::{Query, StoreError};
 
 /// The shape of a measurement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,4 +62,125 @@ impl Measurement {
         let offset = (0..NANOS).contains(&point.nanos).then_some(point.nanos)?;
         time.checked_mul(NANOS)?.checked_add(offset)
     }
+}
+
+// Queries against the shape of their measurement.
+
+/// The times wanted, in nanoseconds, both ends included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) low: i64,
+    pub(crate) high: i64,
+}
+
+impl Bounds {
+    /// All times.
+    pub(crate) const ALL: Bounds = Bounds { low: i64::MIN, high: i64::MAX };
+
+    /// The times that a query wants of the points with these tags.
+    pub(crate) fn new(query: &Query, tags: &[String]) -> Bounds {
+        let mut low = query.from.map_or(i64::MIN, |from| from.saturating_mul(NANOS));
+        let mut high = query.to.map_or(i64::MAX, |to| to.saturating_mul(NANOS).saturating_sub(1));
+        if let Some((_, time)) = query.after.as_ref().filter(|(last, _)| last == tags) {
+            if query.newest_first {
+                high = high.min(time.saturating_sub(1));
+            } else {
+                low = low.max(time.saturating_add(1));
+            }
+        }
+        Bounds { low, high }
+    }
+}
+
+impl Query {
+    /// For every tag of the measurement, in order, the value asked for.
+    pub(crate) fn wanted_tags(&self, measurement: &Measurement) -> Result<Vec<Option<String>>, StoreError> {
+        let mut wanted = vec![None; measurement.tags.len()];
+        for (tag, value) in &self.tags {
+            let Some(place) = measurement.tags.iter().position(|known| known == tag) else {
+                let (measurement, known) = (measurement.name.clone(), measurement.tags.clone());
+                return Err(StoreError::UnknownTag { measurement, tag: tag.clone(), known });
+            };
+            wanted[place] = Some(value.clone());
+        }
+        Ok(wanted)
+    }
+}
+
+// Definitions against what is stored: measurements grow, and never bend.
+
+impl Measurement {
+    /// This stored measurement, with the columns and the order that are asked for.
+    /// Columns that are not asked for any more stay, at the end.
+    pub(crate) fn merged_with(&self, asked: &Measurement) -> Result<Measurement, StoreError> {
+        self.check_identity(asked)?;
+        for column in &asked.columns {
+            self.columns
+                .iter()
+                .find(|known| known.name == column.name)
+                .map_or(Ok(()), |known| check_type(asked, known, column))?;
+        }
+        let mut merged = asked.clone();
+        let left = self.columns.iter().filter(|known| asked.index_of(&known.name).is_none());
+        merged.columns.extend(left.cloned());
+        Ok(merged)
+    }
+
+    /// That points of the shape `given` fit this stored measurement. They may come
+    /// with fewer columns than are stored, as from an older definition.
+    pub(crate) fn check_given(&self, given: &Measurement) -> Result<(), StoreError> {
+        self.check_identity(given)?;
+        for column in &given.columns {
+            match self.columns.iter().find(|known| known.name == column.name) {
+                Some(known) => check_type(given, known, column)?,
+                None => {
+                    let (measurement, column) = (given.name.clone(), column.name.clone());
+                    return Err(StoreError::UnknownColumn { measurement, column });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// That `asked` identifies its points as this stored measurement does.
+    fn check_identity(&self, asked: &Measurement) -> Result<(), StoreError> {
+        if (&self.tags, &self.time) == (&asked.tags, &asked.time) {
+            return Ok(());
+        }
+        let words =
+            |shape: &Measurement| format!("tags [{}] and time `{}`", shape.tags.join(", "), shape.time);
+        let (stored, asked_for) = (words(self), words(asked));
+        Err(StoreError::Identity { measurement: asked.name.clone(), stored, asked: asked_for })
+    }
+}
+
+/// That a column is asked for as it is stored.
+fn check_type(asked: &Measurement, stored: &Column, column: &Column) -> Result<(), StoreError> {
+    if stored.kind == column.kind {
+        return Ok(());
+    }
+    Err(StoreError::ColumnType {
+        measurement: asked.name.clone(),
+        column: column.name.clone(),
+        stored: stored.kind,
+        asked: column.kind,
+    })
+}
+
+const KINDS: [(ColumnType, &str); 5] = [
+    (ColumnType::Float, "float"),
+    (ColumnType::Int, "int"),
+    (ColumnType::Time, "time"),
+    (ColumnType::Text, "text"),
+    (ColumnType::Bool, "bool"),
+];
+
+/// A column's type as a word, as definitions are kept.
+pub(crate) fn word_of(kind: ColumnType) -> &'static str {
+    KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, word)| word)
+}
+
+/// The type that a word stands for.
+pub(crate) fn kind_of(word: &str) -> Option<ColumnType> {
+    KINDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
 }

@@ -1,9 +1,6 @@
 //! Tests of the whole service; what several need is here.
 
-mod changes;
-mod oracle;
 mod restart;
-mod windows;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,9 +13,11 @@ use model::Alert;
 use model::alert::Comparison;
 use model::time::{self, MINUTE, Millis};
 use model::topic::ALERTS;
+use proptest::prelude::*;
 use serde_json::json;
 
-use crate::row::Row;
+use crate::partition::Row;
+use crate::service::Held;
 use crate::signals;
 
 /// 2013-10-04 14:00 UTC.
@@ -143,4 +142,165 @@ pub(crate) async fn drained(log: SharedLog) -> Result<(), crate::AlertsError> {
     let (stopper, stop) = shutdown::channel();
     stopper.ask(Shutdown::Drain);
     crate::run(log, stop).await
+}
+
+// Episodes against a plain account of what they are.
+
+/// Opening and closing windows, found by looking through the whole list again and again.
+fn expected(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {
+    let (t, h) = (rule.threshold, rule.hysteresis);
+    if rule.comparison == Comparison::Crosses {
+        let clear: Vec<(usize, bool)> = (0..values.len())
+            .filter_map(|at| values[at].filter(|x| *x > t + h || *x < t - h).map(|x| (at, x > t)))
+            .collect();
+        let passages = clear.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+        return passages.map(|pair| (pair[1].0, Some(pair[1].0))).collect();
+    }
+    let turned = if rule.comparison == Comparison::Above { 1.0 } else { -1.0 };
+    let opens = |x: f64| x * turned > t * turned;
+    let closes = |x: f64| x <= t - h && turned > 0.0 || x >= t + h && turned < 0.0;
+    let mut episodes = Vec::new();
+    let mut from = 0;
+    while let Some(opened) = (from..values.len()).find(|&at| values[at].is_some_and(opens)) {
+        let closed = (opened..values.len()).find(|&at| values[at].is_some_and(closes));
+        episodes.push((opened, closed));
+        match closed {
+            Some(closed) => from = closed,
+            None => break,
+        }
+    }
+    episodes
+}
+
+/// The same from the service's own part.
+fn found(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {
+    let mut held = Held::new();
+    let mut episodes: Vec<(usize, Option<usize>)> = Vec::new();
+    for (at, value) in values.iter().enumerate() {
+        let signal: Vec<_> = value.iter().map(|value| ("x", *value)).collect();
+        let row = row("A", START + at as i64 * MINUTE, &signal);
+        for alert in held.take(std::slice::from_ref(rule), &row) {
+            let opened = at - ((row.window_end - alert.opened) / MINUTE) as usize;
+            match alert.closed {
+                Some(closed) if closed > alert.opened => {
+                    let open = episodes.last_mut().unwrap();
+                    assert_eq!((*open, closed), ((opened, None), row.window_end));
+                    open.1 = Some(at);
+                }
+                Some(_) => episodes.push((at, Some(at))),
+                None => episodes.push((opened, None)),
+            }
+            // A state that was written down and read again is the same state.
+            held = serde_json::from_str(&serde_json::to_string(&held).unwrap()).unwrap();
+        }
+    }
+    episodes
+}
+
+proptest! {
+    #[test]
+    fn episodes_are_what_a_plain_account_says(
+        // Few values, so that thresholds are met exactly.
+        values in prop::collection::vec(prop::option::weighted(0.9, (-6..=6_i32).prop_map(|n| f64::from(n) / 2.0)), 0..60),
+        comparison in prop::sample::select(Comparison::ALL.to_vec()),
+        threshold in (-3..=3_i32).prop_map(|n| f64::from(n) / 2.0),
+        hysteresis in (0..=4_i32).prop_map(|n| f64::from(n) / 2.0),
+    ) {
+        let rule = Rule { comparison, threshold, hysteresis, ..rule("r", "above 0") };
+        prop_assert_eq!(found(&rule, &values), expected(&rule, &values));
+    }
+}
+
+#[test]
+fn the_account_itself_finds_what_can_be_seen_at_a_glance() {
+    let values = [1.0, 3.0, 2.5, 2.0, 3.0, 1.0, 2.6].map(Some);
+    let above = Rule { hysteresis: 1.0, ..rule("r", "above 2.5") };
+    assert_eq!(expected(&above, &values), [(1, Some(5)), (6, None)]);
+    let below = Rule { hysteresis: 1.0, ..rule("r", "below 1.5") };
+    assert_eq!(expected(&below, &values), [(0, Some(1)), (5, Some(6))]);
+    assert_eq!(expected(&rule("r", "crosses 2"), &values), [(1, Some(1)), (5, Some(5)), (6, Some(6))]);
+}
+
+// Rules change while the service runs, and while it does not.
+
+#[tokio::test]
+async fn a_changed_rule_applies_to_the_windows_after_it_whenever_they_are_read() {
+    let mut seen = Vec::new();
+    for runs_between in [true, false] {
+        let sandbox = Sandbox::new(1, vec![rule("high", "above 2")]).await;
+        sandbox.signal("AAPL", 0, &[1.0, 1.5, 3.0, 1.0]).await;
+        if runs_between {
+            sandbox.run().await;
+        }
+        sandbox.put(vec![rule("high", "above 1")]).await;
+        sandbox.signal("AAPL", 4, &[1.0, 1.5, 1.0]).await;
+        sandbox.run().await;
+        seen.push((sandbox.spans("AAPL").await, sandbox.told().await));
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0].0, [("high".into(), 2, Some(3)), ("high".into(), 5, Some(6))]);
+}
+
+#[tokio::test]
+async fn every_version_between_has_its_windows() {
+    let sandbox = Sandbox::new(1, vec![rule("a", "above 2")]).await;
+    for (minute, name) in (0..).zip(["a", "b", "c"]) {
+        sandbox.put(vec![rule(name, "crosses 0")]).await;
+        sandbox.signal("AAPL", 2 * minute, &[-1.0, 1.0]).await;
+    }
+    sandbox.run().await;
+    let spans = [("a".to_owned(), 1, Some(1)), ("b".into(), 3, Some(3)), ("c".into(), 5, Some(5))];
+    assert_eq!(sandbox.spans("AAPL").await, spans);
+}
+
+#[tokio::test]
+async fn an_open_episode_ends_with_its_rule_at_the_next_window() {
+    let high = || rule("high", "above 2");
+    for (after, why) in [
+        (vec![], "removed"),
+        (vec![Rule { enabled: false, ..high() }], "switched off"),
+        (vec![Rule { symbols: vec!["MSFT".into()], ..high() }], "switched off for it"),
+        (vec![Rule { signal: "y".into(), ..high() }], "changed"),
+    ] {
+        let sandbox = Sandbox::new(1, vec![high()]).await;
+        sandbox.signal("AAPL", 0, &[3.0]).await;
+        sandbox.run().await;
+        sandbox.put(after).await;
+        // Another symbol's window is not the next of this one.
+        sandbox.signal("IBM", 1, &[1.0]).await;
+        sandbox.run().await;
+        assert_eq!(sandbox.spans("AAPL").await, [("high".into(), 0, None)]);
+        sandbox.signal("AAPL", 1, &[4.0, 4.0]).await;
+        let sandbox = sandbox.reopened();
+        sandbox.run().await;
+        let told = sandbox.told().await;
+        assert_eq!((told.len(), told[1].closed), (2, Some(end(1))), "{why}");
+        assert!(told[1].explanation.contains(why), "{}", told[1].explanation);
+    }
+}
+
+#[tokio::test]
+async fn another_threshold_closes_what_it_no_longer_holds_and_keeps_what_it_does() {
+    let sandbox = Sandbox::new(1, vec![rule("a", "above 2"), rule("b", "above 2")]).await;
+    sandbox.signal("AAPL", 0, &[3.0]).await;
+    sandbox.run().await;
+    sandbox.put(vec![rule("a", "above 2.5"), rule("b", "above 4")]).await;
+    sandbox.signal("AAPL", 1, &[3.0]).await;
+    sandbox.run().await;
+    assert_eq!(sandbox.spans("AAPL").await, [("a".into(), 0, None), ("b".into(), 0, Some(1))]);
+}
+
+#[tokio::test]
+async fn a_fresh_log_is_under_the_rules_of_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox { log: open(folder.path(), 1), folder };
+    let first = control::rules::defaults().remove(0);
+    let json = json!({
+        "symbol": "AAPL", "window_start": START, "window_end": end(0), first.signal.as_str(): first.threshold + 1.0,
+    });
+    sandbox.append(vec![Append::json(crate::signals(), "AAPL", &json)]).await;
+    sandbox.run().await;
+    let told = sandbox.told().await;
+    assert_eq!((told.len(), &told[0].rule), (1, &first.name));
+    assert!(told[0].explanation.ends_with(&first.meaning));
 }

@@ -5,8 +5,6 @@
 //! goes on where it stopped. A server that does not answer holds up nothing but
 //! its own deliveries; what it has not taken after a day is given up, loudly.
 
-mod delivery;
-mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -14,16 +12,19 @@ use std::time::Duration;
 
 use control::shutdown::{Shutdown, ShutdownToken};
 use control::status::Report;
+use hmac::{Hmac, KeyInit, Mac};
 use log::{LogError, Position, Reader, Record, SharedLog};
 use model::service::{Activity, RunState, Service};
 use model::status::ServiceStatus;
-use model::time;
+use model::time::{self, SECOND};
 use model::topic::ALERTS;
 use model::{Alert, DeadLetter};
 use net::{HttpFailure, RetryPolicy, Secret};
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
+use serde::Serialize;
+use sha2::Sha256;
 use url::Url;
-
-use delivery::{Answer, Client};
 
 /// The name under which positions are committed, and of the status.
 const SERVICE: &str = Service::Webhook.name();
@@ -226,4 +227,127 @@ async fn ends(log: &SharedLog) -> Result<Vec<Position>, LogError> {
         Position { topic: ALERTS, partition, offset, note: String::new() }
     };
     Ok((0..log.partitions()).map(end).collect())
+}
+
+// One request: what is posted, and what the answer means.
+
+/// How long the server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What came of a request.
+pub(crate) enum Answer {
+    /// Acknowledged with a 2xx.
+    Taken,
+    /// This alert will never be taken.
+    Refused(String),
+    /// Not now.
+    Failed {
+        reason: String,
+        /// How long the server asks to be left alone.
+        pause: Duration,
+    },
+}
+
+/// What is posted.
+#[derive(Serialize)]
+struct Body<'a> {
+    /// `opened` or `closed`.
+    event: &'static str,
+    /// The same for every try, and for every time that this is said.
+    delivery: &'a str,
+    /// `live`, `simulated` or `replayed`.
+    source: &'a str,
+    alert: &'a Alert,
+}
+
+/// Posts to one address.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: Url,
+    secret: Secret,
+    source: String,
+}
+
+impl Client {
+    pub(crate) fn new(webhook: &Webhook) -> Result<Client, HttpFailure> {
+        let Webhook { url, secret, source, .. } = webhook.clone();
+        Ok(Client { http: net::http_without_redirects()?, url, secret, source })
+    }
+
+    /// All of the address that is shown.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    pub(crate) async fn post(&self, alert: &Alert) -> Answer {
+        let event = if alert.closed.is_some() { "closed" } else { "opened" };
+        let delivery = format!("{}/{event}", alert.episode);
+        let body = Body { event, delivery: &delivery, source: &self.source, alert };
+        let body = match serde_json::to_vec(&body) {
+            Ok(body) => body,
+            Err(error) => return Answer::Refused(format!("it cannot be written as JSON: {error}")),
+        };
+        let seconds = time::now() / SECOND;
+        let request = self
+            .http
+            .post(self.url.clone())
+            .timeout(TIMEOUT)
+            .header(CONTENT_TYPE, "application/json")
+            .header("tickwire-delivery", &delivery)
+            .header("tickwire-timestamp", seconds)
+            .header("tickwire-signature", sign(&self.secret, seconds, &body));
+        match request.body(body).send().await {
+            Ok(answer) => judge(answer.status(), retry_after(answer.headers()).unwrap_or_default()),
+            Err(error) => {
+                Answer::Failed { reason: HttpFailure::from(error).to_string(), pause: Duration::ZERO }
+            }
+        }
+    }
+}
+
+/// A server that finds fault with the alert itself will do so again; whatever
+/// else is wrong may be mended while we try.
+fn judge(status: StatusCode, pause: Duration) -> Answer {
+    match status {
+        status if status.is_success() => Answer::Taken,
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+            Answer::Refused(format!("the webhook answered {status}"))
+        }
+        status if status.is_redirection() => Answer::Failed {
+            reason: format!(
+                "it answered {status}, and redirects are not followed: set alerts.webhook_url to where it leads"
+            ),
+            pause,
+        },
+        status => Answer::Failed { reason: format!("it answered {status}"), pause },
+    }
+}
+
+// What a receiver checks: that a request is ours, whole, and new.
+
+/// The signature of a body sent at `seconds` since the epoch: `v1=` and, in
+/// hexadecimal, HMAC-SHA256 (RFC 2104) over `SECONDS.BODY` with the secret.
+pub(crate) fn sign(secret: &Secret, seconds: i64, body: &[u8]) -> String {
+    // An HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else {
+        return String::new();
+    };
+    mac.update(format!("{seconds}.").as_bytes());
+    mac.update(body);
+    let code = mac.finalize().into_bytes();
+    code.iter().fold("v1=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[cfg(test)]
+mod signature_tests {
+    use super::*;
+
+    /// `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac whsec-1`
+    #[test]
+    fn the_signature_is_what_openssl_computes() {
+        assert_eq!(
+            sign(&Secret::new("whsec-1"), 1_700_000_000, br#"{"a":1}"#),
+            "v1=64d1a1c4ef3fa677754396c88fe7bdb6cbbf0962ac835ebc532be882802daac9"
+        );
+    }
 }

@@ -1,6 +1,5 @@
 //! The webhook against a server that can misbehave.
 
-use model::service::Service;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use axum::routing::post;
 use control::shutdown::{self, Shutdown, ShutdownHandle};
 use log::{EmbeddedLog, SharedLog};
 use model::alert::Comparison;
+use model::service::Service;
 use model::status::ServiceStatus;
 use model::topic::DEAD_LETTERS;
 use model::{Alert, DeadLetter};
@@ -20,8 +20,7 @@ use net::Secret;
 use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 
-use super::signature::sign;
-use super::{Webhook, WebhookError, run};
+use super::{Webhook, WebhookError, run, sign};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
+};
 use datafusion::catalog::MemTable;
 use datafusion::common::{Result, not_impl_err, plan_err};
 use datafusion::execution::SessionState;
@@ -13,13 +16,14 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 use datafusion::sql::sqlparser::ast::{Query, SetExpr};
+use model::schema::{Column, ColumnType, Value};
 use model::time::Millis;
 
 use super::{Visibility, logical_plan};
-use crate::expression::physical;
 use crate::job::Job;
 use crate::sql::{WindowedQuery, end_column, start_column};
 use crate::table::Rows;
+use crate::udaf::physical;
 use crate::window::HopAggregate;
 
 /// One windowed aggregation, and the table that its results stand in.
@@ -181,4 +185,52 @@ fn bare(query: &Query) -> Query {
         pipe_operators: Vec::new(),
         body: query.body.clone(),
     }
+}
+
+// Arrow columns as values of a job's columns.
+
+/// The rows that arrays hold side by side, as values of `columns`.
+pub(crate) fn rows(arrays: &[ArrayRef], columns: &[Column]) -> Result<Vec<Vec<Value>>> {
+    let count = arrays.first().map_or(0, |array| array.len());
+    let columns = columns
+        .iter()
+        .zip(arrays)
+        .map(|(column, array)| values(array, column.kind))
+        .collect::<Result<Vec<_>>>()?;
+    let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+    Ok((0..count).map(|_| columns.iter_mut().filter_map(Iterator::next).collect()).collect())
+}
+
+/// An Arrow column as values of `kind`; a NULL and what is not finite are null.
+fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>> {
+    let rows = 0..array.len();
+    macro_rules! read {
+        ($array:expr, $value:expr) => {{
+            let typed = $array;
+            rows.map(|row| if typed.is_null(row) { Value::Null } else { $value(typed.value(row)) }).collect()
+        }};
+    }
+    Ok(match kind {
+        ColumnType::Float => {
+            let array = cast(array, &DataType::Float64)?;
+            let value = |value: f64| if value.is_finite() { Value::Float(value + 0.0) } else { Value::Null };
+            read!(array.as_primitive::<Float64Type>(), value)
+        }
+        ColumnType::Int => {
+            let array = cast(array, &DataType::Int64)?;
+            read!(array.as_primitive::<Int64Type>(), Value::Int)
+        }
+        ColumnType::Time => {
+            let array = cast(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
+            read!(array.as_primitive::<TimestampMillisecondType>(), Value::Int)
+        }
+        ColumnType::Bool => {
+            let array = cast(array, &DataType::Boolean)?;
+            read!(array.as_boolean(), Value::Bool)
+        }
+        ColumnType::Text => {
+            let array = cast(array, &DataType::Utf8)?;
+            read!(array.as_string::<i32>(), |text: &str| Value::Text(text.to_owned()))
+        }
+    })
 }

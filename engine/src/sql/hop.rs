@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use model::time::Millis;
 
-use super::interval::interval_millis;
+use super::interval_millis;
 use crate::error::EngineError;
 use crate::job::Hop;
 

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use model::schema::{Column, ColumnType};
 
-use super::statements::{Statement, Watermark};
+use super::{Statement, Watermark};
 use crate::error::EngineError;
 
 /// A table of either kind.

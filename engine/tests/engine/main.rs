@@ -2,7 +2,6 @@
 //! Jobs over a log, as they are streamed, against the same jobs computed at once.
 
 mod bench;
-mod joins;
 mod market;
 mod news;
 mod streaming;

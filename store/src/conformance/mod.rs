@@ -1,7 +1,5 @@
 //! What every store must do, told once and held against each of them.
 
-mod define;
-mod expected;
 mod read;
 mod write;
 
@@ -41,13 +39,13 @@ macro_rules! hold_for_every_store {
 }
 
 hold_for_every_store! {
-    define::what_was_defined_is_known_with_order_tags_time_and_version,
-    define::an_added_column_is_null_in_old_rows_and_shown_where_the_definition_puts_it,
-    define::a_column_that_a_definition_no_longer_has_stays_at_the_end,
-    define::a_definition_against_what_is_stored_is_refused_with_the_remedy,
-    define::points_with_a_column_that_was_never_defined_are_refused,
-    define::words_of_sql_are_names_like_any_other,
-    expected::a_store_holds_what_a_map_would,
+    write::what_was_defined_is_known_with_order_tags_time_and_version,
+    write::an_added_column_is_null_in_old_rows_and_shown_where_the_definition_puts_it,
+    write::a_column_that_a_definition_no_longer_has_stays_at_the_end,
+    write::a_definition_against_what_is_stored_is_refused_with_the_remedy,
+    write::points_with_a_column_that_was_never_defined_are_refused,
+    write::words_of_sql_are_names_like_any_other,
+    read::a_store_holds_what_a_map_would,
     read::rows_come_ordered_by_tags_then_time,
     read::tags_and_times_narrow_what_is_read,
     read::newest_first_turns_round_the_times_within_equal_tags,

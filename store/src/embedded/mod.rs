@@ -6,10 +6,8 @@
 //! the table. Write-ahead logging with `synchronous = FULL`: what `write` has
 //! returned for is on the disk, and survives `kill -9` and a power cut alike.
 
-mod catalogue;
 mod file;
 mod scan;
-mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
@@ -96,7 +94,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn measurements(&self) -> Result<Vec<Measurement>, StoreError> {
-        self.file.read(catalogue::all).await
+        self.file.read(file::all).await
     }
 
     async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {

@@ -1,19 +1,19 @@
 //! Reading: tag by tag, each a walk along the primary key, so that no query
 //! looks at rows that it does not return.
 
-use model::schema::Value;
-use rusqlite::types::Value as Sql;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter};
+use std::fmt::Write;
 
-use super::catalogue;
-use super::file::Fault;
-use super::table::{self, TIME, quoted};
-use crate::query::Bounds;
+use model::schema::{Column, ColumnType, Value};
+use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params_from_iter};
+
+use super::file::{Fault, find};
+use crate::point::{Bounds, NANOS};
 use crate::{Measurement, Query, Rows};
 
 /// The rows that a query asks for.
 pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault> {
-    let measurement = catalogue::find(connection, &query.measurement)?;
+    let measurement = find(connection, &query.measurement)?;
     let wanted = query.wanted_tags(&measurement)?;
     let mut scan = Scan::new(connection, &measurement, leading(&wanted), query.newest_first)?;
     let mut found = Found::new(&measurement, query.limit);
@@ -43,7 +43,7 @@ pub(super) fn held(
     given: &Measurement,
     identities: &[Identity],
 ) -> Result<Vec<Option<Vec<Value>>>, Fault> {
-    let measurement = catalogue::find(connection, &given.name)?;
+    let measurement = find(connection, &given.name)?;
     let mut scan = Scan::new(connection, &measurement, measurement.tags.len(), false)?;
     let held = |identity: &Identity| {
         let Some((tags, time)) = identity else { return Ok(None) };
@@ -56,7 +56,7 @@ pub(super) fn held(
 
 /// The newest row of every value of the first tag.
 pub(super) fn latest(connection: &Connection, name: &str) -> Result<Rows, Fault> {
-    let measurement = catalogue::find(connection, name)?;
+    let measurement = find(connection, name)?;
     let mut scan = Scan::new(connection, &measurement, 0, true)?;
     let all = vec![None; measurement.tags.len()];
     let mut latest = Found::new(&measurement, None);
@@ -159,7 +159,7 @@ impl<'a> Scan<'a> {
         let mut rows = self.range.query(params_from_iter(parameters))?;
         let mut last = None;
         while let Some(row) = rows.next()? {
-            let (values, time) = table::values_of(self.measurement, row)?;
+            let (values, time) = values_of(self.measurement, row)?;
             found.rows.rows.push(values);
             last = Some(time);
         }
@@ -232,7 +232,7 @@ fn seek(
 fn range_sql(measurement: &Measurement, newest_first: bool) -> String {
     format!(
         "SELECT {} FROM {} WHERE {}{TIME} >= ? AND {TIME} <= ? ORDER BY {TIME} {} LIMIT ?",
-        table::selected(measurement),
+        selected(measurement),
         quoted(&measurement.name),
         equal_tags(measurement),
         if newest_first { "DESC" } else { "ASC" },
@@ -258,6 +258,130 @@ fn seek_sql(measurement: &Measurement, fixed: usize, onwards: bool) -> String {
     format!("SELECT {list} FROM {} {filter} ORDER BY {list} LIMIT 1", quoted(&measurement.name))
 }
 
+// The SQL of one measurement's table. Names are checked by
+// [`Measurement::check_shape`] and quoted; values are only ever parameters.
+
+/// The point's time in nanoseconds, from which the measurement's time column is read.
+pub(super) const TIME: &str = "_time_ns";
+
+pub(super) fn create(measurement: &Measurement) -> String {
+    let mut sql = format!("CREATE TABLE {} (", quoted(&measurement.name));
+    for tag in &measurement.tags {
+        let _ = write!(sql, "{} TEXT NOT NULL, ", quoted(tag));
+    }
+    let _ = write!(sql, "{TIME} INTEGER NOT NULL, ");
+    for field in fields(measurement) {
+        let _ = write!(sql, "{} {}, ", quoted(&field.name), affinity(field.kind));
+    }
+    let _ = write!(sql, "PRIMARY KEY ({})) STRICT, WITHOUT ROWID", identity(measurement));
+    sql
+}
+
+pub(super) fn add_column(measurement: &str, column: &Column) -> String {
+    format!(
+        "ALTER TABLE {} ADD COLUMN {} {}",
+        quoted(measurement),
+        quoted(&column.name),
+        affinity(column.kind)
+    )
+}
+
+/// The insert of a point as `given`, into a table with the columns of `stored`:
+/// parameters are the given columns in order, the time in nanoseconds. A row that
+/// is there is replaced as a whole, columns that were not given become null.
+pub(super) fn upsert(stored: &Measurement, given: &Measurement) -> String {
+    let columns: Vec<_> = given.columns.iter().map(|column| stored_name(given, &column.name)).collect();
+    let parameters: Vec<_> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
+    let mut sql = format!(
+        "INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO ",
+        quoted(&given.name),
+        columns.join(", "),
+        parameters.join(", "),
+        identity(stored)
+    );
+    let replaced: Vec<_> =
+        fields(stored).map(|field| format!("{0} = excluded.{0}", quoted(&field.name))).collect();
+    if replaced.is_empty() {
+        sql.push_str("NOTHING");
+        return sql;
+    }
+    let _ = write!(sql, "UPDATE SET {}", replaced.join(", "));
+    if let Some(version) = &stored.version {
+        // A version may have been added to rows that were written without one.
+        let (table, version) = (quoted(&given.name), quoted(version));
+        let _ = write!(sql, " WHERE {table}.{version} IS NULL OR excluded.{version} >= {table}.{version}");
+    }
+    sql
+}
+
+/// The columns of a measurement in its order, then the time in nanoseconds.
+pub(super) fn selected(measurement: &Measurement) -> String {
+    let mut columns: Vec<_> =
+        measurement.columns.iter().map(|column| stored_name(measurement, &column.name)).collect();
+    columns.push(TIME.to_owned());
+    columns.join(", ")
+}
+
+/// The values of a row that [`selected`] asked for, and its time in nanoseconds.
+pub(super) fn values_of(measurement: &Measurement, row: &Row) -> rusqlite::Result<(Vec<Value>, i64)> {
+    let value = |(at, column): (usize, &Column)| -> rusqlite::Result<Value> {
+        Ok(match (row.get_ref(at)?, column.kind) {
+            (ValueRef::Integer(time), _) if column.name == measurement.time => {
+                Value::Int(time.div_euclid(NANOS))
+            }
+            (ValueRef::Integer(truth), ColumnType::Bool) => Value::Bool(truth != 0),
+            (ValueRef::Integer(value), _) => Value::Int(value),
+            (ValueRef::Real(value), _) => Value::Float(value),
+            (ValueRef::Text(_), _) => Value::Text(row.get(at)?),
+            (ValueRef::Null | ValueRef::Blob(_), _) => Value::Null,
+        })
+    };
+    let values = measurement.columns.iter().enumerate().map(value).collect::<rusqlite::Result<_>>()?;
+    Ok((values, row.get(measurement.columns.len())?))
+}
+
+/// A value as SQLite takes it; minus zero as zero.
+pub(super) fn parameter(value: &Value) -> ToSqlOutput<'_> {
+    match value {
+        Value::Null => ToSqlOutput::Owned(Sql::Null),
+        Value::Float(value) => ToSqlOutput::Owned(Sql::Real(value + 0.0)),
+        Value::Int(value) => ToSqlOutput::Owned(Sql::Integer(*value)),
+        Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        Value::Bool(value) => ToSqlOutput::Owned(Sql::Integer(i64::from(*value))),
+    }
+}
+
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+/// The name of a column in the table.
+fn stored_name(measurement: &Measurement, column: &str) -> String {
+    if column == measurement.time { TIME.to_owned() } else { quoted(column) }
+}
+
+/// Tags, then time: the primary key.
+fn identity(measurement: &Measurement) -> String {
+    let mut columns: Vec<_> = measurement.tags.iter().map(|tag| quoted(tag)).collect();
+    columns.push(TIME.to_owned());
+    columns.join(", ")
+}
+
+/// The columns that are no part of the identity.
+fn fields(measurement: &Measurement) -> impl Iterator<Item = &Column> {
+    let is_field =
+        |column: &&Column| column.name != measurement.time && !measurement.tags.contains(&column.name);
+    measurement.columns.iter().filter(is_field)
+}
+
+fn affinity(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Float => "REAL",
+        ColumnType::Int | ColumnType::Time | ColumnType::Bool => "INTEGER",
+        ColumnType::Text => "TEXT",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,7 +398,7 @@ mod tests {
     fn no_query_scans_or_sorts_a_table() {
         let connection = Connection::open_in_memory().unwrap();
         for measurement in [Measurement::bars(), Measurement::articles()] {
-            connection.execute_batch(&table::create(&measurement)).unwrap();
+            connection.execute_batch(&create(&measurement)).unwrap();
             for newest_first in [false, true] {
                 let plan = plan(&connection, &range_sql(&measurement, newest_first));
                 assert!(plan.starts_with("SEARCH") && plan.contains("_time_ns>? AND _time_ns<?"), "{plan}");

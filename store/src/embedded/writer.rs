@@ -8,8 +8,9 @@ use model::time::Millis;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::file::{Fault, StoreFile};
-use super::{catalogue, scan, table};
+use super::file::{Fault, StoreFile, define, find};
+use super::scan;
+use super::scan::{parameter, upsert};
 use crate::point::{NANOS, Point};
 use crate::{Batch, Measurement, StoreError};
 
@@ -128,7 +129,7 @@ impl WriterThread {
 fn apply(connection: &Connection, inserts: &mut Inserts, request: &Request) -> Result<u64, Fault> {
     match request {
         Request::Define(measurement, _) => {
-            catalogue::define(connection, measurement)?;
+            define(connection, measurement)?;
             inserts.remove(&measurement.name);
             Ok(0)
         }
@@ -166,9 +167,9 @@ fn insert_of<'a>(
 ) -> Result<&'a str, Fault> {
     let known = inserts.get(&given.name).is_some_and(|(known, _)| known == given);
     if !known {
-        let stored = catalogue::find(connection, &given.name)?;
+        let stored = find(connection, &given.name)?;
         stored.check_given(given)?;
-        inserts.insert(given.name.clone(), (given.clone(), table::upsert(&stored, given)));
+        inserts.insert(given.name.clone(), (given.clone(), upsert(&stored, given)));
     }
     Ok(&inserts[&given.name].1)
 }
@@ -186,7 +187,7 @@ fn insert(
             if Some(at) == time_index {
                 statement.raw_bind_parameter(at + 1, measurement.time_ns(point))?;
             } else {
-                statement.raw_bind_parameter(at + 1, table::parameter(value))?;
+                statement.raw_bind_parameter(at + 1, parameter(value))?;
             }
         }
         statement.raw_execute()?;
@@ -196,7 +197,7 @@ fn insert(
 
 /// Deletes a part of what is before `before` and says how much; 0 when nothing is left.
 fn trim(connection: &Connection, name: &str, before: Millis) -> Result<u64, Fault> {
-    let measurement = catalogue::find(connection, name)?;
+    let measurement = find(connection, name)?;
     connection.execute(
         "UPDATE _measurements SET trimmed_before = max(coalesce(trimmed_before, ?2), ?2) WHERE name = ?1",
         params![name, before],

@@ -7,9 +7,6 @@
 //! writes a bucket at a time; any number of readers read it.
 
 mod answer;
-mod delivery;
-mod flux;
-mod kept;
 pub(crate) mod lines;
 mod rows;
 mod server;
@@ -29,11 +26,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::{Batch, Measurement, Point, Query, Rows, Store, StoreError};
-use kept::Kept;
-pub use server::InfluxAddress;
+use lines::Kept;
 use server::Server;
-pub use setup::{BucketToken, FirstUser, InfluxAdmin, Rights, SetupError};
 use writing::Writing;
+
+pub use server::InfluxAddress;
+pub use setup::{BucketToken, FirstUser, InfluxAdmin, Rights, SetupError};
 
 /// The format of what is written to a bucket; a higher one is left alone.
 const FORMAT: i64 = 1;
@@ -94,7 +92,8 @@ impl InfluxStore {
 
     async fn read_shapes(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
         let texts = self.defined().await?;
-        let known = texts.iter().filter_map(|(name, text)| Some((name.clone(), kept::shape_of(name, text)?)));
+        let known =
+            texts.iter().filter_map(|(name, text)| Some((name.clone(), lines::shape_of(name, text)?)));
         shapes.known = known.collect();
         shapes.read = Some(Instant::now());
         Ok(())
@@ -145,7 +144,7 @@ impl InfluxStore {
             // A newer program may have written here since.
             self.defined().await?;
             let known = shapes.known.values();
-            let texts = known.map(|shape| (shape.name.as_str(), kept::shape_text(shape)));
+            let texts = known.map(|shape| (shape.name.as_str(), lines::shape_text(shape)));
             let texts: Vec<_> = texts.chain([(FORMAT_KEY, FORMAT.to_string())]).collect();
             let texts = texts.iter().map(|(name, text)| (*name, Some(text.as_str())));
             self.definitions.write(&self.server, texts).await?;
@@ -175,7 +174,7 @@ impl Store for InfluxStore {
             Some(stored) => stored.merged_with(measurement)?,
             None => measurement.clone(),
         };
-        let (text, format) = (kept::shape_text(&merged), FORMAT.to_string());
+        let (text, format) = (lines::shape_text(&merged), FORMAT.to_string());
         let texts = [(FORMAT_KEY, Some(format.as_str())), (merged.name.as_str(), Some(text.as_str()))];
         self.definitions.write(&self.server, texts).await?;
         shapes.known.insert(merged.name.clone(), merged);

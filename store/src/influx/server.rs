@@ -9,7 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::answer::{Answer, Record};
-use super::flux;
+use super::rows::{predicate, rfc3339};
 use crate::StoreError;
 
 /// How long the server may work on a query before it answers.
@@ -99,8 +99,8 @@ impl Server {
         tags: &[(&str, &str)],
         time: i64,
     ) -> Result<(), StoreError> {
-        let at = flux::rfc3339(time);
-        let body = json!({"start": at, "stop": at, "predicate": flux::predicate(measurement, tags)});
+        let at = rfc3339(time);
+        let body = json!({"start": at, "stop": at, "predicate": predicate(measurement, tags)});
         let request = self
             .http
             .post(self.path("api/v2/delete"))
