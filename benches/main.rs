@@ -2,7 +2,6 @@
 
 mod all;
 mod appends;
-mod bars;
 mod closing_minute;
 mod dashboard;
 mod figures;
@@ -11,7 +10,6 @@ mod log_to_store;
 mod market_minute;
 mod polygon_frames;
 mod streaming;
-mod usage;
 mod viewers;
 mod volatility;
 mod watchlist_changes;

@@ -12,9 +12,7 @@ use model::topic::STOCK_PRICES;
 use testkit::kafka::Kafka;
 use tokio::runtime::Runtime;
 
-use crate::bars;
-use crate::figures::{Figure, Goal};
-use crate::usage::{Spent, Stopwatch, percentile};
+use crate::figures::{Figure, Goal, Spent, Stopwatch, bar, percentile};
 
 /// Symbols that the bars are of.
 const SYMBOLS: usize = 500;
@@ -123,7 +121,7 @@ impl Way {
 fn batch(records: usize) -> Vec<Append> {
     (0..records)
         .map(|number| {
-            let bar = bars::bar(number % SYMBOLS, number / SYMBOLS);
+            let bar = bar(number % SYMBOLS, number / SYMBOLS);
             Append::json(STOCK_PRICES, &bar.symbol, &bar)
         })
         .collect()

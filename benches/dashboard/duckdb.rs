@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::history::History;
-use super::{DAYS, Question};
+use super::{DAYS, History, Question};
 
 /// How long each question took; `rows` must have come in all.
 pub fn ask(

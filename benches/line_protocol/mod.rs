@@ -1,18 +1,19 @@
 //! How fast do points become line protocol, beside two encoders of others?
 
-mod peers;
-
 use std::fmt;
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Args;
+use influxdb_line_protocol::builder::{AfterField, LineProtocolBuilder};
+use influxdb_line_protocol::{ParsedLine, parse_lines};
+use influxdb2::models::{DataPoint, WriteDataPoint};
 use model::schema::{Column, ColumnType, Value};
 use store::line_protocol::{Layout, Lines};
 use store::{Measurement, Point};
 
 use crate::Answer as _;
-use crate::figures::{Figure, Goal};
-use crate::usage::{Spent, Stopwatch};
+use crate::figures::{Figure, Goal, Spent, Stopwatch};
 
 /// How large a run is.
 #[derive(Args)]
@@ -41,10 +42,10 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
     let layout = Layout::new(shape.clone());
     let (mut lines, mut text) = (Lines::default(), Vec::new());
     encode(&layout, &points, &mut lines)?;
-    for (name, peer) in peers::ALL {
+    for (name, peer) in ALL {
         text.clear();
         peer(&shape, &points, &mut text)?;
-        peers::check_same(lines.text(), std::str::from_utf8(&text)?)
+        check_same(lines.text(), std::str::from_utf8(&text)?)
             .map_err(|error| error.context(format!("{name} writes something else")))?;
     }
     let mut again = Ok(());
@@ -52,7 +53,7 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
     again?;
     let ours = rounds(wanted, || encode(&layout, &points, &mut lines))?;
     let mut runs = vec![("tickwire", ours)];
-    for (name, peer) in peers::ALL {
+    for (name, peer) in ALL {
         let spent = rounds(wanted, || {
             text.clear();
             peer(&shape, &points, &mut text)
@@ -156,6 +157,96 @@ impl fmt::Display for Answer {
         }
         self.figures().iter().try_for_each(|figure| writeln!(f, "  {figure}"))
     }
+}
+
+// The same points by others.
+
+/// Writes points as lines.
+type Encode = fn(&Measurement, &[Point], &mut Vec<u8>) -> anyhow::Result<()>;
+
+/// Those that there are, by name.
+const ALL: [(&str, Encode); 2] =
+    [("influxdb2's DataPoint", data_points), ("influxdb-line-protocol's builder", builder)];
+
+/// The first column is the tag, the second the time.
+const FIELDS: usize = 2;
+
+fn data_points(shape: &Measurement, points: &[Point], text: &mut Vec<u8>) -> anyhow::Result<()> {
+    for point in points {
+        let mut built = DataPoint::builder(shape.name.as_str()).timestamp(nanos(point)?);
+        built = built.tag("symbol", symbol(point)?);
+        for (column, value) in shape.columns.iter().zip(&point.values).skip(FIELDS) {
+            let name = column.name.as_str();
+            built = match value {
+                Value::Float(value) => built.field(name, *value),
+                Value::Int(value) => built.field(name, *value),
+                Value::Bool(value) => built.field(name, *value),
+                Value::Text(value) => built.field(name, value.as_str()),
+                Value::Null => built,
+            };
+        }
+        built.build()?.write_data_point_to(&mut *text)?;
+    }
+    Ok(())
+}
+
+fn builder(shape: &Measurement, points: &[Point], text: &mut Vec<u8>) -> anyhow::Result<()> {
+    let mut lines = LineProtocolBuilder::new_with(std::mem::take(text));
+    for point in points {
+        let begun = lines.measurement(&shape.name).tag("symbol", symbol(point)?);
+        let mut fields = shape.columns.iter().zip(&point.values).skip(FIELDS);
+        let (column, value) = fields.next().context("a point has a field")?;
+        let mut line = begun.field(&column.name, value.as_f64().context("the first field is a number")?);
+        for (column, value) in fields {
+            line = with_field(line, &column.name, value);
+        }
+        lines = line.timestamp(nanos(point)?).close_line();
+    }
+    *text = lines.build();
+    Ok(())
+}
+
+type Line = LineProtocolBuilder<Vec<u8>, AfterField>;
+
+fn with_field(line: Line, name: &str, value: &Value) -> Line {
+    match value {
+        Value::Float(value) => line.field(name, *value),
+        Value::Int(value) => line.field(name, *value),
+        Value::Bool(value) => line.field(name, *value),
+        Value::Text(value) => line.field(name, value.as_str()),
+        Value::Null => line,
+    }
+}
+
+fn symbol(point: &Point) -> anyhow::Result<&str> {
+    point.values[0].as_str().context("the tag is a text")
+}
+
+fn nanos(point: &Point) -> anyhow::Result<i64> {
+    Ok(point.values[1].as_i64().context("the time is a number")? * 1_000_000)
+}
+
+/// That two texts hold the same points, in whatever order their fields stand.
+fn check_same(ours: &str, theirs: &str) -> anyhow::Result<()> {
+    let (mut ours, mut theirs) = (parse_lines(ours), parse_lines(theirs));
+    loop {
+        match (ours.next().transpose()?, theirs.next().transpose()?) {
+            (None, None) => return Ok(()),
+            (Some(ours), Some(theirs)) if is_same(&ours, &theirs) => {}
+            (ours, theirs) => anyhow::bail!("{ours:?} is not {theirs:?}"),
+        }
+    }
+}
+
+fn is_same(ours: &ParsedLine<'_>, theirs: &ParsedLine<'_>) -> bool {
+    let field = |(name, value): &(influxdb_line_protocol::EscapedStr<'_>, _)| {
+        theirs.field_value(name.as_str()) == Some(value)
+    };
+    ours.series.measurement == theirs.series.measurement
+        && ours.tag_value("symbol") == theirs.tag_value("symbol")
+        && ours.timestamp == theirs.timestamp
+        && ours.field_set.len() == theirs.field_set.len()
+        && ours.field_set.iter().all(field)
 }
 
 #[cfg(test)]

@@ -6,14 +6,22 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::ensure;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use control::shutdown::{self, Shutdown};
 use influxdb_line_protocol::{FieldValue, parse_lines};
+use log::SharedLog;
+use net::Secret;
+use store::{InfluxAddress, InfluxStore};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use super::{PLAYED, Place};
+use crate::figures::{Spent, Stopwatch};
 
 /// Points of this measurement are counted.
 const COUNTED: &[u8] = b"stock_prices,";
@@ -106,4 +114,24 @@ async fn answer(State(counts): State<Arc<Counts>>, uri: Uri, body: Bytes) -> Res
         "/api/v2/query" => StatusCode::OK.into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+// The sink before a server that only counts.
+
+/// What the sink spends until it has taken what `log` holds: `bars` bars.
+pub fn sink(place: &Place, log: SharedLog, bars: usize) -> anyhow::Result<Spent> {
+    let server = place.outside.block_on(CountingServer::start())?;
+    let store = InfluxStore::new(InfluxAddress {
+        url: server.url.parse()?,
+        org: "o".into(),
+        bucket: "b".into(),
+        token: Secret::new("t"),
+    })?;
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
+    let watch = Stopwatch::without(PLAYED)?;
+    place.product.block_on(sink::run(log, Arc::new(store), Vec::new(), stop))?;
+    let spent = watch.stop()?;
+    ensure!(server.lines() == bars, "the server got {} points of {bars}", server.lines());
+    Ok(spent)
 }

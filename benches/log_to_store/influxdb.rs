@@ -12,8 +12,7 @@ use store::{InfluxAddress, InfluxStore, Measurement, Point};
 use testkit::influxd::{Influxd, ORG};
 
 use super::{PLAYED, Place, records};
-use crate::figures::{Figure, Goal};
-use crate::usage::{self, Spent, Stopwatch};
+use crate::figures::{self, Figure, Goal, Spent, Stopwatch};
 
 /// Points of a request, as the sink has it.
 const BATCH: usize = 10_000;
@@ -83,9 +82,9 @@ fn sink(place: &Place, server: &Influxd, bucket: &str, bars: usize) -> anyhow::R
     })?;
     let (stopper, stop) = shutdown::channel();
     stopper.ask(Shutdown::Drain);
-    let (watch, used) = (Stopwatch::without(PLAYED)?, usage::processor_time_of(server.process())?);
+    let (watch, used) = (Stopwatch::without(PLAYED)?, figures::processor_time_of(server.process())?);
     place.product.block_on(sink::run(log, Arc::new(store), Vec::new(), stop))?;
-    let (spent, used) = (watch.stop()?, usage::processor_time_of(server.process())?.saturating_sub(used));
+    let (spent, used) = (watch.stop()?, figures::processor_time_of(server.process())?.saturating_sub(used));
     let flux = format!(
         "from(bucket: \"{bucket}\") |> range(start: 0) |> filter(fn: (r) => r._measurement == \"stock_prices\" and r._field == \"close\") |> group() |> count()"
     );

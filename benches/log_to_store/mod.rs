@@ -4,7 +4,6 @@
 
 mod counting_server;
 mod influxdb;
-mod null_server;
 mod records;
 mod telegraf;
 
@@ -17,8 +16,7 @@ use testkit::influxd::Influxd;
 use testkit::kafka::Kafka;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::figures::{Figure, Goal};
-use crate::usage::Spent;
+use crate::figures::{Figure, Goal, Spent};
 
 /// What the threads of the servers that are played here are called.
 const PLAYED: &str = "played";
@@ -75,7 +73,7 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
 
 fn counted(place: &Place, wanted: &Wanted) -> anyhow::Result<Counted> {
     let log = records::fill(place, "-counted", wanted.bars)?;
-    let ours = null_server::sink(place, log, wanted.bars).context("the sink")?;
+    let ours = counting_server::sink(place, log, wanted.bars).context("the sink")?;
     let telegraf = match &wanted.telegraf {
         // A peer that fails keeps nobody else from being measured.
         Some(program) => {

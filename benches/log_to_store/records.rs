@@ -7,7 +7,7 @@ use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES};
 use model::{Bar, Source};
 
 use super::Place;
-use crate::bars;
+use crate::figures;
 
 /// Minutes of a session: all bars are of one day, which does not end.
 const MINUTES: usize = 390;
@@ -44,7 +44,7 @@ pub fn all(bars: usize) -> impl Iterator<Item = Bar> {
 
 /// With the figures that a feed has too.
 fn bar(symbol: usize, minute: usize) -> Bar {
-    let bar = bars::bar(symbol, minute);
+    let bar = figures::bar(symbol, minute);
     Bar {
         vwap: Some((bar.open + bar.close) / 2.0 + 0.001),
         volume: (100 + (minute * 7 + symbol) % 9_770) as f64,

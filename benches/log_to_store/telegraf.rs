@@ -10,7 +10,7 @@ use model::topic::STOCK_PRICES;
 
 use super::Place;
 use super::counting_server::CountingServer;
-use crate::usage::{self, Spent};
+use crate::figures::{self, Spent};
 
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,7 +33,7 @@ pub fn run(place: &Place, program: &Path, suffix: &str, bars: usize) -> anyhow::
     );
     let came = place.outside.block_on(async { tokio::time::timeout(PATIENCE, server.until(bars)).await });
     came.with_context(|| format!("the server got {} points of {bars}", server.lines()))?;
-    Ok(Spent { wall: begun.elapsed(), processor: usage::processor_time_of(telegraf.0.id())? })
+    Ok(Spent { wall: begun.elapsed(), processor: figures::processor_time_of(telegraf.0.id())? })
 }
 
 /// Ends with this.

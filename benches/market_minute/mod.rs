@@ -20,8 +20,7 @@ use tempfile::TempDir;
 use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::figures::{Figure, Goal};
-use crate::usage;
+use crate::figures::{Figure, Goal, forget_peak, memory, peak_memory, processor_time};
 
 /// What the feed's threads are called, which are no part of the product.
 const FEED: &str = "feed";
@@ -80,7 +79,7 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
     let outside = Builder::new_multi_thread().worker_threads(1).thread_name(FEED).enable_all().build()?;
     let product = Builder::new_multi_thread().enable_all().build()?;
     let place = Place::start(&outside, &product)?;
-    let before = usage::memory()?;
+    let before = memory()?;
     let base = minute_of(now()) - MINUTE;
     let minutes = (0..wanted.minutes)
         .map(|number| place.play(&outside, &product, wanted, base, number))
@@ -132,8 +131,8 @@ impl Place {
         let start = base + (number % DIFFERENT) as Millis * MINUTE;
         let frames = frames(wanted, start, 100.0 + number as f64);
         let held = product.block_on(self.written())?;
-        usage::forget_peak()?;
-        let (begun, used) = (Instant::now(), usage::processor_time(FEED)?);
+        forget_peak()?;
+        let (begun, used) = (Instant::now(), processor_time(FEED)?);
         let pause = Duration::from_secs_f64(wanted.seconds) / wanted.frames.max(1) as u32;
         outside.block_on(async {
             for (at, frame) in (0..).zip(frames) {
@@ -145,8 +144,8 @@ impl Place {
             ensure!(begun.elapsed() < PATIENCE, "minute {number} never arrives whole");
             std::thread::sleep(Duration::from_millis(2));
         }
-        let (wall, processor) = (begun.elapsed(), usage::processor_time(FEED)? - used);
-        Ok(Minute { wall, processor, peak: usage::peak_memory()?, after: usage::memory()? })
+        let (wall, processor) = (begun.elapsed(), processor_time(FEED)? - used);
+        Ok(Minute { wall, processor, peak: peak_memory()?, after: memory()? })
     }
 
     /// Records on the topic; one a minute is a clock's.

@@ -1,17 +1,16 @@
 //! How many bars a second come from frames of the feed into the log, and how fast
 //! is a frame read, beside reading it by way of a tree of JSON?
 
-mod tree;
-
 use std::fmt;
 
+use anyhow::Context;
 use clap::Args;
-use model::Bar;
-use model::time::Millis;
+use model::time::{MINUTE, Millis};
+use model::{Bar, Source};
+use serde_json::Value;
 
-use crate::figures::{Figure, Goal};
+use crate::figures::{Figure, Goal, Spent, Stopwatch};
 use crate::market_minute;
-use crate::usage::{Spent, Stopwatch};
 
 /// 2024-01-02 at 14:30 in UTC.
 const START: Millis = 1_704_205_800_000;
@@ -45,11 +44,11 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
     let to_the_log = market_minute::run(&large)?;
     let frames = market_minute::frames(&large, START, 100.25);
     for frame in &frames {
-        anyhow::ensure!(ours(frame)? == tree::bars(frame, START)?, "the two ways read something else");
+        anyhow::ensure!(ours(frame)? == by_tree(frame, START)?, "the two ways read something else");
     }
     let bars = wanted.symbols * wanted.rounds;
     let (ours, tree) =
-        (rounds(wanted, &frames, ours)?, rounds(wanted, &frames, |frame| tree::bars(frame, START))?);
+        (rounds(wanted, &frames, ours)?, rounds(wanted, &frames, |frame| by_tree(frame, START))?);
     Ok(Answer { to_the_log, bars, ours, tree })
 }
 
@@ -99,6 +98,42 @@ impl fmt::Display for Answer {
         writeln!(f, "reading alone: {:.2} M bars a second of processor time", rate(&self.ours))?;
         writeln!(f, "by way of a tree: {:.2} M bars a second of processor time", rate(&self.tree))
     }
+}
+
+// The same bars, the usual way: the whole frame as a tree of JSON first.
+
+/// The minute bars of a frame, checked.
+fn by_tree(frame: &str, received: Millis) -> anyhow::Result<Vec<Bar>> {
+    let events: Value = serde_json::from_str(frame)?;
+    let events = events.as_array().context("a frame is an array")?;
+    events.iter().filter(|event| event["ev"] == "AM").map(|event| bar(event, received)).collect()
+}
+
+fn bar(event: &Value, received: Millis) -> anyhow::Result<Bar> {
+    let number = |name: &str| event[name].as_f64().with_context(|| format!("no `{name}`"));
+    let start = number("s")? as Millis;
+    let bar = Bar {
+        symbol: event["sym"].as_str().context("no `sym`")?.to_owned(),
+        open: number("o")?,
+        high: number("h")?,
+        low: number("l")?,
+        close: number("c")?,
+        vwap: event["vw"].as_f64(),
+        volume: number("v")?,
+        accumulated_volume: event["av"].as_f64(),
+        official_open_price: event["op"].as_f64(),
+        aggregate_vwap: event["a"].as_f64(),
+        average_size: event["z"].as_f64(),
+        start_timestamp: start,
+        end_timestamp: event["e"].as_f64().map_or(start + MINUTE, |end| end as Millis),
+        otc: event["otc"].as_bool(),
+        source: Source::Polygon,
+        received_timestamp: received,
+        complete_until: 0,
+        position: None,
+    };
+    bar.check()?;
+    Ok(bar)
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@ use log::{Append, EmbeddedLog, Log};
 use model::time::{MINUTE, Millis};
 use model::{heartbeat, topic};
 
-use crate::bars::{FIRST, bar};
-use crate::figures::{Figure, Goal};
-use crate::usage::{Spent, Stopwatch};
+use crate::figures::{FIRST, Figure, Goal, Spent, Stopwatch, bar};
 
 /// How large a run is.
 #[derive(Args)]

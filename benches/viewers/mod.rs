@@ -21,8 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use web::Access;
 
-use crate::figures::{Figure, Goal};
-use crate::usage;
+use crate::figures::{Figure, Goal, memory, percentile};
 
 /// Minutes before anything is measured: the server then keeps as many records as it ever will.
 const WARM_UP: usize = 90;
@@ -76,9 +75,9 @@ async fn watch(wanted: &Wanted) -> anyhow::Result<Answer> {
     }
     let warm_up = wanted.minutes.min(WARM_UP);
     server.minutes(0..warm_up, wanted.viewers, &mut seen).await?;
-    let before = usage::memory()?;
+    let before = memory()?;
     let times = server.minutes(warm_up..warm_up + wanted.minutes, wanted.viewers, &mut seen).await?;
-    let after = usage::memory()?;
+    let after = memory()?;
     ensure!(times.len() == wanted.viewers * wanted.minutes, "{} bars were seen", times.len());
     Ok(Answer { viewers: wanted.viewers, seen: times, before, after })
 }
@@ -209,7 +208,7 @@ fn bar(symbol: String, start: Millis) -> Bar {
 
 impl crate::Answer for Answer {
     fn figures(&self) -> Vec<Figure> {
-        let millis = usage::percentile(&self.seen, 0.99).as_secs_f64() * 1e3;
+        let millis = percentile(&self.seen, 0.99).as_secs_f64() * 1e3;
         let grown = (self.after as f64 - self.before as f64) / 1_024.0;
         vec![
             Figure::measured("from the append to 200 viewers, 99th percentile", millis, "ms", Goal::None),
@@ -220,7 +219,7 @@ impl crate::Answer for Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = |share| usage::percentile(&self.seen, share).as_millis();
+        let at = |share| percentile(&self.seen, share).as_millis();
         writeln!(f, "{} viewers, {} bars seen", self.viewers, self.seen.len())?;
         writeln!(
             f,

@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context;
 use arrow::array::{Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -11,6 +14,10 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::Value;
+
+use super::{Checksum, Run};
+use crate::figures::Spent;
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
@@ -89,4 +96,32 @@ impl Walk {
         let price = |cents: i64| cents as f64 / 100.0;
         [price(open), price(high), price(low), price(close), (100 + take(48, 4_000)) as f64]
     }
+}
+
+// The same windows, measures and checksum by others.
+
+/// By Polars, in its own process; what it needs to start does not count.
+pub fn polars(python: &Path, file: &Path) -> anyhow::Result<Run> {
+    run(python, include_str!("with_polars.py"), file).context("Polars failed")
+}
+
+/// By pandas, likewise.
+pub fn pandas(python: &Path, file: &Path) -> anyhow::Result<Run> {
+    run(python, include_str!("with_pandas.py"), file).context("pandas failed")
+}
+
+fn run(python: &Path, script: &str, file: &Path) -> anyhow::Result<Run> {
+    let output = Command::new(python).arg("-c").arg(script).arg(file).output().context("no such Python")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "it said: {said}");
+    let answer: Value = serde_json::from_slice(&output.stdout)?;
+    let seconds = |name: &str| Some(Duration::from_secs_f64(answer[name].as_f64()?));
+    let sums = answer["sums"].as_array().into_iter().flatten();
+    let checksum = Checksum {
+        windows: answer["windows"].as_u64().context("no windows")?,
+        sums: sums.map(|sum| sum.as_f64().unwrap_or(f64::NAN)).collect(),
+    };
+    let wall = seconds("wall").context("no time")?;
+    let processor = seconds("processor").context("no processor time")?;
+    Ok(Run { spent: Spent { wall, processor }, checksum })
 }

@@ -1,7 +1,6 @@
 //! How fast is `compute volatility` over years of the whole market?
 
 mod bars;
-mod peers;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,8 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use engine::{Job, Rolling, Windows};
 
-use crate::figures::{Figure, Goal};
-use crate::usage::{self, Spent, Stopwatch};
+use crate::figures::{self, Figure, Goal, Spent, Stopwatch};
 
 /// How large a run is.
 #[derive(Args)]
@@ -69,16 +67,16 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
     let folder = tempfile::tempdir()?;
     let folder = wanted.keep.as_deref().unwrap_or(folder.path());
     let file = made(folder, wanted.symbols, wanted.days)?;
-    usage::forget_peak()?;
+    figures::forget_peak()?;
     let ours = ours(&file)?;
-    let peak = usage::peak_memory()?;
+    let peak = figures::peak_memory()?;
     let bars = bars_of(wanted.symbols, wanted.days);
     let mut peers = Vec::new();
     if let Some(python) = &wanted.python {
-        peers.push(Peer { name: "Polars", bars, run: peers::polars(python, &file)?, ours: ours.clone() });
+        peers.push(Peer { name: "Polars", bars, run: bars::polars(python, &file)?, ours: ours.clone() });
         let symbols = wanted.pandas_symbols.min(wanted.symbols);
         let few = made(folder, symbols, wanted.days)?;
-        let (run, ours) = (peers::pandas(python, &few)?, self::ours(&few)?);
+        let (run, ours) = (bars::pandas(python, &few)?, self::ours(&few)?);
         peers.push(Peer { name: "pandas", bars: bars_of(symbols, wanted.days), run, ours });
     }
     for Peer { name, run, ours, .. } in &peers {

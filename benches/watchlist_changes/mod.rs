@@ -2,7 +2,6 @@
 //! what they leave behind, how soon each is applied, and that no bar of a
 //! symbol that stays is lost.
 
-use model::service::Service;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use control::shutdown::{ShutdownHandle, channel};
 use control::watchlist::{Entry, put, read};
 use log::{EmbeddedLog, Log};
 use model::Bar;
+use model::service::Service;
 use model::time::{MINUTE, minute_of, now};
 use model::topic::STOCK_PRICES;
 use net::Secret;
@@ -24,8 +24,7 @@ use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::figures::{Figure, Goal};
-use crate::usage;
+use crate::figures::{Figure, Goal, memory, percentile, sockets};
 
 /// The symbol that is watched throughout.
 const STAYS: &str = "AAPL";
@@ -156,8 +155,8 @@ impl Place {
             let news = control::status::last(&*self.log, Service::NewsWatcher).await?.unwrap_or_default();
             let usage = Usage {
                 tasks: Handle::current().metrics().num_alive_tasks(),
-                sockets: usage::sockets()?,
-                memory: usage::memory()?,
+                sockets: sockets()?,
+                memory: memory()?,
             };
             let rests = news.entries.len() == 1 && news.entries[0].state == "answered";
             if rests && last == Some((usage.tasks, usage.sockets)) {
@@ -195,7 +194,7 @@ fn list(number: Option<usize>) -> Vec<Entry> {
 impl crate::Answer for Answer {
     fn figures(&self) -> Vec<Figure> {
         let grown = (self.after.memory as f64 - self.before.memory as f64) / 1_024.0;
-        let millis = usage::percentile(&self.applied, 0.99).as_secs_f64() * 1e3;
+        let millis = percentile(&self.applied, 0.99).as_secs_f64() * 1e3;
         vec![
             Figure::measured(
                 "a change of the watchlist is applied after, 99th percentile",

@@ -8,8 +8,8 @@ use files::TableWriter;
 use model::schema::{Column, ColumnType, Value};
 use model::time::{DAY, MINUTE, Millis};
 
-use super::program::Program;
-use crate::usage;
+use super::Program;
+use crate::figures::memory_of;
 
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -62,7 +62,7 @@ pub fn run(program: &Path, symbols: usize, days: usize) -> anyhow::Result<Month>
             break ended;
         }
         // A process that has just ended has no memory.
-        seen.extend(usage::memory_of(running.0.id()).ok());
+        seen.extend(memory_of(running.0.id()).ok());
         ensure!(begun.elapsed() < PATIENCE_A_DAY * days as u32, "the replay never ends");
         std::thread::sleep(LOOK);
     };

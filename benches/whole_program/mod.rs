@@ -2,17 +2,18 @@
 //! and how much memory does a month of a hundred symbols take?
 
 mod memory;
-mod program;
 mod start;
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
-use crate::figures::{Figure, Goal};
-use crate::usage;
+use crate::figures::{Figure, Goal, percentile};
 use memory::Month;
 
 /// How large a run is.
@@ -50,7 +51,7 @@ struct Measured {
 
 /// Starts it often, then lets it watch.
 pub fn run(wanted: &Wanted) -> anyhow::Result<Answer> {
-    let Some(program) = wanted.program.clone().or_else(program::beside_this) else { return Ok(Answer(None)) };
+    let Some(program) = wanted.program.clone().or_else(beside_this) else { return Ok(Answer(None)) };
     let (bytes, starts) = start::run(&program, wanted.stored_symbols, wanted.stored_days, wanted.starts)?;
     let month = memory::run(&program, wanted.symbols, wanted.days)?;
     Ok(Answer(Some(Measured { bytes, starts, month })))
@@ -62,7 +63,7 @@ impl crate::Answer for Answer {
             let why = "no `tickwire` stands beside this program: cargo build --release --bin tickwire";
             return vec![Figure::skipped("the whole program", why)];
         };
-        let millis = usage::percentile(starts, 1.0).as_secs_f64() * 1e3;
+        let millis = percentile(starts, 1.0).as_secs_f64() * 1e3;
         let mebibytes = |kibibytes: u64| kibibytes as f64 / 1_024.0;
         vec![
             Figure::measured(
@@ -96,7 +97,7 @@ impl crate::Answer for Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Measured { bytes, starts, .. }) = &self.0 {
-            let at = |share| usage::percentile(starts, share).as_millis();
+            let at = |share| percentile(starts, share).as_millis();
             let gigabytes = *bytes as f64 / 1e9;
             writeln!(
                 f,
@@ -107,6 +108,39 @@ impl fmt::Display for Answer {
             )?;
         }
         crate::Answer::figures(self).iter().try_for_each(|figure| writeln!(f, "  {figure}"))
+    }
+}
+
+// `tickwire` as a process of its own, with settings of its own.
+
+/// The one that was built with this program.
+fn beside_this() -> Option<PathBuf> {
+    let this = std::env::current_exe().ok()?;
+    this.ancestors().skip(1).take(2).map(|folder| folder.join("tickwire")).find(|program| program.is_file())
+}
+
+/// Ends with this.
+struct Program(pub Child);
+
+impl Program {
+    /// `tickwire up` over a data folder, with nothing of this user's settings.
+    pub fn up(program: &Path, data: &Path, arguments: &[&OsStr]) -> anyhow::Result<Program> {
+        let own = |name: &str| name.starts_with("TICKWIRE_") || name.ends_with("_API_KEY");
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars().filter(|(name, _)| own(name)) {
+            command.env_remove(name);
+        }
+        command.current_dir(data).arg("up").arg("--data-dir").arg(data).args(arguments);
+        let child =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("it does not start")?;
+        Ok(Program(child))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

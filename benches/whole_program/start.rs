@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
-use super::program::Program;
+use super::Program;
 use crate::dashboard::History;
 
 /// How long a start may take before something must be broken.

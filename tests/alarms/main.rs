@@ -3,6 +3,5 @@
 //! and that each of them fires.
 
 mod description;
-mod files;
 mod firing;
 mod points;

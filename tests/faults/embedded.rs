@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::LazyLock;
 
-use crate::account::Reconciliation;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::account::{Fault, Progress, Reconciliation, Stage, Step, schedule};
+use crate::harness::Sandbox;
 use crate::scene::Play;
-use crate::schedule::{Fault, Progress, Stage, Step, schedule};
 
 /// Markets are few, because each is computed and run once without any fault.
 const MARKETS: u64 = 4;
@@ -149,7 +154,7 @@ fn poison_in_every_topic_is_set_aside_and_loses_nothing_else() {
 
 #[test]
 fn a_clock_that_is_put_on_or_back_changes_no_result() {
-    if std::process::Command::new("cc").arg("--version").output().is_err() || !cfg!(target_os = "linux") {
+    if Command::new("cc").arg("--version").output().is_err() || !cfg!(target_os = "linux") {
         let _ =
             writeln!(std::io::stderr(), "SKIPPED: the clock is stepped on Linux, with a C compiler, only");
         return;
@@ -181,5 +186,101 @@ fn under_hundreds_of_seeded_schedules_every_event_is_accounted_for() {
     match number(SEED) {
         Some(seed) => Table::play(seed..seed + 1).print(),
         None => Table::play(SHORT..SHORT + number(SCHEDULES).unwrap_or(300)).print(),
+    }
+}
+
+// A wall clock that can be put on and back, for whole processes: a small library
+// in C that is loaded before the system's, on Linux with a C compiler.
+
+/// Adds the seconds in the file named by `CLOCK_STEPS` to what the clock says.
+const SOURCE: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile long long *seconds;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("CLOCK_STEPS");
+    int file = path ? open(path, O_RDONLY) : -1;
+    if (file < 0) return;
+    void *page = mmap(NULL, sizeof *seconds, PROT_READ, MAP_SHARED, file, 0);
+    if (page != MAP_FAILED) seconds = page;
+    close(file);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int outcome = (int)syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME && seconds) now->tv_sec += *seconds;
+    return outcome;
+}
+"#;
+
+/// The clock of one desk's processes.
+pub struct Clock(PathBuf);
+
+impl Clock {
+    /// Puts every command of `sandbox` under a clock that can be stepped; none where
+    /// that cannot be done.
+    pub fn over(sandbox: Sandbox) -> (Sandbox, Option<Clock>) {
+        let (source, library, steps) =
+            (sandbox.path("clock.c"), sandbox.path("clock.so"), sandbox.path("clock"));
+        std::fs::write(&source, SOURCE).unwrap();
+        std::fs::write(&steps, 0_i64.to_ne_bytes()).unwrap();
+        let made = cfg!(target_os = "linux")
+            && Command::new("cc")
+                .args(["-shared", "-fPIC", "-o"])
+                .args([&library, &source])
+                .status()
+                .is_ok_and(|status| status.success());
+        if !made {
+            return (sandbox, None);
+        }
+        let sandbox = sandbox
+            .with("LD_PRELOAD", library.to_string_lossy())
+            .with("CLOCK_STEPS", steps.to_string_lossy());
+        (sandbox, Some(Clock(steps)))
+    }
+
+    /// From now on the clock is off by `seconds`.
+    pub fn step(&self, seconds: i64) {
+        // In place: the file is mapped.
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new().write(true).open(&self.0).unwrap();
+        file.write_all(&seconds.to_ne_bytes()).unwrap();
+    }
+}
+
+// Random choices by seed: the same schedule on every machine.
+
+/// One stream of choices.
+pub struct Draws(ChaCha8Rng);
+
+impl Draws {
+    pub fn new(seed: u64) -> Draws {
+        Draws(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// From 0, included, to 1, excluded.
+    pub fn uniform(&mut self) -> f64 {
+        (self.0.next_u32() as f64) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    /// One of 0 .. `count`.
+    pub fn below(&mut self, count: usize) -> usize {
+        (self.uniform() * count as f64) as usize
+    }
+
+    /// Whether something of probability `p` happens.
+    pub fn chance(&mut self, p: f64) -> bool {
+        self.uniform() < p
+    }
+
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
     }
 }

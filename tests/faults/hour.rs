@@ -25,8 +25,7 @@ use tokio::runtime::Runtime;
 
 use crate::groups::{Group, Root};
 use crate::harness::{Running, Sandbox, taken_port, wait_for};
-use crate::load::{bar, number};
-use crate::viewers::{Seen, Viewers};
+use crate::load::{Seen, Viewers, bar, number};
 
 /// How long the load lasts, in seconds.
 const SECONDS: &str = "HOUR_SECONDS";

@@ -4,8 +4,6 @@
 
 mod account;
 mod broken;
-mod clock;
-mod draws;
 mod embedded;
 mod groups;
 #[path = "../command/harness.rs"]
@@ -13,14 +11,11 @@ mod groups;
 mod harness;
 mod hour;
 mod in_process;
-mod influx;
 mod load;
 mod market;
 mod page;
 mod poison;
 mod promises;
 mod scene;
-mod schedule;
 mod services;
 mod tampered;
-mod viewers;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::draws::Draws;
+use crate::embedded::Draws;
 
 /// Friday, 1 March 2024, 9:30 in New York.
 const OPEN: i64 = 1_709_303_400_000;

@@ -10,7 +10,7 @@ use model::topic::{
 use serde_json::{Value as Json, json};
 
 use crate::account::JOBS;
-use crate::draws::Draws;
+use crate::embedded::Draws;
 
 /// 2198-12-31: the last year of which anything is believed at all.
 const FAR: i64 = 7_226_582_400_000;

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 
 use log::{EmbeddedLog, Log};
 use model::Topic;
+use testkit::influxd::{Influxd, ORG};
+use testkit::proxy::{Network, Proxy};
+use tokio::runtime::Runtime;
 
-use crate::account::{Beside, Reconciliation, Undisturbed};
-use crate::clock::Clock;
-use crate::draws::Draws;
+use crate::account::{Beside, Fault, Progress, Reconciliation, Stage, Step, Undisturbed};
+use crate::embedded::{Clock, Draws};
 use crate::harness::{Running, Sandbox, wait_for};
 use crate::market::Market;
 use crate::page::{Page, most_memory};
 use crate::poison::poison;
-use crate::schedule::{Fault, Progress, Stage, Step};
 
 const UP: &str =
     "up --listen 127.0.0.1:0 --prices replay:bars.csv --news replay:news.csv --speed max --exit-when-done";
@@ -304,7 +305,7 @@ fn lose(folder: &Path) {
 /// A look into the log of a run, beside its owner.
 struct Look {
     log: EmbeddedLog,
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
 }
 
 impl Look {
@@ -335,4 +336,71 @@ impl Look {
         };
         topics.into_iter().map(length).collect()
     }
+}
+
+// The pipeline with its store on a real InfluxDB, behind a network that fails.
+
+/// A server with a bucket for the market, and the proxy before it.
+struct Behind {
+    // Drives the proxy.
+    runtime: Runtime,
+    server: Influxd,
+    proxy: Proxy,
+    play: Play,
+    buckets: usize,
+}
+
+impl Behind {
+    /// None where there is no server on this machine, which is then said.
+    fn start(market: u64) -> Option<Behind> {
+        let runtime = Runtime::new().unwrap();
+        let server = runtime.block_on(Influxd::start())?;
+        let proxy = runtime.block_on(Proxy::before(server.url.trim_start_matches("http://")));
+        let mut play = Play::of(market);
+        play.set("TICKWIRE_STORE", "influxdb");
+        play.set("TICKWIRE_INFLUXDB__URL", format!("http://{}", proxy.address));
+        play.set("TICKWIRE_INFLUXDB__ORG", ORG);
+        play.set("TICKWIRE_INFLUXDB__TOKEN", server.token.clone());
+        Some(Behind { runtime, server, proxy, play, buckets: 0 })
+    }
+
+    /// From now on the store is empty.
+    fn use_a_fresh_bucket(&mut self) {
+        self.buckets += 1;
+        let bucket = format!("events{}", self.buckets);
+        let of_the_run = format!("{bucket}_{}", self.play.run.replace('/', "_"));
+        self.runtime.block_on(self.server.make_bucket(&of_the_run, None));
+        self.play.set("TICKWIRE_INFLUXDB__BUCKET", bucket);
+    }
+
+    /// Plays the market; when the sink has committed a share of the prices, `fault`
+    /// comes, and goes once the log has everything; then the process is killed.
+    fn under(&mut self, shares: &[f64], fault: impl Fn(&Behind), over: impl Fn(&Behind)) -> Outcome {
+        self.use_a_fresh_bucket();
+        let stage = |share: &f64| Stage { of: Progress::Committed, topic: "stock-prices", share: *share };
+        let steps: Vec<Step> =
+            shares.iter().map(|share| Step { stage: stage(share), fault: Fault::Outside }).collect();
+        let behind: &Behind = self;
+        behind.play.under_outside(&steps, &|| fault(behind), &|| over(behind))
+    }
+
+    fn survives(&mut self, network: Network) {
+        let fault = |behind: &Behind| behind.proxy.becomes(network);
+        let over = |behind: &Behind| behind.proxy.becomes(Network::Well);
+        let outcome = self.under(&[0.0, 0.5], fault, over);
+        assert!(outcome.account.is_right(), "{network:?}:\n{}", outcome.account);
+    }
+}
+
+#[test]
+fn an_influxdb_that_is_busy_hangs_is_slow_cut_off_or_killed_loses_nothing() {
+    let Some(mut behind) = Behind::start(1) else { return };
+    behind.survives(Network::Answers(503, None));
+    behind.survives(Network::Answers(429, Some(1)));
+    behind.survives(Network::Hangs);
+    behind.survives(Network::Cut);
+    behind.survives(Network::Slow);
+    let again = |behind: &Behind| behind.runtime.block_on(behind.server.run());
+    let outcome = behind.under(&[0.0, 0.5], |behind| behind.server.kill(), again);
+    assert!(outcome.account.is_right(), "killed:\n{}", outcome.account);
 }

@@ -13,7 +13,7 @@ use testkit::proxy::{Network, Proxy};
 use tokio::runtime::Runtime;
 
 use crate::account::{Beside, Reconciliation, Undisturbed};
-use crate::draws::Draws;
+use crate::embedded::Draws;
 use crate::harness::{PATIENCE, Running, Sandbox, wait_for};
 use crate::market::Market;
 use crate::poison::poison;

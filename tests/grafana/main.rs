@@ -3,6 +3,4 @@
 //! jobs and the sink, and a real InfluxDB answers it with rows.
 
 mod answers;
-mod flux;
-mod names;
 mod pictures;

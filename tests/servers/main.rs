@@ -3,12 +3,9 @@
 //!
 //! A test goes into the file of its topic; what several need is in `harness`.
 
-mod clock;
 mod deploy;
 mod downtime;
 mod flow;
 mod harness;
-mod jobs;
 mod kills;
 mod process;
-mod trouble;

@@ -5,13 +5,26 @@
 //! `lpad`, `rpad`, `range`, `array_repeat`), those whose work grows with the square
 //! of a text (`levenshtein`), and those that say something about the program.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
+    StringArray, TimestampMillisecondArray,
+};
+use datafusion::arrow::compute::{CastOptions, cast, cast_with_options};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
+};
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion_functions_nested::planner::{FieldAccessPlanner, NestedFunctionPlanner};
+use model::schema::{Column, ColumnType, Value};
+use store::{Measurement, Rows};
 
 use crate::explore::checked;
 
@@ -211,6 +224,147 @@ pub(crate) fn planners() -> Vec<Arc<dyn ExprPlanner>> {
         [Arc::new(NestedFunctionPlanner), Arc::new(FieldAccessPlanner), Arc::new(UnicodeFunctionPlanner)];
     // The planner of aggregates comes with the others; array planners must see an index first.
     ours.into_iter().chain(SessionStateDefaults::default_expr_planners()).collect()
+}
+
+// Stored rows as Arrow arrays, and the arrays of an answer as rows.
+
+const ZONE: &str = "UTC";
+
+/// The columns of a measurement, as Arrow has them; tags and time are never null.
+pub(crate) fn schema(measurement: &Measurement) -> SchemaRef {
+    let fields = measurement.columns.iter().map(|column| {
+        let needed = column.name == measurement.time || measurement.tags.contains(&column.name);
+        Field::new(&column.name, arrow_type(column.kind), !needed)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn arrow_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Int => DataType::Int64,
+        ColumnType::Time => DataType::Timestamp(TimeUnit::Millisecond, Some(ZONE.into())),
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Bool => DataType::Boolean,
+    }
+}
+
+/// The columns `names` of stored rows.
+pub(crate) fn batch(rows: &Rows, names: &[String], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let arrays = names.iter().zip(schema.fields()).map(|(name, field)| {
+        let at = rows.columns.iter().position(|column| column.name == *name);
+        array(rows, at, field.data_type())
+    });
+    // Without columns, as for count(*), the number of rows is all there is.
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.rows.len()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), arrays.collect(), &options)
+}
+
+fn array(rows: &Rows, at: Option<usize>, kind: &DataType) -> ArrayRef {
+    let cells = rows.rows.iter().map(|row| at.and_then(|at| row.get(at)).unwrap_or(&Value::Null));
+    match kind {
+        DataType::Float64 => Arc::new(cells.map(Value::as_f64).collect::<Float64Array>()),
+        DataType::Int64 => Arc::new(cells.map(Value::as_i64).collect::<Int64Array>()),
+        DataType::Timestamp(..) => {
+            Arc::new(cells.map(Value::as_i64).collect::<TimestampMillisecondArray>().with_timezone(ZONE))
+        }
+        DataType::Boolean => Arc::new(cells.map(as_bool).collect::<BooleanArray>()),
+        _ => Arc::new(cells.map(Value::as_str).collect::<StringArray>()),
+    }
+}
+
+fn as_bool(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// The columns of an answer; where two share a name, the later ones get a number.
+pub(crate) fn columns(schema: &Schema) -> Vec<Column> {
+    let mut taken = BTreeSet::new();
+    let mut name = |asked: &str| {
+        let numbered = (2..).map(|number| format!("{asked}_{number}"));
+        let free = std::iter::once(asked.to_owned()).chain(numbered).find(|name| taken.insert(name.clone()));
+        free.unwrap_or_default()
+    };
+    schema.fields().iter().map(|field| Column::new(name(field.name()), kind_of(field.data_type()))).collect()
+}
+
+fn kind_of(kind: &DataType) -> ColumnType {
+    match kind {
+        DataType::Boolean => ColumnType::Bool,
+        DataType::Timestamp(..) => ColumnType::Time,
+        kind if kind.is_integer() => ColumnType::Int,
+        DataType::Decimal128(_, 0) | DataType::Decimal256(_, 0) => ColumnType::Int,
+        kind if kind.is_floating() || matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..)) => {
+            ColumnType::Float
+        }
+        _ => ColumnType::Text,
+    }
+}
+
+/// The rows of a batch; what is not finite is none, and what no column type
+/// holds (an interval, a list) is written as text.
+pub(crate) fn rows(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<Vec<Value>>, ArrowError> {
+    let arrays = batch.columns().iter().zip(columns).map(|(array, column)| values(array, column.kind));
+    let mut cells: Vec<_> = arrays.map(|values| values.map(Vec::into_iter)).collect::<Result<_, _>>()?;
+    Ok((0..batch.num_rows()).map(|_| cells.iter_mut().filter_map(Iterator::next).collect()).collect())
+}
+
+fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>, ArrowError> {
+    Ok(match kind {
+        ColumnType::Float => {
+            let floats = cast(array, &DataType::Float64)?;
+            let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+            let floats = floats.as_primitive::<Float64Type>().iter().map(finite);
+            floats.map(|value| or_null(value, |value| Value::Float(value + 0.0))).collect()
+        }
+        ColumnType::Int => {
+            let ints = whole(array, &DataType::Int64)?;
+            ints.as_primitive::<Int64Type>().iter().map(|value| or_null(value, Value::Int)).collect()
+        }
+        ColumnType::Time => {
+            let times = whole(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
+            times
+                .as_primitive::<TimestampMillisecondType>()
+                .iter()
+                .map(|value| or_null(value, Value::Int))
+                .collect()
+        }
+        ColumnType::Bool => array.as_boolean().iter().map(|value| or_null(value, Value::Bool)).collect(),
+        ColumnType::Text => {
+            let shown = ArrayFormatter::try_new(array.as_ref(), &FormatOptions::default())?;
+            let text = |at: usize| shown.value(at).try_to_string().map(Value::Text);
+            (0..array.len())
+                .map(|at| if array.is_null(at) { Ok(Value::Null) } else { text(at) })
+                .collect::<Result<_, _>>()?
+        }
+    })
+}
+
+/// Integers as 64 bits with a sign: what does not fit is an error, never null.
+fn whole(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, kind, &strict).map_err(|error| {
+        let words = error.to_string();
+        let value = words.split(|c: char| !c.is_ascii_digit() && c != '-').find(|part| part.len() > 18);
+        let value = value.unwrap_or("a value");
+        ArrowError::ComputeError(format!(
+            "{value} is beyond the whole numbers of an answer (up to {}): CAST(… AS DOUBLE) or CAST(… AS VARCHAR) shows it",
+            i64::MAX
+        ))
+    })
+}
+
+/// About how many bytes a row takes in memory.
+pub(crate) fn weight(row: &[Value]) -> usize {
+    let cell = |value: &Value| size_of::<Value>() + value.as_str().map_or(0, str::len);
+    row.iter().map(cell).sum()
+}
+
+fn or_null<T>(value: Option<T>, wrap: impl Fn(T) -> Value) -> Value {
+    value.map_or(Value::Null, wrap)
 }
 
 #[cfg(test)]

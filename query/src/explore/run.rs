@@ -21,13 +21,11 @@ use store::{Measurement, SharedStore};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::explore::Limits;
-use crate::explore::arrays;
 use crate::explore::checked::{CheckedArithmetic, SignedIntegers};
 use crate::explore::error::ExploreError;
-use crate::explore::functions;
-use crate::explore::read_only;
+use crate::explore::functions::{columns, rows, weight};
 use crate::explore::table::StoredTable;
+use crate::explore::{Limits, check_plan, functions, statement};
 
 /// Parts of an answer that wait for their reader.
 pub(crate) const AHEAD: usize = 2;
@@ -102,12 +100,12 @@ async fn answer(
     parts: &mpsc::Sender<Result<Part, ExploreError>>,
 ) -> Result<Option<bool>, ExploreError> {
     let wrong = |error: DataFusionError| ExploreError::of(error, &asked.sql, asked.limits.memory);
-    let statement = read_only::statement(&asked.sql, asked.limits.memory)?;
+    let statement = statement(&asked.sql, asked.limits.memory)?;
     let state = session(asked).map_err(wrong)?;
     let plan = state.statement_to_plan(statement).await.map_err(wrong)?;
-    read_only::check_plan(&plan)?;
+    check_plan(&plan)?;
     let mut stream = stream(&state, plan, asked.limits.rows).await.map_err(wrong)?;
-    let columns = arrays::columns(&stream.schema());
+    let columns = columns(&stream.schema());
     let send = async |part| parts.send(Ok(part)).await.is_ok();
     if !send(Part::Columns(columns.clone())).await {
         return Ok(None);
@@ -115,11 +113,11 @@ async fn answer(
     let mut left = Left { rows: asked.limits.rows, bytes: asked.limits.bytes };
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(wrong)?;
-        let rows = arrays::rows(&batch, &columns).map_err(|error| wrong(error.into()))?;
+        let rows = rows(&batch, &columns).map_err(|error| wrong(error.into()))?;
         drop(batch);
         let (mut part, mut size) = (Vec::new(), 0);
         for row in rows {
-            let weight = arrays::weight(&row);
+            let weight = weight(&row);
             if weight > LONGEST_ROW {
                 return Err(ExploreError::TooWide { size: weight, most: LONGEST_ROW });
             }

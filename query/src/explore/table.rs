@@ -21,8 +21,8 @@ use futures::stream;
 use store::{Measurement, Query, Rows, SharedStore, StoreError};
 use tokio::runtime::Handle;
 
-use crate::explore::arrays;
-use crate::explore::bounds::{self, Bound};
+use crate::explore::checked::{self, Bound};
+use crate::explore::functions::{batch, schema};
 
 /// Rows that the store is asked for at once.
 const PAGE: usize = 4_096;
@@ -38,7 +38,7 @@ pub(crate) struct StoredTable {
 impl StoredTable {
     /// The table; the store is read on the runtime of `reading`.
     pub(crate) fn new(measurement: Measurement, store: SharedStore, reading: Handle) -> StoredTable {
-        let schema = arrays::schema(&measurement);
+        let schema = schema(&measurement);
         StoredTable { measurement, schema, store, reading }
     }
 
@@ -89,7 +89,7 @@ impl TableProvider for StoredTable {
         let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
         let bounds = filters.iter().filter_map(|filter| Bound::of(filter, &self.measurement)).flatten();
-        let Some(query) = bounds::query(&self.measurement, bounds.collect()) else {
+        let Some(query) = checked::query(&self.measurement, bounds.collect()) else {
             return Ok(Arc::new(EmptyExec::new(schema)));
         };
         let ordering = self.ordering(&columns, &query);
@@ -148,6 +148,6 @@ impl Scan {
     }
 
     fn batch(&self, rows: &Rows) -> Result<RecordBatch> {
-        Ok(arrays::batch(rows, &self.names, &self.schema)?)
+        Ok(batch(rows, &self.names, &self.schema)?)
     }
 }

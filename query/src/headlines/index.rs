@@ -8,7 +8,7 @@ use model::Article;
 use model::time::Millis;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
-use crate::headlines::expression::Expression;
+use crate::headlines::Expression;
 
 /// Words are folded to lower case and without accents; beginnings of two and
 /// three letters, which are typed first, have an index of their own.

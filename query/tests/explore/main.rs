@@ -5,5 +5,4 @@
 mod answers;
 mod corpus;
 mod harness;
-mod limits;
 mod refusals;

@@ -1,24 +1,19 @@
 //! Arroyo's REST API: functions that compile, pipelines that are scheduled,
 //! run, fail and stop, with the rules that the real one enforces.
 
-mod cluster;
 mod pipelines;
-mod udfs;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::task::AbortHandle;
-
-pub use cluster::{Manner, Pipeline, Udf};
-
-use cluster::{Cluster, Shared, lock};
 
 /// A running server; it ends with this.
 pub struct Arroyo {
@@ -36,9 +31,9 @@ impl Arroyo {
         let cluster = Arc::new(Mutex::new(Cluster { key: key.map(str::to_owned), ..Cluster::default() }));
         let routes = Router::new()
             .route("/ping", get(async || Json("Pong")))
-            .route("/udfs", get(udfs::list).post(udfs::register))
-            .route("/udfs/validate", post(udfs::compile))
-            .route("/udfs/{id}", delete(udfs::forget))
+            .route("/udfs", get(list).post(register))
+            .route("/udfs/validate", post(compile))
+            .route("/udfs/{id}", delete(forget))
             .route("/pipelines", get(pipelines::list).post(pipelines::create))
             .route("/pipelines/validate_query", post(pipelines::check))
             .route("/pipelines/{id}", patch(pipelines::stop).delete(pipelines::remove))
@@ -144,4 +139,181 @@ async fn admit(State(cluster): State<Shared>, request: Request, next: Next) -> R
 
 fn refused(status: StatusCode, said: &str) -> Response {
     (status, Json(json!({ "error": said }))).into_response()
+}
+
+// Functions: they compile or not, and a name is there once.
+
+async fn list(State(cluster): State<Shared>) -> Json<Value> {
+    let list: Vec<_> = lock(&cluster)
+        .udfs
+        .iter()
+        .map(|udf| {
+            json!({
+                "id": udf.id, "prefix": udf.prefix, "name": udf.name, "language": "rust",
+                "definition": udf.definition, "dylib_url": "file:///artifacts/lib.so",
+                "created_at": 0, "updated_at": 0, "description": "",
+            })
+        })
+        .collect();
+    Json(json!({ "data": list }))
+}
+
+#[derive(Deserialize)]
+struct Definition {
+    #[serde(default)]
+    prefix: String,
+    definition: String,
+}
+
+/// The name of the function that a definition defines.
+fn name_of(definition: &str) -> String {
+    let (_, rest) = definition.split_once("fn ").unwrap_or(("", ""));
+    rest.split('(').next().unwrap_or("").trim().to_owned()
+}
+
+async fn compile(State(cluster): State<Shared>, Json(body): Json<Definition>) -> Json<Value> {
+    let name = name_of(&body.definition);
+    let fails = lock(&cluster).manner.does_not_compile.as_ref() == Some(&name);
+    let errors = if fails { vec![format!("error[E0425]: cannot find value in `{name}`")] } else { vec![] };
+    Json(json!({ "udf_name": name, "errors": errors }))
+}
+
+async fn register(State(cluster): State<Shared>, Json(body): Json<Definition>) -> Response {
+    let mut cluster = lock(&cluster);
+    let name = name_of(&body.definition);
+    if cluster.manner.does_not_compile.as_ref() == Some(&name) {
+        return refused(StatusCode::BAD_REQUEST, "UDF is invalid");
+    }
+    if cluster.udfs.iter().any(|udf| udf.name == name) {
+        return refused(StatusCode::BAD_REQUEST, "udf with that name already exists");
+    }
+    let id = cluster.id("udf");
+    cluster.changes.push(format!("register {name}"));
+    let answer = json!({ "id": id, "name": name, "dylib_url": "file:///artifacts/lib.so" });
+    cluster.udfs.push(Udf { id, prefix: body.prefix, name, definition: body.definition });
+    Json(answer).into_response()
+}
+
+async fn forget(State(cluster): State<Shared>, Path(id): Path<String>) -> Response {
+    let mut cluster = lock(&cluster);
+    match cluster.udfs.iter().position(|udf| udf.id == id) {
+        Some(at) => {
+            let gone = cluster.udfs.remove(at);
+            cluster.changes.push(format!("forget {}", gone.name));
+            StatusCode::OK.into_response()
+        }
+        None => refused(StatusCode::NOT_FOUND, "UDF not found"),
+    }
+}
+
+// What a cluster holds, and how it behaves.
+
+/// A function that was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Udf {
+    /// Its id.
+    pub id: String,
+    /// Its group.
+    pub prefix: String,
+    /// Its name, read from the definition.
+    pub name: String,
+    /// Its source.
+    pub definition: String,
+}
+
+/// A pipeline with its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its SQL.
+    pub query: String,
+    /// Tasks of every operator.
+    pub parallelism: u64,
+    /// The state of its run.
+    pub state: String,
+    /// How it was last asked to stop.
+    pub stopped_by: Option<String>,
+    /// When its checkpoints were finished, in microseconds; one that is under way is last.
+    pub checkpoints: Vec<Option<u64>>,
+    /// Looks at it until it leaves the state that it is in.
+    looks_left: u32,
+    next: &'static str,
+}
+
+/// How the cluster behaves; a test sets it before or between deployments.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// So many requests are answered with 503 before the cluster is up.
+    pub starting: u32,
+    /// Looks at a run until it is scheduled, and until it is stopped.
+    pub slowness: u32,
+    /// A pipeline whose name holds this fails instead of running.
+    pub fails: Option<String>,
+    /// A query that holds this is refused, with the line where it stands.
+    pub refuses: Option<String>,
+    /// A function of this name does not compile.
+    pub does_not_compile: Option<String>,
+    /// A stop with a checkpoint never ends.
+    pub checkpoints_hang: bool,
+    /// Creating pipelines fails with 500 after this many.
+    pub creates_at_most: Option<usize>,
+    /// A run that has ended is not started again.
+    pub refuses_restarts: bool,
+    /// Validation gives bare messages, as versions up to 0.15 do.
+    pub bare_messages: bool,
+}
+
+/// The state behind the API.
+#[derive(Default)]
+struct Cluster {
+    key: Option<String>,
+    manner: Manner,
+    udfs: Vec<Udf>,
+    pipelines: Vec<Pipeline>,
+    made: usize,
+    changes: Vec<String>,
+    together: usize,
+}
+
+type Shared = Arc<Mutex<Cluster>>;
+
+fn lock(cluster: &Shared) -> MutexGuard<'_, Cluster> {
+    cluster.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cluster {
+    fn id(&mut self, kind: &str) -> String {
+        self.made += 1;
+        format!("{kind}_{}", self.made)
+    }
+
+    fn add(&mut self, name: &str, query: &str, parallelism: u64, state: &str, looks_left: u32) -> String {
+        let id = self.id("pl");
+        let next = if self.manner.fails.as_ref().is_some_and(|fails| name.contains(fails)) {
+            "Failed"
+        } else {
+            "Running"
+        };
+        self.pipelines.push(Pipeline {
+            id: id.clone(),
+            name: name.to_owned(),
+            query: query.to_owned(),
+            parallelism,
+            state: state.to_owned(),
+            stopped_by: None,
+            checkpoints: Vec::new(),
+            looks_left,
+            next,
+        });
+        self.count_starting();
+        id
+    }
+
+    fn count_starting(&mut self) {
+        let starting = self.pipelines.iter().filter(|pipeline| pipeline.state == "Scheduling").count();
+        self.together = self.together.max(starting);
+    }
 }

@@ -7,8 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::cluster::{Shared, lock};
-use super::refused;
+use super::{Shared, lock, refused};
 
 #[derive(Deserialize)]
 pub(super) struct Paging {

@@ -3,11 +3,10 @@
 mod connection;
 mod feed;
 mod rest;
-mod script;
 
+pub use connection::{Acks, Auth, Evicts, KEY, Script};
 pub use feed::{Action, Feed};
 pub use rest::{Answer, Call, History};
-pub use script::{Acks, Auth, Evicts, KEY, Script};
 
 /// A minute bar as the feed and the history know it.
 #[derive(Clone, Debug, PartialEq)]
