@@ -8,11 +8,9 @@ mod embedded;
 mod faulty;
 mod kafka;
 mod partition;
-mod passed_over;
 pub mod sqlite;
 mod tail;
 pub mod time_bounds;
-mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +20,12 @@ use bytes::Bytes;
 use model::time::Millis;
 use model::topic::Topic;
 
-pub use model::Append;
-
 pub use embedded::EmbeddedLog;
 pub use faulty::{FailurePoint, FaultyLog};
 pub use kafka::{KafkaConfig, KafkaLog};
-pub use partition::partition_of;
-pub use passed_over::passed_over;
-pub use tail::{is_another, last_records, tail_of, unread};
-pub use whole::each_record;
+pub use model::Append;
+pub use partition::{partition_of, passed_over};
+pub use tail::{each_record, is_another, last_records, tail_of, unread};
 
 /// A record as it stands in the log.
 #[derive(Clone, Debug)]

@@ -5,28 +5,25 @@
 //! is on the disk, and survives `kill -9` and a power cut alike.
 
 mod file;
-mod pressure;
 mod reader;
-mod writer;
-
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use file::{LogFile, extents, offset_at, read};
 use model::time::Millis;
 use model::topic::Topic;
-use pressure::{FAR_BEHIND, Readers};
-use reader::{EmbeddedReader, wait_for_append};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
-use writer::{Request, write_until_closed};
 
 use super::{Append, Extent, Log, LogError, Position, Reader, Record};
+use file::{FAR_BEHIND, LogFile, Readers, extents, offset_at, read};
+use reader::{EmbeddedReader, wait_for_append};
+use writer::{Request, write_until_closed};
 
 /// The format of the file; a higher one is refused.
 const FORMAT: i64 = 1;

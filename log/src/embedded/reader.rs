@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use model::topic::Topic;
 use tokio::sync::watch;
 
-use super::file::{LogFile, extents, read};
-use super::pressure::{Place, lock};
+use super::file::{LogFile, Place, extents, lock, read};
 use super::request;
 use super::writer::Request;
 use crate::{LogError, Position, Reader, Record, Skipped};

@@ -178,7 +178,7 @@ async fn appends_wait_for_a_reader_that_is_far_behind() {
         })
     };
     let held = || async { log.extents(&prices()).await.unwrap().first().map_or(0, |extent| extent.next) };
-    while held().await < super::pressure::FAR_BEHIND {
+    while held().await < super::file::FAR_BEHIND {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;

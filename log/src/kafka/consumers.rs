@@ -14,7 +14,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::KafkaConfig;
 use super::connectivity::{Connectivity, Context};
-use super::topics::REQUEST;
+use super::shared::REQUEST;
 use crate::Record;
 
 /// How many clients are kept.

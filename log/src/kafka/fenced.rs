@@ -19,7 +19,8 @@
 //! the one that has the second id alone cannot append.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -31,8 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::appender::{Client, connect, is_to_repeat, send};
 use super::connectivity::Context;
 use super::reader::offsets;
-use super::shared::{Shared, TRY_AGAIN, blocking};
-use super::topics::REQUEST;
+use super::shared::{REQUEST, Shared, TRY_AGAIN, blocking};
 use crate::{Append, LogError, Position};
 
 /// Requests that wait together share a transaction, up to this many records.

@@ -7,32 +7,29 @@ mod appender;
 mod connectivity;
 mod consumers;
 mod fenced;
-mod format;
 mod lease;
 mod reader;
 mod settings;
 mod shared;
-mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use appender::Appender;
 use async_trait::async_trait;
-use connectivity::Connectivity;
-use consumers::ConsumerPool;
-use fenced::{Fenced, Turns};
-use lease::KafkaLease;
 use model::time::Millis;
 use model::topic::{LEASES, SERVICE_STATUS, Topic};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer;
-use reader::{KafkaReader, committed};
-use shared::{Shared, blocking, extent};
 use tokio::sync::OnceCell;
-use topics::Topics;
 
 use super::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog};
+use appender::Appender;
+use connectivity::Connectivity;
+use consumers::ConsumerPool;
+use fenced::{Fenced, Turns};
+use lease::KafkaLease;
+use reader::{KafkaReader, committed};
+use shared::{Shared, Topics, blocking, extent};
 
 pub use settings::KafkaConfig;
 

@@ -21,8 +21,7 @@ use super::KafkaLog;
 use super::connectivity::{Context, may_pass};
 use super::consumers::record;
 use super::fenced::Fenced;
-use super::shared::{Shared, blocking};
-use super::topics::REQUEST;
+use super::shared::{REQUEST, Shared, blocking};
 use crate::{LogError, Position, Reader, Record, Skipped, unread};
 
 /// What is on its way counts as there.

@@ -7,9 +7,6 @@
 mod instrumented;
 mod lag;
 mod meters;
-mod probe;
-mod process;
-mod ready;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -24,13 +21,12 @@ use log::SharedLog;
 use model::status::ServiceStatus;
 use store::SharedStore;
 
-pub use server::Answering;
-
 use instrumented::InstrumentedLog;
 use lag::Readers;
-use meters::Meters;
-use probe::{Found, Needs, Probe};
-use process::Disk;
+use meters::{Disk, Meters};
+use server::{Found, Needs, Probe};
+
+pub use server::Answering;
 
 /// What a service is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]

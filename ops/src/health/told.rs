@@ -2,9 +2,9 @@
 //! somebody asks, so that what is gone is told no more. Names and labels are bounded: a
 //! count that is not listed here is no metric.
 
-use model::service::Service;
 use std::collections::BTreeMap;
 
+use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::Millis;
 use prometheus_client::metrics::counter::Counter;
@@ -14,8 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::health::State;
 use crate::health::lag::Behind;
-use crate::health::meters::{Gauges, Labels, Seconds};
-use crate::health::process::Disk;
+use crate::health::meters::{Disk, Gauges, Labels, Seconds};
 
 /// Counts of statuses that only grow: their name there, the metric's, and its meaning.
 const COUNTERS: [(&str, &str, &str); 21] = [

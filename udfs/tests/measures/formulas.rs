@@ -128,3 +128,109 @@ fn a_price_that_stands_still_has_no_volatility() {
         assert_eq!(window.measure(udf.name), Some(0.0), "{}", udf.name);
     }
 }
+
+// The signals, against the same worked out another way on longer windows.
+
+#[track_caller]
+fn is_nearly(window: &Window, name: &str, expected: f64) {
+    let value = window.measure(name).expect("enough bars");
+    assert!((value - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{name} is {value}, not {expected}");
+}
+
+/// Closes that wander without a period, the same everywhere.
+fn wandering(bars: usize) -> Vec<f64> {
+    (0..bars).map(|at| 100.0 + ((at * at * 37 + at * 11) % 101) as f64 / 25.0).collect()
+}
+
+#[test]
+fn the_level_and_the_move_are_those_of_the_ends() {
+    let window = Window::of(&[[4.0, 8.0, 2.0, 4.0], [8.0, 16.0, 8.0, 16.0], [8.0, 16.0, 4.0, 9.0]]);
+    is_nearly(&window, "last_close", 9.0);
+    is_nearly(&window, "percent_move", 125.0);
+}
+
+#[test]
+fn the_averages_cross_where_the_fast_one_overtakes_the_slow_one() {
+    // The last ten of fifty closes are 110, the others 100: F = 110, S = 102.
+    let closes: Vec<_> = (0..50).map(|at| if at < 40 { 100.0 } else { 110.0 }).collect();
+    is_nearly(&Window::of_closes(&closes), "average_cross", 100.0 * 8.0 / 102.0);
+    let earlier = [vec![7.0; 30], closes].concat();
+    is_nearly(&Window::of_closes(&earlier), "average_cross", 100.0 * 8.0 / 102.0);
+}
+
+#[test]
+fn the_relative_strength_is_wilders() {
+    let closes = wandering(120);
+    let changes: Vec<f64> = closes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Every weight written out: the first 14 changes share what the later ones leave.
+    let average = |side: fn(f64) -> f64| {
+        let later = changes.len() - 14;
+        let kept = |after: usize| (13.0_f64 / 14.0).powi(after as i32);
+        let first: f64 = changes[..14].iter().map(|&c| side(c)).sum::<f64>() / 14.0 * kept(later);
+        let rest = changes[14..].iter().enumerate().map(|(at, &c)| side(c) / 14.0 * kept(later - 1 - at));
+        first + rest.sum::<f64>()
+    };
+    let strength = average(|c| c.max(0.0)) / average(|c| (-c).max(0.0));
+    is_nearly(&Window::of_closes(&closes), "rsi", 100.0 - 100.0 / (1.0 + strength));
+}
+
+#[test]
+fn the_relative_strength_of_one_way_streets_is_at_its_ends() {
+    let up: Vec<_> = (1..=15).map(f64::from).collect();
+    let down: Vec<_> = up.iter().rev().copied().collect();
+    assert_eq!(Window::of_closes(&up).measure("rsi"), Some(100.0));
+    assert_eq!(Window::of_closes(&down).measure("rsi"), Some(0.0));
+    assert_eq!(Window::of_closes(&[3.0; 15]).measure("rsi"), Some(50.0));
+}
+
+#[test]
+fn the_bollinger_position_is_that_between_the_bands() {
+    // Nineteen times ±1 around 100 and a last close of 101: mean and deviation of 20 such values.
+    let closes: Vec<_> = (0..20).map(|at| if at % 2 == 0 { 99.0 } else { 101.0 }).collect();
+    is_nearly(&Window::of_closes(&closes), "bollinger", 0.75);
+    let wandering = wandering(30);
+    let last = &wandering[10..];
+    let mean = last.iter().sum::<f64>() / 20.0;
+    let of_squares = last.iter().map(|c| c * c).sum::<f64>() / 20.0 - mean * mean;
+    let lower = mean - 2.0 * of_squares.sqrt();
+    let upper = mean + 2.0 * of_squares.sqrt();
+    is_nearly(&Window::of_closes(&wandering), "bollinger", (last[19] - lower) / (upper - lower));
+    assert_eq!(Window::of_closes(&[5.0; 20]).measure("bollinger"), Some(0.5));
+}
+
+/// A walk whose returns are ±`steps[block]` in blocks of ten minutes, the first of which comes after one bar.
+fn walk(steps: &[f64]) -> Window {
+    let mut log = 0.0_f64;
+    let mut closes = vec![1.0];
+    for (at, step) in steps.iter().flat_map(|step| [step; 10]).enumerate() {
+        log += if at % 2 == 0 { *step } else { -step };
+        closes.push(log.exp());
+    }
+    Window::of_closes(&closes)
+}
+
+#[test]
+fn the_score_of_volatility_is_that_of_the_last_ten_minutes_among_the_others() {
+    let window = walk(&[0.01, 0.02, 0.03, 0.04, 0.05, 0.09]);
+    // Mean 0.03, sample deviation √(0.001 / 4).
+    is_nearly(&window, "volatility_zscore", 0.06 / (0.001_f64 / 4.0).sqrt());
+    let calm = walk(&[0.01, 0.02, 0.03, 0.04, 0.05, 0.0]);
+    is_nearly(&calm, "volatility_zscore", -0.03 / (0.001_f64 / 4.0).sqrt());
+}
+
+#[test]
+fn without_a_level_to_differ_from_there_is_no_score() {
+    assert_eq!(walk(&[0.01; 5]).measure("volatility_zscore"), None);
+    assert_eq!(walk(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.01]).measure("volatility_zscore"), None);
+    assert_eq!(walk(&[0.01; 6]).measure("volatility_zscore"), Some(0.0));
+}
+
+#[test]
+fn a_block_with_few_bars_is_left_out_of_the_level() {
+    let mut window = walk(&[0.01, 0.5, 0.02, 0.03, 0.04, 0.05, 0.09]);
+    // Of the second block four bars stay; it is the jump back to the third that closes the hole.
+    let held = window.0.clone();
+    window.0.retain(|bar| !(15..=20).contains(&(bar.start / 60_000)));
+    assert!(window.0.len() == held.len() - 6);
+    is_nearly(&window, "volatility_zscore", 0.06 / (0.001_f64 / 4.0).sqrt());
+}

@@ -1,9 +1,6 @@
 //! The measures, called as the engine calls them.
 
 mod formulas;
-mod garbage;
-mod signals;
-mod versions;
 mod window;
 
 /// The measures that say something else of a window than how volatile it was.
