@@ -294,11 +294,11 @@ async fn another_threshold_closes_what_it_no_longer_holds_and_keeps_what_it_does
 async fn a_fresh_log_is_under_the_rules_of_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandbox { log: open(folder.path(), 1), folder };
-    let first = control::rules::defaults().remove(0);
+    let first = rules::defaults().remove(0);
     let json = json!({
         "symbol": "AAPL", "window_start": START, "window_end": end(0), first.signal.as_str(): first.threshold + 1.0,
     });
-    sandbox.append(vec![Append::json(crate::signals(), "AAPL", &json)]).await;
+    sandbox.append(vec![Append::json(signals(), "AAPL", &json)]).await;
     sandbox.run().await;
     let told = sandbox.told().await;
     assert_eq!((told.len(), &told[0].rule), (1, &first.name));

@@ -19,7 +19,7 @@ use model::status::ServiceStatus;
 use model::time::{self, SECOND};
 use model::topic::ALERTS;
 use model::{Alert, DeadLetter};
-use net::{HttpFailure, RetryPolicy, Secret};
+use net::{HttpFailure, RetryPolicy, Secret, retry_after};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
