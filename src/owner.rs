@@ -19,6 +19,9 @@ use crate::run::Run;
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long an owner may compute before nobody waits for it any more.
 const COMPUTES_WITHIN: Duration = Duration::from_secs(3_600);
+/// The longest answer of an owner: a list is a record of the log, which is no longer than
+/// 8 MiB, and its text grows by escapes and spaces.
+const LONGEST_ANSWER: usize = 32 << 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A change is made again from the newer list so many times when others change it as well.
 const TRIES: usize = 10;
@@ -194,9 +197,9 @@ impl Api {
             .body(serde_json::to_vec(entries)?);
         let answer = self.send(request).await?;
         match answer.status() {
-            StatusCode::OK => Ok(Ok(answer.json().await?)),
+            StatusCode::OK => Ok(Ok(net::json(answer, LONGEST_ANSWER).await?)),
             StatusCode::PRECONDITION_FAILED => {
-                let Overtaken { current } = answer.json().await?;
+                let Overtaken { current } = net::json(answer, LONGEST_ANSWER).await?;
                 Ok(Err(Conflict { read, current }))
             }
             _ => Err(refused(answer).await),
@@ -209,7 +212,7 @@ impl Api {
     ) -> anyhow::Result<T> {
         let answer = self.send(request).await?;
         match answer.status() {
-            StatusCode::OK => Ok(answer.json().await?),
+            StatusCode::OK => Ok(net::json(answer, LONGEST_ANSWER).await?),
             _ => Err(refused(answer).await),
         }
     }
@@ -231,7 +234,7 @@ impl Api {
 
 async fn refused(answer: Response) -> anyhow::Error {
     let status = answer.status();
-    match answer.json::<Refusal>().await {
+    match net::json::<Refusal>(answer, LONGEST_ANSWER).await {
         Ok(refusal) => anyhow::anyhow!(refusal.error.message),
         Err(_) => anyhow::anyhow!(
             "the running tickwire answered {status}: is it of another version? Stop it and start it again"

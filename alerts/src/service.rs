@@ -221,6 +221,7 @@ impl Schedule {
     /// Reads what has come since the last call. The history has every version
     /// that retention has left; the topic itself has the last one in any case.
     pub(crate) async fn read_on(&mut self, log: &dyn Log) -> Result<(), LogError> {
+        self.current = self.standing.read_on(log).await?.version;
         for topic in [ALERT_RULES_HISTORY, ALERT_RULES] {
             for extent in log.extents(&topic).await? {
                 let next = self.next.entry((topic.clone(), extent.partition)).or_insert(extent.first);
@@ -235,6 +236,9 @@ impl Schedule {
                             Ok(Version { version, entries }) if version <= MOST_VERSIONS => {
                                 let rules = Rules { version, entries };
                                 self.versions.entry(version).or_insert((record.appended_at, rules));
+                                if self.versions.len() > MOST_HELD {
+                                    make_room(&mut self.versions, self.current);
+                                }
                             }
                             Ok(Version { version, .. }) => {
                                 log::passed_over(&record, &format!("version {version} of the alert rules"));
@@ -388,5 +392,50 @@ fn alert(rule: &Rule, row: &Row, episode: Episode, closed: Option<Millis>, expla
         extreme,
         threshold,
         explanation,
+    }
+}
+
+/// Versions held at most, the newest ones: rules that change all the time, or a topic that
+/// others write to, take no memory without end. What is older has been in force for nothing
+/// that still comes.
+const MOST_HELD: usize = 1_000;
+
+/// Forgets a version: one that claims to follow the list before any other, as it is not
+/// believed, then the oldest.
+fn make_room(versions: &mut BTreeMap<u64, (Millis, Rules)>, current: u64) {
+    match versions.last_key_value() {
+        Some((newest, _)) if *newest > current.saturating_add(1) => drop(versions.pop_last()),
+        _ => drop(versions.pop_first()),
+    }
+}
+
+#[cfg(test)]
+mod schedule_tests {
+    use super::*;
+    use log::{Append, EmbeddedLog};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn of_versions_without_end_the_newest_that_are_believed_are_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
+        let version = |topic: Topic, key: &str, version: u64| {
+            Append::json(
+                topic,
+                key,
+                &json!({"version": version, "entries": [], "at": 0, "by": "", "summary": ""}),
+            )
+        };
+        let most = MOST_HELD as u64;
+        let ours = (1..=most + 50).map(|n| version(ALERT_RULES_HISTORY, &n.to_string(), n));
+        // What somebody else put there claims to be of the far future.
+        let foreign = (0..most + 50).map(|n| version(ALERT_RULES_HISTORY, "x", MOST_VERSIONS - n));
+        let latest = version(ALERT_RULES, KEY, most + 50);
+        log.append(ours.chain(foreign).chain([latest]).collect()).await.unwrap();
+        let mut schedule = Schedule::default();
+        schedule.read_on(&log).await.unwrap();
+        assert_eq!(schedule.versions.len(), MOST_HELD);
+        assert_eq!(schedule.current, most + 50);
+        assert_eq!(schedule.newer_than(0, Millis::MAX).unwrap().version, most + 50);
     }
 }

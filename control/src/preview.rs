@@ -107,7 +107,9 @@ pub async fn questions(log: SharedLog) -> Result<mpsc::Receiver<Question>, LogEr
         loop {
             match tail.read_on::<Question>(&*log).await {
                 Ok(asked) => {
-                    for question in asked.into_iter().filter(|asked| time::now() - asked.at <= STALE) {
+                    for question in
+                        asked.into_iter().filter(|asked| time::now().saturating_sub(asked.at) <= STALE)
+                    {
                         // Who finds the queue full asks again.
                         drop(sender.try_send(question));
                     }

@@ -250,7 +250,7 @@ pub trait Reader: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// SQLite's own error.
-    #[error("the log {path} failed: {source}. Check that its disk is there, has room and may be written")]
+    #[error("the log {path} failed: {source}. {}", sqlite::advice(source))]
     Sqlite {
         /// The file.
         path: String,

@@ -4,7 +4,34 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+/// What to do about a file that is damaged.
+pub const REMEDY: &str = "stop tickwire, move it away, and put back a backup; of a store.db the log makes what it still holds again";
+
+/// What to do where SQLite fails on a file of the data folder.
+pub fn advice(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => format!("It is not whole: {REMEDY}"),
+        _ => "Check that its disk is there, has room and may be written".to_owned(),
+    }
+}
+
+/// Whether the file is there and holds nothing. SQLite takes such a file for a new one; a
+/// file that once was written is never empty.
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+}
+
+/// Says so where a file is about to be begun anew that is there already.
+pub fn warn_if_empty(path: &Path) {
+    if is_empty(path) {
+        tracing::warn!(
+            "{} is empty and begins anew. If it has held data, it was lost with its disk or by a copy: {REMEDY}",
+            path.display()
+        );
+    }
+}
 
 /// Opens the file at `path` beside whoever writes it. Where its folder may not
 /// be written, as in a backup or for another user, SQLite cannot make the files
@@ -16,6 +43,10 @@ use rusqlite::{Connection, OpenFlags};
 pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    if is_empty(path) && !has_changes_beside(path) {
+        let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB);
+        return Err(rusqlite::Error::SqliteFailure(failure, Some("the file is empty".into())));
+    }
     let connection = Connection::open_with_flags(path, flags)?;
     let readable = connection.query_row("PRAGMA schema_version", [], |_| Ok(()));
     match readable {
@@ -107,5 +138,20 @@ mod tests {
         assert_eq!(mode(&old), 0o640, "what its group may do is left as it was set");
         copy(&new, &copied).unwrap();
         assert_eq!(mode(&copied), 0o600);
+    }
+
+    #[test]
+    fn a_damaged_or_empty_file_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        for bytes in [b"this was a database".repeat(400), Vec::new()] {
+            fs::write(&path, bytes).unwrap();
+            let said = crate::EmbeddedLog::open_to_read(&path).err().unwrap().to_string();
+            assert!(said.contains("log.db") && said.contains(REMEDY), "{said}");
+            assert!(!faults(&path).is_ok_and(|faults| faults.is_empty()));
+        }
+        fs::write(&path, b"this was a database".repeat(400)).unwrap();
+        let said = crate::EmbeddedLog::open(&path, 1).err().unwrap().to_string();
+        assert!(said.contains("log.db") && said.contains(REMEDY), "{said}");
     }
 }

@@ -21,6 +21,6 @@ pub async fn run(config: &Config, args: AggregateArgs) -> anyhow::Result<()> {
     let _alone = run.alone(&log, Service::Sink.name()).await?;
     let (store, _folder) = run.store_to_write()?;
     let written = sink::aggregate(&store, from, to).await?;
-    println!("{written} rows written: `tickwire export bars_daily`, bars_weekly and bars_monthly show them.");
+    say!("{written} rows written: `tickwire export bars_daily`, bars_weekly and bars_monthly show them.")?;
     Ok(())
 }

@@ -42,25 +42,22 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
     .await;
     bar.finish_and_clear();
     let brought = outcome.context("what came before is kept: the same command goes on from there")?;
-    println!(
+    say!(
         "{} bars of {} symbol(s); {} part(s) were there already.",
         brought.bars,
         symbols.len(),
         brought.skipped
-    );
+    )?;
     if !brought.without_bars.is_empty() {
-        println!(
+        say!(
             "There were none of {}: is that how they are written there, and were they traded then?",
             brought.without_bars.join(", ")
-        );
+        )?;
     }
     if brought.rejected > 0 {
-        println!(
-            "{} did not validate: `tickwire dead-letters list --data live` shows them.",
-            brought.rejected
-        );
+        say!("{} did not validate: `tickwire dead-letters list --data live` shows them.", brought.rejected)?;
     }
-    println!("The next `tickwire up` stores them and computes their windows.");
+    say!("The next `tickwire up` stores them and computes their windows.")?;
     Ok(())
 }
 

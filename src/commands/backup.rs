@@ -52,7 +52,7 @@ pub fn backup(config: &Config, args: &BackupArgs) -> anyhow::Result<()> {
         bail!("{} changed while it was copied: try again", root.display());
     }
     fs::rename(&unfinished.0, &to).with_context(|| unwritable(&to))?;
-    println!("{} holds {}.", to.display(), runs.join(", "));
+    say!("{} holds {}.", to.display(), runs.join(", "))?;
     Ok(())
 }
 
@@ -93,7 +93,7 @@ pub fn restore(config: &Config, args: &RestoreArgs) -> anyhow::Result<()> {
         }
     }
     copy_beside(&args.from, root)?;
-    println!("{} holds {} again.", root.display(), runs.join(", "));
+    say!("{} holds {} again.", root.display(), runs.join(", "))?;
     Ok(())
 }
 

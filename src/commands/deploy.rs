@@ -21,20 +21,26 @@ pub async fn run(config: &Config, args: DeployArgs) -> anyhow::Result<()> {
     let desired = desired(config, &args)?;
     if args.print {
         for pipeline in &desired.pipelines {
-            println!("{}", pipeline.text.text);
+            say!("{}", pipeline.text.text)?;
         }
         return Ok(());
     }
     if args.dry_run {
         let patience = Duration::from_secs(args.patience);
         let difference = ops::deployer::difference(&arroyo(config)?, &desired, patience).await?;
-        difference.steps.iter().for_each(|step| println!("{step}"));
+        for step in &difference.steps {
+            say!("{step}")?;
+        }
         return Ok(());
     }
     let log = config.kafka_log(&config.run_name()?)?;
     let outcome = deploy(config, &args, &desired, &log).await?;
-    outcome.steps.iter().for_each(|step| println!("{step}"));
-    outcome.reread.iter().for_each(|job| println!("{}", read_again(job)));
+    for step in &outcome.steps {
+        say!("{step}")?;
+    }
+    for job in &outcome.reread {
+        say!("{}", read_again(job))?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,14 @@
 //! What each subcommand does.
 
+/// Writes a line to standard output, which a reader such as `head` may have closed: that
+/// is an error, at which the command ends quietly, and not a panic.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout().lock(), $($line)*)
+    }};
+}
+
 pub mod aggregate;
 pub mod answer;
 pub mod backfill;

@@ -12,6 +12,6 @@ pub async fn run(config: &Config, args: RecomputeArgs) -> anyhow::Result<()> {
     let (from, to) = span::checked(from, to)?;
     let way = Way::to(Run::find(config, &args.data)?).await?;
     let rows = way.recompute(from, to).await?;
-    println!("{rows} rows computed again.");
+    say!("{rows} rows computed again.")?;
     Ok(())
 }

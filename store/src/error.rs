@@ -10,7 +10,7 @@ use crate::check::{BadPoint, BadShape};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// SQLite's own error.
-    #[error("the store {path} failed: {source}. Check that its disk is there, has room and may be written")]
+    #[error("the store {path} failed: {source}. {}", log::sqlite::advice(source))]
     Sqlite {
         /// The file.
         path: String,

@@ -165,7 +165,9 @@ fn health_says_whether_a_process_is_well_and_fails_where_nobody_answers() {
     let up = sandbox.start("up --listen 127.0.0.1:0 --prices simulate");
     let told = up.said("address=");
     let address = told.split("address=").nth(1).unwrap().trim().to_owned();
-    up.address();
+    let page = up.address();
+    let said = sandbox.refused(&format!("health http://{page}/status"));
+    assert!(said.contains("a page for people") && said.contains("/readyz"), "{said}");
     let well = sandbox.out(&format!("health http://{address}/readyz"));
     assert!(well.contains("sink: working") && well.contains("producer: working"), "{well}");
     let numbers = sandbox.out(&format!("health http://{address}/metrics"));

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use log::LogError;
 use query::explore::ExploreError;
@@ -175,6 +177,46 @@ pub(crate) fn refused_at(path: &str, status: StatusCode, message: &str) -> Respo
         true => refused(status, message),
         false => (status, format!("{message}\n")).into_response(),
     }
+}
+
+/// So much of a refusal's text is kept.
+const LONGEST_WORDS: usize = 4 << 10;
+/// After so many seconds who was refused for want of room may try again.
+const TRY_AGAIN: u16 = 5;
+
+/// Gives refusals that come from elsewhere than our handlers, such as of a body that is too
+/// long or of a request that takes too long, the form of all others: JSON under `/api/`,
+/// and with 503 the time after which another try makes sense.
+pub(crate) async fn in_one_form(request: Request, next: Next) -> Response {
+    let of_api = is_of_api(request.uri().path());
+    let mut answer = next.run(request).await;
+    let status = answer.status();
+    if status == StatusCode::SERVICE_UNAVAILABLE && !answer.headers().contains_key(header::RETRY_AFTER) {
+        answer.headers_mut().insert(header::RETRY_AFTER, TRY_AGAIN.into());
+    }
+    let is_json = answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("application/json")));
+    if !of_api || is_json || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let words = axum::body::to_bytes(body, LONGEST_WORDS).await.unwrap_or_default();
+    let words = String::from_utf8_lossy(&words);
+    let message = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "the body of the request is longer than is taken here: send less",
+        StatusCode::REQUEST_TIMEOUT => "the request took too long: ask for less, or try again in a while",
+        _ if words.trim().is_empty() => status.canonical_reason().unwrap_or("the request was refused"),
+        _ => words.trim(),
+    };
+    let mut told = refused(status, message);
+    for (name, value) in &parts.headers {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
+            told.headers_mut().append(name, value.clone());
+        }
+    }
+    told
 }
 
 /// Whether who asks for this path reads JSON.

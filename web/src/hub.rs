@@ -5,14 +5,15 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use log::time_bounds::LaneTimes;
 use log::{LogError, SharedLog};
 use tokio::sync::{Notify, watch};
 
 use crate::cursor::{self, TopicPartition};
-use crate::item::Item;
+use crate::item::{self, Item};
 use crate::shown::Shown;
 use crate::status::{Board, Report};
 
@@ -51,6 +52,8 @@ struct Ring {
     first: u64,
     next: u64,
     items: VecDeque<Arc<Item>>,
+    /// What is believed of times from `next` on.
+    times: Option<LaneTimes>,
 }
 
 /// What was found from an offset on.
@@ -135,9 +138,11 @@ impl Hub {
         let start = from.max(first);
         let records = self.log.read(topic, *partition, start, PAGE).await?;
         let next = records.last().map_or(start, |last| last.offset + 1);
-        let mut items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();
+        let mut times = LaneTimes::before(self.log.as_ref(), topic, *partition, start, item::times).await?;
+        let items = records.iter().filter_map(|record| Item::of(record, &mut times));
+        let mut items: Vec<_> = items.map(Arc::new).collect();
         let Kept { rings, shown } = &mut *self.kept_mut();
-        shown.admit(&items, || rings.iter().map(Ring::end).collect());
+        shown.admit(&items, Instant::now(), || rings.iter().map(Ring::end).collect());
         items.retain(|item| shown.has(item));
         Ok(Found { items, next, lost: from < first })
     }
@@ -198,15 +203,24 @@ impl Hub {
     /// Takes what is shown of up to a page of a lane into its ring; returns the number
     /// of records read.
     async fn fill(&self, lane: usize) -> Result<usize, LogError> {
-        let from = self.kept.read().unwrap_or_else(PoisonError::into_inner).rings[lane].next;
+        let (from, times) = {
+            let ring = &self.kept.read().unwrap_or_else(PoisonError::into_inner).rings[lane];
+            (ring.next, ring.times)
+        };
         let TopicPartition { topic, partition } = &self.lanes[lane];
         let records = self.log.read(topic, *partition, from, PAGE).await?;
         if let Some(last) = records.last() {
-            let mut items: Vec<_> = records.iter().filter_map(Item::of).map(Arc::new).collect();
+            let mut times = match times {
+                Some(times) => times,
+                None => LaneTimes::before(self.log.as_ref(), topic, *partition, from, item::times).await?,
+            };
+            let items = records.iter().filter_map(|record| Item::of(record, &mut times));
+            let mut items: Vec<_> = items.map(Arc::new).collect();
             let Kept { rings, shown } = &mut *self.kept_mut();
-            shown.admit(&items, || rings.iter().map(Ring::end).collect());
+            shown.admit(&items, Instant::now(), || rings.iter().map(Ring::end).collect());
             items.retain(|item| shown.has(item));
             rings[lane].push(items, last.offset + 1);
+            rings[lane].times = Some(times);
         }
         Ok(records.len())
     }
@@ -222,7 +236,7 @@ impl Hub {
 
 impl Ring {
     /// Holds nothing: whoever reads goes to the log.
-    const NONE: Ring = Ring { first: u64::MAX, next: u64::MAX, items: VecDeque::new() };
+    const NONE: Ring = Ring { first: u64::MAX, next: u64::MAX, items: VecDeque::new(), times: None };
 
     /// From where on what comes is kept; all of it, where the ring holds nothing yet.
     fn end(&self) -> u64 {
@@ -230,7 +244,7 @@ impl Ring {
     }
 
     fn starting_at(offset: u64) -> Ring {
-        Ring { first: offset, next: offset, items: VecDeque::new() }
+        Ring { first: offset, next: offset, items: VecDeque::new(), times: None }
     }
 
     /// Up to `most` items from `from` on, if the ring reaches back so far.

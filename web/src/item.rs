@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use log::Record;
+use log::time_bounds::LaneTimes;
 use model::time::Millis;
 use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
 use model::{Article, Bar, symbol};
@@ -34,18 +35,34 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Decodes a record. Heartbeats are nothing to show, and neither is what
-    /// does not validate or an article without a symbol.
-    pub(crate) fn of(record: &Record) -> Option<Item> {
-        let decoded = if record.topic == STOCK_PRICES {
-            bar(&record.value)
-        } else if record.topic == NEWS_ARTICLES {
-            article(&record.value)
-        } else {
-            volatility(&record.value)
-        };
+    /// Decodes the next record of a lane. Heartbeats are nothing to show, and neither is
+    /// what does not validate, an article without a symbol, or what has a time that the
+    /// engine and the sink do not believe.
+    pub(crate) fn of(record: &Record, lane: &mut LaneTimes) -> Option<Item> {
+        let (times, decoded) = decode(record)?;
+        if !lane.believes(record, times) {
+            return None;
+        }
         let Decoded { kind, symbol, time, enough, json } = decoded?;
         Some(Item { offset: record.offset, kind, symbol, time, enough, json })
+    }
+}
+
+/// What a record states of event time and its own event time; none where it is no message
+/// of its topic.
+pub(crate) fn times(record: &Record) -> Option<[Millis; 2]> {
+    decode(record).map(|(times, _)| times)
+}
+
+type Timed = ([Millis; 2], Option<Decoded>);
+
+fn decode(record: &Record) -> Option<Timed> {
+    if record.topic == STOCK_PRICES {
+        bar(&record.value)
+    } else if record.topic == NEWS_ARTICLES {
+        article(&record.value)
+    } else {
+        volatility(&record.value)
     }
 }
 
@@ -57,30 +74,41 @@ struct Decoded {
     json: Arc<RawValue>,
 }
 
-fn bar(text: &[u8]) -> Option<Decoded> {
+fn bar(text: &[u8]) -> Option<Timed> {
     let bar: Bar = serde_json::from_slice(text).ok()?;
-    bar.check().ok()?;
-    let json = raw(&bar)?;
-    Some(Decoded { kind: Kind::Bar, time: bar.start_timestamp, symbol: bar.symbol, enough: true, json })
-}
-
-fn article(text: &[u8]) -> Option<Decoded> {
-    let article: Article = serde_json::from_slice(text).ok()?;
-    if article.is_heartbeat() || article.check().is_err() {
-        return None;
+    let times = [bar.complete_until, bar.start_timestamp];
+    if bar.is_heartbeat() {
+        return Some((times, None));
     }
-    let json = raw(&article)?;
-    let time = article.published_timestamp;
-    Some(Decoded { kind: Kind::Article, time, symbol: article.symbol?, enough: true, json })
+    bar.check().ok()?;
+    let (json, time) = (raw(&bar)?, bar.start_timestamp);
+    Some((times, Some(Decoded { kind: Kind::Bar, time, symbol: bar.symbol, enough: true, json })))
 }
 
-fn volatility(text: &[u8]) -> Option<Decoded> {
+fn article(text: &[u8]) -> Option<Timed> {
+    let article: Article = serde_json::from_slice(text).ok()?;
+    let time = article.published_timestamp;
+    let times = [article.complete_until, time];
+    if article.is_heartbeat() {
+        return Some((times, None));
+    }
+    article.check().ok()?;
+    let json = raw(&article)?;
+    let decoded = |symbol| Decoded { kind: Kind::Article, time, symbol, enough: true, json };
+    Some((times, article.symbol.map(decoded)))
+}
+
+fn volatility(text: &[u8]) -> Option<Timed> {
     let row: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
     let name = row.get("symbol")?.as_str()?;
-    symbol::check(name).ok()?;
     let time = row.get("window_end")?.as_i64()?;
+    if name.starts_with(symbol::OURS) {
+        return Some(([time, time], None));
+    }
+    symbol::check(name).ok()?;
     let enough = windows::has_enough(&row);
-    Some(Decoded { kind: Kind::Volatility, symbol: name.to_owned(), time, enough, json: raw(&row)? })
+    let (symbol, json) = (name.to_owned(), raw(&row)?);
+    Some(([time, time], Some(Decoded { kind: Kind::Volatility, symbol, time, enough, json })))
 }
 
 /// Written anew, so that whatever the record held is one line of JSON.
@@ -92,10 +120,16 @@ fn raw(message: &impl Serialize) -> Option<Arc<RawValue>> {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use log::time_bounds::TimeBounds;
+    use model::time::DAY;
     use model::{Topic, heartbeat};
 
     fn record(topic: Topic, value: impl Into<Bytes>) -> Record {
         Record { topic, partition: 0, offset: 7, appended_at: 0, key: String::new(), value: value.into() }
+    }
+
+    fn item(record: &Record) -> Option<Item> {
+        Item::of(record, &mut LaneTimes::new(TimeBounds::LIVE, None))
     }
 
     #[test]
@@ -103,15 +137,15 @@ mod tests {
         let bar = serde_json::to_vec(&heartbeat::bar(0, 60_000)).unwrap();
         let article = serde_json::to_vec(&heartbeat::article(0, 60_000)).unwrap();
         let row = r#"{"symbol":"~clock0","window_end":60000,"realized":null}"#;
-        assert!(Item::of(&record(STOCK_PRICES, bar)).is_none());
-        assert!(Item::of(&record(NEWS_ARTICLES, article)).is_none());
-        assert!(Item::of(&record(Topic::new("volatility"), row)).is_none());
+        assert!(item(&record(STOCK_PRICES, bar)).is_none());
+        assert!(item(&record(NEWS_ARTICLES, article)).is_none());
+        assert!(item(&record(Topic::new("volatility"), row)).is_none());
     }
 
     #[test]
     fn a_result_row_passes_with_every_column_on_one_line() {
         let row = "{\n\"symbol\": \"IBM\",\r\n\"window_end\": 60000, \"new_measure\": 0.1}";
-        let item = Item::of(&record(Topic::new("volatility"), row)).unwrap();
+        let item = item(&record(Topic::new("volatility"), row)).unwrap();
         assert_eq!(
             (item.offset, item.kind, item.symbol.as_str(), item.time),
             (7, Kind::Volatility, "IBM", 60_000)
@@ -122,8 +156,42 @@ mod tests {
     #[test]
     fn what_does_not_validate_is_passed_over() {
         for text in ["", "[]", "{\"symbol\":\"<b>\",\"window_end\":1}", "{\"symbol\":\"IBM\"}"] {
-            assert!(Item::of(&record(Topic::new("volatility"), text)).is_none(), "{text}");
-            assert!(Item::of(&record(STOCK_PRICES, text)).is_none(), "{text}");
+            assert!(item(&record(Topic::new("volatility"), text)).is_none(), "{text}");
+            assert!(item(&record(STOCK_PRICES, text)).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_years_ahead_is_not_shown_and_moves_nothing() {
+        let bar = |at: i64| {
+            let bar = Bar { symbol: "IBM".into(), source: model::Source::Replay, ..heartbeat::bar(0, at) };
+            record(STOCK_PRICES, serde_json::to_vec(&bar).unwrap())
+        };
+        let article = |at: i64| {
+            let text = ("IBM".to_owned(), "https://news.example/1".to_owned());
+            let article = Article {
+                id: "1".into(),
+                symbol: Some(text.0),
+                search_term: "ibm".into(),
+                headline: "IBM".into(),
+                url: text.1,
+                source: model::Source::Replay,
+                ..heartbeat::article(0, at)
+            };
+            record(NEWS_ARTICLES, serde_json::to_vec(&article).unwrap())
+        };
+        let row =
+            |at: i64| record(Topic::new("volatility"), format!(r#"{{"symbol":"IBM","window_end":{at}}}"#));
+        for of in [&bar as &dyn Fn(i64) -> Record, &article, &row] {
+            for bounds in [TimeBounds::LIVE, TimeBounds::REPLAY] {
+                let mut lane = LaneTimes::new(bounds, Some(0));
+                let shown: Vec<_> = [0, 4_000 * DAY, 1_000 * DAY, DAY / 48]
+                    .into_iter()
+                    .filter_map(|at| Item::of(&of(at), &mut lane))
+                    .map(|item| item.time)
+                    .collect();
+                assert_eq!(shown, [0, DAY / 48], "{bounds:?}");
+            }
         }
     }
 }

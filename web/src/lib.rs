@@ -242,6 +242,7 @@ fn router(site: Arc<AppState>) -> Router {
         .layer(middleware::from_fn(security::check_origin))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::check_host))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::log_refusals))
+        .layer(middleware::from_fn(error::in_one_form))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::add_headers))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), ready::observe))
         .with_state(site)

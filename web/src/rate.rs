@@ -53,6 +53,11 @@ impl Counted {
         }
     }
 
+    /// Forgets a service.
+    pub(crate) fn forget(&mut self, service: &str) {
+        self.0.remove(service);
+    }
+
     /// What each service does in a minute; nothing of one that has spoken once only.
     pub(crate) fn per_minute(&self, now: Millis) -> BTreeMap<String, Rate> {
         self.0.iter().filter_map(|(service, work)| Some((service.clone(), work.rate(now)?))).collect()

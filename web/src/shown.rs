@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::item::{Item, Kind};
 
@@ -11,14 +12,25 @@ use crate::item::{Item, Kind};
 /// live page lists.
 pub(crate) const LISTED: usize = 1_000;
 
+/// A listed symbol of which nothing has come for so long makes room for another: delisted
+/// ones, and names that never were symbols, would else stay for ever. One that comes back
+/// is listed again.
+const SILENT: Duration = Duration::from_secs(3_600);
+
 /// For each lane the offset from which on the records of a symbol are kept.
 type Since = Vec<u64>;
 
 /// The symbols that are shown.
 #[derive(Default)]
 pub(crate) struct Shown {
-    listed: BTreeMap<String, Since>,
+    listed: BTreeMap<String, Listed>,
     watched: BTreeMap<String, Watched>,
+}
+
+struct Listed {
+    since: Since,
+    /// When something of it came last.
+    seen: Instant,
 }
 
 struct Watched {
@@ -32,7 +44,8 @@ impl Shown {
         match self.watched.get_mut(symbol) {
             Some(watched) => watched.viewers += 1,
             None => {
-                let since = self.listed.get(symbol).cloned().unwrap_or_else(|| since.collect());
+                let listed = self.listed.get(symbol).map(|listed| listed.since.clone());
+                let since = listed.unwrap_or_else(|| since.collect());
                 self.watched.insert(symbol.to_owned(), Watched { viewers: 1, since });
             }
         }
@@ -48,12 +61,21 @@ impl Shown {
 
     /// Lists the symbols of records that have come, as far as there is room; `since` says
     /// from where on records are kept now.
-    pub(crate) fn admit(&mut self, items: &[Arc<Item>], since: impl Fn() -> Since) {
+    pub(crate) fn admit(&mut self, items: &[Arc<Item>], now: Instant, since: impl Fn() -> Since) {
+        // A search for silent ones costs as much as the list is long: one for all items.
+        let mut searched = false;
         for symbol in items.iter().filter(|item| item.kind != Kind::Article).map(|item| &item.symbol) {
+            if let Some(listed) = self.listed.get_mut(symbol) {
+                listed.seen = now;
+                continue;
+            }
+            if self.listed.len() >= LISTED && !std::mem::replace(&mut searched, true) {
+                self.listed.retain(|_, listed| now.saturating_duration_since(listed.seen) < SILENT);
+            }
             let has_room = self.listed.len() < LISTED
                 || self.listed.last_key_value().is_some_and(|(last, _)| symbol < last);
-            if has_room && !self.listed.contains_key(symbol) {
-                self.listed.insert(symbol.clone(), since());
+            if has_room {
+                self.listed.insert(symbol.clone(), Listed { since: since(), seen: now });
                 if self.listed.len() > LISTED {
                     self.listed.pop_last();
                 }
@@ -64,7 +86,8 @@ impl Shown {
     /// What was kept of the lanes is gone: whatever is kept from now on is whole.
     pub(crate) fn starts_over(&mut self) {
         let watched = self.watched.values_mut().map(|watched| &mut watched.since);
-        self.listed.values_mut().chain(watched).for_each(|since| since.fill(0));
+        let listed = self.listed.values_mut().map(|listed| &mut listed.since);
+        listed.chain(watched).for_each(|since| since.fill(0));
     }
 
     /// Whether an item is sent to anybody.
@@ -94,11 +117,30 @@ mod tests {
         let name = |n: usize| format!("S{n:05}");
         shown.watch("S90000", [5, 6].into_iter());
         let items: Vec<_> = (0..3 * LISTED).rev().map(|n| item(&name(n), Kind::Bar)).collect();
-        shown.admit(&items, || vec![0, 0]);
+        shown.admit(&items, Instant::now(), || vec![0, 0]);
         assert_eq!(shown.listed.len(), LISTED);
         let has = |n: usize, kind| shown.has(&item(&name(n), kind));
         assert!(has(0, Kind::Bar) && has(LISTED - 1, Kind::Volatility) && has(90_000, Kind::Article));
         assert!(!has(LISTED, Kind::Bar) && !has(0, Kind::Article), "an article goes to its viewers only");
+    }
+
+    #[test]
+    fn symbols_that_have_gone_silent_make_room_and_come_back_when_they_are_seen() {
+        let mut shown = Shown::default();
+        let (now, kind) = (Instant::now(), Kind::Bar);
+        let items = |prefix: &str| -> Vec<_> {
+            (0..LISTED).map(|n| item(&format!("{prefix}{n:05}"), kind)).collect()
+        };
+        shown.admit(&items("A"), now, Since::new);
+        shown.admit(&[item("A00007", kind)], now + SILENT, Since::new);
+        shown.admit(&[item("Z", kind)], now + SILENT / 2, Since::new);
+        assert!(!shown.has(&item("Z", kind)), "nothing is silent for long");
+        shown.admit(&[item("Z", kind)], now + SILENT, Since::new);
+        assert!(shown.has(&item("Z", kind)) && shown.has(&item("A00007", kind)));
+        assert!(!shown.has(&item("A00008", kind)));
+        shown.admit(&items("A"), now + SILENT, Since::new);
+        assert!(shown.has(&item("A00008", kind)) && !shown.has(&item("Z", kind)));
+        assert_eq!(shown.listed.len(), LISTED);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::stalled::{self, Stalled};
 
 /// Records read at once.
 const PAGE: usize = 500;
-/// More services than there are: names beyond are not of ours, and are passed over.
+/// More services than there are: of names beyond that are not of ours, the one that was
+/// silent for longest makes room.
 const MOST_SERVICES: usize = 100;
 
 /// The last word of every service, and how far it has been read.
@@ -22,6 +23,9 @@ const MOST_SERVICES: usize = 100;
 pub(crate) struct Board {
     services: BTreeMap<String, ServiceStatus>,
     next: BTreeMap<u32, u64>,
+    /// Of each service the number of its last word, and how many words there were.
+    heard: BTreeMap<String, u64>,
+    words: u64,
     /// When the producer last said that its event time had moved on: between two such
     /// words it may say much, as a minute's bars come, and its rhythm is not theirs.
     moved: Option<Millis>,
@@ -57,8 +61,10 @@ impl Board {
 
     fn take(&mut self, status: ServiceStatus) {
         if self.services.len() >= MOST_SERVICES && !self.services.contains_key(&status.service) {
-            return;
+            self.forget_one();
         }
+        self.words += 1;
+        self.heard.insert(status.service.clone(), self.words);
         let before = self.services.get(&status.service);
         let moves = before.is_none_or(|before| before.watermark != status.watermark);
         if status.is_of(Service::Producer)
@@ -69,6 +75,16 @@ impl Board {
         }
         self.counted.take(&status);
         self.services.insert(status.service.clone(), status);
+    }
+
+    fn forget_one(&mut self) {
+        let foreign = self.heard.iter().filter(|(name, _)| Service::of(name).is_none());
+        let Some(oldest) = foreign.min_by_key(|(_, word)| **word).map(|(name, _)| name.clone()) else {
+            return;
+        };
+        self.heard.remove(&oldest);
+        self.services.remove(&oldest);
+        self.counted.forget(&oldest);
     }
 
     /// The services that stand still now.
@@ -199,6 +215,23 @@ mod tests {
             board.report();
         }
         assert_eq!((board.report().services.len(), board.report().rejected), (MOST_SERVICES, u64::MAX));
+    }
+
+    #[test]
+    fn services_that_are_not_of_ours_make_room_for_those_that_speak() {
+        let mut board = Board::default();
+        let say = |board: &mut Board, service: &str| {
+            board.take(ServiceStatus { service: service.into(), ..ServiceStatus::default() });
+        };
+        say(&mut board, Service::Sink.name());
+        for number in 0..2 * MOST_SERVICES {
+            say(&mut board, &format!("a-{number:04}"));
+        }
+        say(&mut board, Service::Engine.name());
+        let named = |name: &str| board.report().services.iter().any(|status| status.service == name);
+        assert!(named(Service::Sink.name()) && named(Service::Engine.name()));
+        assert!(named("a-0199") && !named("a-0000"));
+        assert_eq!((board.services.len(), board.heard.len()), (MOST_SERVICES, MOST_SERVICES));
     }
 
     #[test]

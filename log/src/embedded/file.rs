@@ -44,6 +44,7 @@ impl LogFile {
             let connection = if self.read_only {
                 sqlite::open_to_read(&self.path)?
             } else {
+                sqlite::warn_if_empty(&self.path);
                 sqlite::keep_private(&self.path);
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
                 Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?

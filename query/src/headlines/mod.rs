@@ -9,12 +9,15 @@ mod index;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
-use log::{LogError, SharedLog};
+use log::time_bounds::LaneTimes;
+use log::{LogError, Record, SharedLog};
 use model::Article;
 use model::service::Service;
+use model::time::Millis;
 use model::topic::NEWS_ARTICLES;
 use serde_json::{Map, Value as Json};
 use store::{Query, Rows, SharedStore, StoreError};
@@ -66,8 +69,18 @@ pub struct Headlines {
     store: SharedStore,
     index: Arc<Lock<Index>>,
     longest_search: Duration,
-    /// The next offset to take in of each partition; none before the store has been read.
-    place: Mutex<Option<BTreeMap<u32, u64>>>,
+    /// None before the store has been read.
+    place: Mutex<Option<Followed>>,
+}
+
+/// How far the log has been taken in.
+#[derive(Default)]
+struct Followed {
+    /// The next offset of each partition.
+    next: BTreeMap<u32, u64>,
+    /// What is believed of times there, by the rule of the sink: an article of the far
+    /// future, which the store does not take, would else stand before all others.
+    times: BTreeMap<u32, LaneTimes>,
 }
 
 impl Headlines {
@@ -114,13 +127,15 @@ impl Headlines {
         let mut place = self.place.lock().await;
         let extents = self.log.extents(&NEWS_ARTICLES).await?;
         // What the log has forgotten in the meantime, the store still knows.
-        let reaches_back = |place: &BTreeMap<u32, u64>| {
-            extents.iter().all(|extent| place.get(&extent.partition).copied().unwrap_or(0) >= extent.first)
+        let reaches_back = |place: &Followed| {
+            extents
+                .iter()
+                .all(|extent| place.next.get(&extent.partition).copied().unwrap_or(0) >= extent.first)
         };
         if !place.as_ref().is_some_and(reaches_back) {
-            *place = Some(self.rebuild().await?);
+            *place = Some(Followed { next: self.rebuild().await?, times: BTreeMap::new() });
         }
-        let place = place.get_or_insert_default();
+        let Followed { next: place, times: lanes } = place.get_or_insert_default();
         for extent in extents {
             let next = place.entry(extent.partition).or_insert(extent.first);
             *next = (*next).max(extent.first);
@@ -128,7 +143,15 @@ impl Headlines {
                 let records = self.log.read(&NEWS_ARTICLES, extent.partition, *next, PAGE).await?;
                 let Some(last) = records.last() else { break };
                 let after = last.offset + 1;
-                let articles = records.iter().filter_map(|record| of_record(&record.value)).collect();
+                let lane = match lanes.entry(extent.partition) {
+                    Entry::Occupied(lane) => lane.into_mut(),
+                    Entry::Vacant(unknown) => {
+                        let (log, from) = (self.log.as_ref(), *next);
+                        let before = LaneTimes::before(log, &NEWS_ARTICLES, extent.partition, from, times);
+                        unknown.insert(before.await?)
+                    }
+                };
+                let articles = records.iter().filter_map(|record| of_record(record, lane)).collect();
                 self.take(articles).await?;
                 *next = after;
             }
@@ -269,10 +292,23 @@ fn is_between(character: char) -> bool {
 
 // Articles out of records of the log and rows of the store.
 
-/// The article of a record; none of a heartbeat, and of what does not validate.
-pub(crate) fn of_record(value: &[u8]) -> Option<Article> {
-    let article: Article = serde_json::from_slice(value).ok()?;
+/// The article of a record; none of a heartbeat, and of what does not validate or has a
+/// time that is not believed.
+fn of_record(record: &Record, lane: &mut LaneTimes) -> Option<Article> {
+    let article: Article = serde_json::from_slice(&record.value).ok()?;
+    if !lane.believes(record, times_of(&article)) {
+        return None;
+    }
     (!article.is_heartbeat() && article.check().is_ok()).then_some(article)
+}
+
+/// What a record states, and its event time.
+fn times(record: &Record) -> Option<[Millis; 2]> {
+    serde_json::from_slice(&record.value).ok().as_ref().map(times_of)
+}
+
+fn times_of(article: &Article) -> [Millis; 2] {
+    [article.complete_until, article.published_timestamp]
 }
 
 /// The articles of stored rows.

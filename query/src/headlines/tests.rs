@@ -61,6 +61,21 @@ impl Sandbox {
     }
 }
 
+#[tokio::test]
+async fn an_article_years_ahead_is_not_found_and_moves_nothing() {
+    let sandbox = Sandbox::new();
+    let ahead = Article {
+        published_timestamp: 4_102_444_800_000,
+        received_timestamp: 4_102_444_800_000,
+        complete_until: 4_102_444_800_000,
+        ..article(2, "ACME", "Acme of the next century")
+    };
+    sandbox.append(&[article(1, "ACME", "Acme sells"), ahead.clone(), article(3, "ACME", "Acme buys")]).await;
+    assert_eq!(sandbox.words("acme").await, ["Acme buys", "Acme sells"]);
+    sandbox.append(&[ahead, article(4, "ACME", "Acme waits")]).await;
+    assert_eq!(sandbox.words("acme").await, ["Acme waits", "Acme buys", "Acme sells"]);
+}
+
 fn article(number: i64, symbol: &str, headline: &str) -> Article {
     Article {
         id: format!("business/{number}"),

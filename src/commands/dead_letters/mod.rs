@@ -188,7 +188,7 @@ async fn replay(run: Run, wanted: Option<&[Place]>, header_of: Option<&Path>) ->
             }
         }
     }
-    println!("{letters} dead letter(s) replayed as {events} record(s); {bad} left as they are.");
+    say!("{letters} dead letter(s) replayed as {events} record(s); {bad} left as they are.")?;
     if wanted.is_some() && bad > 0 {
         bail!("not every dead letter that was named validates");
     }

@@ -105,10 +105,7 @@ fn whole(file: &Path) -> Result<(), String> {
         Err(error) => Some(error.to_string()),
     };
     match fault {
-        Some(fault) => Err(format!(
-            "{} is not whole ({fault}): stop tickwire, move it away, and put back a backup; of a store.db the log makes what it still holds again",
-            file.display()
-        )),
+        Some(fault) => Err(format!("{} is not whole ({fault}): {}", file.display(), sqlite::REMEDY)),
         None => Ok(()),
     }
 }

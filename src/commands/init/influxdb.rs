@@ -41,7 +41,8 @@ pub async fn enter(
     let token = if FirstUser::may_set_up(url).await? {
         let user = first_user(config, folder, passwords)?;
         let token = user.set_up(&config.influxdb.bucket, config.influxdb.retention).await?;
-        println!("InfluxDB at {url} was new and has been set up.");
+        // What was made is made, whether or not anybody reads so.
+        let _ = say!("InfluxDB at {url} was new and has been set up.");
         folder.keep_private(ADMIN_TOKEN, token.expose())?;
         token
     } else if let Some(kept) = folder.read(ADMIN_TOKEN)? {
@@ -121,7 +122,8 @@ pub async fn keep_tokens(
             None => {
                 let made = admin.new_token(&name, bucket, rights).await?;
                 folder.keep(&file, &made.token)?;
-                println!("{service} has a new token for InfluxDB.");
+                // What was made is made, whether or not anybody reads so.
+                let _ = say!("{service} has a new token for InfluxDB.");
                 made
             }
         };

@@ -65,7 +65,8 @@ fn password_of(folder: &SecretsFolder, user: &str) -> anyhow::Result<Secret> {
     }
     let password = new_password()?;
     folder.keep(&file, &password)?;
-    println!("{user} has a new password for Kafka.");
+    // What was made is made, whether or not anybody reads so.
+    let _ = say!("{user} has a new password for Kafka.");
     Ok(password)
 }
 

@@ -27,6 +27,6 @@ pub async fn run(config: &Config, args: &InitArgs) -> anyhow::Result<()> {
     let admin = influxdb::enter(config, &folder, &mut passwords).await?;
     let bucket = influxdb::keep_buckets(config, &admin).await?;
     influxdb::keep_tokens(config, &folder, &admin, &bucket).await?;
-    println!("Everything is set up. The passwords stand in {}", folder.path(passwords::FILE).display());
+    say!("Everything is set up. The passwords stand in {}", folder.path(passwords::FILE).display())?;
     Ok(())
 }

@@ -120,6 +120,7 @@ impl StoreFile {
             let connection = if self.read_only {
                 log::sqlite::open_to_read(&self.path)?
             } else {
+                log::sqlite::warn_if_empty(&self.path);
                 log::sqlite::keep_private(&self.path);
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
                 Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?

@@ -14,6 +14,9 @@ use crate::StoreError;
 
 /// How long the server may work on a query before it answers.
 const QUERY: Duration = Duration::from_secs(60);
+/// The longest answer that is no rows: an acknowledgement, a refusal, or the description of
+/// a bucket.
+const LONGEST_ANSWER: usize = 1 << 20;
 /// So much of a server's words is repeated.
 const WORDS: usize = 400;
 
@@ -131,7 +134,7 @@ impl Server {
         let mut answer = self.asked(request).await?;
         let (status, wait) = (answer.status(), retry_after(answer.headers()));
         if !status.is_success() {
-            let words = answer.text().await.unwrap_or_default();
+            let words = net::text(answer, LONGEST_ANSWER).await.unwrap_or_default();
             return Err(self.failure(status.as_u16(), self.words(&words), wait));
         }
         let unreadable = |reason: String| self.unavailable(self.words(&reason), None);
@@ -199,11 +202,11 @@ impl Server {
     ) -> Result<(StatusCode, String, Option<Duration>), StoreError> {
         let answer = self.asked(request).await?;
         let (status, wait) = (answer.status(), retry_after(answer.headers()));
-        match answer.text().await {
+        match net::text(answer, LONGEST_ANSWER).await {
             Ok(text) => Ok((status, text, wait)),
             // What was acknowledged is so, whatever became of the rest of the answer.
             Err(_) if status.is_success() => Ok((status, String::new(), wait)),
-            Err(error) => Err(self.unavailable(HttpFailure::from(error).to_string(), wait)),
+            Err(failure) => Err(self.unavailable(failure.to_string(), wait)),
         }
     }
 

@@ -225,7 +225,11 @@ async fn bodies_too_long_or_malformed_are_refused() {
     let put = async |path: &str, body: Vec<u8>| {
         let request =
             site.client.put(format!("{}{path}", site.url)).header("if-match", "0").header("cookie", &held);
-        request.body(body).send().await.unwrap().status().as_u16()
+        let answer = request.body(body).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let said: serde_json::Value = answer.json().await.unwrap();
+        assert!(said["error"]["message"].as_str().is_some_and(|said| said.len() > 10), "{said}");
+        status
     };
     assert_eq!(put("/api/v1/watchlist", vec![b' '; 2 << 20]).await, 413);
     for body in

@@ -69,11 +69,16 @@ async fn downloads_that_nobody_reads_take_no_more_than_their_places() {
         let answer = site.get("/api/v1/export/stock_prices?format=json").await;
         match answer.status().as_u16() {
             200 => held.push(answer),
-            status => break (status, answer.text().await.unwrap()),
+            status => {
+                let wait = answer.headers().get("retry-after").cloned();
+                break (status, answer.text().await.unwrap(), wait);
+            }
         }
         assert!(held.len() <= 8);
     };
     assert_eq!(refused.0, 503);
+    let wait = refused.2.expect("it is said when to try again");
+    assert!(wait.to_str().unwrap().parse::<u32>().unwrap() > 0);
     assert!(refused.1.contains("8 files are being downloaded already"), "{}", refused.1);
     // Who goes away gives the place back.
     drop(held);

@@ -98,7 +98,7 @@ impl InfluxAdmin {
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => {
-                let words = words_of(&answer.text().await.unwrap_or_default());
+                let words = words_in(answer).await;
                 Err(self.asked.refused(status.as_u16(), &words))
             }
         }
@@ -119,6 +119,8 @@ fn seconds_of(retention: Option<Duration>) -> Result<i32, SetupError> {
 
 /// How long a server may be silent while it sets up a bucket or a token.
 const ANSWER: Duration = Duration::from_secs(60);
+/// The longest answer: a token or a user, with their rights.
+const LONGEST_ANSWER: usize = 1 << 20;
 /// So much of a server's words is repeated.
 const WORDS: usize = 400;
 
@@ -232,6 +234,11 @@ impl Asked {
     }
 }
 
+/// [`words_of`] an answer; one that breaks off or is too long gives none.
+async fn words_in(answer: reqwest::Response) -> String {
+    words_of(&net::text(answer, LONGEST_ANSWER).await.unwrap_or_default())
+}
+
 /// The server's own words.
 fn words_of(answer: &str) -> String {
     #[derive(Deserialize)]
@@ -298,16 +305,13 @@ impl FirstUser {
         let answer = login.send().await;
         let answer = answer.map_err(|error| asked.unreachable(&HttpFailure::from(error).to_string()))?;
         if !answer.status().is_success() {
-            return Err(
-                match asked
-                    .refused(answer.status().as_u16(), &words_of(&answer.text().await.unwrap_or_default()))
-                {
-                    SetupError::Denied { url, reason, .. } => {
-                        SetupError::Denied { url, what: "password", reason }
-                    }
-                    other => other,
-                },
-            );
+            let status = answer.status().as_u16();
+            return Err(match asked.refused(status, &words_in(answer).await) {
+                SetupError::Denied { url, reason, .. } => {
+                    SetupError::Denied { url, what: "password", reason }
+                }
+                other => other,
+            });
         }
         let cookie = answer.headers().get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok());
         let cookie = cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
@@ -345,7 +349,8 @@ async fn exchange(asked: &Asked, request: RequestBuilder) -> Result<Json, SetupE
     let failed = |error: reqwest::Error| asked.unreachable(&HttpFailure::from(error).to_string());
     let answer = request.send().await.map_err(failed)?;
     let status = answer.status();
-    let text = answer.text().await.map_err(failed)?;
+    let text = net::text(answer, LONGEST_ANSWER).await;
+    let text = text.map_err(|failure| asked.unreachable(&failure.to_string()))?;
     if !status.is_success() {
         return Err(asked.refused(status.as_u16(), &words_of(&text)));
     }
@@ -441,7 +446,7 @@ impl InfluxAdmin {
             status if status.is_success() => Ok(true),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(false),
             status => {
-                let words = words_of(&answer.text().await.unwrap_or_default());
+                let words = words_in(answer).await;
                 Err(self.asked.refused(status.as_u16(), &words))
             }
         }

@@ -351,3 +351,36 @@ proptest! {
         prop_assert_eq!(read.timestamp, Some(at * 1_000_000 + nanos));
     }
 }
+
+/// A server whose answers never end; says where it listens.
+async fn serve_without_end(status: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = connection.read(&mut [0; 16_384]).await;
+                let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n");
+                let mut sent = connection.write_all(head.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = connection.write_all(&[b' '; 65_536]).await;
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn of_an_answer_without_end_a_setup_reads_no_more_than_its_limit() {
+    for (status, said) in [("200 OK", "longer than 1048576 bytes"), ("401 Unauthorized", "no reason given")] {
+        let user = FirstUser {
+            url: serve_without_end(status).await.parse().unwrap(),
+            org: ORG.into(),
+            name: "admin".into(),
+            password: Secret::new("password-4711"),
+        };
+        let error = user.sign_in().await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
