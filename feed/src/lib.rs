@@ -1,7 +1,8 @@
-//! What every feed needs once, whatever it brings: the way onto the raw topics, and the
-//! time that it goes by.
+//! What every feed needs once, whatever it brings: the driver of live price feeds, the way
+//! onto the raw topics, and the time that it goes by.
 
 pub mod clock;
+pub mod price;
 pub mod writer;
 
 pub use clock::{Clock, SharedClock, SteadyClock, SystemClock, millis};

@@ -2,15 +2,15 @@
 //!
 //! A source derives where it stands from the tail of the topic itself: it goes
 //! through its bars again and the topic writer leaves out what each partition
-//! already holds. A replay or a simulation is a file in `sources/` that implements
-//! [`sources::Source`], and a variant of [`PriceSource`]; a live feed is a folder there.
+//! already holds. A replay or a simulation is a file that implements
+//! `pace::PacedSource`; a live feed is a folder, whose feed the driver in
+//! [`feed::price`] runs. Each is a variant of [`PriceSource`].
 
-mod dead_letters;
 mod error;
-pub mod history;
 mod pace;
-mod sources;
-mod speed;
+mod polygon;
+mod replay;
+mod simulation;
 #[cfg(test)]
 mod tests;
 
@@ -23,13 +23,17 @@ use feed::{SharedClock, SteadyClock, SystemClock, TopicWriter};
 use log::SharedLog;
 use model::service::RunState;
 
-use pace::Pace;
-use sources::{End, Pulse, Replay, Simulation, Source, run_polygon};
+use feed::price::Pulse;
+use model::time::Millis;
+use pace::{End, Pace, PacedSource};
+use polygon::PolygonFeed;
+use replay::Replay;
+use simulation::Simulation;
 
-pub use dead_letters::bars_of_letter;
-pub use error::{ProducerError, Refusal};
-pub use sources::{PolygonConfig, bars_of_frame};
-pub use speed::{BadSpeed, Speed};
+pub use error::ProducerError;
+pub use feed::price::{BackfillProgress, Backfilled};
+pub use pace::{BadSpeed, Speed};
+pub use polygon::{PolygonConfig, bars as bars_of_frame, bars_of_letter};
 
 /// Where prices come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,12 +74,14 @@ async fn run_by(
     source: PriceSource,
     stop: ShutdownToken,
 ) -> Result<(), ProducerError> {
-    let (speed, source): (Speed, Box<dyn Source>) = match source {
+    let (speed, source): (Speed, Box<dyn PacedSource>) = match source {
         PriceSource::Replay { file, speed } => (speed, Box::new(Replay::new(file))),
         PriceSource::Simulate { seed, speed, today } => (speed, Box::new(Simulation::new(seed, today))),
         PriceSource::Polygon(config) => {
             let watchlist = control::watchlist::follow(log.clone()).await?;
-            return run_polygon(log, config, watchlist, Arc::new(SystemClock), Pulse::default(), stop).await;
+            let feed = PolygonFeed::new(config)?;
+            let clock = Arc::new(SystemClock);
+            return Ok(feed::price::run(log, feed, watchlist, clock, Pulse::default(), stop).await?);
         }
     };
     let mut writer = TopicWriter::open(log, source.name(), source.is_simulated()).await?;
@@ -85,4 +91,21 @@ async fn run_by(
         End::Stopped => writer.say(RunState::Stopped).await?,
     }
     Ok(())
+}
+
+/// Brings the minute bars of `symbols` whose starts lie in `from..to` into `log`; see
+/// [`feed::price::backfill`].
+///
+/// # Errors
+/// When the log fails, or the history refuses or does not answer in the end.
+pub async fn backfill(
+    log: SharedLog,
+    config: PolygonConfig,
+    symbols: &[String],
+    from: Millis,
+    to: Millis,
+    progress: impl FnMut(BackfillProgress<'_>) + Send,
+) -> Result<Backfilled, ProducerError> {
+    let feed = PolygonFeed::new(config)?;
+    Ok(feed::price::backfill(Arc::new(SystemClock), log, feed, symbols, from, to, progress).await?)
 }

@@ -4,7 +4,6 @@ use anyhow::{Context, bail};
 use control::watchlist::{self, EVERY_SYMBOL};
 use model::service::Service;
 use model::time;
-use producer::history;
 
 use super::progress;
 use super::span;
@@ -34,7 +33,7 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
         true => listed(&watchlist::read(&*log).await?)?,
     };
     let bar = progress::bar("Bringing history", Some(0));
-    let outcome = history::backfill(alone.log(), polygon, &symbols, from, to, |come| {
+    let outcome = producer::backfill(alone.log(), polygon, &symbols, from, to, |come| {
         bar.set_length(come.of as u64);
         bar.set_position(come.done as u64);
         bar.set_message(format!("{} ({} bars)", come.symbol, come.bars));

@@ -23,8 +23,6 @@ use model::topic::{DEAD_LETTERS, STOCK_PRICES};
 use model::{Bar, DeadLetter, Topic};
 use tempfile::TempDir;
 
-pub(crate) use polygon::HandWall;
-
 use crate::{PriceSource, ProducerError, Speed, run_by};
 
 /// Minute zero of the files here: no bar may be as old as the epoch.

@@ -7,7 +7,8 @@ use testkit::massive::{Answer, MinuteBar, Script};
 
 use super::place::{OPEN, Place, bar};
 use crate::ProducerError;
-use crate::history::{Backfilled, backfill_by};
+use crate::polygon::PolygonFeed;
+use feed::price::{Backfilled, backfill};
 
 const MONTHS: i64 = 75 * DAY;
 
@@ -25,10 +26,12 @@ async fn run(place: &Place, symbols: &[&str]) -> (Result<Backfilled, ProducerErr
     let symbols: Vec<String> = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
     let mut said = Vec::new();
     let (log, clock, config) = (place.log.clone(), place.clock.clone(), place.config.clone());
-    let brought = backfill_by(clock, log, config, &symbols, OPEN - MONTHS, OPEN, |progress| {
+    let feed = PolygonFeed::new(config).unwrap();
+    let brought = backfill(clock, log, feed, &symbols, OPEN - MONTHS, OPEN, |progress| {
         said.push(format!("{} {}/{} {}", progress.symbol, progress.done, progress.of, progress.bars));
-    });
-    (brought.await, said)
+    })
+    .await;
+    (brought.map_err(ProducerError::from), said)
 }
 
 #[tokio::test]

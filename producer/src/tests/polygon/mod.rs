@@ -9,5 +9,3 @@ mod place;
 mod session;
 mod soak;
 mod watchlist;
-
-pub(crate) use place::HandWall;

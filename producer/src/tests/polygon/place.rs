@@ -19,9 +19,10 @@ use testkit::massive::{Feed, History, MinuteBar, Script};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::sources::{Pulse, run_polygon};
+use crate::polygon::PolygonFeed;
 use crate::{PolygonConfig, ProducerError};
 use feed::Clock;
+use feed::price::{Pulse, run};
 
 /// How long a test waits for something to happen before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -119,7 +120,9 @@ impl Place {
     pub(super) fn start_on(&mut self, log: SharedLog) {
         let (stopper, stop) = channel();
         let (config, clock, list) = (self.config.clone(), self.clock.clone(), self.list.subscribe());
-        let producer = run_polygon(log, config, list, clock, self.pulse, stop);
+        let pulse = self.pulse;
+        let producer =
+            async move { Ok(run(log, PolygonFeed::new(config)?, list, clock, pulse, stop).await?) };
         self.running = Some((tokio::spawn(producer), stopper));
     }
 

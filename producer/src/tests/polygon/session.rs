@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::massive::{Acks, Auth, Evicts, Script};
 
 use super::place::{KEY, Place, bar};
-use crate::sources::Pulse;
+use feed::price::Pulse;
 
 #[tokio::test]
 async fn connected_then_auth_success_then_subscribed() {

@@ -16,10 +16,10 @@ use model::topic::GAPS;
 use testkit::massive::{MinuteBar, Script};
 
 use super::place::Place;
-use crate::sources::Pulse;
 use crate::tests::resume::draws;
 use day::recorded_day;
 use faults::{Fault, Soak};
+use feed::price::Pulse;
 use seen::{Figures, Key};
 
 fn setting(name: &str, default: u64) -> u64 {

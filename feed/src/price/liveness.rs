@@ -11,11 +11,11 @@ use tokio_tungstenite::tungstenite::Message;
 /// How a link is told to be alive. It is a matter of the network and of real
 /// time, whatever time the market has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pulse {
+pub struct Pulse {
     /// How often the feed is asked for a sign of life …
-    pub(crate) ping: Duration,
+    pub ping: Duration,
     /// … and how long it may give none.
-    pub(crate) silent: Duration,
+    pub silent: Duration,
 }
 
 impl Default for Pulse {
@@ -28,6 +28,7 @@ impl Default for Pulse {
 #[derive(Debug)]
 pub(super) struct Liveness {
     pulse: Pulse,
+    class: AssetClass,
     /// From a minute's end until it is complete.
     lag: Millis,
     /// Any sign of life.
@@ -42,10 +43,11 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    pub(super) fn new(pulse: Pulse, lag: Millis, now: Millis) -> Liveness {
+    pub(super) fn new(pulse: Pulse, class: AssetClass, lag: Millis, now: Millis) -> Liveness {
         let at = Instant::now();
         Liveness {
             pulse,
+            class,
             lag,
             heard: at,
             pinged: at,
@@ -95,7 +97,7 @@ impl Liveness {
     /// For how many minutes no bar has come, where `patience` with an open market is at its end.
     pub(super) fn mute_for(&self, now: Millis, delay: Millis, patience: &MutePatience) -> Option<i64> {
         // Polygon brings stocks here: what it says of other markets keeps nothing alive.
-        let calendar = AssetClass::Stocks.calendar();
+        let calendar = self.class.calendar();
         let is_open = |at: Millis| calendar.phase(at - delay).is_session();
         let is_mute = now - self.data >= patience.0 && is_open(now) && is_open(now - patience.0);
         is_mute.then_some((now - self.data) / MINUTE)
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_ping_is_due_when_a_minute_may_be_complete_and_its_answer_proves_that_time() {
-        let mut link = Liveness::new(pulse(1_000), LAG, T);
+        let mut link = Liveness::new(pulse(1_000), AssetClass::Stocks, LAG, T);
         assert_eq!(link.wake(&MutePatience::new())[0], T + LAG);
         assert_eq!(link.ping(T + LAG - 1), None);
         let Some(Message::Ping(payload)) = link.ping(T + LAG + 7) else { panic!("a ping is due") };
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn only_a_feed_that_never_answers_pings_is_believed_without() {
-        let mut link = Liveness::new(pulse(0), LAG, T);
+        let mut link = Liveness::new(pulse(0), AssetClass::Stocks, LAG, T);
         assert_eq!(link.on_event(&Message::text("[]"), T), None);
         assert!(link.ping(T).is_some());
         assert_eq!(link.on_event(&Message::text("[]"), T + 9), Some(T + 9));

@@ -12,9 +12,8 @@ use model::{Bar, DeadLetter, heartbeat};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{End, Source};
 use crate::ProducerError;
-use crate::pace::Pace;
+use crate::pace::{End, Pace, PacedSource};
 
 /// A longer stretch without rows is played as one second.
 const LONG: Millis = 5 * MINUTE;
@@ -145,7 +144,7 @@ impl Replay {
 }
 
 #[async_trait]
-impl Source for Replay {
+impl PacedSource for Replay {
     fn name(&self) -> String {
         format!("replay of {}", self.name)
     }

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use feed::price::wire::{at_most, minute_bar, whole_millis};
+use feed::price::{self, Frame};
 use model::time::{MINUTE, Millis};
 use model::{Bar, Source};
 use serde::de::{Error, SeqAccess, Visitor};
@@ -12,7 +14,7 @@ use serde_json::value::RawValue;
 
 /// One event.
 #[derive(Debug, PartialEq)]
-pub(super) enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// A minute bar that passed its check.
     Bar(Box<Bar>),
     /// A word about the connection.
@@ -75,34 +77,6 @@ pub(super) fn split(frame: &str) -> Result<Vec<&RawValue>, String> {
     events.map_err(|error| format!("the frame is no JSON array of events: {error}"))
 }
 
-/// The elements of a JSON array, unread, where there are no more than `most`.
-pub(crate) fn at_most(most: usize, array: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
-    let mut text = serde_json::Deserializer::from_str(array);
-    let elements = text.deserialize_seq(AtMost(most))?;
-    text.end().map(|()| elements)
-}
-
-struct AtMost(usize);
-
-impl<'de> Visitor<'de> for AtMost {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an array of at most {} elements", self.0)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = seq.next_element()? {
-            if elements.len() == self.0 {
-                return Err(Error::custom(format!("it holds more than {} elements", self.0)));
-            }
-            elements.push(element);
-        }
-        Ok(elements)
-    }
-}
-
 /// Reads one event that was received at `received`.
 pub(super) fn read(event: &str, received: Millis) -> Event<'_> {
     let kind = match serde_json::from_str::<Kind<'_>>(event) {
@@ -153,6 +127,23 @@ impl<'de> Visitor<'de> for OnlyBars {
             bars.push(event.bar(self.received).map_err(Error::custom)?);
         }
         Ok(bars)
+    }
+}
+
+/// What a frame holds, for the driver.
+pub(super) fn frame(frame: &str, received: Millis) -> Result<Frame<'_>, String> {
+    if let Some(bars) = only_bars(frame, received) {
+        return Ok(Frame::Bars(bars));
+    }
+    Ok(Frame::Events(split(frame)?.into_iter().map(|event| one(event.get(), received)).collect()))
+}
+
+fn one(raw: &str, received: Millis) -> price::Event<'_> {
+    match read(raw, received) {
+        Event::Bar(bar) => price::Event::Bar(bar),
+        Event::Bad(reason) => price::Event::Bad { raw, reason },
+        Event::Status(_) => price::Event::Message,
+        Event::Other => price::Event::Other,
     }
 }
 
@@ -216,28 +207,6 @@ pub(super) fn of(bar: &Bar) -> serde_json::Value {
         "a": bar.aggregate_vwap, "z": bar.average_size, "s": bar.start_timestamp, "e": bar.end_timestamp,
         "otc": bar.otc,
     })
-}
-
-/// A bar from Polygon, checked. Odd optional figures are left out; a bar of another
-/// length than a minute is refused, since measures count each bar as one.
-pub(crate) fn minute_bar(bar: Bar) -> Result<Bar, String> {
-    let bar = bar.without_odd_figures();
-    bar.check().map_err(|bad| bad.to_string())?;
-    if !bar.is_of_a_minute() {
-        let (start, end) = (bar.start_timestamp, bar.end_timestamp);
-        return Err(format!("start {start} and end {end} are not those of a minute"));
-    }
-    Ok(bar)
-}
-
-/// A time in whole milliseconds, which may be written as `12.0`.
-pub(crate) fn whole_millis(value: f64) -> Result<Millis, String> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() < EXACT {
-        Ok(value as Millis)
-    } else {
-        Err(format!("{value} is no time in epoch milliseconds"))
-    }
 }
 
 #[cfg(test)]

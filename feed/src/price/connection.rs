@@ -1,25 +1,172 @@
-//! One connection to the feed: it reads as fast as the feed sends, keeps the
-//! subscriptions as the watchlist says, and notices when the feed goes quiet.
+//! The connections to a feed: one reads as fast as the feed sends, keeps the subscriptions
+//! as the watchlist says, and notices when the feed goes quiet; the session connects again,
+//! and says when.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use control::watchlist::Watchlist;
 use futures::{SinkExt, StreamExt};
 use model::time::{MINUTE, Millis, SECOND};
-use serde_json::json;
+use net::{RetryPolicy, Waits};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
-use crate::error::Refusal;
-
-use super::event::{self, Event};
-use super::liveness::Liveness;
-use super::session::{Ended, Session, Signal};
+use super::liveness::{Liveness, MutePatience, Pulse};
 use super::subscriptions::{Subscriptions, wanted};
-use super::verdict::{FeedStatus, verdict};
+use super::{FeedMessage, FeedSession, PriceFeed, Refusal};
+use crate::clock::{SharedClock, millis};
+
+/// Waits between connections.
+const RECONNECTS: RetryPolicy = RetryPolicy::new(Duration::from_secs(1), Duration::from_secs(60));
+/// How long to stay away where another connection uses the key.
+const COOL_DOWN: Millis = 60 * SECOND;
+/// How long to stay away from a feed that refuses the key, its plan or what is watched:
+/// so rarely that no server takes it for an attack.
+const REFUSED: Millis = 15 * MINUTE;
+/// Signals that wait to be read …
+pub(super) const QUEUE: usize = 4_096;
+/// … and what their frames may hold together, in KiB.
+const ROOM: usize = 64 << 10;
+/// How long the queue may stay full before the feed is closed.
+const OVERRUN: Millis = 5 * SECOND;
+
+/// What the feed tells the handler.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// A frame, with the room that it takes in the queue.
+    Frame { received: Millis, text: Utf8Bytes, _room: OwnedSemaphorePermit },
+    /// A frame that the feed never sends.
+    Binary { received: Millis, bytes: Bytes },
+    /// Everything that the feed sent before `at` has been passed on.
+    Alive { at: Millis },
+    /// From now on, everything that is subscribed to comes.
+    Up { at: Millis },
+    /// From now on, nothing comes.
+    Down { at: Millis, reason: String },
+    /// These symbols have not been acknowledged.
+    Unacknowledged(Vec<String>),
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+enum Ended {
+    /// Worth another try.
+    Lost(String),
+    /// Worth another try after a while.
+    CoolDown(String),
+    /// What was received cannot be got rid of.
+    Overrun,
+    /// Worth another try only after a long while, or once what is asked for is another.
+    Final(Refusal),
+    /// Nobody listens any more.
+    Unheard,
+}
+
+/// A feed across its connections.
+pub(super) struct Session<F> {
+    feed: Arc<F>,
+    clock: SharedClock,
+    watchlist: watch::Receiver<Watchlist>,
+    /// Whether the watchlist can still change.
+    list_lives: bool,
+    waits: Waits,
+    mute_patience: MutePatience,
+    pulse: Pulse,
+    out: mpsc::Sender<Signal>,
+    room: Arc<Semaphore>,
+}
+
+impl<F: PriceFeed> Session<F> {
+    pub(super) fn new(
+        feed: Arc<F>,
+        clock: SharedClock,
+        watchlist: watch::Receiver<Watchlist>,
+        pulse: Pulse,
+        out: mpsc::Sender<Signal>,
+    ) -> Session<F> {
+        Session {
+            feed,
+            clock,
+            watchlist,
+            list_lives: true,
+            waits: RECONNECTS.waits(),
+            mute_patience: MutePatience::new(),
+            pulse,
+            out,
+            room: Arc::new(Semaphore::new(ROOM)),
+        }
+    }
+
+    /// Connects, and connects again, until nobody listens.
+    pub(super) async fn run(mut self) {
+        loop {
+            let ended = match open(&self.feed.profile().url).await {
+                Ok(socket) => Connection::new(&mut self, socket).attend().await,
+                Err(reason) => Ended::Lost(reason),
+            };
+            // Another list may hold what the plan has.
+            let for_the_list =
+                matches!(&ended, Ended::Final(refusal) if refusal.is_for_the_list) && self.list_lives;
+            let (wait, reason) = match ended {
+                Ended::Lost(reason) => (millis(self.waits.endless()), reason),
+                Ended::CoolDown(reason) => (COOL_DOWN, reason),
+                Ended::Overrun => (0, "the log does not keep up with the feed".into()),
+                Ended::Final(refusal) => {
+                    let minutes = REFUSED / MINUTE;
+                    (REFUSED, format!("{}. It is tried again in {minutes} minutes", refusal.reason))
+                }
+                Ended::Unheard => return,
+            };
+            let at = self.clock.now();
+            if self.out.send(Signal::Down { at, reason }).await.is_err() {
+                return;
+            }
+            // After an overrun, everything that is queued is written first.
+            drop(self.room.clone().acquire_many_owned(ROOM as u32).await);
+            tokio::select! {
+                () = self.clock.sleep_until(at + wait) => {}
+                changed = self.watchlist.changed(), if for_the_list => self.list_lives = changed.is_ok(),
+                () = self.out.closed() => return,
+            }
+        }
+    }
+
+    /// Passes a frame on.
+    async fn frame(&mut self, received: Millis, text: Utf8Bytes) -> Result<(), Ended> {
+        let size = (text.len() >> 10).clamp(1, ROOM) as u32;
+        let clock = self.clock.clone();
+        let room = tokio::select! {
+            room = self.room.clone().acquire_many_owned(size) => room.map_err(|_| Ended::Unheard)?,
+            () = clock.sleep_until(received + OVERRUN) => return Err(Ended::Overrun),
+        };
+        self.say(Signal::Frame { received, text, _room: room }).await
+    }
+
+    /// Passes a signal on.
+    async fn say(&mut self, signal: Signal) -> Result<(), Ended> {
+        let signal = match self.out.try_send(signal) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended::Unheard),
+            Err(mpsc::error::TrySendError::Full(signal)) => signal,
+        };
+        let deadline = self.clock.now() + OVERRUN;
+        tokio::select! {
+            sent = self.out.send(signal) => sent.map_err(|_| Ended::Unheard),
+            () = self.clock.sleep_until(deadline) => Err(Ended::Overrun),
+        }
+    }
+
+    fn delay(&self) -> Millis {
+        self.feed.profile().delay()
+    }
+}
 
 /// How long opening, and sending a request, may take.
 const IO: Duration = Duration::from_secs(15);
@@ -35,7 +182,7 @@ const USEFUL: Millis = 10 * SECOND;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a connection.
-pub(super) async fn open(url: &str) -> Result<Socket, String> {
+async fn open(url: &str) -> Result<Socket, String> {
     let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
     let connector = Connector::Rustls(net::tls());
     let opening = connect_async_tls_with_config(url, Some(config), true, Some(connector));
@@ -47,8 +194,9 @@ pub(super) async fn open(url: &str) -> Result<Socket, String> {
 }
 
 /// A connection in use.
-pub(super) struct Connection<'a> {
-    session: &'a mut Session,
+struct Connection<'a, F: PriceFeed> {
+    session: &'a mut Session<F>,
+    feed: F::Session,
     socket: Socket,
     subscriptions: Subscriptions,
     opened: Millis,
@@ -63,11 +211,13 @@ pub(super) struct Connection<'a> {
     puzzled: bool,
 }
 
-impl<'a> Connection<'a> {
-    pub(super) fn new(session: &'a mut Session, socket: Socket) -> Connection<'a> {
+impl<'a, F: PriceFeed> Connection<'a, F> {
+    fn new(session: &'a mut Session<F>, socket: Socket) -> Connection<'a, F> {
         let now = session.clock.now();
-        let liveness = Liveness::new(session.pulse, session.config.lag(), now);
+        let profile = session.feed.profile();
+        let liveness = Liveness::new(session.pulse, profile.class, profile.lag(), now);
         Connection {
+            feed: session.feed.session(),
             session,
             socket,
             subscriptions: Subscriptions::default(),
@@ -82,7 +232,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Attends to the connection until it ends.
-    pub(super) async fn attend(mut self) -> Ended {
+    async fn attend(mut self) -> Ended {
         match self.go_on().await {
             Err(ended) => {
                 let _ = timeout(Duration::from_secs(1), self.socket.close(None)).await;
@@ -93,8 +243,10 @@ impl<'a> Connection<'a> {
     }
 
     async fn go_on(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let key = self.session.config.api_key.expose().to_owned();
-        self.send(Message::text(json!({"action": "auth", "params": key}).to_string())).await?;
+        match self.feed.hello() {
+            Some(hello) => self.send(Message::text(hello)).await?,
+            None => self.accepted().await?,
+        }
         let clock = self.session.clock.clone();
         loop {
             let (wake, pulse) = (self.wake(), self.liveness.pulse());
@@ -137,48 +289,53 @@ impl<'a> Connection<'a> {
 
     /// Bars are read elsewhere; here only what concerns the connection.
     async fn take_text(&mut self, text: Utf8Bytes, now: Millis) -> Result<(), Ended> {
-        if text.contains("\"AM\"") {
+        let glance = self.feed.glance(&text);
+        if glance.has_data {
             self.liveness.data(now);
             self.brought = true;
             self.session.mute_patience.reset();
         }
-        let verdicts = if text.contains("\"status\"") { verdicts(&text, now) } else { Vec::new() };
-        // First, because a status beside bars may end the connection.
+        // First, because a message beside bars may end the connection.
         self.session.frame(now, text).await?;
-        for verdict in verdicts {
-            self.obey(verdict).await?;
+        for message in glance.messages {
+            self.apply(message).await?;
         }
         Ok(())
     }
 
-    async fn obey(&mut self, verdict: FeedStatus) -> Result<(), Ended> {
-        match verdict {
-            FeedStatus::Authenticated if !self.authenticated => {
-                self.authenticated = true;
-                self.subscribe().await?;
-            }
-            FeedStatus::Subscribed(pair) => {
+    /// The feed takes requests from now on.
+    async fn accepted(&mut self) -> Result<(), Ended> {
+        if self.authenticated {
+            return Ok(());
+        }
+        self.authenticated = true;
+        self.subscribe().await
+    }
+
+    async fn apply(&mut self, message: FeedMessage) -> Result<(), Ended> {
+        match message {
+            FeedMessage::Accepted => self.accepted().await?,
+            FeedMessage::Subscribed(symbol) => {
                 self.brought = true;
-                self.subscriptions.acknowledge(&pair);
+                self.subscriptions.acknowledge(&symbol);
             }
-            FeedStatus::NotAuthorized => {
+            FeedMessage::NotInPlan => {
                 if self.subscriptions.refused() == 0 {
                     tracing::warn!("The key's plan does not have some of the symbols that are watched.");
                 }
                 self.subscriptions.refuse();
                 self.end_if_refused()?;
             }
-            FeedStatus::TryAgain(reason) => return Err(Ended::Lost(reason)),
-            FeedStatus::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
-            FeedStatus::Final(refusal) => return Err(Ended::Final(refusal)),
-            FeedStatus::Unknown(said) => {
+            FeedMessage::TryAgain(reason) => return Err(Ended::Lost(reason)),
+            FeedMessage::CoolDown(reason) => return Err(Ended::CoolDown(reason)),
+            FeedMessage::Final(refusal) => return Err(Ended::Final(refusal)),
+            FeedMessage::Unknown(said) => {
                 // Said once a connection: a feed may say it without end.
                 if !self.puzzled {
                     tracing::warn!(said, "The feed says something unknown.");
                 }
                 self.puzzled = true;
             }
-            FeedStatus::Authenticated | FeedStatus::Unsubscribed(_) | FeedStatus::Nothing => {}
         }
         Ok(())
     }
@@ -191,7 +348,13 @@ impl<'a> Connection<'a> {
             self.liveness.data(now);
         }
         self.asked.get_or_insert(now);
-        for request in self.subscriptions.change_to(wanted, now) {
+        let (new, old) = self.subscriptions.change_to(wanted, now);
+        // First what is new, so that nothing is missed when a wildcard comes or goes.
+        let mut requests = if new.is_empty() { Vec::new() } else { self.feed.subscribe(&new) };
+        if !old.is_empty() {
+            requests.extend(self.feed.unsubscribe(&old));
+        }
+        for request in requests {
             self.send(Message::text(request)).await?;
         }
         Ok(())
@@ -234,7 +397,11 @@ impl<'a> Connection<'a> {
 
     /// Without anything that the plan has, there is nothing to wait for.
     fn end_if_refused(&self) -> Result<(), Ended> {
-        if self.subscriptions.are_refused() { Err(Ended::Final(Refusal::Topic)) } else { Ok(()) }
+        if !self.subscriptions.are_refused() {
+            return Ok(());
+        }
+        let reason = self.session.feed.profile().nothing_in_plan.to_owned();
+        Err(Ended::Final(Refusal { reason, is_for_the_list: true }))
     }
 
     /// When to look around next, if nothing happens before.
@@ -258,14 +425,4 @@ impl<'a> Connection<'a> {
             Err(_) => Err(Ended::Lost("the feed takes no requests".into())),
         }
     }
-}
-
-/// What the statuses of a frame mean.
-fn verdicts(frame: &str, now: Millis) -> Vec<FeedStatus> {
-    let events = event::split(frame).unwrap_or_default();
-    let statuses = events.into_iter().filter_map(|event| match event::read(event.get(), now) {
-        Event::Status(status) => Some(verdict(&status)),
-        _ => None,
-    });
-    statuses.collect()
 }

@@ -9,9 +9,8 @@ use model::time::{MINUTE, Millis};
 use model::{Bar, heartbeat};
 use simulation::World;
 
-use super::{End, Source};
 use crate::ProducerError;
-use crate::pace::Pace;
+use crate::pace::{End, Pace, PacedSource};
 
 pub(crate) struct Simulation {
     seed: u64,
@@ -121,7 +120,7 @@ async fn wait_if_early(writer: &mut TopicWriter<Bar>, pace: &Pace) -> Result<(),
 }
 
 #[async_trait]
-impl Source for Simulation {
+impl PacedSource for Simulation {
     fn name(&self) -> String {
         format!("simulation (seed {})", self.seed)
     }

@@ -1,10 +1,13 @@
 //! The bars that the log has had lately, so that a repeat is not written again
 //! and a correction is told from a first version.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use log::{LogError, SharedLog};
 use model::time::{DAY, HOUR, Millis};
-use model::{Bar, Source};
+use model::{Bar, Topic};
+
+use super::Origin;
 
 /// What a bar is to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,23 +50,24 @@ impl Symbol {
     }
 }
 
+/// See the module.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct DedupCache {
     symbols: HashMap<String, Symbol>,
     /// When room was made last.
     looked: Millis,
 }
 
-impl Known {
+impl DedupCache {
     /// Remembers a bar and says what it is.
-    pub(super) fn take(&mut self, bar: &Bar) -> Dedup {
+    pub(super) fn take(&mut self, bar: &Bar, origin: Origin) -> Dedup {
         let symbol = match self.symbols.get_mut(&bar.symbol) {
             Some(symbol) => symbol,
             None => self.symbols.entry(bar.symbol.clone()).or_insert_with(Symbol::none),
         };
         symbol.last = symbol.last.max(bar.start_timestamp);
         let mut version = Version::of(bar);
-        let from_history = bar.source == Source::PolygonHistory;
+        let from_history = origin == Origin::History;
         let held = symbol.recent.get(&bar.start_timestamp);
         if from_history && held.is_some_and(|held| held.received >= version.received) {
             // The feed has brought a version since history was asked.
@@ -141,9 +145,49 @@ impl Version {
     }
 }
 
+/// Records read at once, and at most.
+const AT_ONCE: u64 = 5_000;
+const MOST_READ: u64 = 300_000;
+
+/// Reads the tail of the log back to bars that start at `since`, and further
+/// until the last bar of every listed symbol has been found, as far as there is one.
+pub(super) async fn recall(
+    log: &SharedLog,
+    topic: &Topic,
+    since: Option<Millis>,
+    listed: &[String],
+) -> Result<DedupCache, LogError> {
+    let mut known = DedupCache::default();
+    let wanted: HashSet<&str> = listed.iter().map(String::as_str).collect();
+    let Some(since) = since else { return Ok(known) };
+    for extent in log.extents(topic).await? {
+        let (mut to, mut left) = (extent.next, MOST_READ);
+        while to > extent.first && left > 0 {
+            let from = extent.first.max(to.saturating_sub(AT_ONCE));
+            let records = log.read(topic, extent.partition, from, (to - from) as usize).await?;
+            // Not every offset holds a record: what lies behind `to` was read before.
+            let records = records.iter().take_while(|record| record.offset < to);
+            let bars: Vec<Bar> =
+                records.filter_map(|record| serde_json::from_slice(&record.value).ok()).collect();
+            // The latest version of a bar is the last one.
+            for bar in bars.iter().rev().filter(|bar| !bar.is_heartbeat()) {
+                known.recall(bar, since, wanted.contains(bar.symbol.as_str()));
+            }
+            let reached = bars.iter().any(|bar| bar.complete_until < since);
+            if reached && listed.iter().all(|symbol| known.last(symbol).is_some()) {
+                break;
+            }
+            left = left.saturating_sub(to - from);
+            to = from;
+        }
+    }
+    Ok(known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Origin::{Feed, History};
 
     fn bar(start: Millis, close: f64) -> Bar {
         Bar {
@@ -157,42 +201,42 @@ mod tests {
 
     #[test]
     fn repeats_and_corrections_are_told_from_first_versions() {
-        let mut known = Known::default();
-        assert_eq!(known.take(&bar(60, 1.0)), Dedup::New);
-        assert_eq!(known.take(&bar(60, 1.0)), Dedup::Repeat);
-        assert_eq!(known.take(&Bar { vwap: Some(2.0), ..bar(60, 1.0) }), Dedup::Repeat);
-        assert_eq!(known.take(&bar(60, 1.5)), Dedup::Correction);
-        assert_eq!(known.take(&bar(0, 1.0)), Dedup::New);
+        let mut known = DedupCache::default();
+        assert_eq!(known.take(&bar(60, 1.0), Feed), Dedup::New);
+        assert_eq!(known.take(&bar(60, 1.0), Feed), Dedup::Repeat);
+        assert_eq!(known.take(&Bar { vwap: Some(2.0), ..bar(60, 1.0) }, Feed), Dedup::Repeat);
+        assert_eq!(known.take(&bar(60, 1.5), Feed), Dedup::Correction);
+        assert_eq!(known.take(&bar(0, 1.0), Feed), Dedup::New);
         assert_eq!(known.last("AAPL"), Some(60));
-        let asked_before = Bar { source: Source::PolygonHistory, ..bar(60, 1.0) };
-        assert_eq!(known.take(&asked_before), Dedup::Repeat);
-        assert_eq!(known.take(&Bar { received_timestamp: 1, ..asked_before }), Dedup::Correction);
-        assert_eq!(known.take(&Bar { received_timestamp: 2, ..bar(60, 1.5) }), Dedup::Correction);
+        let asked_before = bar(60, 1.0);
+        assert_eq!(known.take(&asked_before, History), Dedup::Repeat);
+        assert_eq!(known.take(&Bar { received_timestamp: 1, ..asked_before }, History), Dedup::Correction);
+        assert_eq!(known.take(&Bar { received_timestamp: 2, ..bar(60, 1.5) }, Feed), Dedup::Correction);
         known.forget(60);
-        assert_eq!(known.take(&bar(0, 1.0)), Dedup::New);
-        assert_eq!(known.take(&bar(60, 1.5)), Dedup::Repeat);
+        assert_eq!(known.take(&bar(0, 1.0), Feed), Dedup::New);
+        assert_eq!(known.take(&bar(60, 1.5), Feed), Dedup::Repeat);
         known.forget(1_000);
         assert_eq!((known.last("AAPL"), known.last("MSFT")), (Some(60), None));
     }
 
     #[test]
     fn of_one_bar_only_so_many_versions_are_taken() {
-        let mut known = Known::default();
-        let mut taken = (1..=MOST_VERSIONS).map(|n| known.take(&bar(60, f64::from(n))));
+        let mut known = DedupCache::default();
+        let mut taken = (1..=MOST_VERSIONS).map(|n| known.take(&bar(60, f64::from(n)), Feed));
         assert!(taken.all(|novelty| matches!(novelty, Dedup::New | Dedup::Correction)));
-        assert_eq!(known.take(&bar(60, 0.5)), Dedup::TooMany);
-        assert_eq!(known.take(&bar(120, 0.5)), Dedup::New);
+        assert_eq!(known.take(&bar(60, 0.5), Feed), Dedup::TooMany);
+        assert_eq!(known.take(&bar(120, 0.5), Feed), Dedup::New);
     }
 
     #[test]
     fn only_so_many_symbols_are_known_and_those_that_are_gone_make_room() {
-        let mut known = Known::default();
+        let mut known = DedupCache::default();
         for n in 0..MOST_SYMBOLS {
             assert!(known.admits(&format!("S{n}"), DAY));
-            known.take(&Bar { symbol: format!("S{n}"), ..bar(DAY, 1.0) });
+            known.take(&Bar { symbol: format!("S{n}"), ..bar(DAY, 1.0) }, Feed);
         }
         assert!(known.admits("S7", DAY) && !known.admits("NEW", DAY) && !known.admits("NEW", DAY + GONE - 1));
-        known.take(&Bar { symbol: "S7".into(), ..bar(2 * DAY, 1.0) });
+        known.take(&Bar { symbol: "S7".into(), ..bar(2 * DAY, 1.0) }, Feed);
         assert!(known.admits("NEW", DAY + GONE + HOUR));
         assert_eq!((known.symbols.len(), known.last("S7")), (1, Some(2 * DAY)));
     }

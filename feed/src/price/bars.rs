@@ -3,18 +3,18 @@
 
 use control::watchlist::EVERY_SYMBOL;
 use model::time::{DAY, MINUTE, Millis, rfc3339};
-use model::{Bar, DeadLetter, Source};
+use model::{Bar, DeadLetter};
 
-use super::super::ahead::FURTHEST;
-use super::super::event::{self, Event};
-use super::super::known::{Dedup, MOST_SYMBOLS};
-use super::FeedHandler;
+use super::dedup::{Dedup, MOST_SYMBOLS};
+use super::handler::FeedHandler;
+use super::skew::FURTHEST;
+use super::{Event, Frame, Origin, PriceFeed};
 
 /// A live feed brings bars within minutes and corrects them within a quarter of an hour.
 /// Older ones would let it write all of history anew; holes are filled from the history.
 const OLDEST: Millis = DAY;
 
-impl FeedHandler {
+impl<F: PriceFeed> FeedHandler<F> {
     /// Reads a frame, each event for itself.
     pub(super) fn read(&mut self, frame: &str, received: Millis) {
         // What the connection has subscribed to since stands in the list by now.
@@ -22,21 +22,20 @@ impl FeedHandler {
             self.relist();
         }
         self.frames += 1;
-        if let Some(bars) = event::only_bars(frame, received) {
-            bars.into_iter().for_each(|bar| self.judge(bar));
-            return;
-        }
-        let events = match event::split(frame) {
-            Ok(events) => events,
-            Err(reason) => return self.refuse(frame.as_bytes(), &reason, received),
-        };
-        for raw in events {
-            match event::read(raw.get(), received) {
-                Event::Bar(bar) => self.judge(*bar),
-                Event::Bad(reason) => self.refuse(raw.get().as_bytes(), &reason, received),
-                Event::Other => self.records.count("unknown", 1),
-                Event::Status(_) => {}
+        let feed = self.feed.clone();
+        match feed.read(frame, received) {
+            Ok(Frame::Bars(bars)) => bars.into_iter().for_each(|bar| self.judge(bar)),
+            Ok(Frame::Events(events)) => {
+                for event in events {
+                    match event {
+                        Event::Bar(bar) => self.judge(*bar),
+                        Event::Bad { raw, reason } => self.refuse(raw.as_bytes(), &reason, received),
+                        Event::Other => self.records.count("unknown", 1),
+                        Event::Message => {}
+                    }
+                }
             }
+            Err(reason) => self.refuse(frame.as_bytes(), &reason, received),
         }
     }
 
@@ -57,7 +56,7 @@ impl FeedHandler {
         for bar in judged.taken {
             let late = bar.received_timestamp - bar.end_timestamp - self.delay;
             let start = bar.start_timestamp;
-            if self.take(bar) == Dedup::New {
+            if self.take(bar, Origin::Feed) == Dedup::New {
                 self.note_lateness(start, late);
             }
         }
@@ -100,19 +99,20 @@ impl FeedHandler {
         if late > 0 {
             tracing::warn!(
                 minutes = late / MINUTE,
-                "The whole feed is later than its delay: set polygon.feed_delay to that of the feed (15 minutes on a delayed one), or set this machine's clock right. Until then, windows close so much later."
+                setting = format!("{}.feed_delay", self.feed.profile().name),
+                "The whole feed is later than its delay: set the delay to that of the feed (15 minutes on a delayed one), or set this machine's clock right. Until then, windows close so much later."
             );
         } else {
             tracing::info!("The feed is in time again.");
         }
     }
 
-    pub(super) fn take(&mut self, bar: Bar) -> Dedup {
+    pub(super) fn take(&mut self, bar: Bar, origin: Origin) -> Dedup {
         let stated = self.complete.stated();
         // Before the first statement, a bar states no more than the clock allows.
         let until = stated.unwrap_or_else(|| bar.start_timestamp.min(self.complete.target(self.clock.now())));
         let bar = Bar { complete_until: until, ..bar };
-        let novelty = self.known.take(&bar);
+        let novelty = self.known.take(&bar, origin);
         match novelty {
             Dedup::Repeat => {
                 self.records.count("repeats", 1);
@@ -130,7 +130,7 @@ impl FeedHandler {
                 return novelty;
             }
             Dedup::Correction => self.records.count("corrections", 1),
-            Dedup::New if bar.source == Source::PolygonHistory => self.records.count("filled", 1),
+            Dedup::New if origin == Origin::History => self.records.count("filled", 1),
             Dedup::New if stated.is_some_and(|stated| bar.start_timestamp < stated) => {
                 self.records.count("late", 1);
             }
@@ -144,7 +144,7 @@ impl FeedHandler {
     }
 
     pub(super) fn refuse(&mut self, event: &[u8], reason: &str, received: Millis) {
-        self.records.letter(&DeadLetter::new(Source::Polygon.as_str(), reason, event, received));
+        self.records.letter(&DeadLetter::new(self.feed.profile().source.as_str(), reason, event, received));
     }
 
     fn refuse_ahead(&mut self, bar: &Bar) {
@@ -179,7 +179,8 @@ impl FeedHandler {
 
     /// As an event of the feed, so that it can be read again as one.
     fn refuse_bar(&mut self, bar: &Bar, reason: &str) {
-        self.refuse(event::of(bar).to_string().as_bytes(), reason, bar.received_timestamp);
+        let event = self.feed.event_of(bar);
+        self.refuse(event.as_bytes(), reason, bar.received_timestamp);
     }
 
     pub(super) fn refuse_waiting(&mut self) {

@@ -5,17 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use control::watchlist::{EVERY_SYMBOL, Watchlist};
 use model::time::{Millis, SECOND};
-use serde_json::json;
 
-/// Pairs in one request; longer lists have had connections closed.
-const CHUNK: usize = 200;
 /// After this long, a request that was not acknowledged is told.
 const PATIENCE: Millis = 30 * SECOND;
 
 /// The subscriptions of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    /// Pairs asked for.
+    /// Symbols asked for.
     held: BTreeSet<String>,
     /// Of those, the ones not acknowledged, with the time of the request.
     pending: BTreeMap<String, Millis>,
@@ -25,39 +22,31 @@ pub(super) struct Subscriptions {
     refused: usize,
 }
 
-/// The pairs that a watchlist wants.
+/// The symbols that a watchlist wants; of one with a wildcard, that alone.
 pub(super) fn wanted(list: &Watchlist) -> BTreeSet<String> {
     let symbols = list.symbols();
     if symbols.contains(&EVERY_SYMBOL) {
-        return BTreeSet::from([pair(EVERY_SYMBOL)]);
+        return BTreeSet::from([EVERY_SYMBOL.to_owned()]);
     }
-    symbols.into_iter().map(pair).collect()
-}
-
-fn pair(symbol: &str) -> String {
-    format!("AM.{symbol}")
+    symbols.into_iter().map(str::to_owned).collect()
 }
 
 impl Subscriptions {
-    /// The requests that lead from what is held to `wanted`; first what is new,
-    /// so that nothing is missed when a wildcard comes or goes.
-    pub(super) fn change_to(&mut self, wanted: BTreeSet<String>, now: Millis) -> Vec<String> {
+    /// Holds `wanted` from now on. Returns what is to be subscribed to, and what no more.
+    pub(super) fn change_to(&mut self, wanted: BTreeSet<String>, now: Millis) -> (Vec<String>, Vec<String>) {
         let new: Vec<_> = wanted.difference(&self.held).cloned().collect();
         let old: Vec<_> = self.held.difference(&wanted).cloned().collect();
-        for pair in &old {
-            self.pending.remove(pair);
+        for symbol in &old {
+            self.pending.remove(symbol);
         }
-        self.pending.extend(new.iter().map(|pair| (pair.clone(), now)));
+        self.pending.extend(new.iter().map(|symbol| (symbol.clone(), now)));
         self.held = wanted;
-        let request = |action: &str, pairs: &[String]| json!({"action": action, "params": pairs.join(",")});
-        let subscribe = new.chunks(CHUNK).map(|pairs| request("subscribe", pairs));
-        let unsubscribe = old.chunks(CHUNK).map(|pairs| request("unsubscribe", pairs));
-        subscribe.chain(unsubscribe).map(|request| request.to_string()).collect()
+        (new, old)
     }
 
-    /// The feed has said that it sends `pair`.
-    pub(super) fn acknowledge(&mut self, pair: &str) {
-        if self.pending.remove(pair).is_some() {
+    /// The feed has said that it sends `symbol`.
+    pub(super) fn acknowledge(&mut self, symbol: &str) {
+        if self.pending.remove(symbol).is_some() {
             self.acknowledged += 1;
         }
     }
@@ -94,16 +83,16 @@ impl Subscriptions {
         self.pending.values().min().map(|asked| asked + PATIENCE)
     }
 
-    /// The pairs whose request has waited too long; each is told once.
+    /// The symbols whose request has waited too long; each is told once.
     pub(super) fn overdue(&mut self, now: Millis) -> Vec<String> {
         let overdue: Vec<_> = self
             .pending
             .iter()
             .filter(|(_, asked)| **asked + PATIENCE <= now)
-            .map(|(pair, _)| pair.clone())
+            .map(|(symbol, _)| symbol.clone())
             .collect();
-        for pair in &overdue {
-            self.pending.remove(pair);
+        for symbol in &overdue {
+            self.pending.remove(symbol);
         }
         overdue
     }
@@ -123,43 +112,24 @@ mod tests {
     #[test]
     fn a_change_asks_only_for_the_difference() {
         let mut held = Subscriptions::default();
-        let first = held.change_to(wanted(&list(&["MSFT", "AAPL"])), 0);
-        assert_eq!(first, [r#"{"action":"subscribe","params":"AM.AAPL,AM.MSFT"}"#]);
-        let second = held.change_to(wanted(&list(&["AAPL", "NVDA"])), 0);
-        assert_eq!(
-            second,
-            [
-                r#"{"action":"subscribe","params":"AM.NVDA"}"#,
-                r#"{"action":"unsubscribe","params":"AM.MSFT"}"#
-            ]
-        );
-        assert!(held.change_to(wanted(&list(&["NVDA", "AAPL", "AAPL"])), 0).is_empty());
-        let all = held.change_to(wanted(&list(&["NVDA", "*"])), 0);
-        assert_eq!(all[0], r#"{"action":"subscribe","params":"AM.*"}"#);
-        assert_eq!(all[1], r#"{"action":"unsubscribe","params":"AM.AAPL,AM.NVDA"}"#);
-    }
-
-    #[test]
-    fn long_lists_are_asked_for_in_chunks() {
-        let symbols: Vec<String> = (0..450).map(|i| format!("S{i:03}")).collect();
-        let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
-        let requests = Subscriptions::default().change_to(wanted(&list(&symbols)), 0);
-        assert_eq!(
-            requests.iter().map(|request| request.matches("AM.").count()).collect::<Vec<_>>(),
-            [200, 200, 50]
-        );
+        let mut change = |symbols: &[&str]| held.change_to(wanted(&list(symbols)), 0);
+        let of = |symbols: &[&str]| symbols.iter().map(|symbol| (*symbol).to_owned()).collect::<Vec<_>>();
+        assert_eq!(change(&["MSFT", "AAPL"]), (of(&["AAPL", "MSFT"]), of(&[])));
+        assert_eq!(change(&["AAPL", "NVDA"]), (of(&["NVDA"]), of(&["MSFT"])));
+        assert_eq!(change(&["NVDA", "AAPL", "AAPL"]), (of(&[]), of(&[])));
+        assert_eq!(change(&["NVDA", "*"]), (of(&["*"]), of(&["AAPL", "NVDA"])));
     }
 
     #[test]
     fn what_is_not_acknowledged_in_time_is_told_once() {
         let mut held = Subscriptions::default();
         held.change_to(wanted(&list(&["AAPL", "MSFT"])), 1_000);
-        held.acknowledge("AM.AAPL");
-        held.acknowledge("AM.AAPL");
+        held.acknowledge("AAPL");
+        held.acknowledge("AAPL");
         assert!(!held.is_settled());
         assert_eq!(held.deadline(), Some(31_000));
         assert!(held.overdue(30_999).is_empty());
-        assert_eq!(held.overdue(31_000), ["AM.MSFT"]);
+        assert_eq!(held.overdue(31_000), ["MSFT"]);
         assert!(held.overdue(99_000).is_empty() && held.is_settled());
     }
 
@@ -174,7 +144,7 @@ mod tests {
         let mut some = Subscriptions::default();
         some.change_to(wanted(&list(&["AAPL", "MSFT"])), 0);
         some.refuse();
-        some.acknowledge("AM.MSFT");
+        some.acknowledge("MSFT");
         some.overdue(30_000);
         assert!(!some.are_refused());
         let mut silent = Subscriptions::default();

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use model::time::Millis;
+use log::{LogError, SharedLog, each_record};
+use model::time::{DAY, EARLIEST, LATEST_STATED, Millis};
+use model::topic::GAPS;
 use model::{Gap, Instrument};
 
 /// The reason of a gap that is none any more.
@@ -70,6 +72,27 @@ impl Gaps {
 /// Whether there may be bars of `symbol` between `from` and `to`.
 pub(super) fn trades(symbol: &str, from: Millis, to: Millis) -> bool {
     Instrument::of(symbol).calendar().trades_between(from, to)
+}
+
+/// A gap that is older is not tried again.
+const TRIED_FOR: Millis = 7 * DAY;
+
+/// The gaps that nothing has filled yet, as they stand at `now`.
+pub(super) async fn unfilled(log: &SharedLog, now: Millis) -> Result<Vec<Gap>, LogError> {
+    let mut latest = BTreeMap::new();
+    each_record(&**log, &GAPS, |record| {
+        let gap = serde_json::from_slice::<Gap>(&record.value);
+        if let Ok(gap) = gap.inspect_err(|why| log::passed_over(&record, why))
+            && [gap.from, gap.to].iter().all(|at| (EARLIEST..=LATEST_STATED).contains(at))
+        {
+            latest.insert((gap.symbol.clone(), gap.from), gap);
+        }
+    })
+    .await?;
+    Ok(latest
+        .into_values()
+        .filter(|gap| !gap.is_filled() && gap.to > now - TRIED_FOR && gap.to <= now)
+        .collect())
 }
 
 #[cfg(test)]

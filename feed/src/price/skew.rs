@@ -1,7 +1,9 @@
-//! Bars dated ahead of their receipt: one is the feed's error and is refused,
-//! a whole feed of them is ours, a clock that is behind by up to an hour.
+//! A clock that is wrong, told by the bars themselves. One bar dated ahead of its receipt is
+//! the feed's error and is refused; a whole feed of them is a local clock that is behind, by
+//! up to an hour. A feed that is later than its configured delay has another delay, or the
+//! local clock is ahead; nothing is complete then when the clock says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::Bar;
 use model::time::{HOUR, MINUTE, Millis};
@@ -13,9 +15,9 @@ const LIMIT: Millis = 10 * MINUTE;
 /// machine is believed and not the feed.
 pub(super) const FURTHEST: Millis = HOUR;
 /// So many bars, of more than one frame and none against them, are the whole feed.
-const AGREED: usize = 3;
+const BARS_AGREED: usize = 3;
 /// More than this are not kept waiting for agreement.
-const MOST: usize = 1_000;
+const MOST_WAITING: usize = 1_000;
 
 /// What came of judging a bar; empty while it is kept waiting.
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ impl Ahead {
             let (taken, refused) = self.give_up().into_iter().partition(agree);
             return Judged { taken, refused, behind: Some(behind) };
         }
-        let refused = if self.waiting.len() > MOST { self.give_up() } else { Vec::new() };
+        let refused = if self.waiting.len() > MOST_WAITING { self.give_up() } else { Vec::new() };
         Judged { refused, ..Judged::default() }
     }
 
@@ -74,12 +76,52 @@ impl Ahead {
             agree.iter().map(|(_, bar)| (&bar.symbol, bar.start_timestamp)).collect();
         let frames: BTreeSet<_> = agree.iter().map(|(frame, _)| frame).collect();
         let least = agree.iter().map(|(_, bar)| ahead(bar)).min()?;
-        (different.len() >= AGREED && frames.len() > 1).then_some(least)
+        (different.len() >= BARS_AGREED && frames.len() > 1).then_some(least)
     }
 }
 
 fn ahead(bar: &Bar) -> Millis {
     bar.start_timestamp.saturating_sub(bar.received_timestamp)
+}
+
+/// Later than this, a bar's first version is out of the ordinary …
+const ORDINARY: Millis = 3 * MINUTE;
+/// … and all bars of so many minutes in a row are no chance.
+const MINUTES_AGREED: usize = 3;
+/// Event time is held back by no more than this, however late a feed makes itself out to
+/// be: a clock that is an hour ahead has the wrong zone, and no feed is so much later.
+const MOST_LATE: Millis = 2 * HOUR;
+
+#[derive(Debug, Default)]
+pub(super) struct Lateness {
+    /// The least lateness of each of the last minutes.
+    minutes: BTreeMap<Millis, Millis>,
+    /// How much later than it ought to be the feed has turned out to be.
+    found: Millis,
+}
+
+impl Lateness {
+    /// The first version of the bar that started at `start` came `late` after its
+    /// end and the feed's delay. Returns what the feed's lateness has changed to.
+    pub(super) fn note(&mut self, start: Millis, late: Millis) -> Option<Millis> {
+        let least = self.minutes.entry(start).or_insert(late);
+        *least = late.min(*least);
+        while self.minutes.len() > MINUTES_AGREED {
+            self.minutes.pop_first();
+        }
+        let least = self.minutes.values().copied().min()?;
+        let found = match least > ORDINARY {
+            // One bar in time is enough to know better.
+            false => 0,
+            true if self.minutes.len() == MINUTES_AGREED => least.min(MOST_LATE),
+            true => return None,
+        };
+        let changed = found.abs_diff(self.found) >= MINUTE as u64;
+        changed.then(|| {
+            self.found = found;
+            found
+        })
+    }
 }
 
 #[cfg(test)]
@@ -167,5 +209,32 @@ mod tests {
         }
         ahead.judge(4, bar("A", 0));
         assert!(ahead.judge(5, bar("B", FAR)).taken.is_empty());
+    }
+
+    #[test]
+    fn a_feed_that_is_late_minute_after_minute_is_found_out_and_believed_again() {
+        let mut lateness = Lateness::default();
+        assert_eq!(lateness.note(0, HOUR), None);
+        assert_eq!(lateness.note(0, HOUR + 5), None);
+        assert_eq!(lateness.note(MINUTE, HOUR + 1), None);
+        assert_eq!(lateness.note(2 * MINUTE, HOUR + 2), Some(HOUR));
+        assert_eq!(lateness.note(3 * MINUTE, HOUR + 2), None);
+        assert_eq!(lateness.note(4 * MINUTE, 2_000), Some(0));
+    }
+
+    #[test]
+    fn a_feed_that_makes_itself_out_to_be_years_late_holds_time_back_by_hours_at_most() {
+        let mut lateness = Lateness::default();
+        let found = (0..3).filter_map(|minute| lateness.note(minute * MINUTE, 9_999 * HOUR)).last();
+        assert_eq!(found, Some(MOST_LATE));
+    }
+
+    #[test]
+    fn a_late_bar_among_others_that_are_in_time_is_nothing() {
+        let mut lateness = Lateness::default();
+        for minute in 0..10 {
+            assert_eq!(lateness.note(minute * MINUTE, 2_000), None);
+            assert_eq!(lateness.note((minute - 10) * MINUTE, 12 * MINUTE), None);
+        }
     }
 }

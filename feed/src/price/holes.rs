@@ -1,21 +1,22 @@
-//! Holes in what was received: what to ask of history after a start or a
-//! reconnect, and what of it remains a gap.
+//! Holes in what was received: what to ask of history after a start or a reconnect, how it
+//! is brought beside the live feed, and what of it remains a gap.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use control::watchlist::EVERY_SYMBOL;
+use futures::StreamExt;
 use model::Gap;
 use model::time::{DAY, MINUTE, Millis, minute_of};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
-use crate::history::{HistoryClient, Stretch};
-use feed::SharedClock;
-
-use super::PolygonConfig;
+use super::PriceFeed;
 use super::completeness::Hole;
-use super::fill::Fill;
+use super::dedup::DedupCache;
 use super::gaps::{FILLED, Gaps, trades};
-use super::known::Known;
+use super::history::{HistoryClient, HistoryFailure, Page, Stretch};
+use crate::clock::SharedClock;
 
 /// Bars are corrected for so long after their end.
 const CORRECTIONS: Millis = 15 * MINUTE;
@@ -24,10 +25,11 @@ const FURTHEST: Millis = 30 * DAY;
 /// The reason of those gaps.
 const TOO_LONG_AGO: &str = "the feed was away for longer than the 30 days for which history is asked; `tickwire backfill` brings what the plan has";
 
-pub(super) struct Holes {
-    config: Arc<PolygonConfig>,
+/// See the module.
+pub(super) struct Holes<F> {
+    feed: Arc<F>,
     clock: SharedClock,
-    history: Arc<HistoryClient>,
+    history: Arc<HistoryClient<F>>,
     /// Why history is not asked any more.
     no_access: Option<String>,
     pub(super) fill: Option<Fill>,
@@ -45,15 +47,15 @@ pub(super) struct Holes {
     earlier_tried: bool,
 }
 
-impl Holes {
+impl<F: PriceFeed> Holes<F> {
     pub(super) fn new(
-        config: Arc<PolygonConfig>,
+        feed: Arc<F>,
         clock: SharedClock,
-        history: Arc<HistoryClient>,
+        history: Arc<HistoryClient<F>>,
         earlier: Vec<Gap>,
-    ) -> Holes {
+    ) -> Holes<F> {
         Holes {
-            config,
+            feed,
             clock,
             history,
             no_access: None,
@@ -70,8 +72,14 @@ impl Holes {
 
     /// The feed is up since `at`: begins to fill `hole`. Returns the gaps that
     /// are certain already; without a fill, the hole is as good as it gets.
-    pub(super) fn begin(&mut self, at: Millis, hole: Hole, listed: &[String], known: &Known) -> Vec<Gap> {
-        let to = minute_of(at - self.config.delay());
+    pub(super) fn begin(
+        &mut self,
+        at: Millis,
+        hole: Hole,
+        listed: &[String],
+        known: &DedupCache,
+    ) -> Vec<Gap> {
+        let to = minute_of(at - self.feed.profile().delay());
         self.to = to;
         self.later.clear();
         self.earlier_tried = false;
@@ -113,7 +121,12 @@ impl Holes {
 
     /// Fills what is missing of `symbols`, which have come back to the watchlist,
     /// and the gaps of earlier runs. Returns the gaps that are certain already.
-    pub(super) fn begin_late(&mut self, symbols: &[String], listed: &[String], known: &Known) -> Vec<Gap> {
+    pub(super) fn begin_late(
+        &mut self,
+        symbols: &[String],
+        listed: &[String],
+        known: &DedupCache,
+    ) -> Vec<Gap> {
         if self.no_access.is_some() {
             return Vec::new();
         }
@@ -121,7 +134,7 @@ impl Holes {
             self.later.extend_from_slice(symbols);
             return Vec::new();
         }
-        let to = minute_of(self.clock.now() - self.config.delay());
+        let to = minute_of(self.clock.now() - self.feed.profile().delay());
         let since_last = |symbol: &String| {
             let from = (known.last(symbol)? + MINUTE).max(to - FURTHEST);
             (from < to).then(|| Stretch { symbol: symbol.clone(), from, to })
@@ -148,20 +161,20 @@ impl Holes {
 
     fn start(&mut self, stretches: Vec<Stretch>) {
         // The history has a minute no earlier than the feed.
-        let ready = self.to + self.config.lag();
+        let ready = self.to + self.feed.profile().lag();
         self.fill = Some(Fill::start(self.history.clone(), self.clock.clone(), stretches, ready));
     }
 
     /// The symbols to ask for; of a wildcard, the busiest that the quota reaches in time.
-    fn symbols(&mut self, listed: &[String], known: &Known) -> Vec<String> {
+    fn symbols(&mut self, listed: &[String], known: &DedupCache) -> Vec<String> {
         let mut symbols: Vec<_> = listed.iter().filter(|symbol| *symbol != EVERY_SYMBOL).cloned().collect();
         self.beyond_quota = false;
         if listed.iter().any(|symbol| symbol == EVERY_SYMBOL) {
             let others =
                 known.busiest().into_iter().filter(|symbol| !listed.iter().any(|known| known == symbol));
             let others: Vec<_> = others.map(str::to_owned).collect();
-            let wait = self.config.fill_wait.as_secs() / 60;
-            let calls = u64::from(self.config.calls_per_minute) * wait;
+            let wait = self.feed.profile().fill_wait.as_secs() / 60;
+            let calls = u64::from(self.feed.profile().calls_per_minute) * wait;
             let room = usize::try_from(calls).unwrap_or(usize::MAX).saturating_sub(symbols.len());
             // A feed of which nothing is known yet cannot be filled either.
             self.beyond_quota = others.is_empty() || others.len() > room;
@@ -171,7 +184,7 @@ impl Holes {
     }
 
     /// What to ask of a symbol: since its last bar, and what may have been corrected meanwhile.
-    fn stretch(&self, symbol: &str, hole: Hole, to: Millis, known: &Known) -> Option<Stretch> {
+    fn stretch(&self, symbol: &str, hole: Hole, to: Millis, known: &DedupCache) -> Option<Stretch> {
         let missing = self.missing_from(symbol, hole);
         let last = known.last(symbol);
         if last.is_none() && missing >= to {
@@ -208,7 +221,7 @@ impl Holes {
     pub(super) fn no_access(&mut self, hole: Option<Hole>, listed: &[String], reason: &str) -> Vec<Gap> {
         tracing::warn!(
             reason,
-            "The Polygon key has no access to history: what the feed misses stays missing and is recorded as gaps."
+            "There is no access to the history: what the feed misses stays missing and is recorded as gaps."
         );
         self.no_access = Some(reason.to_owned());
         hole.map(|hole| self.give_up_all(hole, listed, reason)).unwrap_or_default()
@@ -220,7 +233,7 @@ impl Holes {
     }
 
     /// Everything that could be filled has been; what remains is recorded.
-    pub(super) fn finish(&mut self, hole: Option<Hole>, listed: &[String], known: &Known) -> Vec<Gap> {
+    pub(super) fn finish(&mut self, hole: Option<Hole>, listed: &[String], known: &DedupCache) -> Vec<Gap> {
         self.fill = None;
         let mut gaps = self.finish_wildcard(hole, listed);
         self.sound.clear();
@@ -275,4 +288,90 @@ fn tell_of(gaps: &[Gap]) {
 
 fn stretch_of(gap: &Gap) -> Stretch {
     Stretch { symbol: gap.symbol.clone(), from: gap.from, to: gap.to }
+}
+
+/// Requests at once; the quota still counts each.
+const FILLS_AT_ONCE: usize = 4;
+/// Pages that wait to be written.
+const AHEAD: usize = 8;
+
+/// What a fill brings.
+#[derive(Debug)]
+pub(super) enum FillEvent {
+    /// Bars of one symbol.
+    Page(Page),
+    /// All of a stretch has been brought.
+    Done(Stretch),
+    /// A stretch cannot be had.
+    Failed(Stretch, String),
+    /// Nothing can be had with this key.
+    NoAccess(String),
+    /// That was all.
+    Finished,
+}
+
+/// A fill at work; it ends when dropped.
+pub(super) struct Fill {
+    events: mpsc::Receiver<FillEvent>,
+    _task: JoinSet<()>,
+}
+
+impl Fill {
+    /// Asks for `stretches` in their order, the first at `ready`, when the
+    /// history has the last minute of them.
+    pub(super) fn start<F: PriceFeed>(
+        history: Arc<HistoryClient<F>>,
+        clock: SharedClock,
+        stretches: Vec<Stretch>,
+        ready: Millis,
+    ) -> Fill {
+        let (sender, events) = mpsc::channel(AHEAD);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            clock.sleep_until(ready).await;
+            let bringing =
+                stretches.into_iter().map(|stretch| bring(history.clone(), stretch, sender.clone()));
+            let mut brought = futures::stream::iter(bringing).buffered(FILLS_AT_ONCE);
+            while let Some(access) = brought.next().await {
+                if let Err(reason) = access {
+                    let _ = sender.send(FillEvent::NoAccess(reason)).await;
+                    return;
+                }
+            }
+            let _ = sender.send(FillEvent::Finished).await;
+        });
+        Fill { events, _task: task }
+    }
+
+    /// What comes next.
+    pub(super) async fn next(&mut self) -> FillEvent {
+        self.events.recv().await.unwrap_or(FillEvent::Finished)
+    }
+}
+
+/// Brings one stretch; an error means that the key has no access to any.
+async fn bring<F: PriceFeed>(
+    history: Arc<HistoryClient<F>>,
+    stretch: Stretch,
+    out: mpsc::Sender<FillEvent>,
+) -> Result<(), String> {
+    let event = match pages(&history, &stretch, &out).await {
+        Ok(()) => FillEvent::Done(stretch),
+        Err(HistoryFailure::NoAccess(reason)) => return Err(reason),
+        Err(failure) => FillEvent::Failed(stretch, failure.to_string()),
+    };
+    let _ = out.send(event).await;
+    Ok(())
+}
+
+async fn pages<F: PriceFeed>(
+    history: &HistoryClient<F>,
+    stretch: &Stretch,
+    out: &mpsc::Sender<FillEvent>,
+) -> Result<(), HistoryFailure> {
+    let mut pages = history.pages(stretch);
+    while let Some(page) = pages.next().await? {
+        let _ = out.send(FillEvent::Page(page)).await;
+    }
+    Ok(())
 }

@@ -8,14 +8,11 @@ use log::{Append, SharedLog};
 use model::service::{Activity, RunState, Service};
 use model::status::{EntryState, ServiceStatus};
 use model::time::{DAY, Millis, minute_of};
-use model::topic::STOCK_PRICES;
-use model::{Bar, DeadLetter, Gap, heartbeat};
+use model::{Bar, DeadLetter, Gap, Topic, heartbeat};
 
-use crate::ProducerError;
+use super::{FeedError, FeedProfile};
 
 const SERVICE: Service = Service::Producer;
-/// How all names of this source begin.
-const NAME: &str = "Polygon";
 
 /// Dead letters that are kept in a minute, and their bytes together: what a feed of
 /// nothing but garbage sends beyond that is counted, and does not fill the disk.
@@ -25,8 +22,10 @@ const MOST_LETTER_BYTES: usize = 8 << 20;
 /// may have been ahead and set back, but not by more.
 const BELIEVED: Millis = DAY;
 
+/// See the module.
 pub(super) struct Records {
     log: SharedLog,
+    topic: Topic,
     batch: Vec<Append>,
     letters: bool,
     /// The minute of the last letter, with the number and the bytes that it has had.
@@ -38,22 +37,16 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Looks up where the topic stands; `host` is where the prices come from, `lag` how
-    /// far event time is behind the clock while all is well.
-    pub(super) async fn open(
-        log: SharedLog,
-        keys: u32,
-        host: &str,
-        lag: Millis,
-        now: Millis,
-    ) -> Result<Records, ProducerError> {
-        let name = format!("{NAME} at {host}");
+    /// Looks up where the topic of the feed's class stands at `now`.
+    pub(super) async fn open(log: SharedLog, feed: &FeedProfile, now: Millis) -> Result<Records, FeedError> {
+        let topic = feed.class.raw_topic();
+        let name = format!("{} at {}", feed.title, feed.host);
         let before = control::status::last(&*log, SERVICE).await?.unwrap_or_default();
-        if let Some(found) = before.source.filter(|found| !found.starts_with(NAME)) {
-            return Err(ProducerError::OtherSource { asked: name, found });
+        if let Some(found) = before.source.filter(|found| !found.starts_with(feed.title)) {
+            return Err(FeedError::OtherSource { asked: name, found });
         }
         let mut clocked = Vec::new();
-        for bar in last_good(&*log, &STOCK_PRICES, raw::read::<Bar>).await? {
+        for bar in last_good(&*log, &topic, raw::read::<Bar>).await? {
             let stated = bar.map(|bar| bar.complete_until);
             if let Some(at) = stated.filter(|at| *at > now.saturating_add(BELIEVED)) {
                 let at = model::time::rfc3339(at);
@@ -71,7 +64,7 @@ impl Records {
             state: Activity::new(RunState::Starting, "connecting"),
             watermark: clocked.iter().flatten().min().copied(),
             counts: before.counts,
-            planned_lag: Some(lag),
+            planned_lag: Some(feed.lag()),
             ..ServiceStatus::default()
         };
         let mut status = status;
@@ -79,9 +72,10 @@ impl Records {
         for name in ["gaps", "rejected"] {
             status.counts.entry(name.to_owned()).or_default();
         }
-        let keys = keys.max(log.clock_keys());
+        let keys = feed.clock_keys.max(log.clock_keys());
         Ok(Records {
             log,
+            topic,
             batch: Vec::new(),
             letters: false,
             kept: (Millis::MIN, 0, 0),
@@ -97,7 +91,7 @@ impl Records {
     }
 
     pub(super) fn bar(&mut self, bar: &Bar) {
-        self.batch.push(Append::json(STOCK_PRICES, &bar.symbol, bar));
+        self.batch.push(Append::json(self.topic.clone(), &bar.symbol, bar));
     }
 
     /// Heartbeats from what was `stated` up to `until`, of every key for every partition.
@@ -114,8 +108,9 @@ impl Records {
                 }
                 for key in 0..self.keys {
                     let record = heartbeat::bar(key, at);
-                    self.batch
-                        .push(Append::json(STOCK_PRICES, &record.symbol, &record).into_partition(partition));
+                    self.batch.push(
+                        Append::json(self.topic.clone(), &record.symbol, &record).into_partition(partition),
+                    );
                 }
             }
         }
@@ -162,7 +157,7 @@ impl Records {
     }
 
     /// Appends what is at hand, with the status when that is due.
-    pub(super) async fn flush(&mut self) -> Result<(), ProducerError> {
+    pub(super) async fn flush(&mut self) -> Result<(), FeedError> {
         if self.letters || self.report.is_due() {
             self.batch.push(self.report.say());
         }
@@ -171,7 +166,7 @@ impl Records {
     }
 
     /// Appends what is at hand with a last status.
-    pub(super) async fn end(&mut self, state: RunState) -> Result<(), ProducerError> {
+    pub(super) async fn end(&mut self, state: RunState) -> Result<(), FeedError> {
         self.report.status.state = state.into();
         self.batch.push(self.report.say());
         Ok(self.log.append(std::mem::take(&mut self.batch)).await?)

@@ -1,33 +1,91 @@
-//! What an answer of the history says.
+//! Polygon's history of minute bars over REST: how it is asked, and what its answers say.
 
 use std::borrow::Cow;
 
+use feed::price::wire::{at_most, minute_bar, whole_millis};
+use feed::price::{Answer, HistoryFailure, Page, Stretch};
+
 use model::time::{MINUTE, Millis};
 use model::{Bar, DeadLetter, Source};
+use net::redact;
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::sources::{at_most, whole_millis};
+use super::PolygonFeed;
 
 /// Results on a page; the server gives no more than so many.
-pub(super) const MOST_RESULTS: usize = 50_000;
+const MOST_RESULTS: usize = 50_000;
 /// Results of one page that are kept as dead letters when they are no good bars; more
 /// are counted alone, so that an answer full of them does not fill the log.
 const MOST_LETTERS: usize = 1_000;
 
-/// One page of bars.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    /// Good bars, by start.
-    pub(crate) bars: Vec<Bar>,
-    /// Results that are no good bars, the first of them.
-    pub(crate) letters: Vec<DeadLetter>,
-    /// How many results are no good bars, all together.
-    pub(crate) rejected: u64,
-    /// Results of a time that was not asked for.
-    pub(crate) unasked: u64,
-    /// Where the next page is, as the server says.
-    pub(crate) next: Option<String>,
+impl PolygonFeed {
+    /// Asks for a page; see the driver.
+    pub(super) fn page_request(
+        &self,
+        http: &Client,
+        stretch: &Stretch,
+        next: Option<&str>,
+    ) -> Result<RequestBuilder, HistoryFailure> {
+        let mut url = self.rest.clone();
+        match next {
+            None => {
+                let (from, to) = (stretch.from.to_string(), (stretch.to - 1).to_string());
+                if let Ok(mut path) = url.path_segments_mut() {
+                    path.pop_if_empty();
+                    path.extend([
+                        "v2",
+                        "aggs",
+                        "ticker",
+                        &stretch.symbol,
+                        "range",
+                        "1",
+                        "minute",
+                        &from,
+                        &to,
+                    ]);
+                }
+                // Live bars are not adjusted for later splits, so neither is what stands beside them.
+                url.query_pairs_mut().extend_pairs([
+                    ("adjusted", "false"),
+                    ("sort", "asc"),
+                    ("limit", &MOST_RESULTS.to_string()),
+                ]);
+            }
+            Some(next) => {
+                let named = Url::parse(next)
+                    .or_else(|_| self.rest.join(next))
+                    .map_err(|_| HistoryFailure::Refused("it names a next page that is no address".into()))?;
+                // Whatever host the answer names, the key goes only where it was set to go.
+                url.set_path(named.path());
+                url.set_query(named.query());
+            }
+        }
+        Ok(http.get(url).bearer_auth(self.api_key.expose()))
+    }
+
+    /// What an answer means; see the driver.
+    pub(super) fn page_answer(
+        &self,
+        stretch: &Stretch,
+        status: StatusCode,
+        body: &[u8],
+        asked: Millis,
+    ) -> Answer {
+        if status.is_success() {
+            return page(body, &stretch.symbol, asked).map_or_else(Answer::Retry, Answer::Page);
+        }
+        let said = redact(&explanation(body), &[&self.api_key]);
+        match status.as_u16() {
+            401 => Answer::Failed(HistoryFailure::NoAccess(said)),
+            403 if said.contains("entitled") || said.contains("API Key") || said.contains("API key") => {
+                Answer::Failed(HistoryFailure::NoAccess(said))
+            }
+            408 | 413 | 499 | 500.. => Answer::Retry(format!("status {status}: {said}")),
+            _ => Answer::Failed(HistoryFailure::Refused(format!("status {status}: {said}"))),
+        }
+    }
 }
 
 /// No key is certain but `status`, and even that says `DELAYED` where all is well.
@@ -60,7 +118,7 @@ struct Aggregate {
 }
 
 /// The words with which the server explains itself, whatever shape they come in.
-pub(super) fn explanation(body: &[u8]) -> String {
+fn explanation(body: &[u8]) -> String {
     let said = serde_json::from_slice::<Envelope<'_>>(body)
         .ok()
         .and_then(|envelope| envelope.error.or(envelope.message));
@@ -77,7 +135,7 @@ const LONGEST_EXPLANATION: usize = 300;
 ///
 /// # Errors
 /// When it is no answer, says that it is none, or is one about another symbol.
-pub(super) fn page(body: &[u8], symbol: &str, received: Millis) -> Result<Page, String> {
+fn page(body: &[u8], symbol: &str, received: Millis) -> Result<Page, String> {
     let unreadable = |error| format!("the answer cannot be read: {error}");
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(unreadable)?;
     if !matches!(&*envelope.status, "OK" | "DELAYED") {
@@ -109,7 +167,7 @@ pub(super) fn page(body: &[u8], symbol: &str, received: Millis) -> Result<Page, 
 ///
 /// # Errors
 /// Why it is no good bar.
-pub(crate) fn bar(result: &str, symbol: &str, received: Millis) -> Result<Bar, String> {
+pub(super) fn bar(result: &str, symbol: &str, received: Millis) -> Result<Bar, String> {
     let read: Aggregate =
         serde_json::from_str(result).map_err(|error| format!("the minute bar cannot be read: {error}"))?;
     let start = whole_millis(read.t)?;
@@ -133,7 +191,7 @@ pub(crate) fn bar(result: &str, symbol: &str, received: Millis) -> Result<Bar, S
         complete_until: 0,
         position: None,
     };
-    crate::sources::minute_bar(bar)
+    minute_bar(bar)
 }
 
 #[cfg(test)]

@@ -1,11 +1,6 @@
-//! The handler between the feed and the log: reads frames, judges bars, states
-//! what is complete, and fills holes.
+//! The handler between a feed and the log: reads frames, judges bars, states what is
+//! complete, fills holes, and reports how the service and each symbol fares.
 
-mod bars;
-mod filling;
-mod shown;
-
-use model::service::RunState;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,73 +8,82 @@ use std::time::{Duration, Instant};
 use control::shutdown::{Shutdown, ShutdownToken};
 use control::watchlist::Watchlist;
 use log::SharedLog;
+use model::Gap;
+use model::service::{Activity, RunState};
+use model::status::EntryState;
 use model::time::{DAY, MINUTE, Millis};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::ProducerError;
-use crate::history::HistoryClient;
-use feed::{SharedClock, millis};
-
-use super::ahead::Ahead;
 use super::completeness::Completeness;
-use super::holes::Holes;
-use super::known::Known;
-use super::lateness::Lateness;
+use super::connection::Signal;
+use super::dedup::{self, DedupCache};
+use super::gaps;
+use super::history::{HistoryClient, Page};
+use super::holes::{FillEvent, Holes};
 use super::records::Records;
-use super::session::Signal;
-use super::{PolygonConfig, recall};
+use super::skew::{Ahead, Lateness};
+use super::{FeedError, Origin, PriceFeed};
+use crate::clock::{SharedClock, millis};
 
 /// Signals taken before the log is written to.
 const AT_ONCE: usize = 256;
+/// How often what is shown is made up anew.
+const SHOWN_EVERY: Duration = Duration::from_millis(400);
+/// Entries whose state is shown one by one.
+const SHOWN: usize = 200;
 /// Versions of bars are told apart for so long before what is complete.
 const KNOWN_FOR: Millis = 40 * MINUTE;
 
-pub(super) struct FeedHandler {
-    clock: SharedClock,
-    records: Records,
-    watchlist: watch::Receiver<Watchlist>,
+/// See the module.
+pub(super) struct FeedHandler<F> {
+    pub(super) feed: Arc<F>,
+    pub(super) clock: SharedClock,
+    pub(super) records: Records,
+    pub(super) watchlist: watch::Receiver<Watchlist>,
     listed: Vec<String>,
     /// The same, to be looked up in.
-    wanted: HashSet<String>,
+    pub(super) wanted: HashSet<String>,
     /// Frames that have been read.
-    frames: u64,
+    pub(super) frames: u64,
     /// What has been told of this connection.
-    told: BTreeSet<&'static str>,
-    known: Known,
-    ahead: Ahead,
-    lateness: Lateness,
-    delay: Millis,
-    complete: Completeness,
-    holes: Holes,
+    pub(super) told: BTreeSet<&'static str>,
+    pub(super) known: DedupCache,
+    pub(super) ahead: Ahead,
+    pub(super) lateness: Lateness,
+    pub(super) delay: Millis,
+    pub(super) complete: Completeness,
+    holes: Holes<F>,
     /// Why nothing comes, while that is so.
     down: Option<String>,
-    unacknowledged: BTreeSet<String>,
+    pub(super) unacknowledged: BTreeSet<String>,
     shown: Option<Instant>,
 }
 
-impl FeedHandler {
+impl<F: PriceFeed> FeedHandler<F> {
     /// Finds out from the log where things stand.
     pub(super) async fn open(
         log: SharedLog,
-        config: Arc<PolygonConfig>,
+        feed: Arc<F>,
         watchlist: watch::Receiver<Watchlist>,
         clock: SharedClock,
-    ) -> Result<FeedHandler, ProducerError> {
-        let history = Arc::new(HistoryClient::new((*config).clone(), clock.clone())?);
-        let keys = config.clock_keys;
-        let records = Records::open(log.clone(), keys, &config.host()?, config.lag(), clock.now()).await?;
+    ) -> Result<FeedHandler<F>, FeedError> {
+        let history = Arc::new(HistoryClient::new(feed.clone(), clock.clone())?);
+        let profile = feed.profile();
+        let records = Records::open(log.clone(), profile, clock.now()).await?;
         let listed = symbols(&watchlist.borrow());
-        let earlier = recall::gaps(&log, clock.now()).await?;
+        let earlier = gaps::unfilled(&log, clock.now()).await?;
         let since = records.stated().map(|stated| {
             let gaps = earlier.iter().map(|gap| gap.from).filter(|from| *from > stated - DAY);
             gaps.fold(stated, Millis::min) - KNOWN_FOR
         });
-        let known = recall::bars(&log, since, &listed).await?;
-        let mut complete = Completeness::new(config.lag(), millis(config.fill_wait), records.stated());
+        let known = dedup::recall(&log, &profile.class.raw_topic(), since, &listed).await?;
+        let mut complete = Completeness::new(profile.lag(), millis(profile.fill_wait), records.stated());
         complete.lose(clock.now());
+        let delay = profile.delay();
         Ok(FeedHandler {
-            holes: Holes::new(config.clone(), clock.clone(), history, earlier),
+            holes: Holes::new(feed.clone(), clock.clone(), history, earlier),
+            feed,
             clock,
             records,
             watchlist,
@@ -90,7 +94,7 @@ impl FeedHandler {
             known,
             ahead: Ahead::default(),
             lateness: Lateness::default(),
-            delay: config.delay(),
+            delay,
             complete,
             down: Some("connecting".into()),
             unacknowledged: BTreeSet::new(),
@@ -103,7 +107,7 @@ impl FeedHandler {
         mut self,
         mut signals: mpsc::Receiver<Signal>,
         stop: &ShutdownToken,
-    ) -> Result<(), ProducerError> {
+    ) -> Result<(), FeedError> {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let clock = self.clock.clone();
@@ -119,7 +123,7 @@ impl FeedHandler {
                         self.on_event(signal);
                     }
                 }
-                word = filling::word(&mut self.holes), if self.holes.fill.is_some() => self.take_word(word),
+                event = filled(&mut self.holes), if self.holes.fill.is_some() => self.on_fill(event),
                 changed = self.watchlist.changed(), if list_lives => {
                     list_lives = changed.is_ok();
                     self.relist();
@@ -146,11 +150,10 @@ impl FeedHandler {
             Signal::Alive { at } => self.complete.on_event(at),
             Signal::Up { at } => self.up(at),
             Signal::Down { at, reason } => self.go_down(at, reason),
-            Signal::Unacknowledged(pairs) => {
-                let some = pairs.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-                tracing::warn!(count = pairs.len(), some, "The feed has not confirmed some subscriptions.");
-                let symbols = pairs.iter().filter_map(|pair| pair.split_once('.'));
-                self.unacknowledged.extend(symbols.map(|(_, symbol)| symbol.to_owned()));
+            Signal::Unacknowledged(symbols) => {
+                let some = symbols.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+                tracing::warn!(count = symbols.len(), some, "The feed has not confirmed some subscriptions.");
+                self.unacknowledged.extend(symbols);
             }
         }
     }
@@ -179,7 +182,7 @@ impl FeedHandler {
         self.down = Some(reason);
     }
 
-    fn relist(&mut self) {
+    pub(super) fn relist(&mut self) {
         let listed = symbols(&self.watchlist.borrow_and_update());
         let new: Vec<_> = listed.iter().filter(|symbol| !self.wanted.contains(*symbol)).cloned().collect();
         self.wanted = listed.iter().cloned().collect();
@@ -206,8 +209,92 @@ impl FeedHandler {
         let kept = self.complete.hole().map_or(until, |hole| hole.from.min(until));
         self.known.forget(kept - KNOWN_FOR);
     }
+
+    /// Takes what a fill of history brings.
+    fn on_fill(&mut self, event: FillEvent) {
+        let hole = self.complete.hole();
+        let gaps = match event {
+            FillEvent::Page(Page { bars, letters, rejected, unasked, .. }) => {
+                for bar in bars {
+                    self.take(bar, Origin::History);
+                }
+                // Each letter counts itself; the others of the page are counted alone.
+                let unkept = rejected - letters.len() as u64;
+                letters.iter().for_each(|letter| self.records.letter(letter));
+                for (name, count) in [("rejected", unkept), ("unkept", unkept), ("unasked", unasked)] {
+                    if count > 0 {
+                        self.records.count(name, count);
+                    }
+                }
+                Vec::new()
+            }
+            FillEvent::Done(stretch) => self.holes.done(&stretch),
+            FillEvent::Failed(stretch, reason) => {
+                tracing::warn!(symbol = stretch.symbol, reason, "A hole cannot be filled.");
+                self.holes.failed(&stretch.symbol, hole, &reason)
+            }
+            FillEvent::NoAccess(reason) => {
+                let gaps = self.holes.no_access(hole, &self.listed, &reason);
+                self.record(&gaps);
+                return self.finish_hole();
+            }
+            FillEvent::Finished => return self.finish_hole(),
+        };
+        self.record(&gaps);
+    }
+
+    fn finish_hole(&mut self) {
+        let gaps = self.holes.finish(self.complete.hole(), &self.listed, &self.known);
+        self.record(&gaps);
+        if self.down.is_none() {
+            self.complete.mend();
+        }
+    }
+
+    fn record(&mut self, gaps: &[Gap]) {
+        gaps.iter().for_each(|gap| self.records.gap(gap));
+    }
+
+    fn show(&mut self) {
+        if self.shown.is_some_and(|shown| shown.elapsed() < SHOWN_EVERY) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let state = match (&self.down, self.complete.hole()) {
+            (Some(reason), _) => Activity::new(RunState::Waiting, format!("waiting for the feed: {reason}")),
+            (None, Some(_)) => Activity::new(RunState::Running, "running, and filling a hole from history"),
+            (None, None) => RunState::Running.into(),
+        };
+        let entries = self.listed.iter().take(SHOWN).map(|symbol| self.entry(symbol)).collect();
+        self.records.doing(state, entries);
+    }
+
+    fn entry(&self, symbol: &str) -> EntryState {
+        let (state, failing) = if self.down.is_some() {
+            ("waiting for the feed", false)
+        } else if self.unacknowledged.contains(symbol) {
+            ("not confirmed by the feed", true)
+        } else {
+            ("subscribed", false)
+        };
+        EntryState {
+            symbol: Some(symbol.to_owned()),
+            state: state.into(),
+            failing,
+            last_data: self.known.last(symbol).map(|start| start + MINUTE),
+            ..EntryState::default()
+        }
+    }
 }
 
 fn symbols(list: &Watchlist) -> Vec<String> {
     list.symbols().into_iter().map(str::to_owned).collect()
+}
+
+/// The next event of a fill; waits for ever without one.
+async fn filled<F: PriceFeed>(holes: &mut Holes<F>) -> FillEvent {
+    match &mut holes.fill {
+        Some(fill) => fill.next().await,
+        None => std::future::pending().await,
+    }
 }

@@ -6,15 +6,12 @@ use std::sync::Arc;
 use control::raw;
 use log::time_bounds::last_good;
 use log::{Append, Position, SharedLog, partition_of};
-use model::Bar;
 use model::time::{DAY, Millis};
-use model::topic::STOCK_PRICES;
+use model::{Bar, Topic};
 
-use super::client::{HistoryClient, HistoryFailure, Stretch};
-use crate::ProducerError;
-use crate::error::Refusal;
-use crate::sources::PolygonConfig;
-use feed::{SharedClock, SystemClock};
+use super::history::{HistoryClient, Stretch};
+use super::{FeedError, PriceFeed};
+use crate::clock::SharedClock;
 
 /// What is asked for at once: fewer minutes than fit on a page.
 const STRETCH: Millis = 30 * DAY;
@@ -46,34 +43,25 @@ pub struct Backfilled {
 }
 
 /// Brings the minute bars of `symbols` whose starts lie in `from..to` into
-/// `log`, marked `polygon-history`, within the calls that the plan allows.
+/// `log`, marked as history of the feed, within the calls that the plan allows.
 /// A run of the same symbols and times after an interruption goes on where that
 /// one broke off; a bar that comes twice counts once.
 ///
 /// # Errors
 /// When the log fails, or the history refuses or does not answer in the end.
-pub async fn backfill(
-    log: SharedLog,
-    config: PolygonConfig,
-    symbols: &[String],
-    from: Millis,
-    to: Millis,
-    progress: impl FnMut(BackfillProgress<'_>) + Send,
-) -> Result<Backfilled, ProducerError> {
-    backfill_by(Arc::new(SystemClock), log, config, symbols, from, to, progress).await
-}
-
-pub(crate) async fn backfill_by(
+pub async fn backfill<F: PriceFeed>(
     clock: SharedClock,
     log: SharedLog,
-    config: PolygonConfig,
+    feed: F,
     symbols: &[String],
     from: Millis,
     to: Millis,
     mut progress: impl FnMut(BackfillProgress<'_>) + Send,
-) -> Result<Backfilled, ProducerError> {
-    let client = HistoryClient::new(config, clock)?;
-    let writer = Writer::open(log.clone(), from).await?;
+) -> Result<Backfilled, FeedError> {
+    let feed = Arc::new(feed);
+    let topic = feed.profile().class.raw_topic();
+    let client = HistoryClient::new(feed.clone(), clock)?;
+    let writer = Writer::open(log.clone(), topic, from).await?;
     let each = stretches(from, to);
     let (mut brought, mut done, of) = (Backfilled::default(), 0, each.len() * symbols.len());
     for symbol in symbols {
@@ -85,10 +73,10 @@ pub(crate) async fn backfill_by(
                 brought.skipped += 1;
             } else {
                 let stretch = Stretch { symbol: symbol.clone(), from: *from, to: *to };
-                let (bars, rejected) = bring(&client, &writer, &stretch).await?;
+                let (bars, rejected) = bring(&feed, &client, &writer, &stretch).await?;
                 brought.bars += bars;
                 brought.rejected += rejected;
-                marks.set(&log, *to).await?;
+                marks.set(&writer, *to).await?;
             }
             done += 1;
         }
@@ -107,14 +95,15 @@ fn stretches(from: Millis, to: Millis) -> Vec<(Millis, Millis)> {
 }
 
 /// Writes the bars of a stretch page by page; returns how many were good and bad.
-async fn bring(
-    client: &HistoryClient,
+async fn bring<F: PriceFeed>(
+    feed: &Arc<F>,
+    client: &HistoryClient<F>,
     writer: &Writer,
     stretch: &Stretch,
-) -> Result<(u64, u64), ProducerError> {
+) -> Result<(u64, u64), FeedError> {
     let (mut bars, mut rejected) = (0, 0);
     let mut pages = client.pages(stretch);
-    while let Some(page) = pages.next().await.map_err(refusal)? {
+    while let Some(page) = pages.next().await.map_err(|failure| FeedError::History(feed.explain(&failure)))? {
         bars += page.bars.len() as u64;
         rejected += page.rejected;
         let records = page.bars.iter().map(|bar| writer.record(bar));
@@ -124,33 +113,27 @@ async fn bring(
     Ok((bars, rejected))
 }
 
-fn refusal(failure: HistoryFailure) -> ProducerError {
-    ProducerError::Polygon(match failure {
-        HistoryFailure::NoAccess(said) | HistoryFailure::Refused(said) => Refusal::History(said),
-        HistoryFailure::Unavailable(said) => Refusal::Unavailable(said),
-    })
-}
-
 /// Writes old bars without moving event time.
 struct Writer {
     log: SharedLog,
+    topic: Topic,
     /// What each partition states.
     complete_until: Vec<Millis>,
 }
 
 impl Writer {
-    async fn open(log: SharedLog, from: Millis) -> Result<Writer, ProducerError> {
+    async fn open(log: SharedLog, topic: Topic, from: Millis) -> Result<Writer, FeedError> {
         let mut complete_until = Vec::new();
-        for bar in last_good(&*log, &STOCK_PRICES, raw::read::<Bar>).await? {
+        for bar in last_good(&*log, &topic, raw::read::<Bar>).await? {
             complete_until.push(bar.map_or(from, |bar| bar.complete_until));
         }
-        Ok(Writer { log, complete_until })
+        Ok(Writer { log, topic, complete_until })
     }
 
     fn record(&self, bar: &Bar) -> Append {
         let partition = partition_of(&bar.symbol, self.log.partitions()) as usize;
         let complete_until = self.complete_until[partition];
-        Append::json(STOCK_PRICES, &bar.symbol, &Bar { complete_until, ..bar.clone() })
+        Append::json(self.topic.clone(), &bar.symbol, &Bar { complete_until, ..bar.clone() })
     }
 }
 
@@ -161,7 +144,7 @@ struct Marks {
 }
 
 impl Marks {
-    async fn of(log: &SharedLog, symbol: &str, from: Millis, to: Millis) -> Result<Marks, ProducerError> {
+    async fn of(log: &SharedLog, symbol: &str, from: Millis, to: Millis) -> Result<Marks, FeedError> {
         let reader = format!("backfill {symbol} {from} {to}");
         let notes = log.committed(&reader).await?;
         let done =
@@ -169,9 +152,10 @@ impl Marks {
         Ok(Marks { reader, done })
     }
 
-    async fn set(&self, log: &SharedLog, done: Millis) -> Result<(), ProducerError> {
-        let mut reader = log.reader(&self.reader, &[STOCK_PRICES]).await?;
-        let position = Position { topic: STOCK_PRICES, partition: 0, offset: 0, note: done.to_string() };
+    async fn set(&self, writer: &Writer, done: Millis) -> Result<(), FeedError> {
+        let mut reader = writer.log.reader(&self.reader, std::slice::from_ref(&writer.topic)).await?;
+        let position =
+            Position { topic: writer.topic.clone(), partition: 0, offset: 0, note: done.to_string() };
         Ok(reader.commit(vec![position]).await?)
     }
 }
