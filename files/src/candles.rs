@@ -6,9 +6,9 @@ use std::sync::Arc;
 use model::time::Millis;
 use model::{Bar, Candle, Candles};
 
-use crate::input::{self, Input};
+use crate::input::{self, Input, name_in, of, refused};
 use crate::parquet_candles::RowGroups;
-use crate::{BadRow, BarRows, FileError, parts, rows_of};
+use crate::{BadRow, BarRows, FileError, rows_of};
 
 /// So many rows are a piece, where the file has no pieces of its own.
 const ROWS_A_PIECE: usize = 64 * 1_024;
@@ -58,13 +58,13 @@ pub fn candles(path: &Path) -> Result<CandlePieces, FileError> {
     // Fails where no part can be read.
     drop(crate::bars(path)?);
     let folder = path.to_owned();
-    let pieces = parts::of(path)?.into_iter().flat_map(move |part| {
-        let name: Arc<str> = parts::name_in(&folder, &part).into();
+    let pieces = of(path)?.into_iter().flat_map(move |part| {
+        let name: Arc<str> = name_in(&folder, &part).into();
         let pieces: Pieces = match one_file(&part) {
             Ok(pieces) => pieces,
             Err(FileError::Empty { .. }) => Box::new(std::iter::empty()),
             Err(error) => {
-                let refused = vec![parts::refused(name.clone(), &error)];
+                let refused = vec![refused(name.clone(), &error)];
                 Box::new(std::iter::once(Piece { refused, ..Piece::default() }))
             }
         };

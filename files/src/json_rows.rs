@@ -7,10 +7,8 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
-use crate::columns::{self, FromRow};
-use crate::csv_rows::{overlong, unread_header, unreadable_from};
-use crate::json_document;
-use crate::lines::{Line, Lines};
+use crate::columns::{self, FromRow, Known};
+use crate::csv_rows::{Line, Lines, overlong, unread_header, unreadable_from};
 use crate::value::Cell;
 use crate::{BadRow, FileError, Placed};
 
@@ -26,7 +24,7 @@ impl<T: FromRow> JsonRows<T> {
     pub(crate) fn open(path: &Path, mut lines: Lines, head: &[u8]) -> Result<JsonRows<T>, FileError> {
         let first = lines.next().map_err(|error| unread_header(path, &error))?;
         let first = first.ok_or_else(|| columns::empty::<T>(path))?;
-        if let Some((what, filter)) = json_document::of(head, T::COLUMNS) {
+        if let Some((what, filter)) = of(head, T::COLUMNS) {
             return Err(FileError::JsonDocument { path: path.to_owned(), what, filter });
         }
         lines.give_back(vec![first]);
@@ -126,4 +124,201 @@ fn with_bare_words_quoted(line: &[u8]) -> Vec<u8> {
         rest = after;
     }
     quoted
+}
+
+// Whole JSON documents, as APIs answer and tools write them, told from JSON
+// lines by their first bytes, with the filter of `jq` that makes lines of them.
+
+/// What a file is, and the filter; none where it is one object a line.
+pub(crate) fn of(head: &[u8], columns: &[Known]) -> Option<(&'static str, String)> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    if let Some(elements) = text.strip_prefix(b"[") {
+        return Some(match elements.trim_ascii_start().first() {
+            Some(b'[') => ("one JSON array of arrays", format!(".[] | {CANDLE}")),
+            _ => ("one JSON array", ".[]".to_owned()),
+        });
+    }
+    if !text.starts_with(b"{") {
+        return None;
+    }
+    if is_cut_off_line(text) {
+        return None;
+    }
+    let first = Outline::of(text);
+    let known = |key: &str| columns.iter().any(|column| column.names.contains(&key));
+    let holds = |column: &Known| {
+        first.keys.iter().any(|(key, value)| column.names.contains(&key.as_str()) && *value == Value::Scalar)
+    };
+    if columns.iter().filter(|column| column.required).all(holds) && !spreads_over_lines(text) {
+        return None;
+    }
+    let in_columns = first.keys.iter().find(|(key, value)| known(key) && *value != Value::Scalar);
+    match (in_columns, &first.rows) {
+        (Some((key, Value::Array)), _) => {
+            let filter = format!(". as $all | range(.{key} | length) as $at | map_values(.[$at])");
+            Some(("one JSON object of columns", filter))
+        }
+        (Some((key, _)), _) => {
+            let filter = format!(". as $all | .{key} | keys_unsorted[] as $at | $all | map_values(.[$at])");
+            Some(("one JSON object of columns", filter))
+        }
+        (None, Some(rows)) => Some(("one JSON document", rows.filter(&first))),
+        (None, None) if spreads_over_lines(text) => Some(("JSON spread over several lines", ".".to_owned())),
+        (None, None) => None,
+    }
+}
+
+/// The rows of many candle APIs are arrays in this order, without a symbol.
+const CANDLE: &str =
+    r#"{start_ms: .[0], symbol: "AAPL", open: .[1], high: .[2], low: .[3], close: .[4], volume: .[5]}"#;
+/// The rows of the aggregates of Massive and Alpaca name their fields by a letter.
+const AGGREGATE: &str = "{start_ms: .t, symbol: $symbol, open: .o, high: .h, low: .l, close: .c, volume: .v}";
+
+/// What follows the first line, if an object is left open by it.
+fn after_open_line(text: &[u8]) -> Option<&[u8]> {
+    let line_end = text.iter().position(|&byte| byte == b'\n')?;
+    Outline::of(&text[..line_end]).end.is_none().then(|| text[line_end..].trim_ascii_start())
+}
+
+/// Whether the first object goes on after its line.
+fn spreads_over_lines(text: &[u8]) -> bool {
+    let goes_on =
+        |next: &[u8]| next.first().is_some_and(|byte| b"\"}]".contains(byte) || byte.is_ascii_digit());
+    after_open_line(text).is_some_and(goes_on)
+}
+
+/// Whether the first line is one of many that was cut off: another begins after it.
+fn is_cut_off_line(text: &[u8]) -> bool {
+    after_open_line(text).is_some_and(|next| next.starts_with(b"{"))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Value {
+    Scalar,
+    Array,
+    Object,
+}
+
+/// Where the first array of objects or arrays stands.
+struct Rows {
+    path: Vec<String>,
+    are_arrays: bool,
+    /// Whether its first object has the fields of an aggregate.
+    are_aggregates: bool,
+}
+
+impl Rows {
+    fn filter(&self, document: &Outline) -> String {
+        let key = |key: &String| match key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            true if !key.starts_with(|first: char| first.is_ascii_digit()) => format!(".{key}"),
+            _ => format!(".[{}]", serde_json::Value::from(key.replace('\'', ""))),
+        };
+        let path: String = self.path.iter().map(key).collect();
+        let symbol =
+            document.keys.iter().map(|(key, _)| key).find(|key| *key == "ticker" || *key == "symbol");
+        match (self.are_arrays, self.are_aggregates, symbol) {
+            (true, ..) => format!("{path}[] | {CANDLE}"),
+            (false, true, Some(symbol)) => format!(".{symbol} as $symbol | {path}[] | {AGGREGATE}"),
+            (false, true, None) => match self.path.split_last() {
+                Some((_, outer)) if !outer.is_empty() => {
+                    let outer: String = outer.iter().map(key).collect();
+                    format!("{outer} | to_entries[] | .key as $symbol | .value[] | {AGGREGATE}")
+                }
+                _ => format!("\"AAPL\" as $symbol | {path}[] | {AGGREGATE}"),
+            },
+            (false, false, _) => format!("{path}[]"),
+        }
+    }
+}
+
+/// What the start of an object shows without being whole.
+#[derive(Default)]
+struct Outline {
+    /// Its keys, with what follows each.
+    keys: Vec<(String, Value)>,
+    /// The first list of rows in it.
+    rows: Option<Rows>,
+    /// The place after its end, where that is seen.
+    end: Option<usize>,
+}
+
+impl Outline {
+    fn of(text: &[u8]) -> Outline {
+        let mut outline = Outline::default();
+        // Of each object or array that is open: its closing bracket, and the key that is being read.
+        let mut open: Vec<(u8, Option<String>)> = Vec::new();
+        let (mut at, mut string): (usize, Option<String>) = (0, None);
+        while let Some(&byte) = text.get(at) {
+            at += 1;
+            match byte {
+                b'"' => {
+                    let Some(length) = string_length(&text[at..]) else { break };
+                    string = Some(String::from_utf8_lossy(&text[at..at + length]).into_owned());
+                    at += length + 1;
+                }
+                b':' => {
+                    let value = match text[at..].trim_ascii_start().first() {
+                        Some(b'[') => Value::Array,
+                        Some(b'{') => Value::Object,
+                        _ => Value::Scalar,
+                    };
+                    let Some(key) = string.take() else { continue };
+                    if open.len() == 1 {
+                        outline.keys.push((key.clone(), value));
+                    }
+                    if let Some((_, reading)) = open.last_mut() {
+                        *reading = Some(key);
+                    }
+                }
+                b'{' | b'[' => {
+                    if byte == b'[' && outline.rows.is_none() {
+                        outline.rows = rows(&open, &text[at..]);
+                    }
+                    open.push((if byte == b'{' { b'}' } else { b']' }, None));
+                }
+                b'}' | b']' => {
+                    if open.pop().is_none_or(|(closing, _)| closing != byte) {
+                        break;
+                    }
+                    if open.is_empty() {
+                        outline.end = Some(at);
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        outline
+    }
+}
+
+/// The rows that an array holds which begins here, if it holds any.
+fn rows(open: &[(u8, Option<String>)], text: &[u8]) -> Option<Rows> {
+    let text = text.trim_ascii_start();
+    let path: Option<Vec<String>> = open.iter().map(|(_, key)| key.clone()).collect();
+    let first = *text.first()?;
+    matches!(first, b'{' | b'[').then_some(())?;
+    let keys = if first == b'{' { Outline::of_element(text).keys } else { Vec::new() };
+    let has = |wanted: &str| keys.iter().any(|(key, _)| key == wanted);
+    let are_aggregates = ["t", "o", "h", "l", "c", "v"].into_iter().all(has);
+    Some(Rows { path: path?, are_arrays: first == b'[', are_aggregates })
+}
+
+impl Outline {
+    /// The outline of one element: what is in it is looked at no deeper.
+    fn of_element(text: &[u8]) -> Outline {
+        /// An element of a list of bars is shorter.
+        const LONGEST: usize = 2 << 10;
+        Outline::of(&text[..text.len().min(LONGEST)])
+    }
+}
+
+/// The length of a string up to the quote that ends it.
+fn string_length(text: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    text.iter().position(|&byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
 }

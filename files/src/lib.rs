@@ -13,18 +13,11 @@ mod epoch;
 mod error;
 mod format;
 mod input;
-mod json_document;
 mod json_rows;
-mod lines;
-mod one_row;
-mod parquet_batches;
 mod parquet_candles;
 mod parquet_columns;
 mod parquet_rows;
-mod parquet_table;
-mod parts;
 mod table;
-mod target;
 mod value;
 
 use std::path::Path;
@@ -35,10 +28,10 @@ use columns::FromRow;
 use input::Input;
 
 pub use candles::{CandlePieces, Piece, candles};
+pub use columns::RowReader;
 pub use error::{BadRow, FileError};
 pub use format::{Format, UnknownFormat};
-pub use one_row::RowReader;
-pub use parts::of as parts;
+pub use input::of as parts;
 pub use table::TableWriter;
 
 /// A value with the place in its file.
@@ -94,7 +87,7 @@ impl<T> Iterator for Rows<T> {
 }
 
 fn open<T: FromRow>(path: &Path) -> Result<Rows<T>, FileError> {
-    if path.is_dir() { Ok(Rows(Box::new(parts::Parts::open(path)?))) } else { one_file(path) }
+    if path.is_dir() { Ok(Rows(Box::new(input::Parts::open(path)?))) } else { one_file(path) }
 }
 
 fn one_file<T: FromRow>(path: &Path) -> Result<Rows<T>, FileError> {

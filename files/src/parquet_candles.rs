@@ -22,10 +22,9 @@ use rayon::prelude::*;
 use crate::bar::{CLOSE, END, HIGH, LOW, OPEN, RECEIVED, START, SYMBOL, VOLUME};
 use crate::candles::{Lines, Piece};
 use crate::csv_rows::unreadable_from;
-use crate::epoch;
-use crate::parquet_batches::{Batches, decoded};
 use crate::parquet_columns::{Cells, Columns};
-use crate::{BadRow, FileError, parquet_rows, value};
+use crate::parquet_rows::{Batches, decoded};
+use crate::{BadRow, FileError, epoch, parquet_rows, value};
 
 /// So many rows are decoded at once.
 const ROWS_A_BATCH: usize = 16 * 1_024;

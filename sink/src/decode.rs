@@ -1,12 +1,15 @@
 //! Records to points. What does not decode comes back as a reason.
 
+use log::Append;
 use model::schema::Value;
 use model::time::{self, Millis};
-use model::{Article, Bar};
+use model::topic::ALERTS;
+use model::{Article, Bar, DeadLetter, alert};
 use serde_json::{Map, Value as Json};
-use store::Point;
+use store::{Measurement, Point, RejectedPoint};
 
-use crate::row;
+use crate::gathered::Points;
+use crate::progress::Counts;
 use crate::table::Table;
 
 /// A record of a raw topic.
@@ -77,7 +80,7 @@ fn believed(complete_until: Millis) -> Result<Millis, String> {
 /// A record of a job's topic, as a row with the types of the job's columns. A
 /// column that is not there is null; whether it may be, the measurement knows.
 pub(crate) fn row(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
-    match row::read(&table.measurement.columns, value) {
+    match crate::row::read(&table.measurement.columns, value) {
         Some(row) => Ok(row),
         None => row_or_why_not(table, value),
     }
@@ -95,4 +98,49 @@ fn row_or_why_not(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
                 .ok_or_else(|| format!("column `{}` takes {:?}, not {json}", column.name, column.kind)),
         })
         .collect()
+}
+
+// Points that the store will never take: each becomes a dead letter with the
+// store's reason, or is counted where it is only too old.
+
+/// The dead letters of what was rejected among `points`, which is counted.
+pub(crate) fn letters(rejected: Vec<RejectedPoint>, points: &Points, counts: &mut Counts) -> Vec<Append> {
+    let (too_old, bad): (Vec<_>, Vec<_>) = rejected.into_iter().partition(|point| point.past_retention);
+    if let Some(first) = too_old.first() {
+        counts.too_old += too_old.len() as u64;
+        tracing::warn!(
+            points = too_old.len(),
+            "Points are older than the store keeps any, and were left out: {}. To have them, raise influxdb.retention, run `tickwire init`, then `tickwire recompute` or read the log from its start.",
+            first.reason
+        );
+    }
+    counts.rejected += bad.len() as u64;
+    let letter = |rejected: RejectedPoint| {
+        let (measurement, points) = points.get(rejected.group)?;
+        let event = as_json(measurement, points.get(rejected.point)?);
+        let source = format!("store:{}", measurement.name);
+        Some(DeadLetter::new(source, rejected.reason, event.as_bytes(), time::now()).to_append())
+    };
+    bad.into_iter().filter_map(letter).collect()
+}
+
+/// A point as an object of its columns.
+fn as_json(measurement: &Measurement, point: &Point) -> String {
+    let values = measurement.columns.iter().zip(&point.values);
+    let object: Map<_, _> = values.map(|(column, value)| (column.name.clone(), value.to_json())).collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+// Alerts as points: one an episode, which its closing writes again.
+
+/// A point a symbol, rule and opening.
+pub(crate) fn table() -> Table {
+    let measurement = Measurement {
+        name: ALERTS.measurement(),
+        columns: alert::columns(),
+        tags: vec!["symbol".into(), "rule".into()],
+        time: "opened".into(),
+        version: None,
+    };
+    Table::new(ALERTS, measurement, Vec::new(), None)
 }

@@ -1,7 +1,6 @@
 //! The store, asked until it answers: what passes is waited for, what somebody must
 //! mend is told and held against. Meanwhile nothing is read on, so nothing is lost.
 
-use model::service::{Activity, RunState};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +9,12 @@ use async_trait::async_trait;
 use control::shutdown::{Shutdown, ShutdownToken};
 use log::Fence;
 use model::schema::Value;
+use model::service::{Activity, RunState};
 use model::time::Millis;
 use net::RetryPolicy;
 use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store, StoreError};
 
-use crate::fence;
-use crate::status::Status;
+use crate::pipeline::Status;
 
 /// How long to wait where the store does not say.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +55,7 @@ impl Delivery {
     /// as no other has.
     pub(crate) async fn held_by(mut self, fence: Option<Fence>) -> Result<Delivery, StoreError> {
         if let Some(fence) = &fence {
-            self.patiently(|| fence::take_over(&self.store, fence)).await?;
+            self.patiently(|| take_over(&self.store, fence)).await?;
         }
         self.fence = fence;
         Ok(self)
@@ -111,7 +110,7 @@ impl Store for Delivery {
     async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         self.patiently(|| async {
             if let Some(fence) = &self.fence {
-                fence::check(&self.store, fence).await?;
+                check(&self.store, fence).await?;
             }
             self.store.write(batch.clone()).await
         })
@@ -141,4 +140,42 @@ impl Store for Delivery {
     async fn trimmed_before(&self, measurement: &str) -> Result<Option<Millis>, StoreError> {
         self.patiently(|| self.store.trimmed_before(measurement)).await
     }
+}
+
+// Who may write to the store: whoever holds the sink's lease now.
+//
+// The log refuses a holder that was shut out, a store does not. So each holder notes
+// its number in the store when it begins, and looks before each write whether the note
+// is still its own and whether its lease is certain. A store without compare-and-set
+// leaves the time of one write between the look and its end: what a holder wrote then
+// are points of the same log, which its successor writes again, and notes, which the
+// successor replaces with its next batch.
+
+/// The note with the number of the holder.
+const KEY: &str = "sink/holder";
+
+/// Takes the store over for the holder of `fence`: holders before it write no more.
+///
+/// # Errors
+/// When a later one has taken it over, or the store fails.
+pub async fn take_over(store: &SharedStore, fence: &Fence) -> Result<(), StoreError> {
+    let (holder, ours) = (noted(store).await?, fence.number());
+    if holder.is_some_and(|holder| holder > ours) || !fence.is_certain() {
+        return Err(StoreError::Fenced);
+    }
+    let notes = vec![(KEY.to_owned(), Some(ours.to_string()))];
+    store.write(Arc::new(Batch { points: Vec::new(), notes })).await
+}
+
+/// Makes sure that the holder of `fence` may write now.
+pub(crate) async fn check(store: &SharedStore, fence: &Fence) -> Result<(), StoreError> {
+    match noted(store).await? {
+        Some(holder) if holder == fence.number() && fence.is_certain() => Ok(()),
+        _ => Err(StoreError::Fenced),
+    }
+}
+
+async fn noted(store: &SharedStore) -> Result<Option<u64>, StoreError> {
+    let notes = store.notes(KEY).await?;
+    Ok(notes.into_iter().find(|(key, _)| key == KEY).and_then(|(_, value)| value.parse().ok()))
 }

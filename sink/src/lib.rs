@@ -6,23 +6,16 @@
 //! between, every record counts once.
 
 mod aggregates;
-mod alerts;
 mod decode;
 mod delivery;
 mod error;
-mod fence;
 mod gaps;
 mod gathered;
-mod layout;
-mod pending;
 mod pipeline;
 mod progress;
-mod ranges;
 mod recompute;
-mod rejected;
 mod row;
 mod sink;
-mod status;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -40,8 +33,8 @@ use store::{Measurement, Patience, SharedStore};
 use tokio::sync::mpsc;
 
 pub use aggregates::aggregate;
+pub use delivery::take_over;
 pub use error::SinkError;
-pub use fence::take_over;
 pub use recompute::recompute;
 
 /// How often touched windows are computed again when nobody says otherwise, by the wall clock.
@@ -87,7 +80,7 @@ pub fn measurements(jobs: &[Job]) -> Vec<Measurement> {
 }
 
 fn tables(jobs: &[Job]) -> Vec<table::Table> {
-    jobs.iter().map(table::Table::of).chain([gaps::table(), alerts::table()]).collect()
+    jobs.iter().map(table::Table::of).chain([gaps::table(), decode::table()]).collect()
 }
 
 async fn work(
@@ -100,7 +93,7 @@ async fn work(
 ) -> Result<(), SinkError> {
     let tables = tables(&jobs);
     let compute = Box::new(recompute::Engine::new(jobs));
-    let status = status::Status::new(log.clone());
+    let status = pipeline::Status::new(log.clone());
     let delivery = delivery::Delivery::new(store, status, delivery::Waits::USUAL, stop.clone());
     let worked = async {
         let delivery = Arc::new(delivery.held_by(log.fence()).await?);

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use engine::Job;
+use engine::{Hop, Job};
 use model::schema::Value;
-use model::time::Millis;
-use model::topic::Topic;
+use model::time::{MINUTE, Millis, minute_of};
+use model::topic::{STOCK_PRICES, Topic};
 use store::{Measurement, Point};
 
-use crate::layout::Layout;
-use crate::pending::EVERY_SYMBOL;
+use crate::work::EVERY_SYMBOL;
 
 /// A job's results.
 #[derive(Clone, Debug)]
@@ -65,5 +64,148 @@ impl Table {
     /// The layout, if records of `topic` have a part in this table's rows.
     pub(crate) fn layout_over(&self, topic: &Topic) -> Option<Layout> {
         self.layout.filter(|_| self.reads.contains(topic))
+    }
+}
+
+// Where the rows of a job lie in time, and which of them a record has a part in.
+//
+// Rows have places: the starts of their windows, or, on the paths of a job
+// without windows, the minutes of their bars.
+
+/// How a job's rows lie in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// One row a window.
+    Windows(Hop),
+    /// One row a bar around an article, at most so far from it.
+    Paths { reach: Millis },
+}
+
+impl Layout {
+    pub(crate) fn of(job: &Job) -> Option<Layout> {
+        let paths = job.reach.map(|reach| Layout::Paths { reach });
+        job.window.map(Layout::Windows).or(paths)
+    }
+
+    /// How far one place is from the next.
+    pub(crate) fn step(self) -> Millis {
+        match self {
+            Layout::Windows(hop) => hop.slide,
+            Layout::Paths { .. } => MINUTE,
+        }
+    }
+
+    /// How much more time than its own a stretch of places is computed from.
+    pub(crate) fn margin(self) -> Millis {
+        match self {
+            Layout::Windows(hop) => hop.size,
+            Layout::Paths { reach } => 2 * reach,
+        }
+    }
+
+    /// The place of the row whose point has the time `time`.
+    pub(crate) fn place(self, time: Millis) -> Millis {
+        match self {
+            Layout::Windows(hop) => time - hop.size,
+            Layout::Paths { .. } => minute_of(time),
+        }
+    }
+
+    /// The places of the rows in which a record of `topic` has a part whose event
+    /// time lies in the minute `minute`: from the first up to but not including
+    /// the second.
+    pub(crate) fn touched(self, topic: &Topic, minute: Millis) -> (Millis, Millis) {
+        match self {
+            Layout::Windows(hop) => (hop.first_start(minute), hop.slide_of(minute + MINUTE - 1) + hop.slide),
+            Layout::Paths { .. } if *topic == STOCK_PRICES => (minute, minute + MINUTE),
+            Layout::Paths { reach } => (minute_of(minute - reach), minute_of(minute + reach) + MINUTE),
+        }
+    }
+
+    /// The event times that the rows at the places from `from` to `to` are made of.
+    pub(crate) fn inputs(self, from: Millis, to: Millis) -> (Millis, Millis) {
+        match self {
+            Layout::Windows(hop) => (from, to - hop.slide + hop.size),
+            Layout::Paths { reach } => (from - reach, to + reach),
+        }
+    }
+
+    /// The first place that is not whole, when all is known before `closed`.
+    pub(crate) fn whole_until(self, closed: Millis) -> Millis {
+        match self {
+            Layout::Windows(hop) => hop.slide_of(closed - hop.size) + hop.slide,
+            Layout::Paths { .. } => minute_of(closed),
+        }
+    }
+
+    /// The places whose rows have a time in [`from`, `to`).
+    pub(crate) fn places(self, from: Millis, to: Millis) -> (Millis, Millis) {
+        match self {
+            Layout::Windows(hop) => {
+                let first_after = |time: Millis| {
+                    let start = time.saturating_sub(hop.size);
+                    hop.slide_of(start.saturating_add(hop.slide - 1))
+                };
+                (first_after(from), first_after(to))
+            }
+            Layout::Paths { .. } => (minute_of(from), minute_of(to.saturating_add(MINUTE - 1))),
+        }
+    }
+
+    /// The places that bars from `oldest` to `newest` have rows at.
+    pub(crate) fn with_bars(self, oldest: Millis, newest: Millis) -> (Millis, Millis) {
+        match self {
+            Layout::Windows(hop) => (hop.first_start(oldest), hop.slide_of(newest) + hop.slide),
+            Layout::Paths { .. } => (minute_of(oldest), minute_of(newest) + MINUTE),
+        }
+    }
+
+    /// The first place whose row has lost nothing when all before `trimmed` is gone.
+    /// A path's rows stand each for itself: what is gone is only not computed.
+    pub(crate) fn kept_from(self, trimmed: Millis) -> Millis {
+        match self {
+            Layout::Windows(hop) => hop.slide_of(trimmed - 1) + hop.slide,
+            Layout::Paths { .. } => Millis::MIN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::time::HOUR;
+    use model::topic::NEWS_ARTICLES;
+
+    #[test]
+    fn a_minute_touches_the_windows_that_hold_it() {
+        let touched = |size: i64, slide: i64, minute: i64| {
+            let hop = Hop { size: size * MINUTE, slide: slide * MINUTE };
+            let (from, to) = Layout::Windows(hop).touched(&STOCK_PRICES, minute * MINUTE);
+            (from / MINUTE, to / MINUTE)
+        };
+        assert_eq!(touched(30, 1, 100), (71, 101));
+        assert_eq!(touched(10, 5, 12), (5, 15));
+        assert_eq!(touched(10, 5, 15), (10, 20));
+    }
+
+    #[test]
+    fn a_bar_touches_the_paths_in_its_minute_and_an_article_those_around_it() {
+        let paths = Layout::Paths { reach: HOUR };
+        assert_eq!(paths.touched(&STOCK_PRICES, 7 * MINUTE), (7 * MINUTE, 8 * MINUTE));
+        assert_eq!(paths.touched(&NEWS_ARTICLES, HOUR), (0, 2 * HOUR + MINUTE));
+        assert_eq!(paths.place(7 * MINUTE + 17_000), 7 * MINUTE);
+        assert_eq!(paths.inputs(HOUR, 2 * HOUR), (0, 3 * HOUR));
+    }
+
+    #[test]
+    fn the_places_asked_for_are_those_of_rows_in_the_time_asked_for() {
+        let hop = Hop { size: 10 * MINUTE, slide: 5 * MINUTE };
+        let windows = Layout::Windows(hop);
+        // Windows end at 10, 15, 20 …: of [11, 20) only the one that starts with 5.
+        assert_eq!(windows.places(11 * MINUTE, 20 * MINUTE), (5 * MINUTE, 10 * MINUTE));
+        assert_eq!(windows.whole_until(20 * MINUTE), 15 * MINUTE);
+        assert_eq!(Layout::Paths { reach: HOUR }.places(90_000, 3 * MINUTE), (MINUTE, 3 * MINUTE));
+        let (first, last) = windows.places(Millis::MIN, Millis::MAX);
+        assert!(first < -HOUR && last > HOUR);
     }
 }

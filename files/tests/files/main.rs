@@ -3,13 +3,11 @@
 #![cfg(test)]
 
 mod articles;
-mod csv;
 mod garbage;
 mod json;
 mod packed;
 mod parquet;
 mod spellings;
-mod tables;
 
 use std::fs;
 use std::path::PathBuf;

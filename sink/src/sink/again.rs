@@ -15,9 +15,8 @@ use super::{Due, Sink};
 use crate::aggregates::{Aggregated, say_not_finite};
 use crate::error::SinkError;
 use crate::gathered::{FIRST_TABLE, Points};
-use crate::layout::Layout;
 use crate::recompute;
-use crate::table::Table;
+use crate::table::{Layout, Table};
 use crate::versions::{Judged, Verdict, verdict};
 use crate::work::{Bench, Done, Portion, Work};
 

@@ -2,10 +2,8 @@
 //! again that late records touch.
 
 mod again;
-mod behind;
 mod take;
 
-use model::service::{RunState, Service};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use control::recompute::Ask;
 use control::shutdown::ShutdownToken;
 use log::time_bounds::TimeBounds;
 use log::{Reader, SharedLog};
+use model::service::{RunState, Service};
 use model::time::Millis;
 use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
 use store::{Measurement, SharedStore};
@@ -24,16 +23,14 @@ use crate::aggregates::{self, Days};
 use crate::delivery::Delivery;
 use crate::error::SinkError;
 use crate::gathered::Gathered;
-use crate::layout::Layout;
-use crate::pending::{Pending, Windows};
-use crate::pipeline::{self, Heard};
+use crate::pipeline::{self, Heard, Reached, Status};
 use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
-use crate::status::{Reached, Status};
-use crate::table::Table;
+use crate::table::{Layout, Table};
 use crate::versions::Newest;
+use crate::work::{Pending, Windows};
 use again::{Recomputation, Repeats};
-use behind::Underway;
+use take::Underway;
 
 /// The name under which positions are committed.
 const READER: &str = Service::Sink.name();

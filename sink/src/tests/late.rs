@@ -1,12 +1,16 @@
 //! Late and corrected bars: the windows that they touch are computed again,
 //! once their own rows have come by.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
+use control::shutdown::{self, Shutdown};
 use model::time::MINUTE;
 use store::Measurement;
+use tokio::sync::Semaphore;
 
-use super::{Folder, Totals, bar, bar_record, catch_up, clock_record, recompute, row_record, sums, window};
+use super::*;
 use crate::sink::Due;
 
 /// One bar in time, then one that comes late to the windows 8, 9 and 10.
@@ -34,7 +38,7 @@ async fn a_bar_in_the_minute_of_the_watermark_is_in_time() {
         [bar("A", 11, 1.0, 11), bar("A", 11, 2.0, 11), bar("B", 12, 1.0, 11), bar("B", 11, 1.0, 11)];
     folder.append(records.iter().map(bar_record).collect()).await;
     let sink = folder.sink_caught_up().await;
-    assert_eq!((sink.progress.counts.late, sink.pending.count(&[super::totals()])), (0, 0));
+    assert_eq!((sink.progress.counts.late, sink.pending.count(&[totals()])), (0, 0));
 }
 
 #[tokio::test]
@@ -42,7 +46,7 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
     let folder = with_a_late_bar().await;
     folder.append(vec![clock_record(100)]).await;
     let mut sink = folder.sink_caught_up().await;
-    assert_eq!((sink.progress.counts.late, sink.pending.count(&[super::totals()])), (1, 3));
+    assert_eq!((sink.progress.counts.late, sink.pending.count(&[totals()])), (1, 3));
     recompute(&mut sink, Due::Emitted).await;
     assert_eq!(folder.totals().await, Totals::new());
 
@@ -53,13 +57,13 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
     let mut so_far = corrected();
     so_far.insert(("A".into(), 10), (2, 2.0));
     assert_eq!(folder.totals().await, so_far);
-    assert_eq!(sink.pending.count(&[super::totals()]), 1);
+    assert_eq!(sink.pending.count(&[totals()]), 1);
 
     folder.append(vec![row_record(&model::heartbeat::symbol(0), 11, 3, 0.0)]).await;
     catch_up(&mut sink).await;
     recompute(&mut sink, Due::Emitted).await;
     assert_eq!(folder.totals().await, corrected());
-    assert_eq!((sink.progress.counts.recomputed, sink.pending.count(&[super::totals()])), (3, 0));
+    assert_eq!((sink.progress.counts.recomputed, sink.pending.count(&[totals()])), (3, 0));
 }
 
 #[tokio::test]
@@ -73,7 +77,7 @@ async fn windows_wait_until_their_bars_are_stored_however_far_the_results_are() 
     recompute(&mut sink, Due::Closed).await;
     assert_eq!(folder.totals().await[&("A".into(), 8)], (1, 5.0));
     assert_eq!(folder.totals().await[&("A".into(), 9)], (2, 2.0));
-    assert_eq!(sink.pending.count(&[super::totals()]), 2);
+    assert_eq!(sink.pending.count(&[totals()]), 2);
 }
 
 #[tokio::test]
@@ -88,7 +92,7 @@ async fn a_row_emitted_again_after_the_recomputation_does_not_have_the_last_word
     emit_uncorrected(&folder).await;
     let mut sink = folder.sink_caught_up().await;
     assert_eq!(folder.totals().await, corrected(), "not even in between");
-    assert_eq!(sink.pending.count(&[super::totals()]), 3);
+    assert_eq!(sink.pending.count(&[totals()]), 3);
     recompute(&mut sink, Due::Closed).await;
     assert_eq!(folder.totals().await, corrected());
 }
@@ -119,7 +123,7 @@ async fn a_window_that_is_open_at_the_end_stays_for_the_next_start() {
 #[tokio::test]
 async fn an_older_version_that_comes_late_changes_nothing() {
     let folder = Folder::new();
-    let newer = model::Bar { received_timestamp: 20 * MINUTE, ..bar("A", 10, 3.0, 10) };
+    let newer = Bar { received_timestamp: 20 * MINUTE, ..bar("A", 10, 3.0, 10) };
     folder.append(vec![bar_record(&newer), bar_record(&bar("A", 12, 1.0, 12))]).await;
     folder.append(vec![bar_record(&bar("A", 10, 9.0, 12)), clock_record(60)]).await;
     folder.drain().await;
@@ -129,7 +133,7 @@ async fn an_older_version_that_comes_late_changes_nothing() {
 #[tokio::test]
 async fn windows_whose_other_bars_are_gone_by_retention_stay_as_they_are() {
     let folder = Folder::new();
-    let owner = store::EmbeddedStore::open(&folder.path.path().join("store.db")).unwrap();
+    let owner = EmbeddedStore::open(&folder.path.path().join("store.db")).unwrap();
     let records = [bar("A", 9, 1.0, 9), bar("A", 10, 1.0, 10), bar("A", 12, 1.0, 12)];
     folder.append(records.iter().map(bar_record).collect()).await;
     folder.append(vec![row_record("A", 8, 2, 2.0), row_record("A", 10, 2, 2.0)]).await;
@@ -166,4 +170,83 @@ async fn a_shuffled_file_is_computed_in_a_few_calls() {
     wanted.retain(|key, _| stored.contains_key(key));
     assert!(stored.len() > 19_000);
     assert_eq!(stored, wanted);
+}
+
+// Computing again goes on in portions: what comes in meanwhile is stored, and a wish to
+// stop is heard.
+
+/// As [`Sums`], but each call waits for leave.
+struct Held(Sums, Arc<Semaphore>);
+
+#[async_trait]
+impl Compute for Held {
+    async fn compute(
+        &self,
+        table: &Table,
+        bars: Vec<Bar>,
+        articles: Vec<Article>,
+    ) -> Result<Vec<Vec<Value>>, SinkError> {
+        self.1.acquire().await.unwrap().forget();
+        self.0.compute(table, bars, articles).await
+    }
+}
+
+/// A bar at either end of a time that is computed in several portions.
+const FAR: i64 = 70_000;
+
+#[tokio::test]
+async fn while_rows_are_computed_again_records_are_stored_and_a_stop_is_heard() {
+    let folder = Folder::new();
+    let records = [bar("A", 1, 1.0, 1), bar("A", FAR, 1.0, FAR)];
+    folder.append(records.iter().map(bar_record).collect()).await;
+    folder.append(vec![clock_record(FAR + 60)]).await;
+    let leave = Arc::new(Semaphore::new(0));
+    let compute = Held(Sums(folder.calls.clone()), leave.clone());
+    let mut sink = folder.sink_with(vec![totals()], Box::new(compute)).await;
+    catch_up(&mut sink).await;
+    let (again, asked) = control::recompute::channel();
+    let (stopper, stop) = shutdown::channel();
+    let running = tokio::spawn(async move { sink.run(Duration::from_secs(3_600), asked, &stop).await });
+    let asking = tokio::spawn(async move { again.compute(0, (FAR + 60) * MINUTE).await });
+
+    leave.add_permits(1);
+    while folder.calls.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    folder.append(vec![bar_record(&bar("B", FAR + 61, 1.0, FAR + 61))]).await;
+    // One portion more, or two, and it is there; far from all.
+    while folder.bars().await.len() < 3 {
+        leave.add_permits(usize::from(leave.available_permits() == 0));
+        tokio::task::yield_now().await;
+    }
+    let done = folder.calls.load(Ordering::Relaxed);
+    assert!(done < 6, "{done} portions");
+    let rows = folder.totals().await;
+    assert!(rows.contains_key(&("A".into(), 1)) && !rows.contains_key(&("A".into(), FAR)), "{rows:?}");
+
+    stopper.ask(Shutdown::Stop);
+    leave.add_permits(1);
+    running.await.unwrap().unwrap();
+    let told = asking.await.unwrap().unwrap_err().to_string();
+    assert!(told.contains("stopped before everything"), "{told}");
+    assert!(folder.calls.load(Ordering::Relaxed) < 7, "nothing was computed after that");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_the_same_however_it_is_divided() {
+    let folder = Folder::new();
+    let minute = |n: i64| 100_000 + n * 400;
+    let bars = (0..200).map(|n| bar(["A", "B", "C"][n as usize % 3], minute(n), 1.0, minute(n)));
+    let bars: Vec<_> = bars.collect();
+    folder.append(bars.iter().map(bar_record).collect()).await;
+    folder.append(vec![clock_record(200_000)]).await;
+    folder.drain().await;
+    let (again, asked) = control::recompute::channel();
+    let (stopper, stop) = shutdown::channel();
+    let sink = folder.sink().await;
+    let running = tokio::spawn(async move { sink.run(Duration::from_secs(3_600), asked, &stop).await });
+    let rows = again.compute(Millis::MIN, Millis::MAX).await.unwrap();
+    assert_eq!((rows, folder.totals().await), (600, sums(&bars)));
+    stopper.ask(Shutdown::Stop);
+    running.await.unwrap().unwrap();
 }

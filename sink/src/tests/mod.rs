@@ -2,14 +2,10 @@
 //! by eye: how many bars a window holds, and their volume.
 
 mod aggregates;
-mod alerts;
 mod convergence;
-mod delivery;
-mod gaps;
 mod jobs;
 mod late;
 mod points;
-mod portions;
 mod restart;
 mod versions;
 
@@ -31,11 +27,10 @@ use store::{EmbeddedStore, Measurement, Query, SharedStore};
 
 use crate::delivery::{Delivery, Waits};
 use crate::error::SinkError;
-use crate::layout::Layout;
+use crate::pipeline::Status;
 use crate::recompute::Compute;
 use crate::sink::{Due, Sink};
-use crate::status::Status;
-use crate::table::Table;
+use crate::table::{Layout, Table};
 
 /// Windows of three minutes, one a minute.
 const HOP: Hop = Hop { size: 3 * MINUTE, slide: MINUTE };

@@ -1,12 +1,14 @@
 //! What becomes a point, and what does not.
 
 use bytes::Bytes;
+use control::shutdown::{self, Shutdown};
 use log::Append;
+use model::alert::Comparison;
 use model::schema::Value;
 use model::status::ServiceStatus;
 use model::time::MINUTE;
 use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
-use model::{Article, DeadLetter, Source};
+use model::{Alert, Article, DeadLetter, Gap, Source};
 use serde_json::json;
 use store::Query;
 
@@ -186,4 +188,55 @@ async fn a_watermark_beyond_reason_that_was_noted_before_heals_with_the_next_sta
     let sink = folder.sink().await;
     assert_eq!(sink.progress.watermark(&STOCK_PRICES), Some(13 * MINUTE));
     assert_eq!(sink.progress.counts.late, 0);
+}
+
+// What stands in the store of alerts.
+
+#[tokio::test]
+async fn an_episode_is_one_point_that_its_closing_writes_again() {
+    let folder = Folder::new();
+    let alert = |rule: &str, opened: i64, closed: Option<i64>| Alert {
+        symbol: "AAPL".into(),
+        rule: rule.into(),
+        episode: Alert::episode_of(rule, "AAPL", opened * MINUTE),
+        opened: opened * MINUTE,
+        closed: closed.map(|closed| closed * MINUTE),
+        signal: "rsi".into(),
+        comparison: Comparison::Above,
+        value: 71.0,
+        extreme: 75.0,
+        threshold: 70.0,
+        explanation: "It rose.".into(),
+    };
+    let told =
+        [alert("high", 3, None), alert("low", 3, None), alert("high", 3, Some(5)), alert("high", 7, None)];
+    folder.log.append(told.iter().map(Alert::to_append).collect()).await.unwrap();
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
+    crate::run(folder.log.clone(), folder.store.clone(), Vec::new(), stop).await.unwrap();
+    let stored =
+        folder.store.read(&Query { measurement: "alerts".into(), ..Query::default() }).await.unwrap();
+    let told: Vec<_> = stored.rows.iter().map(|row| (row[1].as_str().unwrap(), &row[2], &row[3])).collect();
+    let at = |minute: i64| Value::Int(minute * MINUTE);
+    let expected = [("high", &at(3), &at(5)), ("high", &at(7), &Value::Null), ("low", &at(3), &Value::Null)];
+    assert_eq!(told, expected);
+}
+
+// What stands in the store of gaps.
+
+#[tokio::test]
+async fn of_a_gap_that_grew_and_was_filled_the_last_word_is_stored() {
+    let folder = Folder::new();
+    let gap = |symbol: &str, to: i64| {
+        let reason = format!("until {to}");
+        Gap { symbol: symbol.into(), from: MINUTE, to: to * MINUTE, reason }.to_append()
+    };
+    folder.log.append(vec![gap("AAPL", 2), gap("MSFT", 2), gap("AAPL", 4), gap("AAPL", 1)]).await.unwrap();
+    let (stopper, stop) = shutdown::channel();
+    stopper.ask(Shutdown::Drain);
+    crate::run(folder.log.clone(), folder.store.clone(), Vec::new(), stop).await.unwrap();
+    let rows =
+        folder.store.read(&Query { measurement: "gaps".into(), ..Query::default() }).await.unwrap().rows;
+    let told: Vec<_> = rows.iter().map(|row| (row[0].as_str().unwrap(), row[2].clone())).collect();
+    assert_eq!(told, [("AAPL", Value::Int(MINUTE)), ("MSFT", Value::Int(2 * MINUTE))]);
 }
