@@ -1,6 +1,5 @@
 //! The JSON API: everything that the page shows, for notebooks too.
 
-use model::service::Service;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -9,19 +8,16 @@ use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use control::watchlist::EVERY_SYMBOL;
 use log::LogError;
+use model::service::Service;
 use serde::{Deserialize, Serialize};
 
-use crate::AppState;
+use crate::assets::{compress, is_taken};
 use crate::cursor::{self, Cursor};
 use crate::error::Failure;
-use crate::gaps;
-use crate::gzip;
-use crate::known;
 use crate::measures::{self, Measure};
 use crate::overview::{self, Latest};
-use crate::request;
 use crate::series::{self, Wanted};
-use crate::sparks;
+use crate::{AppState, known, request};
 
 /// Two full trading days, from the opening before to the close after the session.
 const DEFAULT_BARS: usize = 2 * 16 * 60;
@@ -83,7 +79,7 @@ pub(crate) async fn sparks(
     State(site): State<Arc<AppState>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    json(sparks::read(&site.store).await?, &headers).await
+    json(crate::sparks::read(&site.store).await?, &headers).await
 }
 
 /// What `/api/v1/series` may be asked.
@@ -137,7 +133,7 @@ pub(crate) async fn gaps(
         symbol => request::optional_symbol(symbol)?,
     };
     let (from, to) = request::range(query.from.as_deref(), query.to.as_deref())?;
-    json(gaps::read(&site.store, symbol.as_deref(), from, to).await?, &headers).await
+    json(crate::gaps::read(&site.store, symbol.as_deref(), from, to).await?, &headers).await
 }
 
 /// `GET /api/v1/status`
@@ -154,11 +150,11 @@ pub(crate) async fn json(
     answer: impl Serialize + Send + 'static,
     asked: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let may_compress = gzip::is_taken(asked);
+    let may_compress = is_taken(asked);
     let written = tokio::task::spawn_blocking(move || {
         let text = serde_json::to_vec(&answer).map_err(std::io::Error::from)?;
         let compressed = match may_compress && text.len() > WORTH_COMPRESSING {
-            true => Some(gzip::compress(&text, COMPRESSION)?),
+            true => Some(compress(&text, COMPRESSION)?),
             false => None,
         };
         Ok((text, compressed))
@@ -176,4 +172,45 @@ async fn stored_up_to(site: &AppState) -> Result<Cursor, LogError> {
     let committed = site.log.committed(SINK).await?;
     let extents = cursor::extents(site.log.as_ref(), site.hub.lanes()).await?;
     Ok(Cursor::after(&committed, site.hub.lanes(), &extents))
+}
+
+// The description of the API for programs that read such descriptions.
+
+const DOCUMENT: &str = include_str!("../api/openapi.json");
+
+/// `GET /api/v1/openapi.json`
+pub(crate) async fn serve() -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, DOCUMENT).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value as Json;
+
+    #[test]
+    fn every_path_of_the_api_is_described_and_no_other() {
+        let document: Json = serde_json::from_str(super::DOCUMENT).unwrap();
+        let described: BTreeSet<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
+        let served = crate::api_routes().into_iter().map(|(path, _)| path.to_owned());
+        assert_eq!(served.collect::<BTreeSet<_>>(), described);
+    }
+
+    #[test]
+    fn every_operation_says_what_it_is_for_and_what_its_parameters_are() {
+        let document: Json = serde_json::from_str(super::DOCUMENT).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let said = |name: &str| operation[name].as_str().is_some_and(|text| !text.is_empty());
+                assert!(said("summary") && said("operationId"), "{method} {path}");
+                assert!(operation["responses"]["200"].is_object(), "{method} {path}");
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    let described = parameter["description"].is_string() && parameter["schema"].is_object();
+                    assert!(described, "{method} {path}: {parameter}");
+                }
+            }
+        }
+    }
 }

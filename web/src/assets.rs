@@ -1,6 +1,7 @@
 //! The page's scripts and styles and plotly.js: named by their content, kept by
 //! browsers for ever, compressed once.
 
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Path, State};
@@ -8,11 +9,12 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::AppState;
-use crate::gzip;
-use crate::pages::message;
+use crate::pages::not_found;
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -126,7 +128,7 @@ impl Asset {
     /// Takes its time when it is asked for first.
     fn compressed(&self) -> Option<&Bytes> {
         let compress = || {
-            gzip::compress(&self.text(), COMPRESSION)
+            compress(&self.text(), COMPRESSION)
                 .inspect_err(|error| tracing::warn!(asset = self.path, %error, "served uncompressed"))
                 .ok()
         };
@@ -143,7 +145,7 @@ impl Asset {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))];
-        match self.gzip.get().and_then(Option::as_ref).filter(|_| gzip::is_taken(asked)) {
+        match self.gzip.get().and_then(Option::as_ref).filter(|_| is_taken(asked)) {
             Some(compressed) => {
                 let encoding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
                 (common, content_type, encoding, compressed.clone()).into_response()
@@ -160,8 +162,8 @@ pub(crate) async fn serve(
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
-    let Some(asset) = site.assets.find(&path) else { return message::not_found(State(site), uri).await };
-    if asset.gzip.get().is_none() && gzip::is_taken(&headers) {
+    let Some(asset) = site.assets.find(&path) else { return not_found(State(site), uri).await };
+    if asset.gzip.get().is_none() && is_taken(&headers) {
         let (site, path) = (site.clone(), path.clone());
         let compress = move || site.assets.find(&path).map(|asset| asset.compressed().is_some());
         // What fails is served as it is.
@@ -212,9 +214,34 @@ fn is_known(asked: &HeaderMap, etag: &HeaderValue) -> bool {
         .any(|tag| tag.trim() == "*" || bare(tag) == ours)
 }
 
+// Compression, where the other side takes it.
+
+/// Compresses at `level`, 1 (quick) to 9 (small).
+pub(crate) fn compress(text: &[u8], level: u32) -> std::io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+    encoder.write_all(text)?;
+    encoder.finish().map(Bytes::from)
+}
+
+/// Whether a request takes an answer in gzip.
+pub(crate) fn is_taken(asked: &HeaderMap) -> bool {
+    asked
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+            let refused = parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+            named && !refused
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     #[test]
     fn plotly_is_taken_whole_out_of_its_script_element() {
@@ -247,5 +274,14 @@ mod tests {
                 assert!(OWN.iter().any(|(served, ..)| *served == from), "{name} imports {from}");
             }
         }
+    }
+
+    #[test]
+    fn gzip_is_used_where_it_is_taken() {
+        let asked = |value: &'static str| {
+            HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))])
+        };
+        assert!(is_taken(&asked("br, GZIP;q=0.5")) && is_taken(&asked("gzip")));
+        assert!(!is_taken(&asked("br")) && !is_taken(&asked("gzip; q=0")) && !is_taken(&HeaderMap::new()));
     }
 }

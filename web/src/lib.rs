@@ -11,22 +11,17 @@ mod error;
 mod escape;
 mod events;
 mod gaps;
-mod gzip;
 mod hub;
 mod item;
 mod kept;
 mod known;
 mod load;
 mod measures;
-mod openapi;
 mod overview;
 mod pages;
 mod previews;
-mod process;
 mod queries;
-mod rate;
 mod reactions;
-mod ready;
 mod recompute;
 mod request;
 mod rules;
@@ -45,39 +40,38 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware;
 use axum::routing::{MethodRouter, get};
+use axum::{Router, middleware};
 use control::recompute::RecomputeHandle;
 use control::shutdown::{Shutdown, ShutdownToken};
 use log::{LogError, SharedLog};
+use query::explore::Explorer;
+use query::headlines::Headlines;
 use store::SharedStore;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tower_http::timeout::TimeoutLayer;
-
-pub use access::{
-    Access, ApiTokens, BadPassword, BadPeople, BadProxy, BadTokens, KnownToken, OWNER, Pace, PasswordHash,
-    PeopleFile, Person, Proxies, ProxyNames, Role, SignIn, VIEWER, command_token,
-};
-pub use error::WebError;
-pub use process::{Key, Observe, Process, ReadAgain};
-pub use queries::LIMITS as QUERY_LIMITS;
 
 use access::{People, Rates, Sessions, Throttle, Tokens};
 use assets::Assets;
 use hub::Hub;
 use load::Load;
 use previews::Previews;
-use query::explore::Explorer;
-use query::headlines::Headlines;
 use security::Hosts;
 use status::{Board, Report};
 use studies::Studies;
 use tables::Downloads;
 use windows::Windows;
+
+pub use access::{
+    Access, ApiTokens, BadPassword, BadPeople, BadProxy, BadTokens, KnownToken, OWNER, Pace, PasswordHash,
+    PeopleFile, Person, Proxies, ProxyNames, Role, SignIn, VIEWER, command_token,
+};
+pub use error::WebError;
+pub use queries::LIMITS as QUERY_LIMITS;
+pub use status::{Key, Observe, Process, ReadAgain};
 
 /// How long open requests get to end after the wish to stop.
 const GRACE: Duration = Duration::from_millis(800);
@@ -229,11 +223,11 @@ fn router(site: Arc<AppState>) -> Router {
         .merge(access::routes())
         .route("/events", get(events::stream))
         .route("/assets/{*path}", get(assets::serve))
-        .route("/livez", get(ready::alive))
-        .route("/healthz", get(ready::alive))
-        .route("/readyz", get(ready::ready))
-        .fallback(pages::message::not_found)
-        .method_not_allowed_fallback(pages::message::method_not_allowed)
+        .route("/livez", get(status::alive))
+        .route("/healthz", get(status::alive))
+        .route("/readyz", get(status::ready))
+        .fallback(pages::not_found)
+        .method_not_allowed_fallback(pages::method_not_allowed)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), load::turn))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, site.access.pace.patience))
@@ -244,7 +238,7 @@ fn router(site: Arc<AppState>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&site), access::log_refusals))
         .layer(middleware::from_fn(error::in_one_form))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), security::add_headers))
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), ready::observe))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), status::observe))
         .with_state(site)
 }
 
@@ -262,14 +256,14 @@ fn api_routes() -> Vec<(&'static str, MethodRouter<Arc<AppState>>)> {
         ("/api/v1/study.csv", get(studies::api::csv)),
         ("/api/v1/study/article", get(studies::api::article)),
         ("/api/v1/watchlist", watchlist::routes()),
-        ("/api/v1/measurements", get(tables::known::api)),
-        ("/api/v1/export/{measurement}", get(tables::export::export)),
+        ("/api/v1/measurements", get(tables::api)),
+        ("/api/v1/export/{measurement}", get(tables::export)),
         ("/api/v1/query", queries::routes()),
-        ("/api/v1/dead-letters", get(dead_letters::api::list)),
-        ("/api/v1/dead-letters.jsonl", get(dead_letters::api::lines)),
-        ("/api/v1/dead-letters/{partition}/{offset}", get(dead_letters::api::one)),
-        ("/api/v1/dead-letters/replay", dead_letters::replay::routes()),
+        ("/api/v1/dead-letters", get(dead_letters::list)),
+        ("/api/v1/dead-letters.jsonl", get(dead_letters::lines)),
+        ("/api/v1/dead-letters/{partition}/{offset}", get(dead_letters::one)),
+        ("/api/v1/dead-letters/replay", dead_letters::routes()),
         ("/api/v1/recompute", recompute::routes()),
-        ("/api/v1/openapi.json", get(openapi::serve)),
+        ("/api/v1/openapi.json", get(api::serve)),
     ]
 }

@@ -1,16 +1,28 @@
 //! What the services say of themselves, gathered from `service-status`.
 
-use model::service::Service;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use control::recompute::{self, RecomputeHandle};
+use control::replay::Event;
+use control::watchlist::Watchlist;
 use log::{Log, LogError};
+use model::DeadLetter;
+use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::{self, Millis};
 use model::topic::SERVICE_STATUS;
+use query::explore::Explorer;
 use serde::Serialize;
 
-use crate::rate::{Counted, Rate};
-use crate::stalled::{self, Stalled};
+use crate::AppState;
+use crate::load::Readiness;
+use crate::stalled::{self, Counted, Rate, Stalled};
 
 /// Records read at once.
 const PAGE: usize = 500;
@@ -179,6 +191,91 @@ pub(crate) struct Report {
     pub(crate) rates: BTreeMap<String, Rate>,
     /// The last word of every service, by name.
     pub(crate) services: Vec<ServiceStatus>,
+}
+
+// `/livez` and `/readyz` of the page: whether it lives, and whether it can show
+// anything. Anybody may ask, so an answer is good for seconds and costs no query.
+
+/// How long the log and the store may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// The route of what matches none.
+const NO_ROUTE: &str = "other";
+
+/// `GET /livez` and `/healthz`: as long as the process lives.
+pub(crate) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// `GET /readyz`: once both the log and the store answer.
+pub(crate) async fn ready(State(site): State<Arc<AppState>>) -> Readiness {
+    site.load.ready(look(&site)).await
+}
+
+async fn look(site: &AppState) -> Readiness {
+    let log = async { site.log.health().await.map_err(|error| error.to_string()) };
+    let store = async { site.store.health().await.map_err(|error| error.to_string()) };
+    let both = tokio::time::timeout(ANSWERS_WITHIN, async { tokio::try_join!(log, store) }).await;
+    let trouble = match both {
+        Ok(Ok(_)) => return (StatusCode::OK, "ready\n"),
+        Ok(Err(trouble)) => trouble,
+        Err(_) => format!("no answer within {} s", ANSWERS_WITHIN.as_secs()),
+    };
+    tracing::warn!(trouble, "not ready");
+    (StatusCode::SERVICE_UNAVAILABLE, "not ready: the log or the store does not answer\n")
+}
+
+/// Tells the process of what was answered, by the pattern of its route.
+pub(crate) async fn observe(State(site): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let Some(observe) = site.process.observe.clone() else { return next.run(request).await };
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let (method, began) = (request.method().clone(), Instant::now());
+    let answer = next.run(request).await;
+    let route = route.as_ref().map_or(NO_ROUTE, |route| route.as_str());
+    observe(method.as_str(), route, answer.status().as_u16(), began.elapsed());
+    answer
+}
+
+// What the process around the pages knows and does for them.
+
+/// Reads a dead letter by the rules of today: the events that it holds, or why it holds none.
+pub type ReadAgain = Arc<dyn Fn(&DeadLetter, &Watchlist) -> Result<Vec<Event>, String> + Send + Sync>;
+
+/// Is told of every request that was answered: its method, the pattern of the route that
+/// it matched, the status, and how long it took until the answer began.
+pub type Observe = Arc<dyn Fn(&str, &str, u16, Duration) + Send + Sync>;
+
+/// What the process around the pages knows and does for them; by default nothing.
+#[derive(Clone, Default)]
+pub struct Process {
+    /// Where results are computed again, if a sink works in this process.
+    pub again: Option<RecomputeHandle>,
+    /// Which keys the settings hold.
+    pub keys: Vec<Key>,
+    /// Where questions in SQL are answered, in processes of their own. Without it this
+    /// process answers them itself, and gives them its memory: for tests only.
+    pub explorer: Option<Explorer>,
+    /// How dead letters are read again, where this process can.
+    pub read_again: Option<ReadAgain>,
+    /// Who counts requests.
+    pub observe: Option<Observe>,
+}
+
+/// A secret of the settings: whether it is there, and never what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Key {
+    /// What it opens, as `Polygon (prices)`.
+    pub name: &'static str,
+    /// The variable that sets it.
+    pub variable: &'static str,
+    /// Whether the settings hold one.
+    pub present: bool,
+}
+
+impl Process {
+    /// Where to ask for results to be computed again; nobody answers there without a sink.
+    pub(crate) fn again(&self) -> RecomputeHandle {
+        self.again.clone().unwrap_or_else(|| recompute::channel().0)
+    }
 }
 
 #[cfg(test)]

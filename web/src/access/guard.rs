@@ -23,10 +23,9 @@ use super::people::{Role, is_name};
 use super::session::SignedIn;
 use super::token::TokenFile;
 use super::{Access, ProxyNames};
-use crate::AppState;
 use crate::error::{is_of_api, refused};
-use crate::pages::message::message;
-use crate::security;
+use crate::pages::message;
+use crate::{AppState, security};
 
 /// What anybody may see: the way in, and whether the program is alive.
 const OPEN: [&str; 4] = ["/login", "/livez", "/healthz", "/readyz"];

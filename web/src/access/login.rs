@@ -17,8 +17,7 @@ use serde::Deserialize;
 use super::Access;
 use super::address::client;
 use super::people::Person;
-use super::rate::later;
-use super::throttle::{TopicPartition, device, known_device};
+use super::throttle::{TopicPartition, device, known_device, later};
 use crate::AppState;
 use crate::error::refused;
 

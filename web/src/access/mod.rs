@@ -2,13 +2,10 @@
 //! of a proxy; what each may do, and how often each may try.
 
 mod address;
-mod followed;
 mod guard;
 mod login;
 mod password;
 mod people;
-mod random;
-mod rate;
 mod session;
 mod throttle;
 mod token;
@@ -24,16 +21,14 @@ use url::Url;
 use crate::error::WebError;
 
 pub use address::{BadProxy, Proxies};
-pub use password::{BadPassword, PasswordHash};
-pub use people::{BadPeople, OWNER, PeopleFile, Person, Role, VIEWER};
-pub use token::{ApiTokens, BadTokens, KnownToken};
-
 pub(crate) use guard::{Tokens, by, caller, guard, log_refusals, watch};
 pub(crate) use login::routes;
+pub use password::{BadPassword, PasswordHash};
 pub(crate) use people::People;
-pub(crate) use rate::{ClientAddress, Rates, limit};
+pub use people::{BadPeople, OWNER, PeopleFile, Person, Role, VIEWER};
 pub(crate) use session::Sessions;
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::{ClientAddress, Rates, Throttle, limit};
+pub use token::{ApiTokens, BadTokens, KnownToken};
 
 /// Who may reach the pages, and from where. By default everybody on this
 /// machine, and nobody else.
@@ -123,7 +118,7 @@ impl Default for Pace {
 /// # Errors
 /// When the system has no randomness to give.
 pub fn command_token() -> std::io::Result<Secret> {
-    random::identity().map(Secret::new)
+    password::identity().map(Secret::new)
 }
 
 impl Access {

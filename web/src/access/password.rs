@@ -1,11 +1,16 @@
 //! The password: kept as an Argon2id hash, checked a few at a time because a
 //! check takes memory and time on purpose.
 
-use std::fmt;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use std::{fmt, io};
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use sha2::{Digest as _, Sha256};
 
 /// The shortest password taken, in characters.
 const SHORTEST: usize = 12;
@@ -82,6 +87,100 @@ impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("•••")
     }
+}
+
+// Identities that cannot be guessed, and what is kept of them.
+
+/// What is kept of an identity: who reads it cannot use it.
+pub(super) type Digest = [u8; 32];
+
+/// 256 bits from the system, in hexadecimal.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub(super) fn identity() -> Result<String, io::Error> {
+    let mut bits = [0_u8; 32];
+    getrandom::fill(&mut bits).map_err(io::Error::other)?;
+    Ok(hexadecimal(&bits))
+}
+
+/// SHA-256; an identity of 256 bits needs nothing slower.
+pub(super) fn digest(identity: &str) -> Digest {
+    Sha256::digest(identity.as_bytes()).into()
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+// A small file as a server asks for it: read again when it changes, so that what
+// a command writes holds at once.
+
+/// What tells one state of a file from another: files are replaced, not changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    number: u64,
+}
+
+/// The file, and what it held when it was read last.
+pub(super) struct Followed<T> {
+    path: PathBuf,
+    parse: fn(&Path, &str) -> T,
+    read: Mutex<Read<T>>,
+}
+
+struct Read<T> {
+    stamp: Option<Stamp>,
+    /// How often it has changed.
+    changes: u64,
+    value: T,
+}
+
+impl<T: Default> Followed<T> {
+    pub(super) fn new(path: &Path, parse: fn(&Path, &str) -> T) -> Followed<T> {
+        let read = Read { stamp: None, changes: 0, value: T::default() };
+        Followed { path: path.to_owned(), parse, read: Mutex::new(read) }
+    }
+
+    /// How often the file has been read, now included where it has changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.fresh().changes
+    }
+
+    /// As it is now. A file that is not there or cannot be read holds nothing.
+    fn fresh(&self) -> MutexGuard<'_, Read<T>> {
+        let now = fs::metadata(&self.path).ok().map(|file| stamp(&file));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.stamp == now {
+            return read;
+        }
+        let value = match fs::read_to_string(&self.path) {
+            Ok(text) => (self.parse)(&self.path, &text),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::error!(file = %self.path.display(), %error, "Nothing of this file is accepted.");
+                }
+                T::default()
+            }
+        };
+        *read = Read { stamp: now, changes: read.changes + 1, value };
+        read
+    }
+
+    /// What the file holds now, as `look` sees it.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.fresh().value)
+    }
+}
+
+fn stamp(file: &Metadata) -> Stamp {
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(file);
+    #[cfg(not(unix))]
+    let number = 0;
+    Stamp { modified: file.modified().ok(), length: file.len(), number }
 }
 
 #[cfg(test)]

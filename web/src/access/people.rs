@@ -1,16 +1,13 @@
 //! Who may sign in: the owner, and others by their names, each with a password
 //! and a role.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io};
 
 use super::Access;
-use super::followed::Followed;
-use super::password::{BadPassword, PasswordHash};
-use super::random::{Digest, digest, identity};
+use super::password::{BadPassword, Digest, Followed, PasswordHash, digest, identity};
 
 /// The name of whoever signs in without one.
 pub const OWNER: &str = "owner";

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::SignIn;
-use super::random::{Digest, digest, identity};
+use super::password::{Digest, digest, identity};
 
 /// The most sign-ins at once; the one longest unused makes room.
 const MOST: usize = 1_000;

@@ -1,15 +1,13 @@
 //! Tokens of programs that read the API: each has a name, and a file keeps
 //! their digests.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use model::time::{self, Millis};
 use subtle::ConstantTimeEq;
 
-use super::followed::Followed;
-use super::random::{digest, hexadecimal, identity};
+use super::password::{Followed, digest, hexadecimal, identity};
 
 /// What a token begins with, so that it is known where it turns up.
 const MARK: &str = "tw_";

@@ -13,13 +13,11 @@ use model::schema::{Column, ColumnType, Value};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::frame::Frame;
-use super::shown;
-use crate::AppState;
+use super::{Frame, shown};
 use crate::error::{Failure, Told};
 use crate::queries::{self, First, LIMITS};
-use crate::security;
-use crate::tables::known::{self, Table};
+use crate::tables::{self, Table};
+use crate::{AppState, security};
 
 /// Rows shown; the file has all.
 const SHOWN: usize = 500;
@@ -116,7 +114,7 @@ async fn render(site: &AppState, sql: String, headers: &HeaderMap) -> Result<(St
         frame: Frame::around(site, "/explore").await?,
         plotly: site.assets.plotly(),
         sql,
-        tables: known::tables(&site.store).await?,
+        tables: tables::tables(&site.store).await?,
         answer,
         problem,
         waits,

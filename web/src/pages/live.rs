@@ -12,19 +12,15 @@ use axum::response::Response;
 use model::{Alert, time};
 use serde::Deserialize;
 
-use super::frame::Frame;
-use super::moment::{Moment, clock};
-use super::shown;
-use crate::AppState;
+use super::{Frame, Moment, clock, shown};
 use crate::episodes::{self, Wanted};
 use crate::error::Failure;
-use crate::known;
 use crate::measures::{self, Measure};
 use crate::overview::{self, Latest};
-use crate::request;
 use crate::shown::LISTED;
 use crate::status::{LagBehind, Report};
 use crate::windows::ENOUGH_BARS;
+use crate::{AppState, known, request};
 
 /// The most symbols named to whoever asked for one that is not known.
 const NAMED: usize = 60;

@@ -13,13 +13,10 @@ use query::headlines::{Listed, Place, Search, Section};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::frame::Frame;
-use super::moment::Moment;
-use super::shown;
-use crate::AppState;
+use super::{Frame, Moment, shown};
 use crate::error::Failure;
 use crate::reactions::{self, Reaction};
-use crate::request;
+use crate::{AppState, request};
 
 /// Articles on a page.
 const SHOWN: usize = 50;

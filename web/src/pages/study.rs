@@ -14,15 +14,10 @@ use store::Measurement;
 use study::report::{MINUTES, words};
 use study::{Reaction, Share};
 
-use super::frame::Frame;
-use super::moment::clock;
-use super::shown;
-use crate::AppState;
+use super::{Frame, clock, shown};
 use crate::error::Failure;
-use crate::known;
-use crate::overview;
-use crate::request;
 use crate::studies::{MOST_BARS, Studied};
+use crate::{AppState, known, overview, request};
 
 /// So many articles are listed, the newest first; the API has them all.
 const LISTED: usize = 100;

@@ -1,7 +1,15 @@
 //! Headers on every answer, and the names under which the page is served.
 
-use crate::harness::{Feed, OPEN, Site, article};
+use std::time::Duration;
+
+use control::shutdown::Shutdown;
 use reqwest::header::HOST;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use web::{Access, Pace};
+
+use crate::events::Events;
+use crate::harness::{Feed, OPEN, PATIENCE, Site, article};
 
 #[tokio::test]
 async fn every_answer_carries_the_strict_headers() {
@@ -38,7 +46,7 @@ async fn every_answer_carries_the_strict_headers() {
         assert!(!answer.headers().contains_key("strict-transport-security"), "{path}: not by https");
     }
     let public_url = Some("https://ticks.example".parse().unwrap());
-    let site = crate::access::guarded(web::Access { public_url, ..web::Access::default() }).await;
+    let site = crate::access::guarded(Access { public_url, ..Access::default() }).await;
     for path in ["/login", "/", "/api/v1/symbols"] {
         assert_eq!(site.get(path).await.headers()["strict-transport-security"], "max-age=31536000", "{path}");
     }
@@ -93,7 +101,7 @@ async fn a_hostile_headline_stays_text() {
     let series: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(series["news"][0]["headline"], headline);
 
-    let mut stream = crate::events::Events::open(
+    let mut stream = Events::open(
         &site,
         "/events?symbol=AAPL&cursor=stock-prices/0:0,news-articles/0:0,volatility/0:0",
         None,
@@ -172,5 +180,79 @@ async fn another_site_leads_to_pages_and_to_nothing_that_costs_work() {
     assert_eq!(status("/explore", &[("referer", "https://foreign.example/")]).await, 200);
     for own in ["same-origin", "none"] {
         assert_eq!(status(costly[0], &[("sec-fetch-site", own)]).await, 200, "{own}");
+    }
+}
+
+// Many connections at once: idle ones, streams, and questions on top.
+
+/// A page that takes so many connections.
+async fn narrow(connections: usize) -> Site {
+    let pace = Pace { connections: Some(connections), ..Pace::default() };
+    Site::with(Access { pace, ..Access::default() }).await
+}
+
+async fn idle(site: &Site) -> TcpStream {
+    TcpStream::connect(site.url.trim_start_matches("http://")).await.unwrap()
+}
+
+#[tokio::test]
+async fn idle_connections_and_streams_leave_the_page_reachable() {
+    let site = narrow(16).await;
+    // Six of the eight places of one address: two are left for pages.
+    let mut streams = Vec::new();
+    for _ in 0..6 {
+        streams.push(Events::open(&site, "/events", None).await);
+    }
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(idle(&site).await);
+    }
+    let refused = site.get("/events").await;
+    assert_eq!(refused.status(), 503, "streams have places of their own");
+    for _ in 0..3 {
+        assert_eq!(site.get("/").await.status(), 200);
+        assert_eq!(site.get("/api/v1/status").await.status(), 200);
+    }
+    // The first of the silent ones had to go; the streams stay.
+    let mut byte = [0];
+    let closed = tokio::time::timeout(PATIENCE, silent[0].read(&mut byte)).await.expect("it is closed");
+    assert!(matches!(closed, Ok(0) | Err(_)));
+    streams[0].next().await;
+    drop(streams);
+    let again = async {
+        while site.get("/events").await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("streams that ended give back their places");
+}
+
+#[tokio::test]
+async fn pages_count_in_the_limit_of_an_address_and_scripts_do_not() {
+    let pace = Pace { requests: 1, ..Pace::default() };
+    let site = Site::with(Access { pace, ..Access::default() }).await;
+    let mut statuses = Vec::new();
+    for _ in 0..14 {
+        statuses.push(site.get("/readyz").await.status().as_u16());
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(site.get("/").await.status(), 429);
+    assert_eq!(site.get("/assets/none.js").await.status(), 404);
+    assert_eq!(site.get("/healthz").await.status(), 200);
+}
+
+// How the server ends.
+
+#[tokio::test]
+async fn draining_and_stopping_end_the_server_with_streams_open() {
+    for wish in [Shutdown::Drain, Shutdown::Stop] {
+        let site = Site::start().await;
+        site.deliver(&Feed::of("AAPL", 0..3)).await;
+        let mut open = Events::open(&site, "/events?symbol=AAPL", None).await;
+        open.next().await;
+        // A viewer that never reads does not hold the server up either.
+        let _silent = site.get("/events").await;
+        site.end(wish).await.unwrap();
+        assert!(open.ended().await);
     }
 }

@@ -1,38 +1,31 @@
 //! The alerts page: episodes, open and past, and the rules behind them.
 
-mod change;
-mod typed;
-
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::rejection::{FormRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use control::rules::{self, Rule, Rules};
+use axum::{Form, Router};
+use control::rules::{self, BadChange, BadRules, Change, Conflict, PutError, Rule, Rules};
 use model::Alert;
 use model::alert::Comparison;
 use model::time::MINUTE;
+use serde::Deserialize;
 
-use super::frame::Frame;
-use super::moment::{Moment, clock};
-use super::shown;
-use crate::AppState;
+use super::{Frame, Moment, clock, failed, message, shown};
 use crate::episodes::{self, Episodes, Wanted};
 use crate::error::Failure;
-use typed::{Refused, TypedRule};
+use crate::{AppState, access};
 
 /// The newest episodes are listed; the file has all.
 const SHOWN: usize = 60;
 
 /// The page, and the form on it.
 pub(super) fn routes() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/alerts", get(page))
-        .route("/alerts/rules", post(change::change).layer(change::body_limit()))
+    Router::new().route("/alerts", get(page)).route("/alerts/rules", post(change).layer(body_limit()))
 }
 
 #[derive(Template)]
@@ -133,5 +126,193 @@ impl Page {
     fn number(&self, value: &f64) -> String {
         let text = format!("{value:.4}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}
+
+// The rules changed by the form: the change names the version that the page
+// showed, and what cannot be done is said on the page, with the input kept.
+
+/// The longest form taken, in bytes.
+fn body_limit() -> DefaultBodyLimit {
+    const LONGEST: usize = 16 * 1024;
+    DefaultBodyLimit::max(LONGEST)
+}
+
+/// `POST /alerts/rules`
+async fn change(State(site): State<Arc<AppState>>, form: Result<Form<TypedRule>, FormRejection>) -> Response {
+    let typed = match form {
+        Ok(Form(typed)) => typed,
+        Err(error) => {
+            let text = "The form cannot be read. Load the page again and send it once more.";
+            return message(&site, error.status(), "Not understood", text).await;
+        }
+    };
+    let by = access::by();
+    match make(&site, &typed, &by).await {
+        Ok(None) => Redirect::to("/alerts#rules").into_response(),
+        Ok(Some(refused)) => shown(&site, render(&site, Wanted::default(), Some(refused)).await).await,
+        Err(failure) => failed(&site, &failure).await,
+    }
+}
+
+/// Makes the change, or says why not.
+async fn make(site: &AppState, typed: &TypedRule, by: &str) -> Result<Option<Refused>, Failure> {
+    let change = match typed.change() {
+        Ok(change) => change,
+        Err(refused) => return Ok(Some(refused)),
+    };
+    let current = rules::read(&*site.log).await?;
+    if typed.version != current.version.to_string() {
+        return Ok(Some(overtaken(typed)));
+    }
+    let after = match current.apply(change) {
+        Ok(after) => after,
+        Err(bad) => return Ok(Some(typed.refused_change(&bad))),
+    };
+    if typed.adds()
+        && let Err(bad) = rules::check_signals(
+            &after.entries[current.entries.len()..],
+            &crate::rules::signals(&site.store).await?,
+        )
+    {
+        return Ok(Some(typed.refused_by(&bad)));
+    }
+    match rules::put(&*site.log, current.version, after.entries, by).await {
+        Ok(_) => Ok(None),
+        Err(PutError::Conflict(Conflict { .. })) => Ok(Some(overtaken(typed))),
+        Err(PutError::Bad(bad)) => Ok(Some(typed.refused_by(&bad))),
+        Err(PutError::Log(error)) => Err(error.into()),
+    }
+}
+
+fn overtaken(typed: &TypedRule) -> Refused {
+    let message = "Somebody else has changed the rules since this page was loaded, and nothing was overwritten. Below are the rules as they are now, with what you typed; send it again if it still holds.";
+    Refused { status: StatusCode::CONFLICT, ..typed.refused(None, message) }
+}
+
+// What was typed into the form of a rule, and why it was not taken.
+
+/// The form, as text: whatever is in it is shown again where it is refused.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct TypedRule {
+    /// The version of the rules that the page showed.
+    version: String,
+    /// `add`, `adjust`, `enable`, `disable` or `remove`.
+    action: String,
+    name: String,
+    signal: String,
+    comparison: String,
+    threshold: String,
+    hysteresis: String,
+    symbols: String,
+    meaning: String,
+}
+
+/// A change that was not made.
+#[derive(Clone, Debug)]
+struct Refused {
+    status: StatusCode,
+    typed: TypedRule,
+    /// The field that is to be changed, if one is.
+    field: Option<&'static str>,
+    message: String,
+}
+
+impl TypedRule {
+    /// A rule as the form shows it.
+    fn of(rule: &Rule) -> TypedRule {
+        TypedRule {
+            name: rule.name.clone(),
+            signal: rule.signal.clone(),
+            comparison: rule.comparison.to_string(),
+            threshold: rule.threshold.to_string(),
+            hysteresis: rule.hysteresis.to_string(),
+            symbols: rule.symbols.join(", "),
+            meaning: rule.meaning.clone(),
+            ..TypedRule::default()
+        }
+    }
+
+    /// Whether a rule is to be added.
+    fn adds(&self) -> bool {
+        self.action == "add"
+    }
+
+    /// The change that is asked for.
+    fn change(&self) -> Result<Change, Refused> {
+        let name = || self.name.trim().to_owned();
+        match self.action.as_str() {
+            "add" => Ok(Change::Add(self.rule()?)),
+            "adjust" => Ok(Change::Adjust {
+                name: name(),
+                threshold: Some(self.number("threshold", &self.threshold)?),
+                hysteresis: Some(self.number("hysteresis", &self.hysteresis)?),
+            }),
+            "enable" => Ok(Change::Enable(name(), true)),
+            "disable" => Ok(Change::Enable(name(), false)),
+            "remove" => Ok(Change::Remove(name())),
+            _ => Err(self.refused(None, "The form asks for nothing that can be done; load the page again.")),
+        }
+    }
+
+    fn rule(&self) -> Result<Rule, Refused> {
+        let comparison = Comparison::ALL.into_iter().find(|known| known.as_str() == self.comparison);
+        let comparison = comparison.ok_or_else(|| {
+            self.refused(Some("comparison"), "`comparison` takes `above`, `below` or `crosses`")
+        })?;
+        let symbols = self.symbols.split([',', ' ']).filter(|symbol| !symbol.is_empty());
+        Ok(Rule {
+            name: self.name.clone(),
+            signal: self.signal.clone(),
+            comparison,
+            threshold: self.number("threshold", &self.threshold)?,
+            hysteresis: match self.hysteresis.trim() {
+                "" => 0.0,
+                typed => self.number("hysteresis", typed)?,
+            },
+            enabled: true,
+            symbols: symbols.map(str::to_owned).collect(),
+            meaning: self.meaning.clone(),
+        })
+    }
+
+    fn number(&self, field: &'static str, typed: &str) -> Result<f64, Refused> {
+        let number = typed.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        number.ok_or_else(|| {
+            let short: String = typed.chars().take(40).collect();
+            self.refused(Some(field), &format!("`{field}` is `{short}`: it takes a number, as 0.5 or -3"))
+        })
+    }
+
+    /// Not taken as it was typed.
+    fn refused(&self, field: Option<&'static str>, message: &str) -> Refused {
+        let (typed, message) = (self.clone(), message.to_owned());
+        Refused { status: StatusCode::UNPROCESSABLE_ENTITY, typed, field, message }
+    }
+
+    /// Not taken because the rules would be bad ones.
+    fn refused_by(&self, bad: &BadRules) -> Refused {
+        match bad {
+            BadRules::Rules(places) if !places.is_empty() => {
+                self.refused(places[0].problem.field(), &places[0].problem.to_string())
+            }
+            bad => self.refused(None, &bad.to_string()),
+        }
+    }
+
+    /// Not taken because the change cannot be made.
+    fn refused_change(&self, bad: &BadChange) -> Refused {
+        match bad {
+            BadChange::Rules(bad) => self.refused_by(bad),
+            BadChange::NoSuchRule(bad) => self.refused(None, &bad.to_string()),
+        }
+    }
+}
+
+impl Refused {
+    /// Whether it is about a line of the table.
+    fn is_about(&self, rule: &str) -> bool {
+        self.typed.action == "adjust" && self.typed.name == rule
     }
 }

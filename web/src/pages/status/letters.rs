@@ -10,14 +10,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::super::frame::Frame;
-use super::super::moment::Moment;
-use super::super::shown;
+use super::super::{Frame, Moment, shown};
 use super::{LETTERS, render};
-use crate::AppState;
-use crate::dead_letters::{self, Place, Placed, replay};
+use crate::dead_letters::{self, Place, Placed};
 use crate::error::Failure;
-use crate::request;
+use crate::{AppState, request};
 
 /// So much of an event is shown; the download has all of it.
 const SHOWN: usize = 20_000;
@@ -64,7 +61,7 @@ async fn replayed(
             vec![found.ok_or_else(|| Failure::NoLetter(place.to_string()))?]
         }
     };
-    let outcome = replay::replay(site, letters).await?;
+    let outcome = dead_letters::replay(site, letters).await?;
     render(site, Some(outcome)).await
 }
 

@@ -2,7 +2,6 @@
 //! of the sources and when, what is missing, and the dead letters.
 
 mod letters;
-mod stage;
 
 use std::sync::Arc;
 
@@ -14,18 +13,15 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use control::watchlist::EVERY_SYMBOL;
 use model::Gap;
-use model::status::{EntryState, QuotaState};
+use model::service::Service;
+use model::status::{EntryState, QuotaState, ServiceStatus};
+use model::time::{Millis, SECOND};
 
-use super::frame::Frame;
-use super::moment::Moment;
-use super::shown;
-use crate::AppState;
-use crate::dead_letters::replay::Outcome;
-use crate::dead_letters::{self, Placed};
+use super::{Frame, Moment, shown};
+use crate::dead_letters::{self, Outcome, Placed};
 use crate::error::Failure;
-use crate::gaps;
-use crate::process::Key;
-use stage::{Stage, grouped};
+use crate::status::{Key, Report};
+use crate::{AppState, gaps};
 
 /// Gaps listed, the newest.
 const GAPS: usize = 50;
@@ -72,11 +68,8 @@ async fn render(site: &AppState, outcome: Option<Outcome>) -> Result<(StatusCode
     gaps.drain(..more_gaps);
     gaps.reverse();
     let (letters, kept) = dead_letters::newest(&*site.log, LETTERS).await?;
-    let asked = |service: &model::status::ServiceStatus| {
-        (service.service.clone(), service.quota, service.entries.clone())
-    };
-    let is_asked =
-        |service: &&model::status::ServiceStatus| service.quota.is_some() || !service.entries.is_empty();
+    let asked = |service: &ServiceStatus| (service.service.clone(), service.quota, service.entries.clone());
+    let is_asked = |service: &&ServiceStatus| service.quota.is_some() || !service.entries.is_empty();
     let page = Page {
         stages: Stage::all(&frame.report),
         keys: site.process.keys.clone(),
@@ -128,5 +121,111 @@ impl Page {
 
     fn moment(&self, at: &Option<i64>) -> Option<Moment> {
         at.map(Moment)
+    }
+}
+
+// A stage of the pipeline as the status page shows it.
+
+/// The order in which data flows through the stages; others come after them.
+const ORDER: [Service; 6] = [
+    Service::Producer,
+    Service::NewsWatcher,
+    Service::Engine,
+    Service::Alerts,
+    Service::Sink,
+    Service::Webhook,
+];
+
+/// Counts of what went wrong.
+const ERRORS: [&str; 5] = ["rejected", "refused", "failed_tries", "given_up", "unknown"];
+
+/// One service, in words.
+struct Stage {
+    name: String,
+    state: String,
+    /// `ok`, `wait` or `bad`, for its mark.
+    mark: &'static str,
+    source: String,
+    reached: Option<Millis>,
+    lag: String,
+    rate: String,
+    errors: u64,
+    /// The other counts.
+    counts: Vec<(String, String)>,
+    said: Millis,
+    version: String,
+}
+
+impl Stage {
+    /// Every stage that has said anything.
+    fn all(report: &Report) -> Vec<Stage> {
+        let mut stages: Vec<_> = report.services.iter().map(|service| Stage::of(service, report)).collect();
+        let place = |name: &str| ORDER.iter().position(|known| known.name() == name).unwrap_or(ORDER.len());
+        stages.sort_by(|one, other| (place(&one.name), &one.name).cmp(&(place(&other.name), &other.name)));
+        stages
+    }
+
+    fn of(service: &ServiceStatus, report: &Report) -> Stage {
+        let stalled = report.stalled.iter().any(|one| one.service == service.service);
+        let mark = match service.state.run() {
+            _ if stalled => "bad",
+            _ if service.is_at_work() => "ok",
+            _ => "wait",
+        };
+        let is_error = |name: &str| ERRORS.contains(&name);
+        let counts = service.counts.iter().filter(|(name, _)| !is_error(name));
+        Stage {
+            name: service.service.clone(),
+            state: service.state.to_string(),
+            mark,
+            source: service.source.clone().unwrap_or_default(),
+            reached: service.watermark,
+            lag: service.watermark.and_then(|at| report.behind(at)).map(span).unwrap_or_else(|| "–".into()),
+            rate: match report.rates.get(&service.service) {
+                Some(rate) => format!("{} {}", grouped(rate.per_minute.round() as u64), rate.of),
+                None => "–".into(),
+            },
+            errors: service
+                .counts
+                .iter()
+                .filter(|(name, _)| is_error(name))
+                .fold(0, |sum: u64, (_, count)| sum.saturating_add(*count)),
+            counts: counts.map(|(name, count)| (name.replace('_', " "), grouped(*count))).collect(),
+            said: service.at,
+            version: service.version.clone().unwrap_or_else(|| "–".into()),
+        }
+    }
+}
+
+/// A length of time, as short as it can be said.
+fn span(length: Millis) -> String {
+    match length / SECOND {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_spans_are_short_to_read() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 119_999, 120_000, 7_200_000].map(span), ["0 s", "119 s", "2 min", "2 h"]);
     }
 }

@@ -2,8 +2,6 @@
 //! without any script.
 
 mod form;
-mod many;
-mod rows;
 mod view;
 
 use std::sync::Arc;
@@ -16,10 +14,9 @@ use axum::routing::{MethodRouter, get};
 use control::watchlist::{self, PutError, Watchlist};
 use serde::Deserialize;
 
-use super::{message, shown};
-use crate::AppState;
-use crate::access;
+use super::{failed, message, shown};
 use crate::error::Failure;
+use crate::{AppState, access};
 use form::{Deed, Problems, Typed};
 use view::{State as Shown, View};
 
@@ -66,7 +63,7 @@ async fn change(State(site): State<Arc<AppState>>, form: Result<Form<Typed>, For
                 }
                 _ => format!("The form cannot be read: {}", rejection.body_text()),
             };
-            return message::message(&site, status, "Not understood", &text).await;
+            return message(&site, status, "Not understood", &text).await;
         }
     };
     let by = access::by();
@@ -77,7 +74,7 @@ async fn change(State(site): State<Arc<AppState>>, form: Result<Form<Typed>, For
         Ok(Outcome::ShownAgain(status, state)) => {
             shown(&site, View::render(&site, status, *state).await).await
         }
-        Err(failure) => message::failed(&site, &failure).await,
+        Err(failure) => failed(&site, &failure).await,
     }
 }
 
