@@ -1,11 +1,11 @@
-//! Why the service cannot go on.
+//! The error that ends the service.
 
 use log::LogError;
 
-/// What ends [`crate::run`].
+/// Why [`crate::run`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertsError {
-    /// The log.
+    /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
 }

@@ -1,4 +1,4 @@
-//! Why an episode opened or closed, in a sentence.
+//! Composes the explanation of an alert: why its episode opened or closed, in one sentence.
 
 use control::rules::Rule;
 use model::alert::Comparison;
@@ -7,7 +7,7 @@ use model::time::{self, DAY, MINUTE, Millis};
 use crate::partition::{Episode, Row, Side};
 use crate::service::Reason;
 
-/// Of an episode that opens.
+/// For an episode that opens.
 pub(crate) fn opened(rule: &Rule, row: &Row, episode: &Episode) -> String {
     let what = format!(
         "{}: {} was {} in the {}, {} {}.",
@@ -21,7 +21,7 @@ pub(crate) fn opened(rule: &Rule, row: &Row, episode: &Episode) -> String {
     with_meaning(what, rule)
 }
 
-/// Of a crossing.
+/// For a crossing.
 pub(crate) fn crossed(rule: &Rule, row: &Row, episode: &Episode, to: Side) -> String {
     let passed = match to {
         Side::Above => "rose",
@@ -38,23 +38,23 @@ pub(crate) fn crossed(rule: &Rule, row: &Row, episode: &Episode, to: Side) -> St
     with_meaning(what, rule)
 }
 
-/// Of an episode that closes with `value`.
+/// For an episode that closes; `value` is the signal of the closing window.
 pub(crate) fn closed(rule: &Rule, row: &Row, episode: &Episode, value: f64) -> String {
-    let what = format!("{}, and came back to {}.", lasted(rule, row, episode), number(value));
+    let what = format!("{}, and came back to {}.", duration_phrase(rule, row, episode), number(value));
     with_meaning(what, rule)
 }
 
-/// Of an episode whose rule is no more what it was.
+/// For an episode that ends because its rule was changed or removed.
 pub(crate) fn ended(rule: &Rule, row: &Row, episode: &Episode, reason: Reason) -> String {
     let why = match reason {
         Reason::Removed => "removed",
         Reason::Off => "switched off for it",
         Reason::Changed => "changed",
     };
-    with_meaning(format!("{}, when the rule was {why}.", lasted(rule, row, episode)), rule)
+    with_meaning(format!("{}, when the rule was {why}.", duration_phrase(rule, row, episode)), rule)
 }
 
-fn lasted(rule: &Rule, row: &Row, episode: &Episode) -> String {
+fn duration_phrase(rule: &Rule, row: &Row, episode: &Episode) -> String {
     let farthest = match rule.comparison {
         Comparison::Below => "least",
         _ => "most",
@@ -84,7 +84,7 @@ fn window(row: &Row) -> String {
     format!("{} to {}", length(row.window_end - row.window_start), clock(row.window_end))
 }
 
-/// A time to the minute: `2013-10-04 14:30 UTC`.
+/// An event time, rounded down to the minute: `2013-10-04 14:30 UTC`.
 fn clock(at: Millis) -> String {
     let text = time::rfc3339(time::minute_of(at));
     text.strip_suffix(":00Z").unwrap_or(&text).replace('T', " ") + " UTC"
@@ -98,7 +98,7 @@ fn length(span: Millis) -> String {
     }
 }
 
-/// A number to four digits, for a sentence; the alert holds it in full.
+/// A number with four significant digits; the alert itself contains it in full.
 fn number(value: f64) -> String {
     const DIGITS: i32 = 4;
     if value == 0.0 || !(1e-6..1e12).contains(&value.abs()) {

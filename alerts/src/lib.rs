@@ -1,11 +1,11 @@
-//! From signals to alerts: rules, which are data, are applied to every window
-//! of every symbol in order, and each episode is told when it opens and when
-//! it closes, once a rule and symbol, not once a minute.
+//! Turns signals into alerts: the rules are applied to every window of every symbol in order of
+//! event time, and an episode yields one alert when it opens and one when it closes.
 //!
-//! What comes out follows from the log alone. A rule applies to the windows
-//! that entered the log after it; a window that comes again, or after a later
-//! one of its symbol, is passed over. State and position are kept together in
-//! the log, so a service that was killed says what it would have said.
+//! The result is a function of the log alone. A version of the rules applies to windows that
+//! were appended after it; a window that is not later than the last one of its symbol is
+//! ignored. State and offset are stored together in the log, so a service that restarts after a
+//! crash repeats the same alerts, and their identities (rule, symbol, opening) make them
+//! duplicates.
 
 mod error;
 mod explain;
@@ -20,7 +20,7 @@ use model::Topic;
 pub use error::AlertsError;
 pub use service::run;
 
-/// The topic that is read: that of the job `signals`.
+/// The topic that is read: the result topic of the job `signals`.
 pub fn signals() -> Topic {
     Topic::new("signals")
 }

@@ -1,4 +1,7 @@
-//! One partition of the signals: what its windows have come to so far.
+//! The state of one partition of the signals: applies records to it, and stores it in the log.
+//!
+//! In this file: the partition, its serialization into the topic of states, the episodes of a
+//! rule, and the rows of the job `signals`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,58 +16,57 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::error::AlertsError;
-use crate::service::{Held, Schedule};
+use crate::service::{Schedule, SymbolState};
 
-/// Everything before `next`, under the rules of their times.
+/// The state after all records before `next`, each under the rules in force at its append.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Partition {
-    /// The next offset to take.
+    /// The offset of the next record.
     pub(crate) next: u64,
-    /// The end of the last window of any symbol.
+    /// The latest window end of any symbol, epoch milliseconds.
     pub(crate) reached: Option<Millis>,
     pub(crate) counts: Counts,
-    /// The rules in force.
+    /// The rules in force at `next`.
     rules: Rules,
-    /// In the log they are kept in parts; a state of before has them here.
+    /// Stored separately in parts; only a state written by an earlier version has them here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) symbols: BTreeMap<String, Held>,
-    /// Whether the log keeps the symbols in parts.
+    pub(crate) symbols: BTreeMap<String, SymbolState>,
+    /// Whether the symbols are stored in parts.
     #[serde(default)]
     pub(crate) in_parts: bool,
-    /// The last record that was taken: its offset, and when it was appended. A log that
-    /// holds another record there is another log.
+    /// Offset and append time of the last record. If the log has another record at this offset,
+    /// the topic was recreated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<(u64, Millis)>,
-    /// The parts that have changed since they were kept; all, where none was kept yet.
+    /// The parts that have changed since they were last stored.
     #[serde(skip)]
     changed: BTreeSet<u32>,
 }
 
-/// Symbols held in a partition, at most: as many as a producer takes in. Of
-/// those beyond, the one whose last window is the oldest is forgotten, one without an
-/// open episode before one with.
+/// The maximum number of symbols in a partition: as many as a producer accepts. Beyond it, the
+/// states with the oldest last window are dropped, those without an open episode first.
 pub(crate) const MOST_SYMBOLS: usize = 60_000;
-/// How many are forgotten at once, so that not each new one costs a search.
-const FORGOTTEN_AT_ONCE: usize = 1_000;
+/// How many states are dropped at once, because finding the oldest is a search of all.
+const DROPPED_AT_ONCE: usize = 1_000;
 
-/// Counts since the log began.
+/// Counts since the beginning of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Episodes that opened.
+    /// Episodes that have opened.
     pub(crate) opened: u64,
-    /// Episodes that closed.
+    /// Episodes that have closed.
     pub(crate) closed: u64,
-    /// Windows that came again, or after a later one of their symbol.
+    /// Windows not later than the last one of their symbol: repeated or out of order.
     pub(crate) passed_over: u64,
-    /// Records that are no rows.
+    /// Invalid records.
     pub(crate) refused: u64,
-    /// Symbols that were forgotten because there were too many.
+    /// Symbols whose state was dropped because there were too many.
     #[serde(default)]
     pub(crate) forgotten: u64,
 }
 
 impl Partition {
-    /// Takes the next record; tells what opens and closes.
+    /// Applies the next record; returns the alerts of episodes that open or close.
     pub(crate) fn take(&mut self, record: &Record, schedule: &Schedule, bounds: TimeBounds) -> Vec<Alert> {
         self.next = record.offset + 1;
         self.last = Some((record.offset, record.appended_at));
@@ -74,7 +76,7 @@ impl Partition {
         let row = match Row::read(&record.value) {
             Ok(row) => row,
             Err(error) => {
-                // The sink keeps it as a dead letter; here it only must not stop what follows.
+                // The sink stores it as a dead letter; here it is skipped.
                 log::passed_over(record, &error);
                 self.counts.refused += 1;
                 return Vec::new();
@@ -90,9 +92,9 @@ impl Partition {
             return Vec::new();
         }
         if self.symbols.len() >= MOST_SYMBOLS && !self.symbols.contains_key(&row.symbol) {
-            self.forget_some();
+            self.drop_oldest();
         }
-        let held = self.symbols.entry(row.symbol.clone()).or_insert_with(Held::new);
+        let held = self.symbols.entry(row.symbol.clone()).or_insert_with(SymbolState::new);
         if row.window_end <= held.until {
             self.counts.passed_over += 1;
             return Vec::new();
@@ -114,15 +116,15 @@ impl Partition {
         self.rules.clone_from(rules);
     }
 
-    fn forget_some(&mut self) {
+    fn drop_oldest(&mut self) {
         let mut oldest: Vec<_> =
             self.symbols.iter().map(|(symbol, held)| (held.open() > 0, held.until, symbol.clone())).collect();
         oldest.sort();
-        oldest.truncate(FORGOTTEN_AT_ONCE);
+        oldest.truncate(DROPPED_AT_ONCE);
         if self.counts.forgotten == 0 {
             tracing::warn!(
                 symbols = self.symbols.len(),
-                "Signals come for more symbols than alerts hold; those silent for longest are forgotten."
+                "There are signals for more symbols than the alerts service holds; it drops the state of those whose last window is the oldest."
             );
         }
         self.counts.forgotten += oldest.len() as u64;
@@ -132,7 +134,7 @@ impl Partition {
         }
     }
 
-    /// The parts to be kept; from now on they count as kept.
+    /// The parts to store; they count as stored from now on.
     pub(crate) fn changed_parts(&mut self) -> BTreeSet<u32> {
         if !std::mem::replace(&mut self.in_parts, true) {
             self.changed.extend(0..PARTS);
@@ -141,12 +143,12 @@ impl Partition {
     }
 
     /// The symbols of one part.
-    pub(crate) fn part(&self, part: u32) -> BTreeMap<&str, &Held> {
+    pub(crate) fn part(&self, part: u32) -> BTreeMap<&str, &SymbolState> {
         let of_part = self.symbols.iter().filter(|(symbol, _)| part_of(symbol) == part);
         of_part.map(|(symbol, held)| (symbol.as_str(), held)).collect()
     }
 
-    /// Everything but the symbols.
+    /// The state without the symbols.
     pub(crate) fn head(&self) -> Partition {
         Partition {
             next: self.next,
@@ -159,43 +161,43 @@ impl Partition {
         }
     }
 
-    /// How many episodes are open.
+    /// The number of open episodes.
     pub(crate) fn open(&self) -> usize {
-        self.symbols.values().map(Held::open).sum()
+        self.symbols.values().map(SymbolState::open).sum()
     }
 }
 
-/// The part in which a symbol is kept: always the same.
+/// The part in which a symbol is stored; stable across restarts and versions.
 fn part_of(symbol: &str) -> u32 {
     partition_of(symbol, PARTS)
 }
 
-// What the alerts have come to, kept in the log: for each partition of the signals a
-// head, with the offset up to which it holds, and the symbols in parts, so that no
-// record grows with the number of symbols.
+// The state in the log: for each partition of the signals a head, with the offset up to which
+// the state holds, and the symbols in parts, so that the size of a record does not grow with
+// the number of symbols.
 //
-// Head and parts are appended together, so they are of one moment: to the log in a
-// folder in one transaction, to Kafka in one transaction of the lease.
+// Head and parts are appended together and therefore consistent: in one transaction of the
+// embedded log, or in one Kafka transaction of the lease.
 
-/// In how many parts the symbols of a partition are kept.
+/// The number of parts; a symbol's part is the hash of its name modulo this.
 pub(crate) const PARTS: u32 = 128;
 
-/// Symbols of one part, by name.
-type Part = BTreeMap<String, Held>;
+/// The symbols of one part, by name.
+type Part = BTreeMap<String, SymbolState>;
 
-/// The partitions as they were noted last. What is no state is passed over: the one
-/// before it counts, where the log still has it.
+/// Reads the last stored state of every partition. Invalid records are skipped, so that an
+/// earlier record of the same key counts if the log still has it.
 pub(crate) async fn read(log: &dyn Log) -> Result<BTreeMap<u32, Partition>, AlertsError> {
     let mut heads: BTreeMap<u32, Partition> = BTreeMap::new();
     let mut parts: BTreeMap<(u32, u32), Part> = BTreeMap::new();
     each_record(log, &ALERT_STATE, |record| match read_one(&record) {
-        Ok(Noted::Head(partition, head)) => drop(heads.insert(partition, *head)),
-        Ok(Noted::Part(place, part)) => drop(parts.insert(place, part)),
+        Ok(StoredRecord::Head(partition, head)) => drop(heads.insert(partition, *head)),
+        Ok(StoredRecord::Part(place, part)) => drop(parts.insert(place, part)),
         Err(reason) => log::passed_over(&record, &reason),
     })
     .await?;
     for ((partition, _), part) in parts {
-        // A state of before has everything in its head.
+        // A state of an earlier version has all symbols in its head.
         if let Some(head) = heads.get_mut(&partition).filter(|head| head.in_parts) {
             head.symbols.extend(part);
         }
@@ -203,35 +205,42 @@ pub(crate) async fn read(log: &dyn Log) -> Result<BTreeMap<u32, Partition>, Aler
     Ok(heads)
 }
 
-enum Noted {
+enum StoredRecord {
     Head(u32, Box<Partition>),
     Part((u32, u32), Part),
 }
 
-fn read_one(record: &Record) -> Result<Noted, String> {
-    let no_key = || format!("the key `{}` names no partition", record.key);
-    let no_state = |error: serde_json::Error| format!("no state of alerts: {error}");
+fn read_one(record: &Record) -> Result<StoredRecord, String> {
+    let invalid_key = || format!("the key `{}` is not that of a partition or a part", record.key);
+    let invalid_state =
+        |error: serde_json::Error| format!("not a valid state of the alerts service: {error}");
     match record.key.split_once('/') {
         None => {
-            let partition = record.key.parse().map_err(|_| no_key())?;
-            Ok(Noted::Head(partition, Box::new(serde_json::from_slice(&record.value).map_err(no_state)?)))
+            let partition = record.key.parse().map_err(|_| invalid_key())?;
+            Ok(StoredRecord::Head(
+                partition,
+                Box::new(serde_json::from_slice(&record.value).map_err(invalid_state)?),
+            ))
         }
         Some((partition, part)) => {
-            let partition = partition.parse().map_err(|_| no_key())?;
-            let part = part.parse().ok().filter(|&part| part < PARTS).ok_or_else(no_key)?;
-            Ok(Noted::Part((partition, part), serde_json::from_slice(&record.value).map_err(no_state)?))
+            let partition = partition.parse().map_err(|_| invalid_key())?;
+            let part = part.parse().ok().filter(|&part| part < PARTS).ok_or_else(invalid_key)?;
+            Ok(StoredRecord::Part(
+                (partition, part),
+                serde_json::from_slice(&record.value).map_err(invalid_state)?,
+            ))
         }
     }
 }
 
-/// Notes partitions that have moved, with those of their parts that have changed.
+/// Appends the state of the changed partitions: the heads, and the parts that have changed.
 pub(crate) async fn write(
     log: &SharedLog,
     partitions: &mut BTreeMap<u32, Partition>,
-    moved: &BTreeSet<u32>,
+    changed_partitions: &BTreeSet<u32>,
 ) -> Result<(), LogError> {
     let mut notes = Vec::new();
-    for (number, state) in partitions.iter_mut().filter(|(number, _)| moved.contains(number)) {
+    for (number, state) in partitions.iter_mut().filter(|(number, _)| changed_partitions.contains(number)) {
         for part in state.changed_parts() {
             notes.push(Append::json(ALERT_STATE, &format!("{number}/{part}"), &state.part(part)));
         }
@@ -240,28 +249,27 @@ pub(crate) async fn write(
     log.append(notes).await
 }
 
-// The life of an episode: one rule on one symbol, value by value.
+// The state of one rule for one symbol, updated value by value.
 //
-// Above its threshold t with hysteresis h, an episode opens with a value > t
-// and closes with one ≤ t − h; below, with a value < t and one ≥ t + h. A
-// crossing is a passage from beyond t − h to beyond t + h, or back, however
-// many windows lie between; what stays within the band is on the side that it
-// came from.
+// With the threshold t and the hysteresis h, an episode above opens with a value > t and closes
+// with a value ≤ t − h; below, it opens with a value < t and closes with a value ≥ t + h. A
+// crossing is a change from below t − h to above t + h, or back, over any number of windows; a
+// value within this band does not change the side.
 
-/// An episode as far as it has come.
+/// An open or closed episode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Episode {
-    /// The end of the window that opened it.
+    /// The end of the window that opened it, epoch milliseconds.
     pub(crate) opened: Millis,
-    /// The signal then.
+    /// The signal's value in that window.
     pub(crate) value: f64,
-    /// The signal farthest beyond the threshold so far.
+    /// The value farthest beyond the threshold so far.
     pub(crate) extreme: f64,
-    /// The threshold then.
+    /// The threshold when it opened.
     pub(crate) threshold: f64,
 }
 
-/// The side of the threshold on which a signal was seen last, beyond the band.
+/// The side of the threshold on which the signal was last outside the band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Side {
@@ -269,45 +277,47 @@ pub(crate) enum Side {
     Below,
 }
 
-/// What a value comes to.
+/// What a new value changes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Turn {
+pub(crate) enum Transition {
     /// An episode opens.
     Opens(Episode),
-    /// The open one closes.
+    /// The open episode closes.
     Closes(Episode),
-    /// The signal has passed to this side: an episode of one window.
+    /// The signal has crossed to this side: an episode of one window.
     Crosses(Episode, Side),
 }
 
-/// Where a rule stands with a symbol.
+/// The state of a rule for one symbol.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RuleState {
-    /// The episode under way.
+    /// The open episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) open: Option<Episode>,
-    /// Of a rule about crossings.
+    /// The last side; only for a rule with `crosses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) side: Option<Side>,
 }
 
 impl RuleState {
-    /// Takes the signal of the window that ends at `at`.
-    pub(crate) fn step(&mut self, rule: &Rule, value: f64, at: Millis) -> Option<Turn> {
+    /// Applies the signal of the window that ends at `at`, epoch milliseconds.
+    pub(crate) fn step(&mut self, rule: &Rule, value: f64, at: Millis) -> Option<Transition> {
         let Rule { threshold, hysteresis, .. } = *rule;
         let episode = || Episode { opened: at, value, extreme: value, threshold };
         let (beyond, back) = match rule.comparison {
             Comparison::Above => (value > threshold, value <= threshold - hysteresis),
             Comparison::Below => (value < threshold, value >= threshold + hysteresis),
-            Comparison::Crosses => return self.cross(rule, value).map(|side| Turn::Crosses(episode(), side)),
+            Comparison::Crosses => {
+                return self.cross(rule, value).map(|side| Transition::Crosses(episode(), side));
+            }
         };
         match &mut self.open {
             None if beyond => {
                 self.open = Some(episode());
-                self.open.map(Turn::Opens)
+                self.open.map(Transition::Opens)
             }
             None => None,
-            Some(_) if back => self.open.take().map(Turn::Closes),
+            Some(_) if back => self.open.take().map(Transition::Closes),
             Some(open) => {
                 open.extreme = match rule.comparison {
                     Comparison::Below => open.extreme.min(value),
@@ -318,7 +328,7 @@ impl RuleState {
         }
     }
 
-    /// The side to which the signal has passed, if it has.
+    /// The side to which the signal has crossed, if it has.
     fn cross(&mut self, rule: &Rule, value: f64) -> Option<Side> {
         let side = if value > rule.threshold + rule.hysteresis {
             Side::Above
@@ -330,16 +340,16 @@ impl RuleState {
         self.side.replace(side).filter(|before| *before != side).map(|_| side)
     }
 
-    /// Whether there is nothing to remember.
+    /// Whether this equals the initial state and need not be stored.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_none() && self.side.is_none()
     }
 }
 
-// A row of the job `signals`. Its columns are the job's affair: a rule names
-// one, and here it is looked up.
+// A row of the job `signals`. A rule names the column that it watches, so columns can be added
+// to the job without a change here.
 
-/// The signals of one symbol in one window.
+/// The signals of one symbol in one window; times are epoch milliseconds.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
     pub(crate) symbol: String,
@@ -350,12 +360,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Reads a record's value.
+    /// Parses a record's value.
     pub(crate) fn read(json: &[u8]) -> Result<Row, serde_json::Error> {
         serde_json::from_slice(json)
     }
 
-    /// A signal; none where it is null, no number, or not among the columns.
+    /// The value of a signal; `None` if it is null, not a number, or not among the columns.
     pub(crate) fn signal(&self, name: &str) -> Option<f64> {
         self.columns.get(name)?.as_f64()
     }

@@ -1,9 +1,10 @@
-//! The service: follows the signals, tells of episodes, and keeps what they
-//! have come to.
+//! The alerts service: reads the signals, appends alerts, and stores its state.
 //!
-//! An episode is told as soon as its window has been read; the state behind it
-//! is kept every few seconds. Whoever was killed in between says the same
-//! again, word for word.
+//! Alerts are appended as soon as a window has been read; the state is stored every few
+//! seconds. After a crash the service repeats the alerts since the last stored state, byte for
+//! byte.
+//!
+//! In this file: the service's loop, the history of the rules, and the state of a symbol.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,28 +25,28 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::AlertsError;
-use crate::partition::{Counts, Episode, Partition, Row, RuleState, Turn, read, write};
+use crate::partition::{Counts, Episode, Partition, Row, RuleState, Transition, read, write};
 use crate::{explain, signals};
 
-/// The name under which positions are committed, and of the status.
+/// The name of the consumer and of the status.
 const SERVICE: &str = Service::Alerts.name();
-/// How many records of a partition are taken at once.
+/// How many records of a partition are read at once.
 const POLL: usize = 2_048;
-/// How long to wait for records before looking at the wish to stop.
+/// How long to wait for records before checking for a shutdown.
 const WAIT: Duration = Duration::from_millis(250);
-/// How often the state is kept.
+/// How often the state is stored.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How many alerts are appended at once.
 const APPEND: usize = 1_000;
 
-/// Applies the rules to the signals until `stop` asks for an end; when asked to
-/// drain, once everything that the log holds has been taken.
+/// Applies the rules to the signals until `stop` requests a shutdown; when draining, until
+/// everything in the log has been read.
 ///
 /// # Errors
-/// When the log fails, or holds a state that cannot be read.
+/// When the log fails.
 pub async fn run(log: SharedLog, stop: ShutdownToken) -> Result<(), AlertsError> {
     let mut service = Evaluation::start(log).await?;
-    let mut kept = Instant::now();
+    let mut last_checkpoint = Instant::now();
     loop {
         if stop.stopped() {
             return service.end(RunState::Stopped).await;
@@ -59,11 +60,11 @@ pub async fn run(log: SharedLog, stop: ShutdownToken) -> Result<(), AlertsError>
             return service.end(RunState::Finished).await;
         }
         service.take(&records).await?;
-        if kept.elapsed() >= CHECKPOINT {
-            service.keep().await?;
-            kept = Instant::now();
+        if last_checkpoint.elapsed() >= CHECKPOINT {
+            service.checkpoint().await?;
+            last_checkpoint = Instant::now();
         }
-        service.say(RunState::Running).await?;
+        service.report_status(RunState::Running).await?;
     }
 }
 
@@ -72,15 +73,15 @@ struct Evaluation {
     reader: Box<dyn Reader>,
     schedule: Schedule,
     partitions: BTreeMap<u32, Partition>,
-    /// Partitions that have moved since their state was kept.
-    moved: BTreeSet<u32>,
-    /// Which times on records are believed.
+    /// The partitions that have changed since their state was stored.
+    changed_partitions: BTreeSet<u32>,
+    /// Which times of records are plausible.
     bounds: TimeBounds,
     report: Report,
 }
 
-/// A reader that begins no later than the state holds: the state is kept before the
-/// position is committed, so it is behind only where a state was lost.
+/// A consumer that starts no later than the stored states. The state is stored before the
+/// offset is committed, so it can only be behind if a state was lost.
 async fn resumed(
     log: &SharedLog,
     partitions: &BTreeMap<u32, Partition>,
@@ -111,7 +112,7 @@ impl Evaluation {
             {
                 tracing::warn!(
                     partition = number,
-                    "The signals were made anew, and are read from their start."
+                    "The topic `signals` was recreated and is read from the beginning."
                 );
                 partition.next = 0;
             }
@@ -122,53 +123,53 @@ impl Evaluation {
             bounds,
             log,
             schedule: Schedule::default(),
-            moved: BTreeSet::new(),
+            changed_partitions: BTreeSet::new(),
             report: Report::new(status),
         })
     }
 
-    /// Takes records, and tells what opens and closes.
+    /// Applies records and appends the alerts that follow.
     async fn take(&mut self, records: &[Record]) -> Result<(), AlertsError> {
         if records.is_empty() {
             return Ok(());
         }
-        // After the records: rules that went before one of them are seen with it.
-        self.schedule.read_on(&*self.log).await?;
+        // Read after the records, so that every rule appended before one of them is known.
+        self.schedule.update(&*self.log).await?;
         let mut alerts = Vec::new();
         for record in records {
             let partition = self.partitions.entry(record.partition).or_default();
-            // What the state holds already is polled again after a kill.
+            // After a crash, records that the state already includes are read again.
             if record.offset >= partition.next {
                 alerts.extend(partition.take(record, &self.schedule, self.bounds));
-                self.moved.insert(record.partition);
+                self.changed_partitions.insert(record.partition);
             }
         }
-        let told: Vec<Append> = alerts.iter().map(Alert::to_append).collect();
-        for chunk in told.chunks(APPEND) {
+        let appends: Vec<Append> = alerts.iter().map(Alert::to_append).collect();
+        for chunk in appends.chunks(APPEND) {
             self.log.append(chunk.to_vec()).await?;
         }
         Ok(())
     }
 
-    /// Keeps the state, then commits the positions behind it.
-    async fn keep(&mut self) -> Result<(), AlertsError> {
-        if self.moved.is_empty() {
+    /// Stores the state, then commits the offsets that it includes.
+    async fn checkpoint(&mut self) -> Result<(), AlertsError> {
+        if self.changed_partitions.is_empty() {
             return Ok(());
         }
-        write(&self.log, &mut self.partitions, &self.moved).await?;
-        self.moved.clear();
+        write(&self.log, &mut self.partitions, &self.changed_partitions).await?;
+        self.changed_partitions.clear();
         Ok(self.reader.commit(self.reader.positions()).await?)
     }
 
     async fn end(&mut self, state: impl Into<Activity>) -> Result<(), AlertsError> {
-        self.keep().await?;
+        self.checkpoint().await?;
         self.report.status.state = state.into();
         self.count();
         Ok(self.log.append(vec![self.report.say()]).await?)
     }
 
-    /// Says what there is to say, about once a second.
-    async fn say(&mut self, state: impl Into<Activity>) -> Result<(), AlertsError> {
+    /// Appends the status, at most about once a second.
+    async fn report_status(&mut self, state: impl Into<Activity>) -> Result<(), AlertsError> {
         self.report.status.state = state.into();
         self.count();
         if self.report.is_due() {
@@ -194,23 +195,23 @@ impl Evaluation {
     }
 }
 
-// Which rules were in force when: each version from the moment that it
-// entered the log, so that the answer is the same whenever it is asked.
+// The history of the rules: each version with the time of its append, so that the rules in
+// force for a window can be determined at any later time.
 
-/// Records read at once.
-const AT_ONCE: usize = 100;
+/// How many records are read at once.
+const BATCH: usize = 100;
 
 /// The versions of the rules with the times of their appends.
 #[derive(Default)]
 pub(crate) struct Schedule {
     versions: BTreeMap<u64, (Millis, Rules)>,
     next: BTreeMap<(Topic, u32), u64>,
-    /// The list as it stands: what says that it is newer is not believed.
+    /// The current list; a record that claims to be a newer version is not believed.
     standing: Standing<Rule>,
     current: u64,
 }
 
-/// What the history and the topic itself have in common.
+/// The fields common to the topic of the list and the topic of its history.
 #[derive(Deserialize)]
 struct Version {
     version: u64,
@@ -218,15 +219,15 @@ struct Version {
 }
 
 impl Schedule {
-    /// Reads what has come since the last call. The history has every version
-    /// that retention has left; the topic itself has the last one in any case.
-    pub(crate) async fn read_on(&mut self, log: &dyn Log) -> Result<(), LogError> {
+    /// Reads new versions. The history topic has every version within retention, the compacted
+    /// topic always has the last.
+    pub(crate) async fn update(&mut self, log: &dyn Log) -> Result<(), LogError> {
         self.current = self.standing.read_on(log).await?.version;
         for topic in [ALERT_RULES_HISTORY, ALERT_RULES] {
             for extent in log.extents(&topic).await? {
                 let next = self.next.entry((topic.clone(), extent.partition)).or_insert(extent.first);
                 while *next < extent.next {
-                    let records = log.read(&topic, extent.partition, *next, AT_ONCE).await?;
+                    let records = log.read(&topic, extent.partition, *next, BATCH).await?;
                     *next = records.last().map_or(extent.next, |last| last.offset + 1);
                     for record in records {
                         if topic == ALERT_RULES && record.key != KEY {
@@ -236,8 +237,8 @@ impl Schedule {
                             Ok(Version { version, entries }) if version <= MOST_VERSIONS => {
                                 let rules = Rules { version, entries };
                                 self.versions.entry(version).or_insert((record.appended_at, rules));
-                                if self.versions.len() > MOST_HELD {
-                                    make_room(&mut self.versions, self.current);
+                                if self.versions.len() > MAX_HELD_VERSIONS {
+                                    drop_one_version(&mut self.versions, self.current);
                                 }
                             }
                             Ok(Version { version, .. }) => {
@@ -253,44 +254,43 @@ impl Schedule {
         Ok(())
     }
 
-    /// The rules that are in force for what was appended at `at`, if they are
-    /// newer than `version`. Of two appends in one millisecond, the rules count
-    /// as the later.
+    /// The rules in force for a record appended at `at` (wall clock, epoch milliseconds), if
+    /// they are newer than `version`. With equal append times, the record precedes the rules.
     pub(crate) fn newer_than(&self, version: u64, at: Millis) -> Option<&Rules> {
-        // The list and its history are appended together, and may show one after the other.
-        let believed = self.current.saturating_add(1);
+        // A list and its history are appended together, but may become visible one after the
+        // other.
+        let newest_accepted = self.current.saturating_add(1);
         let newer = self.versions.range(version.saturating_add(1)..).rev();
-        let newer = newer.filter(|(version, _)| **version <= believed);
+        let newer = newer.filter(|(version, _)| **version <= newest_accepted);
         newer.map(|(_, held)| held).find(|(appended, _)| *appended < at).map(|(_, rules)| rules)
     }
 }
 
-// What is held of one symbol: how far its windows have come, and where each
-// rule stands with it.
+// The state of one symbol: its last window, and the state of each rule.
 
-/// One symbol.
+/// The state of one symbol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Held {
-    /// The end of the last window taken.
+pub(crate) struct SymbolState {
+    /// The end of the last window that was applied, epoch milliseconds.
     pub(crate) until: Millis,
-    /// By rule; rules that have nothing to remember are left out.
+    /// By rule name; rules in their initial state are omitted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     rules: BTreeMap<String, RuleState>,
-    /// Episodes whose rule has gone: the symbol's next window closes them.
+    /// Open episodes of rules that are gone; the symbol's next window closes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ending: Vec<Ending>,
 }
 
-/// An open episode of a rule that is no more what it was.
+/// An open episode of a rule that no longer applies in its earlier form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Ending {
     episode: Episode,
-    /// The rule as it was.
+    /// The rule before the change.
     rule: Rule,
     reason: Reason,
 }
 
-/// Why a rule closes an episode whatever the signal says.
+/// Why an episode ends regardless of the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Reason {
@@ -299,12 +299,13 @@ pub(crate) enum Reason {
     Changed,
 }
 
-impl Held {
-    pub(crate) fn new() -> Held {
-        Held { until: Millis::MIN, rules: BTreeMap::new(), ending: Vec::new() }
+impl SymbolState {
+    pub(crate) fn new() -> SymbolState {
+        SymbolState { until: Millis::MIN, rules: BTreeMap::new(), ending: Vec::new() }
     }
 
-    /// Takes the symbol's next window under `rules`; tells what opens and closes.
+    /// Applies the symbol's next window under `rules`; returns the alerts of episodes that open
+    /// or close.
     pub(crate) fn take(&mut self, rules: &[Rule], row: &Row) -> Vec<Alert> {
         self.until = row.window_end;
         let ended = std::mem::take(&mut self.ending);
@@ -314,7 +315,7 @@ impl Held {
             let Some(value) = row.signal(&rule.signal) else { continue };
             let mut standing = self.rules.remove(&rule.name).unwrap_or_default();
             if let Some(turn) = standing.step(rule, value, row.window_end) {
-                alerts.push(told(rule, row, value, turn));
+                alerts.push(alert_of(rule, row, value, turn));
             }
             if !standing.is_empty() {
                 self.rules.insert(rule.name.clone(), standing);
@@ -323,7 +324,7 @@ impl Held {
         alerts
     }
 
-    /// The rules change: what was held under one that is no more what it was is given up.
+    /// Applies a change of the rules: episodes of rules that no longer apply are to be closed.
     pub(crate) fn change(&mut self, symbol: &str, old: &Rules, new: &Rules) {
         for rule in &old.entries {
             let now = new.entries.iter().find(|now| now.name == rule.name);
@@ -336,9 +337,9 @@ impl Held {
                 }
                 Some(_) => None,
             };
-            let moved =
+            let threshold_changed =
                 now.is_none_or(|now| (now.threshold, now.hysteresis) != (rule.threshold, rule.hysteresis));
-            if ended.is_some() || moved {
+            if ended.is_some() || threshold_changed {
                 standing.side = None;
             }
             if let Some(reason) = ended
@@ -350,23 +351,23 @@ impl Held {
         self.rules.retain(|_, standing| !standing.is_empty());
     }
 
-    /// How many episodes are open.
+    /// The number of open episodes.
     pub(crate) fn open(&self) -> usize {
         self.ending.len() + self.rules.values().filter(|standing| standing.open.is_some()).count()
     }
 }
 
-fn told(rule: &Rule, row: &Row, value: f64, turn: Turn) -> Alert {
+fn alert_of(rule: &Rule, row: &Row, value: f64, turn: Transition) -> Alert {
     match turn {
-        Turn::Opens(episode) => {
+        Transition::Opens(episode) => {
             let explanation = explain::opened(rule, row, &episode);
             alert(rule, row, episode, None, explanation)
         }
-        Turn::Closes(episode) => {
+        Transition::Closes(episode) => {
             let explanation = explain::closed(rule, row, &episode, value);
             alert(rule, row, episode, Some(row.window_end), explanation)
         }
-        Turn::Crosses(episode, side) => {
+        Transition::Crosses(episode, side) => {
             let explanation = explain::crossed(rule, row, &episode, side);
             alert(rule, row, episode, Some(row.window_end), explanation)
         }
@@ -395,14 +396,13 @@ fn alert(rule: &Rule, row: &Row, episode: Episode, closed: Option<Millis>, expla
     }
 }
 
-/// Versions held at most, the newest ones: rules that change all the time, or a topic that
-/// others write to, take no memory without end. What is older has been in force for nothing
-/// that still comes.
-const MOST_HELD: usize = 1_000;
+/// The maximum number of versions held, which bounds the memory if rules change constantly or
+/// another program writes to the topic. Older versions are not needed: later ones apply to all
+/// windows that are still to come.
+const MAX_HELD_VERSIONS: usize = 1_000;
 
-/// Forgets a version: one that claims to follow the list before any other, as it is not
-/// believed, then the oldest.
-fn make_room(versions: &mut BTreeMap<u64, (Millis, Rules)>, current: u64) {
+/// Drops a version: one that is too new to be believed if there is any, otherwise the oldest.
+fn drop_one_version(versions: &mut BTreeMap<u64, (Millis, Rules)>, current: u64) {
     match versions.last_key_value() {
         Some((newest, _)) if *newest > current.saturating_add(1) => drop(versions.pop_last()),
         _ => drop(versions.pop_first()),
@@ -426,15 +426,15 @@ mod schedule_tests {
                 &json!({"version": version, "entries": [], "at": 0, "by": "", "summary": ""}),
             )
         };
-        let most = MOST_HELD as u64;
+        let most = MAX_HELD_VERSIONS as u64;
         let ours = (1..=most + 50).map(|n| version(ALERT_RULES_HISTORY, &n.to_string(), n));
-        // What somebody else put there claims to be of the far future.
+        // Records of another program that claim very high version numbers.
         let foreign = (0..most + 50).map(|n| version(ALERT_RULES_HISTORY, "x", MOST_VERSIONS - n));
         let latest = version(ALERT_RULES, KEY, most + 50);
         log.append(ours.chain(foreign).chain([latest]).collect()).await.unwrap();
         let mut schedule = Schedule::default();
-        schedule.read_on(&log).await.unwrap();
-        assert_eq!(schedule.versions.len(), MOST_HELD);
+        schedule.update(&log).await.unwrap();
+        assert_eq!(schedule.versions.len(), MAX_HELD_VERSIONS);
         assert_eq!(schedule.current, most + 50);
         assert_eq!(schedule.newer_than(0, Millis::MAX).unwrap().version, most + 50);
     }

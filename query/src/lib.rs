@@ -1,4 +1,4 @@
-//! Read-only questions over a store: statements in SQL, and headlines by their words.
+//! Read-only queries over a store: SQL statements, and full-text search over headlines.
 
 pub mod explore;
 pub mod headlines;

@@ -312,7 +312,7 @@ impl Hour {
         let mut running = BTreeMap::new();
         for service in OURS {
             let started = watch.start(&root, service, limits[service], || sandbox.start(service));
-            started.said("Health and metrics are told");
+            started.said("Health and metrics are served");
             running.insert(service.to_owned(), started);
         }
         sandbox.out("watch add *");
@@ -322,7 +322,7 @@ impl Hour {
             runtime.block_on(async { (Feed::start(Script::default()).await, History::start(KEY).await) });
         let second = self::sandbox(&other, &hostile, &empty);
         let started = watch.start(&root, BESIDE, limits["producer"], || second.start("producer"));
-        started.said("Health and metrics are told");
+        started.said("Health and metrics are served");
         running.insert(BESIDE.to_owned(), started);
         second.out(&format!("watch add {}", ASKED.join(" ")));
         runtime.block_on(

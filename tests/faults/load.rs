@@ -65,7 +65,7 @@ impl Load {
             .with("TICKWIRE_NEWS", "none")
             .with("TICKWIRE_METRICS__LISTEN", "127.0.0.1:0");
         let up = sandbox.start("up --listen 127.0.0.1:0 --prices polygon");
-        let told = up.said("Health and metrics are told");
+        let told = up.said("Health and metrics are served");
         let address = told.split("address=").nth(1).unwrap().trim().to_owned();
         sandbox.out("watch add *");
         runtime.block_on(feed.until_pairs(&["AM.*"]));

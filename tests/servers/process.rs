@@ -28,7 +28,7 @@ impl Process {
             output.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
         });
         let mut process = Process { child: Mutex::new(child), lines, address: String::new() };
-        let told = process.said("Health and metrics are told");
+        let told = process.said("Health and metrics are served");
         process.address = format!("http://{}", told.split("address=").nth(1).unwrap().trim());
         process
     }

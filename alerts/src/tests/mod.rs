@@ -1,4 +1,4 @@
-//! Tests of the whole service; what several need is here.
+//! Tests of the service over an embedded log, with the helpers that they share.
 
 mod restart;
 
@@ -17,13 +17,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::partition::Row;
-use crate::service::Held;
+use crate::service::SymbolState;
 use crate::signals;
 
 /// 2013-10-04 14:00 UTC.
 pub(crate) const START: Millis = 1_380_895_200_000;
 
-/// A rule on the signal `x`, as `above 0.5`.
+/// A rule on the signal `x`, with a condition such as `above 0.5`.
 pub(crate) fn rule(name: &str, condition: &str) -> Rule {
     let (word, threshold) = condition.split_once(' ').unwrap();
     Rule {
@@ -38,7 +38,7 @@ pub(crate) fn rule(name: &str, condition: &str) -> Rule {
     }
 }
 
-/// A row of the window of 30 minutes that starts at `start`.
+/// A row of the 30-minute window that starts at `start`.
 pub(crate) fn row(symbol: &str, start: Millis, values: &[(&str, f64)]) -> Row {
     Row::read(&serde_json::to_vec(&row_json(symbol, start, values)).unwrap()).unwrap()
 }
@@ -51,17 +51,17 @@ fn row_json(symbol: &str, start: Millis, values: &[(&str, f64)]) -> serde_json::
     row
 }
 
-/// The record of a window: the `minute`th, with the signal `x`; NaN stands for null.
+/// The record of the window number `minute` with the signal `x`; NaN stands for null.
 pub(crate) fn record(symbol: &str, minute: i64, x: f64) -> Append {
     Append::json(signals(), symbol, &row_json(symbol, START + minute * MINUTE, &[("x", x)]))
 }
 
-/// The end of the `minute`th window.
+/// The end of the window number `minute`.
 pub(crate) fn end(minute: i64) -> Millis {
     START + (minute + 30) * MINUTE
 }
 
-/// A log in a folder of its own, with these rules.
+/// An embedded log that contains these rules.
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
     pub(crate) log: SharedLog,
@@ -76,7 +76,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// Puts other rules; what is appended from now on is under them.
+    /// Replaces the rules; records appended from now on are under them.
     pub(crate) async fn put(&self, rules: Vec<Rule>) {
         let version = rules::read(&*self.log).await.unwrap().version;
         rules::put(&*self.log, version, rules, "test").await.unwrap();
@@ -90,18 +90,18 @@ impl Sandbox {
         self.log.append(records).await.unwrap();
     }
 
-    /// One symbol's windows, one a minute from the `first` on.
+    /// Appends windows of one symbol, one a minute from `first` on.
     pub(crate) async fn signal(&self, symbol: &str, first: i64, values: &[f64]) {
         let windows = (first..).zip(values);
         self.append(windows.map(|(minute, x)| record(symbol, minute, *x)).collect()).await;
     }
 
-    /// Runs the service over everything that the log holds.
+    /// Runs the service over everything in the log.
     pub(crate) async fn run(&self) {
         drained(self.log.clone()).await.unwrap();
     }
 
-    /// The log as the next process finds it.
+    /// Reopens the log as a new process would.
     pub(crate) fn reopened(self) -> Sandbox {
         let partitions = self.log.partitions();
         let Sandbox { folder, log } = self;
@@ -109,23 +109,23 @@ impl Sandbox {
         Sandbox { log: open(folder.path(), partitions), folder }
     }
 
-    /// Everything that was told, in the order of each partition.
-    pub(crate) async fn told(&self) -> Vec<Alert> {
-        let mut told = Vec::new();
+    /// All alerts, in the order of each partition.
+    pub(crate) async fn alerts(&self) -> Vec<Alert> {
+        let mut alerts = Vec::new();
         for extent in self.log.extents(&ALERTS).await.unwrap() {
             for record in self.log.read(&ALERTS, extent.partition, 0, 100_000).await.unwrap() {
-                told.push(serde_json::from_slice(&record.value).unwrap());
+                alerts.push(serde_json::from_slice(&record.value).unwrap());
             }
         }
-        told
+        alerts
     }
 
-    /// What is known in the end: the last word about each episode.
+    /// The last alert of each episode.
     pub(crate) async fn episodes(&self) -> BTreeMap<String, Alert> {
-        self.told().await.into_iter().map(|alert| (alert.episode.clone(), alert)).collect()
+        self.alerts().await.into_iter().map(|alert| (alert.episode.clone(), alert)).collect()
     }
 
-    /// Rule, opening and closing of every episode of a symbol, as minutes of its windows.
+    /// Rule, opening and closing of every episode of a symbol, as numbers of its windows.
     pub(crate) async fn spans(&self, symbol: &str) -> Vec<(String, i64, Option<i64>)> {
         let minute = |at: Millis| (at - end(0)) / MINUTE;
         let episodes = self.episodes().await.into_values().filter(|alert| alert.symbol == symbol);
@@ -137,16 +137,16 @@ fn open(folder: &Path, partitions: u32) -> Arc<EmbeddedLog> {
     Arc::new(EmbeddedLog::open(&folder.join("log.db"), partitions).unwrap())
 }
 
-/// Runs the service on a log until it has taken everything.
+/// Runs the service on a log until it has read everything.
 pub(crate) async fn drained(log: SharedLog) -> Result<(), crate::AlertsError> {
     let (stopper, stop) = shutdown::channel();
     stopper.ask(Shutdown::Drain);
     crate::run(log, stop).await
 }
 
-// Episodes against a plain account of what they are.
+// Episodes compared with a direct implementation of their definition.
 
-/// Opening and closing windows, found by looking through the whole list again and again.
+/// The opening and closing windows, found by scanning the whole list repeatedly.
 fn expected(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {
     let (t, h) = (rule.threshold, rule.hysteresis);
     if rule.comparison == Comparison::Crosses {
@@ -172,9 +172,9 @@ fn expected(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> 
     episodes
 }
 
-/// The same from the service's own part.
+/// The same from the service's state machine.
 fn found(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {
-    let mut held = Held::new();
+    let mut held = SymbolState::new();
     let mut episodes: Vec<(usize, Option<usize>)> = Vec::new();
     for (at, value) in values.iter().enumerate() {
         let signal: Vec<_> = value.iter().map(|value| ("x", *value)).collect();
@@ -190,7 +190,7 @@ fn found(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {
                 Some(_) => episodes.push((at, Some(at))),
                 None => episodes.push((opened, None)),
             }
-            // A state that was written down and read again is the same state.
+            // A state that was stored and read again must be equal.
             held = serde_json::from_str(&serde_json::to_string(&held).unwrap()).unwrap();
         }
     }
@@ -200,7 +200,7 @@ fn found(rule: &Rule, values: &[Option<f64>]) -> Vec<(usize, Option<usize>)> {
 proptest! {
     #[test]
     fn episodes_are_what_a_plain_account_says(
-        // Few values, so that thresholds are met exactly.
+        // Few distinct values, so that thresholds are met exactly.
         values in prop::collection::vec(prop::option::weighted(0.9, (-6..=6_i32).prop_map(|n| f64::from(n) / 2.0)), 0..60),
         comparison in prop::sample::select(Comparison::ALL.to_vec()),
         threshold in (-3..=3_i32).prop_map(|n| f64::from(n) / 2.0),
@@ -221,7 +221,7 @@ fn the_account_itself_finds_what_can_be_seen_at_a_glance() {
     assert_eq!(expected(&rule("r", "crosses 2"), &values), [(1, Some(1)), (5, Some(5)), (6, Some(6))]);
 }
 
-// Rules change while the service runs, and while it does not.
+// Rules that change while the service runs, and while it does not.
 
 #[tokio::test]
 async fn a_changed_rule_applies_to_the_windows_after_it_whenever_they_are_read() {
@@ -235,7 +235,7 @@ async fn a_changed_rule_applies_to_the_windows_after_it_whenever_they_are_read()
         sandbox.put(vec![rule("high", "above 1")]).await;
         sandbox.signal("AAPL", 4, &[1.0, 1.5, 1.0]).await;
         sandbox.run().await;
-        seen.push((sandbox.spans("AAPL").await, sandbox.told().await));
+        seen.push((sandbox.spans("AAPL").await, sandbox.alerts().await));
     }
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[0].0, [("high".into(), 2, Some(3)), ("high".into(), 5, Some(6))]);
@@ -266,16 +266,16 @@ async fn an_open_episode_ends_with_its_rule_at_the_next_window() {
         sandbox.signal("AAPL", 0, &[3.0]).await;
         sandbox.run().await;
         sandbox.put(after).await;
-        // Another symbol's window is not the next of this one.
+        // A window of another symbol does not close the episode.
         sandbox.signal("IBM", 1, &[1.0]).await;
         sandbox.run().await;
         assert_eq!(sandbox.spans("AAPL").await, [("high".into(), 0, None)]);
         sandbox.signal("AAPL", 1, &[4.0, 4.0]).await;
         let sandbox = sandbox.reopened();
         sandbox.run().await;
-        let told = sandbox.told().await;
-        assert_eq!((told.len(), told[1].closed), (2, Some(end(1))), "{why}");
-        assert!(told[1].explanation.contains(why), "{}", told[1].explanation);
+        let alerts = sandbox.alerts().await;
+        assert_eq!((alerts.len(), alerts[1].closed), (2, Some(end(1))), "{why}");
+        assert!(alerts[1].explanation.contains(why), "{}", alerts[1].explanation);
     }
 }
 
@@ -300,7 +300,7 @@ async fn a_fresh_log_is_under_the_rules_of_the_start() {
     });
     sandbox.append(vec![Append::json(signals(), "AAPL", &json)]).await;
     sandbox.run().await;
-    let told = sandbox.told().await;
-    assert_eq!((told.len(), &told[0].rule), (1, &first.name));
-    assert!(told[0].explanation.ends_with(&first.meaning));
+    let alerts = sandbox.alerts().await;
+    assert_eq!((alerts.len(), &alerts[0].rule), (1, &first.name));
+    assert!(alerts[0].explanation.ends_with(&first.meaning));
 }

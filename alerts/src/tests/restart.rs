@@ -1,4 +1,4 @@
-//! Killed at any moment, the service says what it would have said.
+//! Tests of restarts: after a crash at any moment the service appends the same alerts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ async fn filled(partitions: u32) -> Sandbox {
     sandbox
 }
 
-/// Every word, as text, each once.
-async fn words(sandbox: &Sandbox) -> BTreeSet<String> {
-    sandbox.told().await.iter().map(|alert| serde_json::to_string(alert).unwrap()).collect()
+/// The distinct alerts, as JSON.
+async fn distinct_alerts(sandbox: &Sandbox) -> BTreeSet<String> {
+    sandbox.alerts().await.iter().map(|alert| serde_json::to_string(alert).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -34,16 +34,16 @@ async fn killed_at_any_append_it_ends_with_the_same_episodes() {
     for partitions in [1, 3] {
         let whole = filled(partitions).await;
         whole.run().await;
-        let (expected, last) = (words(&whole).await, whole.episodes().await);
+        let (expected, last) = (distinct_alerts(&whole).await, whole.episodes().await);
         assert!(expected.len() > 20);
         for appends in 0..3 {
             for broken in [FailurePoint::Before, FailurePoint::After, FailurePoint::Within(1)] {
                 let sandbox = filled(partitions).await;
-                let brittle = Arc::new(FaultyLog::new(sandbox.log.clone(), appends, broken));
-                assert!(drained(brittle).await.is_err(), "it had something left to append");
+                let faulty_log = Arc::new(FaultyLog::new(sandbox.log.clone(), appends, broken));
+                assert!(drained(faulty_log).await.is_err(), "it still had something to append");
                 let sandbox = sandbox.reopened();
                 sandbox.run().await;
-                assert_eq!(words(&sandbox).await, expected, "{appends} {broken:?}");
+                assert_eq!(distinct_alerts(&sandbox).await, expected, "{appends} {broken:?}");
                 assert_eq!(sandbox.episodes().await, last, "{appends} {broken:?}");
             }
         }
@@ -54,13 +54,13 @@ async fn killed_at_any_append_it_ends_with_the_same_episodes() {
 async fn started_again_it_goes_on_where_it_stopped_and_says_nothing_twice() {
     let sandbox = filled(2).await;
     sandbox.run().await;
-    let told = sandbox.told().await;
+    let alerts = sandbox.alerts().await;
     let sandbox = sandbox.reopened();
     sandbox.run().await;
-    assert_eq!(sandbox.told().await, told);
+    assert_eq!(sandbox.alerts().await, alerts);
 }
 
-/// Every record of the state, as it stands.
+/// Every record of the stored state.
 async fn state(sandbox: &Sandbox) -> Vec<log::Record> {
     sandbox.log.read(&ALERT_STATE, 0, 0, 100_000).await.unwrap()
 }
@@ -69,16 +69,16 @@ async fn state(sandbox: &Sandbox) -> Vec<log::Record> {
 async fn a_state_that_is_none_is_passed_over_and_the_service_goes_on() {
     let sandbox = filled(1).await;
     sandbox.run().await;
-    let told = sandbox.told().await.len();
+    let alerts = sandbox.alerts().await.len();
     for key in ["0", "0/5", "0/4711", "x"] {
         sandbox.append(vec![Append::json(ALERT_STATE, key, &"nonsense")]).await;
     }
     sandbox.signal("A", 60, &[0.0, 9.0, 0.0]).await;
     let sandbox = sandbox.reopened();
     sandbox.run().await;
-    assert!(sandbox.told().await.len() > told, "it tells of what came after");
+    assert!(sandbox.alerts().await.len() > alerts, "later signals still yield alerts");
     let head = state(&sandbox).await.into_iter().rfind(|record| record.key == "0").unwrap();
-    assert!(head.value.starts_with(b"{"), "the state is kept anew");
+    assert!(head.value.starts_with(b"{"), "the state is written again");
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_state_of_one_record_opens_and_is_kept_in_parts_from_then_on() {
     let whole = filled(1).await;
     whole.run().await;
     sandbox.run().await;
-    // As a version before kept it: everything in the head.
+    // The format of an earlier version: all symbols in the head.
     let records = state(&sandbox).await;
     let mut head: serde_json::Value =
         serde_json::from_slice(&records.iter().find(|record| record.key == "0").unwrap().value).unwrap();
@@ -106,7 +106,7 @@ async fn a_state_of_one_record_opens_and_is_kept_in_parts_from_then_on() {
         sandbox.signal("A", 60, &[9.0, 0.0]).await;
         sandbox.run().await;
     }
-    assert_eq!(words(&sandbox).await, words(&whole).await);
+    assert_eq!(distinct_alerts(&sandbox).await, distinct_alerts(&whole).await);
     let head = state(&sandbox).await.into_iter().rfind(|record| record.key == "0").unwrap();
     assert!(!String::from_utf8_lossy(&head.value).contains("symbols"));
 }
@@ -142,7 +142,7 @@ async fn signals_of_a_time_beyond_reason_do_not_end_what_comes_after() {
     assert_eq!(sandbox.spans("A").await, [("high".to_owned(), 2, Some(3))]);
 }
 
-// What becomes of windows: told once an episode, in any company.
+// Which windows yield alerts, regardless of other symbols and of repetition.
 
 const NULL: f64 = f64::NAN;
 
@@ -151,8 +151,8 @@ async fn an_episode_is_told_once_when_it_opens_and_once_when_it_closes() {
     let sandbox = Sandbox::new(1, vec![Rule { hysteresis: 1.0, ..rule("high", "above 2") }]).await;
     sandbox.signal("AAPL", 0, &[1.0, 2.5, 3.5, 2.5, 1.5, 1.0, 0.5]).await;
     sandbox.run().await;
-    let told = sandbox.told().await;
-    let [opened, closed] = &told[..] else { panic!("{told:?}") };
+    let alerts = sandbox.alerts().await;
+    let [opened, closed] = &alerts[..] else { panic!("{alerts:?}") };
     assert_eq!((opened.opened, opened.closed, opened.value), (end(1), None, 2.5));
     assert_eq!((closed.opened, closed.closed, closed.value), (end(1), Some(end(5)), 2.5));
     assert_eq!((closed.extreme, closed.threshold), (3.5, 2.0));
@@ -168,7 +168,7 @@ async fn windows_without_the_signal_neither_open_nor_close_and_clocks_say_nothin
     sandbox.signal("~clock0", 0, &[0.0, 5.0, 0.0]).await;
     sandbox.signal("AAPL", 0, &[NULL, 5.0, NULL, NULL, 5.0]).await;
     sandbox.run().await;
-    assert_eq!(sandbox.told().await.len(), 1);
+    assert_eq!(sandbox.alerts().await.len(), 1);
     assert_eq!(sandbox.spans("AAPL").await, [("high".into(), 1, None)]);
 }
 
@@ -178,12 +178,12 @@ async fn repeats_and_older_windows_are_passed_over() {
     let values = [1.0, 3.0, 1.0, 3.0, 1.0];
     sandbox.signal("AAPL", 0, &values).await;
     sandbox.signal("AAPL", 1, &values[1..]).await;
-    // Another value for a window that has had its say.
+    // Another value for a window that was already applied is ignored.
     sandbox.signal("AAPL", 2, &[9.0]).await;
     sandbox.run().await;
     sandbox.signal("AAPL", 0, &values).await;
     sandbox.run().await;
-    assert_eq!(sandbox.told().await.len(), 4);
+    assert_eq!(sandbox.alerts().await.len(), 4);
     let spans = [("high".to_owned(), 1, Some(2)), ("high".to_owned(), 3, Some(4))];
     assert_eq!(sandbox.spans("AAPL").await, spans);
 }
@@ -197,7 +197,7 @@ async fn partitions_and_the_company_of_other_symbols_change_nothing() {
     for (partitions, turn) in [(1, 0), (1, 4), (2, 1), (7, 5)] {
         let sandbox = Sandbox::new(partitions, rules()).await;
         for minute in 0..40 {
-            // Each window's rows in another order, as parallel workers write them.
+            // The rows of each window in another order, as parallel workers write them.
             let turned = (0..symbols.len()).map(|at| (at * 2 + turn * minute as usize) % symbols.len());
             let rows = turned.map(|at| record(&symbols[at], minute, value(at, minute)));
             sandbox.append(rows.collect()).await;
@@ -216,7 +216,7 @@ async fn a_record_that_is_no_row_stops_nothing() {
     sandbox.signal("AAPL", 0, &[3.0]).await;
     sandbox.run().await;
     assert_eq!(sandbox.spans("AAPL").await, [("high".into(), 0, None)]);
-    let said = control::status::last(&*sandbox.log, Service::Alerts).await.unwrap().unwrap();
-    assert_eq!((said.counts["refused"], said.counts["open"], said.counts["opened"]), (1, 1, 1));
-    assert_eq!((said.state.text(), said.watermark), ("finished", Some(end(0))));
+    let status = control::status::last(&*sandbox.log, Service::Alerts).await.unwrap().unwrap();
+    assert_eq!((status.counts["refused"], status.counts["open"], status.counts["opened"]), (1, 1, 1));
+    assert_eq!((status.state.text(), status.watermark), ("finished", Some(end(0))));
 }

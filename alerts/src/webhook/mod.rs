@@ -1,9 +1,12 @@
-//! Alerts told to somebody else's server: each word about an episode is posted,
-//! signed, until it has been acknowledged.
+//! Posts alerts to a webhook: every opening and closing of an episode is sent as a signed
+//! request, repeatedly until it is acknowledged.
 //!
-//! The position behind an alert is committed once it was taken, so a restart
-//! goes on where it stopped. A server that does not answer holds up nothing but
-//! its own deliveries; what it has not taken after a day is given up, loudly.
+//! The offset of an alert is committed when it has been acknowledged, so a restart continues
+//! with the first that was not. A failing server delays only its own deliveries. An alert not
+//! acknowledged within a day becomes a dead letter and is logged as an error.
+//!
+//! In this file: the service, the request and the interpretation of its response, and the
+//! signature.
 
 #[cfg(test)]
 mod tests;
@@ -26,32 +29,32 @@ use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
-/// The name under which positions are committed, and of the status.
+/// The name of the consumer and of the status.
 const SERVICE: &str = Service::Webhook.name();
 /// How many alerts are read at once.
 const POLL: usize = 64;
-/// How long to wait for alerts before looking at the wish to stop.
+/// How long to wait for alerts before checking for a shutdown.
 const WAIT: Duration = Duration::from_millis(250);
-/// The longest pause between two tries, unless the server asks for more.
+/// The longest pause between two attempts, unless the server asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Where alerts are posted, and how.
+/// The settings of the webhook.
 #[derive(Clone)]
 pub struct Webhook {
-    /// The address; what stands in it beside the host may be a key, and is never shown.
+    /// The address. Its path and query may contain a key and are never shown.
     pub url: Url,
-    /// What requests are signed with.
+    /// The key of the signatures.
     pub secret: Secret,
-    /// What the alerts are of, for the receiver: `live`, `simulated`, `replayed`.
+    /// The kind of the run, for the receiver: `live`, `simulated` or `replayed`.
     pub source: String,
-    /// How old an alert may become before it is given up.
+    /// The age since the alert's append (wall clock) after which it becomes a dead letter.
     pub give_up_after: Duration,
-    /// The first pause after a failure.
+    /// The pause after the first failed attempt; later pauses grow.
     pub first_pause: Duration,
 }
 
 impl Webhook {
-    /// One that tries for a day.
+    /// A webhook that retries each alert for a day.
     pub fn new(url: Url, secret: Secret, source: impl Into<String>) -> Webhook {
         let (give_up_after, first_pause) = (Duration::from_secs(86_400), Duration::from_secs(1));
         Webhook { url, secret, source: source.into(), give_up_after, first_pause }
@@ -64,47 +67,47 @@ impl std::fmt::Debug for Webhook {
     }
 }
 
-/// Why the service cannot go on.
+/// Why the service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// The log.
+    /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// No client for requests.
-    #[error("the webhook cannot be called from here: {0}")]
+    /// The HTTP client could not be created.
+    #[error("the HTTP client for the webhook cannot be created: {0}")]
     Client(#[from] HttpFailure),
 }
 
-/// Posts alerts until `stop` asks for an end; when asked to drain, until all are
-/// taken or one is not.
+/// Posts alerts until `stop` requests a shutdown; when draining, until all are acknowledged or
+/// one attempt fails.
 ///
 /// # Errors
-/// When the log fails, or no client can be made; never because of the server.
+/// When the log fails or the HTTP client cannot be created; never because of the server.
 pub async fn run(log: SharedLog, webhook: Webhook, stop: ShutdownToken) -> Result<(), WebhookError> {
-    let mut caller = Caller::start(log, webhook).await?;
+    let mut service = Delivery::start(log, webhook).await?;
     loop {
         if stop.stopped() {
-            return caller.say_last(RunState::Stopped).await;
+            return service.report_final_status(RunState::Stopped).await;
         }
         let wait = if stop.draining() { Duration::ZERO } else { WAIT };
         let records = tokio::select! {
-            records = caller.reader.poll(POLL, wait) => records?,
+            records = service.reader.poll(POLL, wait) => records?,
             () = stop.at_least(Shutdown::Stop) => continue,
         };
         if records.is_empty() && stop.draining() {
-            return caller.say_last(RunState::Finished).await;
+            return service.report_final_status(RunState::Finished).await;
         }
         for record in records {
-            let ended = caller.see_through(&record, &stop).await?;
+            let ended = service.deliver(&record, &stop).await?;
             if !ended {
-                return caller.say_last(RunState::Stopped).await;
+                return service.report_final_status(RunState::Stopped).await;
             }
         }
-        caller.say(RunState::Running).await?;
+        service.report_status(RunState::Running).await?;
     }
 }
 
-struct Caller {
+struct Delivery {
     log: SharedLog,
     reader: Box<dyn Reader>,
     webhook: Webhook,
@@ -112,29 +115,29 @@ struct Caller {
     report: Report,
 }
 
-impl Caller {
-    async fn start(log: SharedLog, webhook: Webhook) -> Result<Caller, WebhookError> {
+impl Delivery {
+    async fn start(log: SharedLog, webhook: Webhook) -> Result<Delivery, WebhookError> {
         let mut reader = log.reader(SERVICE, &[ALERTS]).await?;
         if reader.resumed_from().is_empty() {
-            // What was told before there was a webhook is not told again.
-            reader.commit(ends(&log).await?).await?;
+            // On the first start with a webhook, earlier alerts are skipped.
+            reader.commit(end_offsets(&log).await?).await?;
             reader = log.reader(SERVICE, &[ALERTS]).await?;
         }
-        // The first of them is a rise only where there was a count before.
+        // Counters start at 0 so that their first increase is visible in Prometheus.
         let counts = ["delivered", "failed_tries", "given_up"].map(|name| (name.to_owned(), 0)).into();
         let status = ServiceStatus { service: SERVICE.into(), counts, ..ServiceStatus::default() };
         let client = Client::new(&webhook)?;
-        Ok(Caller { log, reader, webhook, client, report: Report::new(status) })
+        Ok(Delivery { log, reader, webhook, client, report: Report::new(status) })
     }
 
-    /// Tries until an alert is taken or given up; says whether either came to pass.
-    async fn see_through(&mut self, record: &Record, stop: &ShutdownToken) -> Result<bool, WebhookError> {
-        let mut waits = RetryPolicy::new(self.webhook.first_pause, LONGEST_PAUSE).waits();
+    /// Retries until an alert is acknowledged or given up; `false` if a shutdown came first.
+    async fn deliver(&mut self, record: &Record, stop: &ShutdownToken) -> Result<bool, WebhookError> {
+        let mut retry_delays = RetryPolicy::new(self.webhook.first_pause, LONGEST_PAUSE).waits();
         let alert = match serde_json::from_slice::<Alert>(&record.value) {
             Ok(alert) => alert,
             Err(why) => {
                 log::passed_over(record, &why);
-                self.passed(record).await?;
+                self.commit(record).await?;
                 return Ok(true);
             }
         };
@@ -144,37 +147,37 @@ impl Caller {
                 () = stop.at_least(Shutdown::Stop) => return Ok(false),
             };
             let (reason, pause) = match answer {
-                Answer::Taken => {
+                Outcome::Acknowledged => {
                     self.count("delivered");
-                    self.passed(record).await?;
+                    self.commit(record).await?;
                     return Ok(true);
                 }
-                Answer::Refused(reason) => {
+                Outcome::Rejected(reason) => {
                     self.give_up(record, &reason).await?;
                     return Ok(true);
                 }
-                Answer::Failed { reason, pause } => (reason, pause),
+                Outcome::Failed { reason, pause } => (reason, pause),
             };
             self.count("failed_tries");
             let age = time::now().saturating_sub(record.appended_at);
             if u128::try_from(age).unwrap_or_default() >= self.webhook.give_up_after.as_millis() {
-                self.give_up(record, &format!("not taken in time: {reason}")).await?;
+                self.give_up(record, &format!("not acknowledged in time: {reason}")).await?;
                 return Ok(true);
             }
             if stop.draining() {
-                tracing::warn!(host = self.client.host(), %reason, "The webhook is called again after the next start.");
+                tracing::warn!(host = self.client.host(), %reason, "The webhook did not acknowledge an alert; it is retried after the next start.");
                 return Ok(false);
             }
-            if waits.failures() == 0 {
-                tracing::warn!(host = self.client.host(), %reason, "The webhook did not take an alert, and is called again.");
+            if retry_delays.failures() == 0 {
+                tracing::warn!(host = self.client.host(), %reason, "The webhook did not acknowledge an alert; it is retried.");
             }
-            self.say(Activity::new(
+            self.report_status(Activity::new(
                 RunState::Waiting,
                 format!("waiting for the webhook at {}: {reason}", self.client.host()),
             ))
             .await?;
             tokio::select! {
-                () = tokio::time::sleep(waits.endless().max(pause)) => {}
+                () = tokio::time::sleep(retry_delays.endless().max(pause)) => {}
                 () = stop.at_least(Shutdown::Drain) => {}
             }
         }
@@ -184,16 +187,16 @@ impl Caller {
         tracing::error!(
             host = self.client.host(),
             reason,
-            "The webhook did not take an alert, which is given up: `tickwire dead-letters list --source alerts-webhook` shows it."
+            "The webhook did not acknowledge an alert, which is now a dead letter: `tickwire dead-letters list --source alerts-webhook` shows it."
         );
         self.count("given_up");
         let letter = DeadLetter::new(SERVICE, reason, &record.value, time::now());
         self.log.append(vec![letter.to_append()]).await?;
-        self.passed(record).await
+        self.commit(record).await
     }
 
-    /// Nothing is left to do for a record.
-    async fn passed(&mut self, record: &Record) -> Result<(), WebhookError> {
+    /// Commits the offset behind a record.
+    async fn commit(&mut self, record: &Record) -> Result<(), WebhookError> {
         let Record { topic, partition, offset, .. } = record;
         let position =
             Position { topic: topic.clone(), partition: *partition, offset: offset + 1, note: String::new() };
@@ -204,7 +207,7 @@ impl Caller {
         *self.report.status.counts.entry(name.to_owned()).or_default() += 1;
     }
 
-    async fn say(&mut self, state: impl Into<Activity>) -> Result<(), WebhookError> {
+    async fn report_status(&mut self, state: impl Into<Activity>) -> Result<(), WebhookError> {
         self.report.status.state = state.into();
         if self.report.is_due() {
             self.log.append(vec![self.report.say()]).await?;
@@ -212,14 +215,14 @@ impl Caller {
         Ok(())
     }
 
-    async fn say_last(&mut self, state: impl Into<Activity>) -> Result<(), WebhookError> {
+    async fn report_final_status(&mut self, state: impl Into<Activity>) -> Result<(), WebhookError> {
         self.report.status.state = state.into();
         Ok(self.log.append(vec![self.report.say()]).await?)
     }
 }
 
-/// The end of every partition.
-async fn ends(log: &SharedLog) -> Result<Vec<Position>, LogError> {
+/// The end offsets of all partitions.
+async fn end_offsets(log: &SharedLog) -> Result<Vec<Position>, LogError> {
     let extents = log.extents(&ALERTS).await?;
     let end = |partition| {
         let held = extents.iter().find(|extent| extent.partition == partition);
@@ -229,38 +232,38 @@ async fn ends(log: &SharedLog) -> Result<Vec<Position>, LogError> {
     Ok((0..log.partitions()).map(end).collect())
 }
 
-// One request: what is posted, and what the answer means.
+// One request and the meaning of its response.
 
-/// How long the server may take to answer.
+/// The timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came of a request.
-pub(crate) enum Answer {
-    /// Acknowledged with a 2xx.
-    Taken,
-    /// This alert will never be taken.
-    Refused(String),
-    /// Not now.
+/// The result of a request.
+pub(crate) enum Outcome {
+    /// Acknowledged with a 2xx status.
+    Acknowledged,
+    /// Rejected for good; a retry would not help.
+    Rejected(String),
+    /// Failed for now.
     Failed {
         reason: String,
-        /// How long the server asks to be left alone.
+        /// The pause that the server asked for, by `Retry-After`.
         pause: Duration,
     },
 }
 
-/// What is posted.
+/// The body of a request.
 #[derive(Serialize)]
 struct Body<'a> {
     /// `opened` or `closed`.
     event: &'static str,
-    /// The same for every try, and for every time that this is said.
+    /// The same for every attempt, so that the receiver can detect duplicates.
     delivery: &'a str,
     /// `live`, `simulated` or `replayed`.
     source: &'a str,
     alert: &'a Alert,
 }
 
-/// Posts to one address.
+/// Posts alerts to one address.
 pub(crate) struct Client {
     http: reqwest::Client,
     url: Url,
@@ -274,18 +277,18 @@ impl Client {
         Ok(Client { http: net::http_without_redirects()?, url, secret, source })
     }
 
-    /// All of the address that is shown.
+    /// The host: the only part of the address that is shown.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    pub(crate) async fn post(&self, alert: &Alert) -> Answer {
+    pub(crate) async fn post(&self, alert: &Alert) -> Outcome {
         let event = if alert.closed.is_some() { "closed" } else { "opened" };
         let delivery = format!("{}/{event}", alert.episode);
         let body = Body { event, delivery: &delivery, source: &self.source, alert };
         let body = match serde_json::to_vec(&body) {
             Ok(body) => body,
-            Err(error) => return Answer::Refused(format!("it cannot be written as JSON: {error}")),
+            Err(error) => return Outcome::Rejected(format!("it cannot be written as JSON: {error}")),
         };
         let seconds = time::now() / SECOND;
         let request = self
@@ -297,38 +300,38 @@ impl Client {
             .header("tickwire-timestamp", seconds)
             .header("tickwire-signature", sign(&self.secret, seconds, &body));
         match request.body(body).send().await {
-            Ok(answer) => judge(answer.status(), retry_after(answer.headers()).unwrap_or_default()),
+            Ok(answer) => outcome_of(answer.status(), retry_after(answer.headers()).unwrap_or_default()),
             Err(error) => {
-                Answer::Failed { reason: HttpFailure::from(error).to_string(), pause: Duration::ZERO }
+                Outcome::Failed { reason: HttpFailure::from(error).to_string(), pause: Duration::ZERO }
             }
         }
     }
 }
 
-/// A server that finds fault with the alert itself will do so again; whatever
-/// else is wrong may be mended while we try.
-fn judge(status: StatusCode, pause: Duration) -> Answer {
+/// A 400, 413 or 422 is about the alert itself and would be repeated; all other failures may be
+/// temporary.
+fn outcome_of(status: StatusCode, pause: Duration) -> Outcome {
     match status {
-        status if status.is_success() => Answer::Taken,
+        status if status.is_success() => Outcome::Acknowledged,
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-            Answer::Refused(format!("the webhook answered {status}"))
+            Outcome::Rejected(format!("the webhook answered {status}"))
         }
-        status if status.is_redirection() => Answer::Failed {
+        status if status.is_redirection() => Outcome::Failed {
             reason: format!(
                 "it answered {status}, and redirects are not followed: set alerts.webhook_url to where it leads"
             ),
             pause,
         },
-        status => Answer::Failed { reason: format!("it answered {status}"), pause },
+        status => Outcome::Failed { reason: format!("it answered {status}"), pause },
     }
 }
 
-// What a receiver checks: that a request is ours, whole, and new.
+// The signature, by which a receiver verifies that a request is authentic and recent.
 
-/// The signature of a body sent at `seconds` since the epoch: `v1=` and, in
-/// hexadecimal, HMAC-SHA256 (RFC 2104) over `SECONDS.BODY` with the secret.
+/// The signature of a body sent at `seconds` since 1970: `v1=` and the hexadecimal HMAC-SHA256
+/// (RFC 2104) of `SECONDS.BODY` with the secret.
 pub(crate) fn sign(secret: &Secret, seconds: i64, body: &[u8]) -> String {
-    // An HMAC takes a key of any length.
+    // Cannot fail: an HMAC accepts a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else {
         return String::new();
     };
@@ -342,7 +345,7 @@ pub(crate) fn sign(secret: &Secret, seconds: i64, body: &[u8]) -> String {
 mod signature_tests {
     use super::*;
 
-    /// `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac whsec-1`
+    /// Expected value: `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac whsec-1`
     #[test]
     fn the_signature_is_what_openssl_computes() {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The webhook against a server that can misbehave.
+//! Tests of the webhook against a server with scripted responses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A status with headers.
 type Answer = (u16, Vec<(&'static str, String)>);
 
-/// A server that answers as it is told, then with 204, and remembers what came.
+/// A server that sends the scripted responses, then 204, and records the requests.
 #[derive(Clone, Default)]
 struct Server {
     answers: Arc<Mutex<VecDeque<Answer>>>,
@@ -57,7 +57,7 @@ impl Server {
         self.answers.lock().unwrap().push_back((status, headers));
     }
 
-    /// The deliveries that came, in order, tries included.
+    /// The deliveries of all requests in order, retries included.
     fn deliveries(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         let body = |body: &Bytes| serde_json::from_slice::<Json>(body).unwrap();
@@ -105,24 +105,24 @@ impl Sandbox {
         (stopper, tokio::spawn(run(self.log.clone(), self.webhook.clone(), stop)))
     }
 
-    /// A life up to the end of what is there.
+    /// Runs the webhook until it has drained the topic.
     async fn drain(&self) {
         let (stopper, running) = self.start();
         stopper.ask(Shutdown::Drain);
         tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
     }
 
-    /// Waits until the server has seen so many requests.
+    /// Waits until the server has received this many requests.
     async fn seen(&self, requests: usize) {
         let enough = async {
             while self.server.seen.lock().unwrap().len() < requests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, enough).await.expect("the server waits in vain");
+        tokio::time::timeout(PATIENCE, enough).await.expect("the server did not receive enough requests");
     }
 
-    async fn said(&self) -> ServiceStatus {
+    async fn status(&self) -> ServiceStatus {
         control::status::last(&*self.log, Service::Webhook).await.unwrap().unwrap()
     }
 
@@ -175,8 +175,8 @@ async fn a_server_that_fails_is_called_again_in_order_until_it_takes() {
     running.await.unwrap().unwrap();
     let [a, b] = ["jump/A/60000/opened", "jump/B/60000/opened"];
     assert_eq!(sandbox.server.deliveries(), [a, a, a, a, b]);
-    let said = sandbox.said().await;
-    assert_eq!((said.counts["delivered"], said.counts["failed_tries"]), (2, 3));
+    let status = sandbox.status().await;
+    assert_eq!((status.counts["delivered"], status.counts["failed_tries"]), (2, 3));
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn redirects_are_not_followed_and_the_address_is_not_shown() {
     stopper.ask(Shutdown::Drain);
     running.await.unwrap().unwrap();
     assert!(other.deliveries().is_empty());
-    let shown = format!("{:?} {:?}", sandbox.webhook, sandbox.said().await);
+    let shown = format!("{:?} {:?}", sandbox.webhook, sandbox.status().await);
     assert!(!shown.contains("whsec") && !shown.contains("hidden-token"), "{shown}");
 }
 
@@ -235,8 +235,8 @@ async fn an_alert_that_is_too_old_is_given_up_at_the_next_failure() {
     sandbox.alert("A").await;
     sandbox.alert("B").await;
     sandbox.drain().await;
-    assert_eq!(sandbox.said().await.counts["given_up"], 1);
+    assert_eq!(sandbox.status().await.counts["given_up"], 1);
     let reason = &sandbox.letters().await[0].reason;
-    assert!(reason.contains("not taken in time") && reason.contains("503"), "{reason}");
+    assert!(reason.contains("not acknowledged in time") && reason.contains("503"), "{reason}");
     assert!(!reason.contains("hidden-token"));
 }

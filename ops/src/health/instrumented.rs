@@ -1,4 +1,4 @@
-//! A log that counts what one service does with it.
+//! A wrapper of the log that counts what one service reads and writes.
 
 use model::service::Service;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use model::topic::{DEAD_LETTERS, SERVICE_STATUS, Topic};
 
 use crate::health::{Health, locked};
 
-/// The service whose statuses become points.
+/// The service whose statuses are stored as points.
 const SINK: &str = Service::Sink.name();
 
 pub(crate) struct InstrumentedLog {
@@ -20,18 +20,18 @@ pub(crate) struct InstrumentedLog {
     health: Health,
 }
 
-struct WatchedReader {
+struct InstrumentedReader {
     service: &'static str,
     name: String,
     inner: Box<dyn Reader>,
     health: Health,
 }
 
-/// What an append holds, kept until it has succeeded.
+/// The contents of an append, counted when it has succeeded.
 #[derive(Default)]
 struct Tally {
     topics: Vec<(Topic, usize)>,
-    letters: Vec<String>,
+    dead_letters: Vec<String>,
     status: Option<ServiceStatus>,
 }
 
@@ -40,12 +40,12 @@ impl InstrumentedLog {
         InstrumentedLog { service, inner, health }
     }
 
-    fn noted<T>(&self, outcome: Result<T, LogError>) -> Result<T, LogError> {
-        noted(&self.health, self.service, outcome)
+    fn count_error<T>(&self, outcome: Result<T, LogError>) -> Result<T, LogError> {
+        count_error(&self.health, self.service, outcome)
     }
 
-    /// Adds to what the sink says how much room the disk has: its statuses become points,
-    /// which are watched where no Prometheus runs.
+    /// Adds the free disk space to the sink's status. Its statuses are stored as points, so
+    /// that dashboards show the space without Prometheus.
     fn add_disk(&self, records: &mut [Append]) {
         if self.service != SINK {
             return;
@@ -64,7 +64,7 @@ impl InstrumentedLog {
         for (topic, records) in tally.topics {
             meters.appended(self.service, topic.name(), records);
         }
-        for source in tally.letters {
+        for source in tally.dead_letters {
             meters.dead_letter(self.service, &source);
         }
         if let Some(status) = tally.status {
@@ -80,7 +80,7 @@ impl Tally {
             let topic = &run[0].topic;
             tally.topics.push((topic.clone(), run.len()));
             if *topic == DEAD_LETTERS {
-                tally.letters.extend(run.iter().map(|letter| letter.key.clone()));
+                tally.dead_letters.extend(run.iter().map(|letter| letter.key.clone()));
             }
             if *topic == SERVICE_STATUS {
                 let said = run.iter().rev().find_map(|record| serde_json::from_slice(&record.value).ok());
@@ -91,7 +91,7 @@ impl Tally {
     }
 }
 
-fn noted<T>(health: &Health, service: &str, outcome: Result<T, LogError>) -> Result<T, LogError> {
+fn count_error<T>(health: &Health, service: &str, outcome: Result<T, LogError>) -> Result<T, LogError> {
     if outcome.is_err() {
         health.0.meters.error(service);
     }
@@ -105,7 +105,7 @@ impl Log for InstrumentedLog {
         let (tally, began) = (Tally::of(&records), Instant::now());
         let outcome = self.inner.append(records).await;
         self.health.0.meters.append_took(self.service, began.elapsed());
-        self.noted(outcome)?;
+        self.count_error(outcome)?;
         self.count(tally);
         Ok(())
     }
@@ -123,37 +123,37 @@ impl Log for InstrumentedLog {
     }
 
     async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError> {
-        self.noted(self.inner.extents(topic).await)
+        self.count_error(self.inner.extents(topic).await)
     }
 
     async fn read(&self, topic: &Topic, part: u32, from: u64, limit: usize) -> Result<Vec<Record>, LogError> {
         let began = Instant::now();
         let outcome = self.inner.read(topic, part, from, limit).await;
         self.health.0.meters.read_took(self.service, began.elapsed());
-        self.noted(outcome)
+        self.count_error(outcome)
     }
 
     async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError> {
-        self.noted(self.inner.offset_at(topic, partition, at).await)
+        self.count_error(self.inner.offset_at(topic, partition, at).await)
     }
 
     async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError> {
-        let inner = self.noted(self.inner.reader(name, topics).await)?;
+        let inner = self.count_error(self.inner.reader(name, topics).await)?;
         let readers = &self.health.0.readers;
         readers.opened(self.service, name, topics);
         for position in inner.resumed_from() {
             readers.reached(self.service, name, &position.topic, position.partition, position.offset);
         }
         let (service, health) = (self.service, self.health.clone());
-        Ok(Box::new(WatchedReader { service, name: name.to_owned(), inner, health }))
+        Ok(Box::new(InstrumentedReader { service, name: name.to_owned(), inner, health }))
     }
 
     async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError> {
-        self.noted(self.inner.committed(name).await)
+        self.count_error(self.inner.committed(name).await)
     }
 
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
-        self.noted(self.inner.topics().await)
+        self.count_error(self.inner.topics().await)
     }
 
     async fn appended(&self, wait: Duration) {
@@ -161,7 +161,7 @@ impl Log for InstrumentedLog {
     }
 
     async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
-        self.noted(self.inner.lease(name).await)
+        self.count_error(self.inner.lease(name).await)
     }
 
     fn fence(&self) -> Option<Fence> {
@@ -169,7 +169,7 @@ impl Log for InstrumentedLog {
     }
 
     async fn fenced(&self, name: &str) -> Result<Option<SharedLog>, LogError> {
-        self.noted(self.inner.fenced(name).await)
+        self.count_error(self.inner.fenced(name).await)
     }
 
     async fn health(&self) -> Result<(), LogError> {
@@ -178,9 +178,9 @@ impl Log for InstrumentedLog {
 }
 
 #[async_trait]
-impl Reader for WatchedReader {
+impl Reader for InstrumentedReader {
     async fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Record>, LogError> {
-        let records = noted(&self.health, self.service, self.inner.poll(limit, wait).await)?;
+        let records = count_error(&self.health, self.service, self.inner.poll(limit, wait).await)?;
         self.health.0.readers.polled(self.service, &self.name);
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let Record { topic, partition, .. } = &run[0];
@@ -204,16 +204,16 @@ impl Reader for WatchedReader {
     }
 
     async fn caught_up(&self) -> Result<bool, LogError> {
-        noted(&self.health, self.service, self.inner.caught_up().await)
+        count_error(&self.health, self.service, self.inner.caught_up().await)
     }
 
     async fn commit(&mut self, positions: Vec<Position>) -> Result<(), LogError> {
         let outcome = self.inner.commit(positions).await;
-        noted(&self.health, self.service, outcome)
+        count_error(&self.health, self.service, outcome)
     }
 }
 
-impl Drop for WatchedReader {
+impl Drop for InstrumentedReader {
     fn drop(&mut self) {
         self.health.0.readers.closed(self.service, &self.name);
     }

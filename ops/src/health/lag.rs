@@ -1,5 +1,5 @@
-//! How far the readers of this process are behind what the log holds, and which of
-//! them do not move.
+//! The lag of this process's consumers: how many records each has not read, and which do not
+//! progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -10,13 +10,13 @@ use model::Topic;
 
 use crate::health::locked;
 
-/// A consumer that has not asked for records for so long although there are some is
-/// stuck: the longest that a batch takes to be written, and a recompute, is below it.
-const STUCK: Duration = Duration::from_secs(300);
+/// A consumer with unread records that has not polled for this long is stuck. Writing a batch
+/// and a recomputation take less.
+const STUCK_AFTER: Duration = Duration::from_secs(300);
 
-/// One reader's distance from the end of one partition.
+/// The lag of one consumer in one partition, in records.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Behind {
+pub(crate) struct Lag {
     pub(crate) service: &'static str,
     pub(crate) reader: String,
     pub(crate) topic: String,
@@ -24,21 +24,21 @@ pub(crate) struct Behind {
     pub(crate) records: i64,
 }
 
-/// What the log holds of the topics that somebody reads.
+/// The offsets that the log holds of the topics that are read.
 pub(crate) type Extents = BTreeMap<Topic, Vec<Extent>>;
 
 /// The next offset of each partition.
-pub(crate) type Places = BTreeMap<(Topic, u32), u64>;
+pub(crate) type NextOffsets = BTreeMap<(Topic, u32), u64>;
 
-/// The readers at work.
+/// The open consumers of the process.
 #[derive(Default)]
 pub(crate) struct Readers(Mutex<BTreeMap<(&'static str, String), Read>>);
 
-/// What one reader has read.
+/// What one consumer has read.
 struct Read {
     topics: BTreeSet<Topic>,
     next: BTreeMap<(Topic, u32), u64>,
-    /// When it last asked for records.
+    /// When it last polled.
     polled: Instant,
 }
 
@@ -72,37 +72,38 @@ impl Readers {
         }
     }
 
-    /// The furthest place of any reader, of each partition.
-    pub(crate) fn places(&self) -> Places {
-        let mut places = Places::new();
+    /// The highest next offset of any consumer, for each partition.
+    pub(crate) fn next_offsets(&self) -> NextOffsets {
+        let mut next_offsets = NextOffsets::new();
         for (lane, next) in locked(&self.0).values().flat_map(|read| &read.next) {
-            let place = places.entry(lane.clone()).or_default();
+            let place = next_offsets.entry(lane.clone()).or_default();
             *place = (*place).max(*next);
         }
-        places
+        next_offsets
     }
 
-    /// The topics that somebody reads.
+    /// The topics with at least one consumer.
     pub(crate) fn topics(&self) -> BTreeSet<Topic> {
         locked(&self.0).values().flat_map(|read| read.topics.clone()).collect()
     }
 
-    /// How far each is behind `held`.
-    pub(crate) fn behind(&self, held: &Extents) -> Vec<Behind> {
+    /// The lag of every consumer with respect to `held`.
+    pub(crate) fn behind(&self, held: &Extents) -> Vec<Lag> {
         let readers = locked(&self.0);
         readers.iter().flat_map(|((service, reader), read)| read.behind(service, reader, held)).collect()
     }
 
-    /// The readers that do not take what `held` has for them, with the reason; those of
-    /// `excused` services wait for somebody else's server between two records.
+    /// The consumers that are stuck, each with a sentence for the operator. Those of `excused`
+    /// services are left out, because they wait for a server of a third party between two
+    /// records.
     pub(crate) fn stuck(&self, held: &Extents, now: Instant, excused: &[&str]) -> Vec<String> {
         let readers = locked(&self.0);
         let stuck = readers.iter().filter_map(|((service, reader), read)| {
             let idle = now.saturating_duration_since(read.polled);
             let left: i64 = read.behind(service, reader, held).iter().map(|behind| behind.records).sum();
-            (idle > STUCK && left > 0 && !excused.contains(service)).then(|| {
+            (idle > STUCK_AFTER && left > 0 && !excused.contains(service)).then(|| {
                 format!(
-                    "{service}: its consumer `{reader}` has taken nothing for {} s, and {left} records wait",
+                    "{service}: its consumer `{reader}` has not polled for {} s, and {left} records are unread",
                     idle.as_secs()
                 )
             })
@@ -112,11 +113,11 @@ impl Readers {
 }
 
 impl Read {
-    fn behind(&self, service: &'static str, reader: &str, held: &Extents) -> Vec<Behind> {
+    fn behind(&self, service: &'static str, reader: &str, held: &Extents) -> Vec<Lag> {
         let of_topic = |(topic, extents): (&Topic, &Vec<Extent>)| {
             let behind = |extent: &Extent| {
                 let next = self.next.get(&(topic.clone(), extent.partition)).copied();
-                Behind {
+                Lag {
                     service,
                     reader: reader.to_owned(),
                     topic: topic.name().to_owned(),
@@ -130,18 +131,18 @@ impl Read {
     }
 }
 
-/// What `log` holds of `topics`, up to the last record: the markers of transactions that
-/// follow it are left to nobody who stands at one of `places`.
+/// The extents of `topics`, each ending at its last record: Kafka's transaction markers after
+/// it are not counted as unread by a consumer at one of `next_offsets`.
 pub(crate) async fn extents(
     log: &SharedLog,
     topics: &BTreeSet<Topic>,
-    places: &Places,
+    next_offsets: &NextOffsets,
 ) -> Result<Extents, LogError> {
     let mut held = Extents::new();
     for topic in topics {
         let mut extents = log.extents(topic).await?;
         for extent in &mut extents {
-            if let Some(&next) = places.get(&(topic.clone(), extent.partition))
+            if let Some(&next) = next_offsets.get(&(topic.clone(), extent.partition))
                 && unread(log.as_ref(), topic, *extent, next).await? == 0
             {
                 extent.next = next.max(extent.first);

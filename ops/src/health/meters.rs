@@ -1,5 +1,5 @@
-//! The numbers that are counted here: how much each service reads and writes and how
-//! long that takes, what it refuses, and what the web app answers.
+//! The metrics that are counted in this process: records read and written with the durations,
+//! errors, dead letters, and requests to the web app; and those of the process itself.
 
 use std::fs;
 use std::path::Path;
@@ -21,17 +21,17 @@ pub(crate) type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
 pub(crate) type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
 type Durations<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 
-/// Where dead letters come from, as they are told apart: what comes after a colon in
-/// their source (a line of a file, a search term) would make a series of each.
-const LETTER_SOURCES: [&str; 6] =
+/// The sources that dead letters are counted by. The part of a source after the colon (a line
+/// of a file, a search term) is left out, because it would create a series for each value.
+const DEAD_LETTER_SOURCES: [&str; 6] =
     ["polygon", "guardian", "replay", "simulation", "alerts-webhook", "influxdb"];
 
-/// The kind of what a service read from a topic and could not take.
+/// The label for records of a topic that a service could not read.
 const TOPIC: &str = "topic";
-/// The kind of every other source.
+/// The label for every other source.
 const OTHER: &str = "other";
 
-/// The methods that are told apart; anybody can make up another.
+/// The HTTP methods with a label of their own; a client can send any other.
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
 
 pub(crate) struct Meters {
@@ -47,7 +47,7 @@ pub(crate) struct Meters {
     answering: Durations<2>,
 }
 
-/// From a millisecond to sixteen seconds.
+/// Buckets from one millisecond to sixteen seconds.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 15))
 }
@@ -61,19 +61,19 @@ impl Default for Meters {
         let (appending, fetching) = (of_a_second(), of_a_second());
         let answering = Durations::<2>::new_with_constructor(durations as fn() -> Histogram);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Which Tickwire this is", build);
+        registry.register("build", "The version of Tickwire", build);
         registry.register("records_appended", "Records appended to a topic", appended.clone());
         registry.register("records_read", "Records read from a topic", read.clone());
         let help = "Events that did not validate, by the kind of their source";
         registry.register("dead_letters", help, dead_letters.clone());
         registry.register("log_errors", "Appends, reads and commits that failed", errors.clone());
-        registry.register("failures", "Times that the service could not work", failures.clone());
+        registry.register("failures", "How often the service failed", failures.clone());
         let help = "How long appends took until they were durable";
         registry.register_with_unit("log_append_duration", help, Unit::Seconds, appending.clone());
-        let help = "How long reads of the log took that do not wait for records";
+        let help = "How long reads of the log took, without waiting for records";
         registry.register_with_unit("log_read_duration", help, Unit::Seconds, fetching.clone());
         registry.register("http_requests", "Requests that the web app answered", requests.clone());
-        let help = "How long the web app took to begin its answer";
+        let help = "How long the web app took to begin its response";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, answering.clone());
         Meters {
             registry,
@@ -101,10 +101,9 @@ impl Meters {
         self.read.get_or_create(&labels).inc_by(records as u64);
     }
 
-    /// Tells of a service from its start what it counts later: the first dead letter is
-    /// a rise only where none was counted before.
+    /// Creates the counters of a service at 0, so that Prometheus sees their first increase.
     pub(crate) fn begin(&self, service: &str) {
-        for source in LETTER_SOURCES.into_iter().chain([TOPIC, OTHER]) {
+        for source in DEAD_LETTER_SOURCES.into_iter().chain([TOPIC, OTHER]) {
             let labels = [("service", service.to_owned()), ("source", source.to_owned())];
             drop(self.dead_letters.get_or_create(&labels));
         }
@@ -133,7 +132,7 @@ impl Meters {
         self.fetching.get_or_create(&[("service", service.to_owned())]).observe(took.as_secs_f64());
     }
 
-    /// A request that was answered; `route` is the pattern that it matched, and no path.
+    /// Counts a response; `route` is the pattern that matched the request, not its path.
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         let method = METHODS.iter().find(|known| **known == method).unwrap_or(&"other");
         let (method, route) = (("method", (*method).to_owned()), ("route", route.to_owned()));
@@ -142,10 +141,10 @@ impl Meters {
         self.answering.get_or_create(&[method, route]).observe(took.as_secs_f64());
     }
 
-    /// All of it with what is in `others`, as Prometheus reads it.
+    /// All metrics, with those of `others`, in the OpenMetrics text format.
     pub(crate) fn text(&self, others: &[Registry]) -> String {
         let mut text = String::new();
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         for registry in [&self.registry].into_iter().chain(others) {
             let _ = encode_registry(&mut text, registry);
         }
@@ -154,49 +153,49 @@ impl Meters {
     }
 }
 
-/// The kind of a dead letter's source: one of a few names.
+/// The label for a dead letter's source.
 fn kind_of(source: &str) -> &str {
     let kind = source.split([':', ' ']).next().unwrap_or_default();
     let topics =
         [topic::STOCK_PRICES, topic::NEWS_ARTICLES, topic::SERVICE_STATUS, topic::GAPS, topic::ALERTS];
-    match LETTER_SOURCES.iter().find(|known| **known == kind) {
+    match DEAD_LETTER_SOURCES.iter().find(|known| **known == kind) {
         Some(known) => known,
         None if topics.iter().any(|topic| topic.name() == kind) => TOPIC,
         None => OTHER,
     }
 }
 
-// What the system says of this process, under the names that Prometheus' clients give
-// it, and of the disk that the data is on.
+// Metrics of the process, with the names that Prometheus client libraries use, and of the disk
+// with the data.
 
-/// Ticks in a second of the times in `/proc`: `USER_HZ`, which Linux fixes at 100 for
-/// programs on every architecture of ours.
+/// Ticks a second of the times in `/proc`: `USER_HZ`, which Linux fixes at 100 for programs on
+/// all supported architectures.
 const TICKS: f64 = 100.0;
 
-/// A disk.
+/// The space on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
-    /// Bytes that a program without privileges may still write.
+    /// Bytes that an unprivileged program may still write.
     pub(crate) free: u64,
-    /// Bytes in all.
+    /// The total size in bytes.
     pub(crate) size: u64,
 }
 
 impl Disk {
-    /// The disk that holds `path`; nothing where the system does not say.
+    /// The file system that contains `path`; `None` if the system does not report it.
     pub(crate) fn of(path: &Path) -> Option<Disk> {
         let disk = rustix::fs::statvfs(path).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         Some(Disk { free: bytes(disk.f_bavail), size: bytes(disk.f_blocks) })
     }
 
-    /// How much is free, in whole percent.
+    /// The free share, in whole percent.
     pub(crate) fn percent_free(self) -> u64 {
         self.free.saturating_mul(100).checked_div(self.size).unwrap_or(0)
     }
 }
 
-/// The process as a registry that is read once; without what the system does not say.
+/// A registry with the process's current values; what the system does not report is left out.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
     register(&mut registry);
@@ -213,12 +212,12 @@ fn register(registry: &mut Registry) -> Option<()> {
         }
     };
     let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as f64);
-    gauge("process_open_fds", "Files and sockets that are open", None, open);
+    gauge("process_open_fds", "Open files and sockets", None, open);
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let most = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
     gauge(
         "process_max_fds",
-        "Files and sockets that may be open",
+        "The limit of open files and sockets",
         None,
         most.and_then(|most| most.parse().ok()),
     );
@@ -228,17 +227,18 @@ fn register(registry: &mut Registry) -> Option<()> {
         Some(kib.parse::<f64>().ok()? * 1_024.0)
     };
     gauge("process_resident_memory", "Memory in use", Some(Unit::Bytes), memory("VmRSS:"));
-    gauge("process_virtual_memory", "Addresses in use", Some(Unit::Bytes), memory("VmSize:"));
+    gauge("process_virtual_memory", "Virtual memory in use", Some(Unit::Bytes), memory("VmSize:"));
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is a name in brackets, which may hold blanks; times follow.
+    // The second field is the program's name in parentheses, which may contain spaces; the
+    // times follow.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
     let booted = fs::read_to_string("/proc/stat").ok()?;
     let booted = booted.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok())?;
     let started = booted + ticks(22)? / TICKS;
-    gauge("process_start_time", "When it was started", Some(Unit::Seconds), Some(started));
+    gauge("process_start_time", "Start time since 1970", Some(Unit::Seconds), Some(started));
     let used = (ticks(14)? + ticks(15)?) / TICKS;
-    let help = "Processor time that was used";
+    let help = "Processor time used";
     registry.register_with_unit("process_cpu", help, Unit::Seconds, ConstCounter::new(used));
     Some(())
 }

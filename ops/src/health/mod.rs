@@ -1,16 +1,15 @@
-//! Whether the services of this process are well, and how they fare: `/livez`,
-//! `/readyz` and `/metrics`.
+//! The health and metrics of the services of this process: `/livez`, `/readyz` and `/metrics`.
 //!
-//! A service knows nothing of it. It works on a [`Health::watched`] log, and what
-//! goes through that log is counted; the rest is asked when somebody looks.
+//! The services do not know about it: each works on a [`Health::watched`] log, which counts its
+//! reads and writes. Everything else is determined when an endpoint is requested.
 
 mod instrumented;
 mod lag;
 mod meters;
 mod server;
+mod snapshot;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,50 +23,50 @@ use store::SharedStore;
 use instrumented::InstrumentedLog;
 use lag::Readers;
 use meters::{Disk, Meters};
-use server::{Found, Needs, Probe};
+use server::{Needs, Probe, Readiness};
 
 pub use server::Answering;
 
-/// What a service is doing.
+/// The state of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It waits for what it needs.
+    /// It waits for a dependency.
     Starting,
     /// It works.
     Working,
-    /// Another instance works; this one takes over when that one ends.
+    /// Another instance has the lease; this one takes over when that one ends.
     StandingBy,
-    /// Its replay is over: there is nothing left to do.
+    /// Its replay has ended and nothing is left to do.
     Done,
-    /// It cannot work, and will try again; in words that say what to do.
+    /// It cannot work and will retry; the text says what the operator can do.
     Failed(String),
 }
 
-/// The vital signs of a process. Cheap to clone.
+/// The health of a process. Clones share it.
 #[derive(Clone, Default)]
-pub struct Health(Arc<Signs>);
+pub struct Health(Arc<Inner>);
 
 #[derive(Default)]
-struct Signs {
+struct Inner {
     states: Mutex<BTreeMap<&'static str, State>>,
-    /// What each service said of itself last.
+    /// The last status of each service.
     said: Mutex<BTreeMap<String, ServiceStatus>>,
     needs: Mutex<Needs>,
     probe: Probe,
-    /// Where the data is, or what shares its disk.
+    /// A path on the file system whose free space is reported.
     disk: Mutex<Option<PathBuf>>,
     readers: Readers,
     meters: Meters,
 }
 
 impl Health {
-    /// `log` for one service, with everything counted that it does there.
+    /// Wraps `log` for one service so that its reads and writes are counted.
     pub fn watched(&self, service: &'static str, log: SharedLog) -> SharedLog {
         self.0.meters.begin(service);
         Arc::new(InstrumentedLog::new(service, log, self.clone()))
     }
 
-    /// Notes what a service is doing.
+    /// Sets the state of a service.
     pub fn set(&self, service: &'static str, state: State) {
         if matches!(state, State::Failed(_)) {
             self.0.meters.failed(service);
@@ -75,28 +74,28 @@ impl Health {
         locked(&self.0.states).insert(service, state);
     }
 
-    /// What a service of this process said of itself last.
+    /// The last status of a service of this process.
     pub fn said(&self, service: &str) -> Option<ServiceStatus> {
         locked(&self.0.said).get(service).cloned()
     }
 
-    /// From now on the log must answer for the process to be ready.
+    /// Makes readiness depend on the log.
     pub fn need_log(&self, log: SharedLog) {
         locked(&self.0.needs).log = Some(log);
     }
 
-    /// From now on the store must answer for the process to be ready.
+    /// Makes readiness depend on the store.
     pub fn need_store(&self, store: SharedStore) {
         locked(&self.0.needs).store = Some(store);
     }
 
-    /// From now on it is told how much room there is on the disk that holds `path`.
+    /// Reports the free space of the file system that contains `path`.
     pub fn watch_disk(&self, path: PathBuf) {
         *locked(&self.0.disk) = Some(path);
     }
 
-    /// Notes a request that was answered: `route` is the pattern that it matched, so
-    /// that nobody outside makes names, and `took` the time until the answer began.
+    /// Counts a response of the web app: `route` is the pattern that matched the request, so
+    /// that clients cannot create labels, and `took` is the time until the response began.
     pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
         self.0.meters.answered(method, route, status, took);
     }
@@ -105,10 +104,10 @@ impl Health {
         Disk::of(locked(&self.0.disk).as_deref()?)
     }
 
-    /// Whether what is needed answers, and what the log holds: seconds old at most.
-    async fn found(&self) -> Found {
+    /// The current state of the dependencies and the log, at most a few seconds old.
+    async fn readiness(&self) -> Readiness {
         let needs = locked(&self.0.needs).clone();
-        self.0.probe.look(needs, self.0.readers.topics(), &self.0.readers.places()).await
+        self.0.probe.check(needs, self.0.readers.topics(), &self.0.readers.next_offsets()).await
     }
 }
 

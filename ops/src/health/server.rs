@@ -1,4 +1,4 @@
-//! The three answers, over HTTP.
+//! The HTTP server of `/livez`, `/readyz` and `/metrics`, and the checks behind `/readyz`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,17 +19,17 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::health::lag::{self, Extents, Places};
+use crate::health::lag::{self, Extents, NextOffsets};
 use crate::health::meters::registry;
-use crate::health::told::Snapshot;
+use crate::health::snapshot::Snapshot;
 use crate::health::{Health, State, locked};
 
-/// The form in which numbers are told.
+/// The content type of `/metrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers as long as it is kept.
+/// The running server; dropping it stops the server.
 pub struct Answering {
-    /// Where.
+    /// The address that it listens on.
     pub address: SocketAddr,
     task: JoinHandle<()>,
 }
@@ -41,13 +41,13 @@ impl Drop for Answering {
 }
 
 impl Health {
-    /// Answers at `listen`: `/livez` (and `/healthz`, its older name) while the process
-    /// lives, whatever becomes of the servers that it needs; `/readyz` while data flows,
-    /// else with the reason and status 503; and `/metrics`. Nothing that is told is
-    /// secret, but it is meant for operators: let no stranger reach it.
+    /// Serves at `listen`: `/livez` (and `/healthz`, its former name) always answers 200;
+    /// `/readyz` answers 200 while data flows, otherwise 503 with the reasons; `/metrics`
+    /// answers in the OpenMetrics format. The answers contain no secrets, but are meant for
+    /// operators only: restrict access to the address.
     ///
     /// # Errors
-    /// When the address cannot be listened at.
+    /// When the address cannot be bound.
     pub async fn answer(&self, listen: SocketAddr) -> std::io::Result<Answering> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
@@ -60,24 +60,24 @@ impl Health {
         let task = tokio::spawn(async move {
             inbound::serve(listener, router, inbound::Limits::few(), std::future::pending()).await;
         });
-        tracing::info!(%address, "Health and metrics are told.");
+        tracing::info!(%address, "Health and metrics are served.");
         Ok(Answering { address, task })
     }
 
-    /// All numbers, as they are now.
-    pub(crate) async fn numbers(&self) -> String {
-        let (signs, found) = (&self.0, self.found().await);
+    /// All metrics with their current values.
+    pub(crate) async fn metrics_text(&self) -> String {
+        let (inner, readiness) = (&self.0, self.readiness().await);
         let states: Vec<_> =
-            locked(&signs.states).iter().map(|(service, state)| (*service, state.clone())).collect();
+            locked(&inner.states).iter().map(|(service, state)| (*service, state.clone())).collect();
         let snapshot = Snapshot {
             now: time::now(),
             states,
-            said: locked(&signs.said).clone(),
-            needs: found.needs.iter().map(|(name, trouble)| (*name, trouble.is_none())).collect(),
-            behind: signs.readers.behind(&found.extents),
+            said: locked(&inner.said).clone(),
+            needs: readiness.needs.iter().map(|(name, problem)| (*name, problem.is_none())).collect(),
+            behind: inner.readers.behind(&readiness.extents),
             disk: self.disk(),
         };
-        signs.meters.text(&[snapshot.registry(), registry()])
+        inner.meters.text(&[snapshot.registry(), registry()])
     }
 }
 
@@ -93,30 +93,30 @@ async fn ready(Held(health): Held<Health>) -> (StatusCode, String) {
 }
 
 async fn metrics(Held(health): Held<Health>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], health.numbers().await)
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], health.metrics_text().await)
 }
 
-// Whether the process is ready, which means that data flows: every service works,
-// stands by or is done, what they need answers, their consumers move, and a live feed
-// brings bars while the market trades.
+// Readiness: every service works, stands by or is done, the dependencies answer, the consumers
+// progress, and a live feed delivers bars while the market is open.
 
-/// A live feed whose event time is so much further behind the clock than planned brings
-/// nothing; filling a hole from history takes less.
+/// How far a live feed's event time may be behind the planned lag, in ms, before it counts as
+/// delivering nothing. Filling a gap from history takes less.
 const OVERDUE: Millis = 15 * MINUTE;
-/// Services that wait for servers of others and hold nobody up by it: alarms tell of them.
-const OF_OTHERS: [Service; 2] = [Service::NewsWatcher, Service::Webhook];
+/// Services that wait for a server of a third party and delay nothing else. They do not affect
+/// readiness; alarms report them.
+const EXTERNAL: [Service; 2] = [Service::NewsWatcher, Service::Webhook];
 
 impl Health {
-    /// A line a service, and whether all is well.
+    /// One line for each service; `Err` if the process is not ready.
     pub(crate) async fn ready(&self) -> Result<String, String> {
         let (services, mut well) = self.services();
         let mut lines = services;
-        let found = self.found().await;
-        let away = found.needs.iter().filter_map(|(_, reason)| reason.clone());
-        let stuck = self.0.readers.stuck(&found.extents, Instant::now(), &OF_OTHERS.map(Service::name));
-        for trouble in away.chain(stuck).chain(self.troubles_told(time::now())) {
+        let readiness = self.readiness().await;
+        let unavailable = readiness.needs.iter().filter_map(|(_, reason)| reason.clone());
+        let stuck = self.0.readers.stuck(&readiness.extents, Instant::now(), &EXTERNAL.map(Service::name));
+        for problem in unavailable.chain(stuck).chain(self.status_problems(time::now())) {
             well = false;
-            lines.push(trouble);
+            lines.push(problem);
         }
         let text = lines.join("\n") + "\n";
         if well { Ok(format!("ready\n{text}")) } else { Err(format!("not ready\n{text}")) }
@@ -136,23 +136,24 @@ impl Health {
         (states.iter().map(line).collect(), well && !states.is_empty())
     }
 
-    /// What the services of this process say themselves that keeps data from flowing.
-    pub(crate) fn troubles_told(&self, now: Millis) -> Vec<String> {
+    /// The problems that the services' statuses report and that keep data from flowing.
+    pub(crate) fn status_problems(&self, now: Millis) -> Vec<String> {
         let said = locked(&self.0.said);
         said.values()
-            .filter_map(|status| Some(format!("{}: {}", status.service, trouble(status, now)?)))
+            .filter_map(|status| Some(format!("{}: {}", status.service, problem(status, now)?)))
             .collect()
     }
 }
 
-fn trouble(status: &ServiceStatus, now: Millis) -> Option<String> {
-    if OF_OTHERS.iter().any(|other| status.is_of(*other)) {
+fn problem(status: &ServiceStatus, now: Millis) -> Option<String> {
+    if EXTERNAL.iter().any(|other| status.is_of(*other)) {
         return None;
     }
     if !status.is_of(Service::Producer) {
         return status.state.run().is_in_trouble().then(|| status.state.to_string());
     }
-    // Of a replay the end of its file is no trouble; a feed is silent while nobody trades.
+    // Only a live feed has a planned lag, so the end of a replay is not a problem; outside
+    // trading hours a feed is silent.
     let planned = status.planned_lag?;
     if !status.trades_at(now - planned) {
         return None;
@@ -164,74 +165,81 @@ fn trouble(status: &ServiceStatus, now: Millis) -> Option<String> {
     (overdue > OVERDUE).then(|| format!("event time is {} min later than planned", overdue / MINUTE))
 }
 
-// Whether what the services need answers, and what the log holds for them: asked at
-// most once in some seconds, however many ask, and never for long.
+// The check of the dependencies: at most once every few seconds however many clients ask, and
+// with a timeout.
 
-/// How long an answer is good for.
+/// How long a result is reused.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long the log and the store may take to answer.
+/// The timeout of the log and of the store.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
-/// What must answer for the process to be ready.
+/// The dependencies that must answer for the process to be ready.
 #[derive(Clone, Default)]
 pub(crate) struct Needs {
     pub(crate) log: Option<SharedLog>,
     pub(crate) store: Option<SharedStore>,
 }
 
-/// What was found.
+/// The result of a check.
 #[derive(Clone, Default)]
-pub(crate) struct Found {
-    /// Of each that is needed, its name and the reason where it does not answer.
+pub(crate) struct Readiness {
+    /// The name of each dependency, with the reason if it does not answer.
     pub(crate) needs: Vec<(&'static str, Option<String>)>,
-    /// What the log holds of the topics that are read.
+    /// The extents of the topics that are read.
     pub(crate) extents: Extents,
-    /// The topics that were asked about, and which of log and store were needed.
+    /// The topics checked, and whether log and store were needed: a result for other values is
+    /// not reused.
     asked: (BTreeSet<Topic>, [bool; 2]),
 }
 
-/// The last answer.
+/// The last result and its time.
 #[derive(Default)]
-pub(crate) struct Probe(Mutex<Option<(Instant, Found)>>);
+pub(crate) struct Probe(Mutex<Option<(Instant, Readiness)>>);
 
 impl Probe {
-    /// What is found now, or was some seconds ago. One asks at a time.
-    pub(crate) async fn look(&self, needs: Needs, topics: BTreeSet<Topic>, places: &Places) -> Found {
+    /// The result of a check now or a few seconds ago. Concurrent callers share one check.
+    pub(crate) async fn check(
+        &self,
+        needs: Needs,
+        topics: BTreeSet<Topic>,
+        next_offsets: &NextOffsets,
+    ) -> Readiness {
         let mut last = self.0.lock().await;
         let asked = (topics, [needs.log.is_some(), needs.store.is_some()]);
-        if let Some((at, found)) = &*last
+        if let Some((at, readiness)) = &*last
             && at.elapsed() < FRESH
-            && found.asked == asked
+            && readiness.asked == asked
         {
-            return found.clone();
+            return readiness.clone();
         }
-        let found = ask(needs, asked, places).await;
-        *last = Some((Instant::now(), found.clone()));
-        found
+        let readiness = probe(needs, asked, next_offsets).await;
+        *last = Some((Instant::now(), readiness.clone()));
+        readiness
     }
 }
 
-async fn ask(needs: Needs, asked: (BTreeSet<Topic>, [bool; 2]), places: &Places) -> Found {
+async fn probe(needs: Needs, asked: (BTreeSet<Topic>, [bool; 2]), next_offsets: &NextOffsets) -> Readiness {
     let log = async {
         let Some(log) = &needs.log else { return (None, Extents::new()) };
-        let answer = in_time("the log", async { log.health().await.map_err(|e| e.to_string()) }).await;
+        let answer = with_timeout("the log", async { log.health().await.map_err(|e| e.to_string()) }).await;
         if answer.is_some() {
             return (Some(("log", answer)), Extents::new());
         }
-        let held = tokio::time::timeout(ANSWERS_WITHIN, lag::extents(log, &asked.0, places)).await;
-        // A topic that cannot be asked about has no lag that is known.
+        let held = tokio::time::timeout(ANSWERS_WITHIN, lag::extents(log, &asked.0, next_offsets)).await;
+        // If the extents cannot be read, the lag is unknown and left out.
         (Some(("log", None)), held.ok().and_then(Result::ok).unwrap_or_default())
     };
     let store = async {
         let store = needs.store.as_ref()?;
-        let answer = in_time("the store", async { store.health().await.map_err(|e| e.to_string()) }).await;
+        let answer =
+            with_timeout("the store", async { store.health().await.map_err(|e| e.to_string()) }).await;
         Some(("store", answer))
     };
     let ((log, extents), store) = tokio::join!(log, store);
-    Found { needs: log.into_iter().chain(store).collect(), extents, asked }
+    Readiness { needs: log.into_iter().chain(store).collect(), extents, asked }
 }
 
-async fn in_time(what: &str, asked: impl Future<Output = Result<(), String>>) -> Option<String> {
+async fn with_timeout(what: &str, asked: impl Future<Output = Result<(), String>>) -> Option<String> {
     match tokio::time::timeout(ANSWERS_WITHIN, asked).await {
         Ok(Ok(())) => None,
         Ok(Err(reason)) => Some(reason),

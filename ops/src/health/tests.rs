@@ -1,4 +1,4 @@
-//! What is told of a service that works on a log.
+//! Tests of health and metrics with a service that works on an embedded log.
 
 use model::service::{Activity, RunState, Service};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use model::topic::STOCK_PRICES;
 
 use super::*;
 
-/// A log in a folder of its own, and the vital signs of whoever works on it.
+/// An embedded log and the health of the process that uses it.
 struct Bench {
     health: Health,
     log: SharedLog,
@@ -31,8 +31,8 @@ impl Bench {
     }
 
     async fn tells(&self, line: &str) {
-        let numbers = self.health.numbers().await;
-        assert!(numbers.lines().any(|told| told == line), "`{line}` is not among\n{numbers}");
+        let metrics_text = self.health.metrics_text().await;
+        assert!(metrics_text.lines().any(|told| told == line), "`{line}` is not among\n{metrics_text}");
     }
 }
 
@@ -60,7 +60,7 @@ async fn records_are_counted_where_they_are_written_and_read_and_what_is_left_is
     bench.tells(&behind(3)).await;
     reader.commit(reader.positions()).await.unwrap();
     drop(reader);
-    assert!(!bench.health.numbers().await.contains("tickwire_records_behind{"), "nobody reads");
+    assert!(!bench.health.metrics_text().await.contains("tickwire_records_behind{"), "nobody reads");
     let _again = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
     bench.tells(&behind(3)).await;
 }
@@ -89,7 +89,7 @@ async fn what_fails_is_counted_as_an_error_and_not_as_a_record() {
     let producer = bench.health.watched("producer", broken);
     producer.append(bars(1)).await.unwrap_err();
     bench.tells(r#"tickwire_log_errors_total{service="producer"} 1"#).await;
-    assert!(!bench.health.numbers().await.contains("tickwire_records_appended_total{"));
+    assert!(!bench.health.metrics_text().await.contains("tickwire_records_appended_total{"));
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_process_is_ready_once_every_service_works_or_stands_by_and_else_says_
     assert!(bench.health.ready().await.unwrap().contains("engine: done"));
 }
 
-/// A status of the live producer at a moment when New York trades.
+/// A status of the live producer while the New York exchanges are open.
 fn feed(state: &str, behind: Millis) -> (ServiceStatus, Millis) {
     let noon = time::parse("2024-03-05T17:00:00Z").unwrap();
     let status = ServiceStatus {
@@ -130,15 +130,15 @@ async fn a_refused_feed_is_not_ready_while_the_market_trades_and_is_alive_all_th
     let producer = bench.health.watched("producer", bench.log.clone());
     let (refused, noon) = feed("waiting for the feed: refused", 15 * MINUTE);
     producer.append(vec![refused.to_append()]).await.unwrap();
-    assert_eq!(bench.health.troubles_told(noon), ["producer: waiting for the feed: refused"]);
+    assert_eq!(bench.health.status_problems(noon), ["producer: waiting for the feed: refused"]);
     let night = noon + 12 * HOUR;
-    assert!(bench.health.troubles_told(night).is_empty(), "nobody trades");
+    assert!(bench.health.status_problems(night).is_empty(), "nobody trades");
     let (running, _) = feed("running", 20 * MINUTE);
     producer.append(vec![running.to_append()]).await.unwrap();
-    assert!(bench.health.troubles_told(noon).is_empty());
+    assert!(bench.health.status_problems(noon).is_empty());
     let (stalled, _) = feed("running", 40 * MINUTE);
     producer.append(vec![stalled.to_append()]).await.unwrap();
-    let told = bench.health.troubles_told(noon);
+    let told = bench.health.status_problems(noon);
     assert_eq!(told, ["producer: event time is 25 min later than planned"]);
     let answering = bench.health.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
     assert_eq!(get(answering.address, "/livez").await, "200 alive");
@@ -158,7 +158,7 @@ async fn what_a_service_waits_for_is_the_reason_that_it_is_not_ready() {
     sink.append(vec![status("sink", "holding: the token is refused").to_append()]).await.unwrap();
     assert!(bench.health.ready().await.unwrap_err().contains("sink: holding: the token is refused"));
     sink.append(vec![status("sink", "running").to_append()]).await.unwrap();
-    // A webhook that does not answer is somebody else's server, and holds up nothing here.
+    // A webhook that does not answer delays nothing else.
     sink.append(vec![status("alerts-webhook", "waiting for the webhook").to_append()]).await.unwrap();
     assert!(bench.health.ready().await.is_ok());
 }
@@ -169,14 +169,12 @@ async fn a_consumer_that_takes_nothing_although_there_is_something_is_stuck() {
     bench.log.append(bars(3)).await.unwrap();
     let sink = bench.health.watched("sink", bench.log.clone());
     let mut reader = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
-    let found = bench.health.found().await;
+    let readiness = bench.health.readiness().await;
     let later = std::time::Instant::now() + Duration::from_secs(301);
-    let stuck = |excused: &[&str]| bench.health.0.readers.stuck(&found.extents, later, excused);
-    assert!(
-        stuck(&[])[0].starts_with("sink: its consumer `sink` has taken nothing for 301 s, and 3 records")
-    );
+    let stuck = |excused: &[&str]| bench.health.0.readers.stuck(&readiness.extents, later, excused);
+    assert!(stuck(&[])[0].starts_with("sink: its consumer `sink` has not polled for 301 s, and 3 records"));
     assert!(stuck(&["sink"]).is_empty());
-    assert!(bench.health.0.readers.stuck(&found.extents, std::time::Instant::now(), &[]).is_empty());
+    assert!(bench.health.0.readers.stuck(&readiness.extents, std::time::Instant::now(), &[]).is_empty());
     reader.poll(10, Duration::ZERO).await.unwrap();
     assert!(stuck(&[]).is_empty(), "nothing waits");
 }
@@ -261,7 +259,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     ] {
         bench.tells(line).await;
     }
-    let numbers = bench.health.numbers().await;
+    let metrics_text = bench.health.metrics_text().await;
     for name in [
         "tickwire_disk_free_bytes",
         "tickwire_disk_size_bytes",
@@ -272,15 +270,18 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
         "process_start_time_seconds",
         "tickwire_log_append_duration_seconds_count{",
     ] {
-        assert!(numbers.lines().any(|line| line.starts_with(name)), "{name} is not among\n{numbers}");
+        assert!(
+            metrics_text.lines().any(|line| line.starts_with(name)),
+            "{name} is not among\n{metrics_text}"
+        );
     }
-    assert!(numbers.ends_with("# EOF\n") && numbers.matches("# EOF").count() == 1);
-    // What becomes of the sink's status is how a dashboard without Prometheus sees the disk.
+    assert!(metrics_text.ends_with("# EOF\n") && metrics_text.matches("# EOF").count() == 1);
+    // Dashboards without Prometheus read the disk space from the sink's status.
     let told = control::status::last(&*bench.log, Service::Sink).await.unwrap().unwrap();
     assert!(told.counts["disk_free_percent"] <= 100);
 }
 
-/// Status and first line of an answer.
+/// The status line and the first line of the body of a response.
 async fn get(address: std::net::SocketAddr, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -1,9 +1,9 @@
-//! A question in a process of its own: whatever it takes, this process does not take
-//! it, and its memory and its time can be taken away from it.
+//! Runs a query in a process of its own, whose memory and processor time are limited and which
+//! can be killed without harm to this process.
 //!
-//! The child is the same program. It reads what is asked from its standard input and
-//! writes the parts of the answer, each with its length before it, to its standard
-//! output. It ends when its input is closed, so that it outlives nobody who asked.
+//! The child is the same program. It reads the query from its standard input and writes the
+//! parts of the answer, each preceded by its length, to its standard output. It exits when its
+//! input is closed, so it does not outlive its parent.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, Read, Write};
@@ -17,19 +17,20 @@ use serde_json::Value as Json;
 use store::SharedStore;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::explore::run::{AHEAD, Part, Parts};
+use crate::explore::run::{BUFFERED_PARTS, Part, Parts};
 use crate::explore::{ExploreError, Explorer, Limits};
 
-/// The longest part of an answer, in bytes. A part holds rows of about [`crate::explore::run::PART`]
-/// bytes, or one row, which is written in at most six bytes for each of its own.
+/// The maximum length of a part, in bytes. A part holds rows of about
+/// [`crate::explore::run::PART`] bytes, or a single row; JSON takes at most six bytes for each
+/// byte of text.
 const LONGEST_PART: u32 = 16 << 20;
 
-/// What of the child's last words is kept, in bytes.
-const LAST_WORDS: u64 = 8 << 10;
+/// How much of the child's standard error is read, in bytes.
+const STDERR_LIMIT: u64 = 8 << 10;
 
-/// Variables that a child gets of this process: where certificates and proxies are, and
-/// what a system needs to start a program. No key is among them.
-const PASSED_ON: [&str; 14] = [
+/// The environment variables that a child inherits: proxies, certificates, and what the
+/// operating system needs to start a program. None of them contains a key.
+const INHERITED_VARIABLES: [&str; 14] = [
     "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -46,19 +47,20 @@ const PASSED_ON: [&str; 14] = [
     "TZ",
 ];
 
-/// How questions are asked of a process of their own.
+/// How a query process is started.
 #[derive(Clone)]
 pub struct Apart {
-    /// The program.
+    /// The program's path.
     pub program: PathBuf,
-    /// What makes it answer one question.
+    /// The arguments that make it answer one query.
     pub arguments: Vec<OsString>,
-    /// Where the store is, in words that the child knows, on one line. May hold a
-    /// token: it goes through a pipe, never into arguments or the environment.
+    /// The location of the store, on one line, in a form that the child understands. It may
+    /// contain a token and is therefore sent through a pipe, never as an argument or an
+    /// environment variable.
     pub store: String,
 }
 
-/// What a child is asked.
+/// The request to a child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// As in [`Apart::store`].
@@ -67,7 +69,7 @@ pub(crate) struct Question {
     pub(crate) limits: Limits,
 }
 
-/// A part of an answer on its way.
+/// A part of an answer, as read from the pipe.
 #[derive(Serialize, Deserialize)]
 enum Message {
     Columns(Vec<(String, Kind)>),
@@ -76,7 +78,7 @@ enum Message {
     Failed(ExploreError),
 }
 
-/// The same, as it is written: rows are not copied for it.
+/// The same as [`Message`], borrowed for writing so that rows are not copied.
 #[derive(Serialize)]
 #[serde(rename = "Message")]
 enum Written<'a> {
@@ -119,7 +121,7 @@ impl From<Kind> for ColumnType {
     }
 }
 
-/// Writes a part for the process that asked.
+/// Writes a part, preceded by its length.
 pub(crate) fn write(out: &mut impl Write, part: &Result<Part, ExploreError>) -> io::Result<()> {
     let message = match part {
         Ok(Part::Columns(columns)) => Written::Columns(
@@ -136,7 +138,7 @@ pub(crate) fn write(out: &mut impl Write, part: &Result<Part, ExploreError>) -> 
     out.flush()
 }
 
-/// Reads the next part; nothing at the end of what was written.
+/// Reads the next part; `None` at the end of the stream.
 fn read(
     from: &mut impl Read,
     columns: &mut Vec<ColumnType>,
@@ -148,7 +150,9 @@ fn read(
     }
     let length = u32::from_le_bytes(length);
     if length > LONGEST_PART {
-        return Err(io::Error::other(format!("a part of {length} bytes")));
+        return Err(io::Error::other(format!(
+            "a part of {length} bytes exceeds the limit of {LONGEST_PART}"
+        )));
     }
     let mut text = vec![0; length as usize];
     from.read_exact(&mut text)?;
@@ -170,42 +174,42 @@ fn values(row: &[Json], columns: &[ColumnType]) -> Vec<Value> {
         .collect()
 }
 
-/// A child at work. Dropped, it is killed.
-pub(crate) struct Killer(Arc<Mutex<Child>>);
+/// A running child; dropping this kills it.
+pub(crate) struct KillOnDrop(Arc<Mutex<Child>>);
 
-impl Drop for Killer {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         kill(&self.0);
     }
 }
 
 fn kill(child: &Mutex<Child>) {
-    // One that has ended already cannot be, and need not.
+    // Fails only if the child has exited already.
     let _ = child.lock().unwrap_or_else(PoisonError::into_inner).kill();
 }
 
-/// Starts a child for a question. Its place is given back once it is gone.
+/// Starts a child for a query. `permit` is released when the child has exited.
 pub(crate) fn start(
     apart: &Apart,
     sql: &str,
     limits: Limits,
-    place: OwnedSemaphorePermit,
-) -> Result<(Parts, Killer), ExploreError> {
-    let no_process = |error: io::Error| {
-        tracing::error!(%error, "no process for a question");
+    permit: OwnedSemaphorePermit,
+) -> Result<(Parts, KillOnDrop), ExploreError> {
+    let spawn_error = |error: io::Error| {
+        tracing::error!(%error, "A query process could not be started.");
         ExploreError::Crashed
     };
     let question = Question { store: apart.store.clone(), sql: sql.to_owned(), limits };
-    let mut question = serde_json::to_vec(&question).map_err(|error| no_process(error.into()))?;
+    let mut question = serde_json::to_vec(&question).map_err(|error| spawn_error(error.into()))?;
     question.push(b'\n');
-    let mut child = command(apart).spawn().map_err(no_process)?;
+    let mut child = command(apart).spawn().map_err(spawn_error)?;
     let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let child = Arc::new(Mutex::new(child));
-    let killer = Killer(Arc::clone(&child));
-    let (sender, parts) = mpsc::channel(AHEAD);
+    let kill_on_drop = KillOnDrop(Arc::clone(&child));
+    let (sender, parts) = mpsc::channel(BUFFERED_PARTS);
     let work = move || {
         let mut input = input;
-        // A child that cannot read it says why by its end.
+        // If the child cannot read its request, its exit status says why.
         let asked = input.as_mut().map(|input| input.write_all(&question).and_then(|()| input.flush()));
         drop(question);
         let ended = match (asked, output) {
@@ -213,22 +217,22 @@ pub(crate) fn start(
             _ => Ended::Early,
         };
         kill(&child);
-        let mut last_words = String::new();
+        let mut stderr = String::new();
         if let Some(errors) = errors {
-            let _ = errors.take(LAST_WORDS).read_to_string(&mut last_words);
+            let _ = errors.take(STDERR_LIMIT).read_to_string(&mut stderr);
         }
         let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait();
         drop(input);
-        drop(place);
+        drop(permit);
         let last = match ended {
             Ended::With(last) => last,
             Ended::Unread => return,
-            Ended::Early => Err(died(&status, &last_words, limits)),
+            Ended::Early => Err(exit_error(&status, &stderr, limits)),
         };
         let _ = sender.blocking_send(last);
     };
-    std::thread::Builder::new().name("question".into()).spawn(work).map_err(no_process)?;
-    Ok((parts, killer))
+    std::thread::Builder::new().name("question".into()).spawn(work).map_err(spawn_error)?;
+    Ok((parts, kill_on_drop))
 }
 
 fn command(apart: &Apart) -> Command {
@@ -236,8 +240,9 @@ fn command(apart: &Apart) -> Command {
     command
         .args(&apart.arguments)
         .env_clear()
-        .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
-        // Heaps of its own for each thread would each take a part of its memory.
+        .envs(INHERITED_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        // By default glibc reserves an arena for each thread, which would count towards the
+        // memory limit.
         .env("MALLOC_ARENA_MAX", "1")
         .env("RUST_LOG", "off")
         .stdin(Stdio::piped())
@@ -250,15 +255,15 @@ fn command(apart: &Apart) -> Command {
 
 /// How a child's answer ended.
 enum Ended {
-    /// With its last part, which is still to be given.
+    /// With its last part, which is not forwarded yet.
     With(Result<Part, ExploreError>),
-    /// Without one.
+    /// Without a last part.
     Early,
-    /// Its reader went away.
+    /// The reader of the answer was dropped.
     Unread,
 }
 
-/// Hands on parts as they come, as fast as they are read.
+/// Forwards parts as fast as they are read.
 fn forward(output: &mut impl Read, parts: &mpsc::Sender<Result<Part, ExploreError>>) -> Ended {
     let mut columns = Vec::new();
     loop {
@@ -271,38 +276,38 @@ fn forward(output: &mut impl Read, parts: &mpsc::Sender<Result<Part, ExploreErro
             }
             Ok(None) => return Ended::Early,
             Err(error) => {
-                tracing::error!(%error, "a question's process wrote what cannot be read");
+                tracing::error!(%error, "A query process wrote an answer that cannot be read.");
                 return Ended::Early;
             }
         }
     }
 }
 
-/// Why a child ended that did not say why.
-fn died(status: &io::Result<ExitStatus>, last_words: &str, limits: Limits) -> ExploreError {
-    if last_words.contains("overflowed its stack") {
+/// The error for a child that exited without reporting one.
+fn exit_error(status: &io::Result<ExitStatus>, stderr: &str, limits: Limits) -> ExploreError {
+    if stderr.contains("overflowed its stack") {
         return ExploreError::TooDeep;
     }
     const NO_MEMORY: [&str; 4] =
         ["memory allocation of", "ut of memory", "annot allocate memory", "temporarily unavailable"];
-    if NO_MEMORY.iter().any(|words| last_words.contains(words)) {
+    if NO_MEMORY.iter().any(|words| stderr.contains(words)) {
         return ExploreError::TooLarge { limit: limits.memory };
     }
     match status.as_ref().ok().and_then(signal) {
-        // By the kernel, where the machine or the container has no memory left.
-        Some(KILL) => ExploreError::TooLarge { limit: limits.memory },
-        Some(OUT_OF_CPU) => ExploreError::TooSlow { limit: limits.time },
+        // The kernel kills a process when the machine or the container is out of memory.
+        Some(SIGKILL) => ExploreError::TooLarge { limit: limits.memory },
+        Some(SIGXCPU) => ExploreError::TooSlow { limit: limits.time },
         _ => {
-            tracing::error!(?status, last_words, "a question's process ended");
+            tracing::error!(?status, stderr, "A query process ended unexpectedly.");
             ExploreError::Crashed
         }
     }
 }
 
 /// SIGKILL.
-const KILL: i32 = 9;
-/// SIGXCPU, which has this number where there is a limit of processor time.
-const OUT_OF_CPU: i32 = 24;
+const SIGKILL: i32 = 9;
+/// SIGXCPU; 24 on every system that enforces the limit of processor time.
+const SIGXCPU: i32 = 24;
 
 #[cfg(unix)]
 fn signal(status: &ExitStatus) -> Option<i32> {
@@ -314,61 +319,61 @@ fn signal(_: &ExitStatus) -> Option<i32> {
     None
 }
 
-// The other side of [`crate::explore::Apart`]: one question, answered by this process, which
-// does nothing else and ends with it.
+// The child's side of [`crate::explore::Apart`]: this process answers one query and exits.
 
 #[cfg(unix)]
 use std::time::Duration;
 
-/// What a question's process has beside the memory of the question: the stack of the
-/// thread that plans it, those of the threads that read, and the program's own data.
+/// What a query process needs beside the query's memory, in bytes: the stack of the planning
+/// thread, those of the reading threads, and the program's own data.
 #[cfg(unix)]
-const BESIDE: u64 = crate::explore::run::STACK as u64 + (96 << 20);
-/// Files and sockets: the store's, the pipes, and what the runtime needs.
+const OVERHEAD: u64 = crate::explore::run::STACK as u64 + (96 << 20);
+/// The maximum number of open files: the store's, the pipes and the runtime's.
 #[cfg(unix)]
 const FILES: u64 = 64;
-/// Processor time beyond the time that a question has: it is killed by the clock
-/// before, unless nobody is left to do so.
+/// Processor time beyond the query's time limit. The parent kills the child earlier, by the
+/// wall clock; this limit holds if the parent is gone.
 #[cfg(unix)]
-const BEYOND: Duration = Duration::from_secs(2);
+const CPU_GRACE: Duration = Duration::from_secs(2);
 
-/// What this process was asked.
+/// The request that this process answers.
 pub struct Asked {
     question: Question,
 }
 
 impl Asked {
-    /// Reads the question from standard input, gives away what this process must not
-    /// take, and sees to it that the process ends when its input is closed.
+    /// Reads the request from standard input, limits this process's resources, and starts a
+    /// thread that exits the process when standard input is closed.
     ///
     /// # Errors
-    /// When standard input holds no question.
+    /// When standard input does not contain a request.
     pub fn read() -> io::Result<Asked> {
         let mut input = io::stdin().lock();
         let mut line = String::new();
         input.read_line(&mut line)?;
         drop(input);
         let question: Question = serde_json::from_str(&line).map_err(|_| {
-            io::Error::other("this is how Tickwire asks itself; use `tickwire query \"SELECT …\"`")
+            io::Error::other("this command is for internal use; use `tickwire query \"SELECT …\"`")
         })?;
         limit(question.limits);
         std::thread::Builder::new().name("asker".into()).stack_size(64 << 10).spawn(|| {
-            // Nothing more comes: the end of it is that whoever asked has gone.
+            // The parent sends nothing more; the end of the input means that it has exited.
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
             std::process::exit(1);
         })?;
         Ok(Asked { question })
     }
 
-    /// Where the store is, in the words of whoever asked.
+    /// The location of the store, as given in [`Apart::store`].
     pub fn store(&self) -> &str {
         &self.question.store
     }
 
-    /// Answers on standard output: from `store`, or with the reason why there is none.
+    /// Writes the answer to standard output: from `store`, or the error if it could not be
+    /// opened.
     ///
     /// # Errors
-    /// When standard output is closed: whoever asked has gone.
+    /// When standard output is closed because the parent has exited.
     pub async fn answer(self, store: Result<SharedStore, String>) -> io::Result<()> {
         let mut out = io::stdout().lock();
         let explorer = match store {
@@ -390,26 +395,27 @@ impl Asked {
     }
 }
 
-/// Takes from this process what its question may not have. What a system does not
-/// know is left out there: the clock and the size of the answer hold everywhere.
+/// Limits this process's resources. Limits that the system does not support are skipped: the
+/// time limit and the size of the answer are enforced everywhere.
 #[cfg(unix)]
 fn limit(limits: Limits) {
     use rlimit::Resource;
 
-    let memory = limits.memory as u64 + BESIDE;
-    let processor = (limits.time + BEYOND).as_secs();
+    let memory = limits.memory as u64 + OVERHEAD;
+    let processor = (limits.time + CPU_GRACE).as_secs();
     for (resource, soft, hard) in [
         (Resource::DATA, memory, memory),
-        // The hard limit ends it in the same way as a lack of memory does; the soft one says which it was.
+        // At the hard limit the process receives SIGKILL, as when memory runs out; SIGXCPU at
+        // the soft limit tells the two apart.
         (Resource::CPU, processor, processor + 1),
         (Resource::NOFILE, FILES, FILES),
-        // A picture of the memory would hold the token of the store.
+        // A core dump would contain the store's token.
         (Resource::CORE, 0, 0),
     ] {
         let most = resource.get_hard().unwrap_or(hard);
         let _ = resource.set(soft.min(most), hard.min(most));
     }
-    // Where memory runs out all the same, this process is the one to end.
+    // If the machine still runs out of memory, the kernel should kill this process first.
     #[cfg(target_os = "linux")]
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }

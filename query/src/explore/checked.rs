@@ -1,6 +1,8 @@
-//! Whole numbers that do not wrap. DataFusion's `+`, `-`, `*` and `sum` of 64-bit
-//! integers go on at the other end of their range where they run out of it; here
-//! that is an error, as in PostgreSQL.
+//! Integer arithmetic that fails on overflow. DataFusion's `+`, `-`, `*` and `sum` of 64-bit
+//! integers wrap around; here an overflow is an error, as in PostgreSQL.
+//!
+//! Two analyzer rules replace the operators, a function replaces `sum`; then follow the
+//! conditions that are pushed down to the store.
 
 use std::collections::HashMap;
 use std::mem::size_of_val;
@@ -28,11 +30,11 @@ use datafusion::physical_expr_common::datum::apply;
 use model::time::Millis;
 use store::{Measurement, Query};
 
-/// Sums are kept with as many digits as 128 bits have: no number of 64-bit terms fills them.
+/// The type of sums: 128 bits, which no possible number of 64-bit terms overflows.
 const WIDE: DataType = DataType::Decimal128(38, 0);
 
-/// Puts a checked operation in place of each one that would wrap. Runs after types
-/// have been made equal.
+/// Replaces each arithmetic operator on integers by a checked function. Runs after type
+/// coercion.
 #[derive(Debug)]
 pub(crate) struct CheckedArithmetic;
 
@@ -42,13 +44,13 @@ impl AnalyzerRule for CheckedArithmetic {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| within(plan, checked)).data()
+        plan.transform_up_with_subqueries(|plan| rewrite_expressions(plan, checked)).data()
     }
 }
 
-/// Makes signed integers of unsigned ones, as `row_number()` and `rank()` are. Beside a
-/// signed one DataFusion would compute with both as decimals, whose division has a
-/// fraction. Runs before types are made equal.
+/// Casts unsigned integers, such as `row_number()` and `rank()`, to signed ones. DataFusion
+/// would otherwise coerce a signed and an unsigned operand to decimals, whose division yields
+/// fractions. Runs before type coercion.
 #[derive(Debug)]
 pub(crate) struct SignedIntegers;
 
@@ -58,7 +60,7 @@ impl AnalyzerRule for SignedIntegers {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| within(plan, signed)).data()
+        plan.transform_up_with_subqueries(|plan| rewrite_expressions(plan, signed)).data()
     }
 }
 
@@ -70,9 +72,8 @@ fn signed(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
-/// A plan with each of its expressions changed, from the innermost outwards, and its
-/// names as they were.
-fn within(
+/// Rewrites every expression of a plan, innermost first, and keeps the column names.
+fn rewrite_expressions(
     plan: LogicalPlan,
     change: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
@@ -175,13 +176,14 @@ impl ScalarUDFImpl for Checked {
     }
 }
 
-/// A sum that fails where the total does not fit.
+/// A `sum` that fails if the total does not fit in 64 bits.
 pub(crate) fn sum() -> Arc<AggregateUDF> {
     Arc::new(AggregateUDF::new_from_impl(CheckedSum::default()))
 }
 
-/// `sum`: of integers checked, of anything else DataFusion's own. It is not rewritten
-/// as `sum(x) + n * count(x)` as DataFusion's is: that would be computed unchecked.
+/// `sum`: checked for integers, DataFusion's own for other types. DataFusion's rewrite of
+/// `sum(x + n)` to `sum(x) + n * count(x)` is not offered, because its result would be
+/// unchecked.
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 struct CheckedSum {
     inner: Sum,
@@ -244,14 +246,14 @@ impl AggregateUDFImpl for CheckedSum {
     }
 }
 
-/// The sum so far, of values or of different values.
+/// The running sum, of all values or of the distinct ones.
 #[derive(Debug)]
 struct Total {
     kind: DataType,
     sum: i128,
-    /// How many values are in it; a sum of none is null.
+    /// How many values it contains; the sum of no values is null.
     values: u64,
-    /// How often each value has come, where each counts once.
+    /// How often each value occurs; only for DISTINCT.
     seen: Option<HashMap<i128, u64>>,
 }
 
@@ -286,7 +288,7 @@ impl Total {
     }
 }
 
-fn each(array: &ArrayRef, mut take: impl FnMut(i128)) -> Result<()> {
+fn for_each_integer(array: &ArrayRef, mut take: impl FnMut(i128)) -> Result<()> {
     let wide = cast(array, &WIDE)?;
     wide.as_primitive::<Decimal128Type>().iter().flatten().for_each(&mut take);
     Ok(())
@@ -294,11 +296,11 @@ fn each(array: &ArrayRef, mut take: impl FnMut(i128)) -> Result<()> {
 
 impl Accumulator for Total {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        each(&values[0], |value| self.add(value))
+        for_each_integer(&values[0], |value| self.add(value))
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        each(&values[0], |value| self.remove(value))
+        for_each_integer(&values[0], |value| self.remove(value))
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -321,11 +323,11 @@ impl Accumulator for Total {
         match self.seen {
             Some(_) => {
                 for list in states[0].as_list::<i32>().iter().flatten() {
-                    each(&list, |value| self.add(value))?;
+                    for_each_integer(&list, |value| self.add(value))?;
                 }
                 Ok(())
             }
-            None => each(&states[0], |value| self.add(value)),
+            None => for_each_integer(&states[0], |value| self.add(value)),
         }
     }
 
@@ -349,25 +351,25 @@ impl Accumulator for Total {
     }
 }
 
-// Which conditions of a query the store can apply itself: a tag that equals
-// a text, and a time before or after an instant.
+// Conditions that the store applies itself: a tag equal to a text, and comparisons of a point's
+// time with an instant.
 
 /// Nanoseconds in a millisecond.
 const NANOS: i128 = 1_000_000;
 
-/// A condition that the store applies exactly as written.
+/// A condition that the store applies exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Bound {
-    /// A tag has this value.
+    /// The tag (first) has this value (second).
     Tag(String, String),
-    /// The point's time is at or after this.
+    /// The point's time is at or after this, epoch milliseconds.
     From(Millis),
-    /// The point's time is before this.
+    /// The point's time is before this, epoch milliseconds.
     To(Millis),
 }
 
 impl Bound {
-    /// The bounds that a condition comes to; none where the store cannot apply it.
+    /// The bounds equivalent to a condition; `None` if the store cannot apply it.
     pub(crate) fn of(condition: &Expr, measurement: &Measurement) -> Option<Vec<Bound>> {
         let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
         if let (Some(column), Some(value)) = (column_of(left), literal_of(right)) {
@@ -408,7 +410,7 @@ fn millis(value: i128) -> Option<Millis> {
     Millis::try_from(value).ok()
 }
 
-/// The column's name, also under a cast that keeps the instant.
+/// The column's name, also inside a cast that keeps the instant.
 fn column_of(expression: &Expr) -> Option<&str> {
     match expression {
         Expr::Column(column) => Some(&column.name),
@@ -440,7 +442,7 @@ fn nanoseconds(value: &ScalarValue) -> Option<i128> {
     Some(i128::from((*value)?) * scale)
 }
 
-/// The rows of a measurement within all bounds; none where they contradict each other.
+/// The query for the rows within all bounds; `None` if the bounds contradict each other.
 pub(crate) fn query(measurement: &Measurement, bounds: Vec<Bound>) -> Option<Query> {
     let mut query = Query { measurement: measurement.name.clone(), ..Query::default() };
     for bound in bounds {

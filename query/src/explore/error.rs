@@ -1,4 +1,4 @@
-//! Why a query gives no answer, with the place in its text where one is known.
+//! The errors of a query, with the position in its text where one is known.
 
 use std::time::Duration;
 
@@ -6,78 +6,82 @@ use datafusion::error::DataFusionError;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 
-/// Why a query gives no answer, or ends before its time.
+/// Why a query failed or was ended.
 #[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum ExploreError {
-    /// It does not parse, names what there is not, or fails on a value.
+    /// It does not parse, refers to something unknown, or fails on a value.
     #[error("{}{message}{}", place.as_ref().map(Place::words).unwrap_or_default(), place.as_ref().map(Place::shown).unwrap_or_default())]
     Sql {
-        /// What is wrong, in DataFusion's words.
+        /// DataFusion's message.
         message: String,
-        /// Where.
+        /// Where in the query.
         place: Option<Place>,
     },
-    /// It is no query, or more than one.
+    /// It is not a read-only statement, or there is more than one.
     #[error(
         "{found} is not run here: only one SELECT, EXPLAIN, SHOW or DESCRIBE at a time, and nothing that changes anything"
     )]
     NotReadOnly {
-        /// What it is instead.
+        /// What was found instead.
         found: String,
     },
-    /// It is longer than is taken.
-    #[error("the query has {words} words and signs, at most {most} are taken: shorten it, or ask in parts")]
+    /// It is longer than the limit.
+    #[error(
+        "the query has {words} words and symbols, more than the limit of {most}: shorten it, or split it into several queries"
+    )]
     TooLong {
-        /// Its length.
+        /// Its number of words and punctuation marks.
         words: usize,
-        /// The longest taken.
+        /// The limit.
         most: usize,
     },
-    /// It worked longer than it may.
-    #[error("the query was ended after {} s: ask for one symbol (WHERE symbol = …) or a shorter time", limit.as_secs())]
+    /// It exceeded its time limit.
+    #[error("the query was ended after {} s: query one symbol (WHERE symbol = …) or a shorter time range", limit.as_secs())]
     TooSlow {
-        /// How long it may work.
+        /// The time limit.
         limit: Duration,
     },
-    /// It held more than it may.
+    /// It exceeded its memory limit.
     #[error("the query needs more than {} MB at once: ask for one symbol or a shorter time, group by fewer values, or make shorter texts", limit >> 20)]
     TooLarge {
-        /// How many bytes it may hold.
+        /// The memory limit, in bytes.
         limit: usize,
     },
-    /// One of its rows is longer than an answer may have.
-    #[error("a row of the answer has {} MB, at most {} are taken: select fewer columns, or shorten texts with left(…, 1000)", size >> 20, most >> 20)]
+    /// One of its rows is longer than the limit.
+    #[error("a row of the answer has {} MB, more than the limit of {}: select fewer columns, or shorten texts with left(…, 1000)", size >> 20, most >> 20)]
     TooWide {
-        /// Its size in bytes.
+        /// The row's size in bytes.
         size: usize,
-        /// The longest row, in bytes.
+        /// The limit in bytes.
         most: usize,
     },
-    /// It nests deeper than there is room for.
+    /// It nests too deeply for the stack.
     #[error("the query nests too deeply: write it flatter, with fewer brackets and subselects")]
     TooDeep,
-    /// Others are being answered.
-    #[error("{at_once} queries are being answered already: try again once one has ended")]
+    /// The maximum number of queries is running already.
+    #[error("{at_once} queries are running already: try again when one has ended")]
     Busy {
-        /// How many may run.
+        /// The maximum number of queries.
         at_once: usize,
     },
-    /// The store failed, in its words.
+    /// The store failed; its message.
     #[error("{0}")]
     Store(String),
-    /// It brought its thread or process down, or there was none.
-    #[error("the query ended by a fault of the program: ask in another way, and report it with its text")]
+    /// Its thread or process ended abnormally or could not be started.
+    #[error(
+        "the query failed because of an error in Tickwire: rephrase it, and report the problem with the query's text"
+    )]
     Crashed,
 }
 
-/// A place in the text of a query.
+/// A position in the text of a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// The line, from 1 on.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The character in the line, from 1 on.
+    /// The character in the line, counted from 1.
     pub column: usize,
-    /// The line itself.
+    /// The text of the line.
     text: String,
 }
 
@@ -92,7 +96,7 @@ impl Place {
         format!("line {}, character {}: ", self.line, self.column)
     }
 
-    /// The line with a mark under the place, cut to what fits on a screen.
+    /// The line with a mark below the position, shortened to the width of a screen.
     fn shown(&self) -> String {
         const AROUND: usize = 60;
         let from = self.column.saturating_sub(AROUND);
@@ -102,7 +106,7 @@ impl Place {
 }
 
 impl ExploreError {
-    /// The store's error as ours.
+    /// Converts an error of the store.
     pub(crate) fn of_store(error: &StoreError, memory: usize) -> ExploreError {
         let words = error.to_string();
         match error {
@@ -113,7 +117,7 @@ impl ExploreError {
         }
     }
 
-    /// DataFusion's error as ours.
+    /// Converts an error of DataFusion.
     pub(crate) fn of(error: DataFusionError, sql: &str, memory: usize) -> ExploreError {
         let place = place_of(&error, sql);
         match error {
@@ -137,7 +141,7 @@ impl ExploreError {
     }
 }
 
-/// Where an error says that it stands: in its diagnostic, else in the parser's words.
+/// The position of an error: from its diagnostic, otherwise from the parser's message.
 fn place_of(error: &DataFusionError, sql: &str) -> Option<Place> {
     if let Some(span) = error.diagnostic().and_then(|diagnostic| diagnostic.span) {
         return Place::of(sql, span.start.line, span.start.column);
@@ -153,7 +157,7 @@ fn place_of(error: &DataFusionError, sql: &str) -> Option<Place> {
     Place::of(sql, line.parse().ok()?, column.parse().ok()?)
 }
 
-/// The message without what is said of the program's inside.
+/// The message without references to DataFusion's internals.
 fn message_of(error: &DataFusionError) -> String {
     let words = match error {
         DataFusionError::SQL(parser, _) => parser.to_string(),
@@ -162,31 +166,31 @@ fn message_of(error: &DataFusionError) -> String {
     let words = words.split("\nThis issue was likely caused").next().unwrap_or_default();
     let words = words.rsplit_once(" at Line: ").map_or(words, |(message, _)| message);
     let bare = KINDS.iter().find_map(|kind| words.strip_prefix(kind)).unwrap_or(words);
-    in_our_words(bare).unwrap_or_else(|| bare.trim_end_matches('.').to_owned())
+    reworded(bare).unwrap_or_else(|| bare.trim_end_matches('.').to_owned())
 }
 
-/// What DataFusion says for those who program with it, said for those who ask.
-fn in_our_words(words: &str) -> Option<String> {
+/// A message of DataFusion that is written for programmers, reworded for users.
+fn reworded(words: &str) -> Option<String> {
     if let Some(function) = words.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next())
     {
         let nearest = words.split("Did you mean '").nth(1).and_then(|rest| rest.split('\'').next());
         let nearest = nearest.map(|name| format!("; the nearest is `{name}`")).unwrap_or_default();
         return Some(format!(
-            "there is no function `{function}` here{nearest}. SHOW FUNCTIONS lists those that there are"
+            "there is no function `{function}` here{nearest}. SHOW FUNCTIONS lists the available ones"
         ));
     }
     if words.starts_with("Unary operator '-' only supports signed") {
-        return Some("there is no minus sign for an unsigned number, as a rank is: write 0 - …".to_owned());
+        return Some("an unsigned number, such as a rank, cannot be negated: write 0 - …".to_owned());
     }
     if let Some((_, what)) = words.split_once("Overflow happened on: ") {
         return Some(format!(
-            "{} does not fit into a whole number of 64 bits: CAST(… AS DOUBLE) computes with fractions",
+            "{} does not fit in a 64-bit integer: use CAST(… AS DOUBLE) to compute with floating-point numbers",
             what.trim_end_matches('.')
         ));
     }
     None
 }
 
-/// What stands before a message and says nothing to whoever wrote the query.
+/// Prefixes of DataFusion's messages that do not help the author of a query.
 const KINDS: [&str; 5] =
     ["sql parser error: ", "Error during planning: ", "Schema error: ", "Execution error: ", "Arrow error: "];

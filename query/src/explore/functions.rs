@@ -1,9 +1,10 @@
-//! Which functions a question may use: a list of names, so that a function that a
-//! new version of DataFusion brings is refused until somebody has looked at it.
+//! The functions that a query may use, and the conversion between stored rows and Arrow arrays.
+//! Functions are listed by name, so that those of a new version of DataFusion stay unavailable
+//! until they have been reviewed.
 //!
-//! Left out are those that make long texts or arrays out of a few letters (`repeat`,
-//! `lpad`, `rpad`, `range`, `array_repeat`), those whose work grows with the square
-//! of a text (`levenshtein`), and those that say something about the program.
+//! Not listed are functions that make long texts or arrays from short input (`repeat`, `lpad`,
+//! `rpad`, `range`, `array_repeat`), those with a cost quadratic in the length of a text
+//! (`levenshtein`), and those that reveal the program's internals.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use store::{Measurement, Rows};
 
 use crate::explore::checked;
 
-/// Scalar functions; their other names (`length`, `position`, `trim`) go with them.
+/// Scalar functions. Their aliases (`length`, `position`, `trim`) are available too.
 const SCALAR: &[&str] = &[
     // Any value.
     "arrow_typeof",
@@ -129,7 +130,7 @@ const SCALAR: &[&str] = &[
     "to_hex",
     "translate",
     "upper",
-    // Arrays, as `array_agg` and `[1, 2]` make them.
+    // Arrays, as made by `array_agg` and `[1, 2]`.
     "array_element",
     "array_has",
     "array_length",
@@ -201,7 +202,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     known.filter(|function| SCALAR.contains(&function.name())).collect()
 }
 
-/// The aggregate functions that may be used, with a sum that does not wrap.
+/// The aggregate functions that may be used, with a `sum` that does not wrap.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     let known = SessionStateDefaults::default_aggregate_functions().into_iter();
     let checked = |function: Arc<AggregateUDF>| match function.name() {
@@ -217,20 +218,19 @@ pub(crate) fn window() -> Vec<Arc<WindowUDF>> {
     known.filter(|function| WINDOW.contains(&function.name())).collect()
 }
 
-/// What reads the parts of SQL that are no plain calls: `EXTRACT`, `SUBSTRING(… FROM …)`,
+/// The planners of SQL constructs that are not plain calls: `EXTRACT`, `SUBSTRING(… FROM …)`,
 /// `POSITION(… IN …)`, `[1, 2]` and `array[1]`.
 pub(crate) fn planners() -> Vec<Arc<dyn ExprPlanner>> {
     let ours: [Arc<dyn ExprPlanner>; 3] =
         [Arc::new(NestedFunctionPlanner), Arc::new(FieldAccessPlanner), Arc::new(UnicodeFunctionPlanner)];
-    // The planner of aggregates comes with the others; array planners must see an index first.
+    // The defaults include the planner of aggregates; the array planners must come first to see
+    // an index expression.
     ours.into_iter().chain(SessionStateDefaults::default_expr_planners()).collect()
 }
 
-// Stored rows as Arrow arrays, and the arrays of an answer as rows.
-
 const ZONE: &str = "UTC";
 
-/// The columns of a measurement, as Arrow has them; tags and time are never null.
+/// The Arrow schema of a measurement; tags and time are never null.
 pub(crate) fn schema(measurement: &Measurement) -> SchemaRef {
     let fields = measurement.columns.iter().map(|column| {
         let needed = column.name == measurement.time || measurement.tags.contains(&column.name);
@@ -249,13 +249,13 @@ fn arrow_type(kind: ColumnType) -> DataType {
     }
 }
 
-/// The columns `names` of stored rows.
+/// The columns `names` of stored rows as an Arrow batch.
 pub(crate) fn batch(rows: &Rows, names: &[String], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let arrays = names.iter().zip(schema.fields()).map(|(name, field)| {
         let at = rows.columns.iter().position(|column| column.name == *name);
         array(rows, at, field.data_type())
     });
-    // Without columns, as for count(*), the number of rows is all there is.
+    // Without columns, as for count(*), the batch carries only the number of rows.
     let options = RecordBatchOptions::new().with_row_count(Some(rows.rows.len()));
     RecordBatch::try_new_with_options(Arc::clone(schema), arrays.collect(), &options)
 }
@@ -280,7 +280,7 @@ fn as_bool(value: &Value) -> Option<bool> {
     }
 }
 
-/// The columns of an answer; where two share a name, the later ones get a number.
+/// The columns of an answer; repeated names get a number appended.
 pub(crate) fn columns(schema: &Schema) -> Vec<Column> {
     let mut taken = BTreeSet::new();
     let mut name = |asked: &str| {
@@ -304,8 +304,8 @@ fn kind_of(kind: &DataType) -> ColumnType {
     }
 }
 
-/// The rows of a batch; what is not finite is none, and what no column type
-/// holds (an interval, a list) is written as text.
+/// The rows of a batch. NaN and infinities become null; values that no column type holds (an
+/// interval, a list) become text.
 pub(crate) fn rows(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<Vec<Value>>, ArrowError> {
     let arrays = batch.columns().iter().zip(columns).map(|(array, column)| values(array, column.kind));
     let mut cells: Vec<_> = arrays.map(|values| values.map(Vec::into_iter)).collect::<Result<_, _>>()?;
@@ -321,11 +321,11 @@ fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>, ArrowError> 
             floats.map(|value| or_null(value, |value| Value::Float(value + 0.0))).collect()
         }
         ColumnType::Int => {
-            let ints = whole(array, &DataType::Int64)?;
+            let ints = to_integers(array, &DataType::Int64)?;
             ints.as_primitive::<Int64Type>().iter().map(|value| or_null(value, Value::Int)).collect()
         }
         ColumnType::Time => {
-            let times = whole(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
+            let times = to_integers(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?;
             times
                 .as_primitive::<TimestampMillisecondType>()
                 .iter()
@@ -343,22 +343,22 @@ fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>, ArrowError> 
     })
 }
 
-/// Integers as 64 bits with a sign: what does not fit is an error, never null.
-fn whole(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+/// Converts integers to signed 64 bits; a value that does not fit is an error, never null.
+fn to_integers(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, kind, &strict).map_err(|error| {
         let words = error.to_string();
         let value = words.split(|c: char| !c.is_ascii_digit() && c != '-').find(|part| part.len() > 18);
         let value = value.unwrap_or("a value");
         ArrowError::ComputeError(format!(
-            "{value} is beyond the whole numbers of an answer (up to {}): CAST(… AS DOUBLE) or CAST(… AS VARCHAR) shows it",
+            "{value} is beyond the to_integers numbers of an answer (up to {}): CAST(… AS DOUBLE) or CAST(… AS VARCHAR) shows it",
             i64::MAX
         ))
     })
 }
 
-/// About how many bytes a row takes in memory.
-pub(crate) fn weight(row: &[Value]) -> usize {
+/// The approximate size of a row in memory, in bytes.
+pub(crate) fn row_size(row: &[Value]) -> usize {
     let cell = |value: &Value| size_of::<Value>() + value.as_str().map_or(0, str::len);
     row.iter().map(cell).sum()
 }

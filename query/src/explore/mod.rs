@@ -1,5 +1,8 @@
-//! Read-only SQL over the stored measurements, planned and run by DataFusion
-//! within limits of time, rows and memory.
+//! Read-only SQL over the stored measurements, planned and executed by DataFusion within limits
+//! of time, rows and memory.
+//!
+//! An [`Explorer`] starts queries, an [`Answer`] reads their results in parts, and the checks
+//! at the end of the file reject every statement that is not read-only.
 
 mod apart;
 mod checked;
@@ -25,73 +28,74 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use apart::Killer;
+use apart::KillOnDrop;
 use run::{Part, Parts};
 
 pub use apart::{Apart, Asked};
 pub use error::{ExploreError, Place};
 
-/// What a query may take before it is ended.
+/// The limits of a query.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
-    /// How long it may work; the time that its reader takes does not count.
+    /// How long it may run, without the time in which its reader does not read.
     pub time: Duration,
-    /// The most rows that it gives, further ones are cut off; `None` is all.
+    /// The maximum number of rows, beyond which the answer is cut; `None` is unlimited.
     pub rows: Option<usize>,
-    /// The most bytes that its rows have together, further rows are cut off; `None` is all.
+    /// The maximum size of all rows in bytes, beyond which the answer is cut; `None` is
+    /// unlimited.
     pub bytes: Option<usize>,
-    /// The most bytes that it may hold. Its sorts, joins and groups are counted and
-    /// stop at three quarters of it, with an error that says so; a process of its own
-    /// is ended where everything together reaches it.
+    /// The maximum memory in bytes. DataFusion's sorts, joins and groups may use three quarters
+    /// of it and fail with an error that says so; a query process is killed when its total
+    /// memory reaches the limit.
     pub memory: usize,
-    /// So many queries at once; a further one is refused.
+    /// The maximum number of concurrent queries; further ones are rejected.
     pub at_once: usize,
 }
 
 /// Runs queries over a store.
 #[derive(Clone)]
 pub struct Explorer {
-    way: Way,
+    mode: Mode,
     limits: Limits,
     free: Arc<Semaphore>,
 }
 
-/// Where queries are answered.
+/// Where queries run.
 #[derive(Clone)]
-enum Way {
-    /// By a thread of this process, whose memory they can take.
-    Here(SharedStore),
-    /// By a process each.
-    Apart(Arc<Apart>),
+enum Mode {
+    /// On a thread of this process, sharing its memory.
+    InProcess(SharedStore),
+    /// Each in a process of its own.
+    Subprocess(Arc<Apart>),
 }
 
 impl Explorer {
-    /// An explorer of `store` in this process: for a process that does nothing else.
-    /// All its clones share the limit of queries at once.
+    /// An explorer that runs queries in this process; meant for a process that does nothing
+    /// else. All clones share the limit of concurrent queries.
     pub fn new(store: SharedStore, limits: Limits) -> Explorer {
-        Explorer::with(Way::Here(store), limits)
+        Explorer::with(Mode::InProcess(store), limits)
     }
 
-    /// An explorer that answers each query in a process of its own.
+    /// An explorer that runs each query in a process of its own.
     pub fn apart(apart: Apart, limits: Limits) -> Explorer {
-        Explorer::with(Way::Apart(Arc::new(apart)), limits)
+        Explorer::with(Mode::Subprocess(Arc::new(apart)), limits)
     }
 
-    fn with(way: Way, limits: Limits) -> Explorer {
-        Explorer { way, limits, free: Arc::new(Semaphore::new(limits.at_once)) }
+    fn with(mode: Mode, limits: Limits) -> Explorer {
+        Explorer { mode, limits, free: Arc::new(Semaphore::new(limits.at_once)) }
     }
 
-    /// Plans and starts one statement: a query, EXPLAIN, SHOW or DESCRIBE. Every
-    /// measurement is a table under its name. The answer ends where it is dropped.
+    /// Plans and starts one statement: a query, EXPLAIN, SHOW or DESCRIBE. Every measurement is
+    /// a table of the same name. Dropping the answer ends the query.
     ///
     /// # Errors
-    /// When the statement is none of these or does not plan, when a limit is
-    /// reached or the store cannot be read.
+    /// When the statement is of another kind or invalid, when a limit is reached, or when the
+    /// store cannot be read.
     pub async fn query(&self, sql: &str) -> Result<Answer, ExploreError> {
         self.ask(sql, self.limits).await
     }
 
-    /// The first rows of [`Explorer::query`]: at most so many, of at most so many bytes.
+    /// As [`Explorer::query`], but with at most `rows` rows of at most `bytes` bytes.
     ///
     /// # Errors
     /// As for [`Explorer::query`].
@@ -104,15 +108,15 @@ impl Explorer {
     }
 
     async fn ask(&self, sql: &str, limits: Limits) -> Result<Answer, ExploreError> {
-        let place = Arc::clone(&self.free).try_acquire_owned();
-        let place = place.map_err(|_| ExploreError::Busy { at_once: self.limits.at_once })?;
+        let permit = Arc::clone(&self.free).try_acquire_owned();
+        let permit = permit.map_err(|_| ExploreError::Busy { at_once: self.limits.at_once })?;
         check_length(sql)?;
-        let store = match &self.way {
-            Way::Apart(apart) => {
-                let (parts, process) = apart::start(apart, sql, limits, place)?;
+        let store = match &self.mode {
+            Mode::Subprocess(apart) => {
+                let (parts, process) = apart::start(apart, sql, limits, permit)?;
                 return Answer::begin(parts, Some(process), limits).await;
             }
-            Way::Here(store) => store,
+            Mode::InProcess(store) => store,
         };
         let measurements = store.measurements().await;
         let measurements = measurements.map_err(|error| ExploreError::of_store(&error, limits.memory))?;
@@ -123,29 +127,27 @@ impl Explorer {
             reading: Handle::current(),
             limits,
         };
-        Answer::begin(run::start(asked, place)?, None, limits).await
+        Answer::begin(run::start(asked, permit)?, None, limits).await
     }
 }
 
-// The answer to a query, read part by part.
-
-/// The rows of a query as they come. Dropped, it ends the query.
+/// The answer to a query, read in parts. Dropping it ends the query.
 pub struct Answer {
     columns: Vec<Column>,
     parts: Parts,
     limit: Duration,
-    /// How long was waited for parts.
+    /// The total time spent waiting for parts.
     waited: Duration,
     cut: bool,
-    /// The process that answers, where there is one.
-    _process: Option<Killer>,
+    /// The query process, if there is one; dropping it kills the process.
+    _process: Option<KillOnDrop>,
 }
 
 impl Answer {
     /// Waits until the query is planned.
     pub(crate) async fn begin(
         parts: Parts,
-        process: Option<Killer>,
+        process: Option<KillOnDrop>,
         limits: Limits,
     ) -> Result<Answer, ExploreError> {
         let mut answer = Answer {
@@ -162,20 +164,20 @@ impl Answer {
         }
     }
 
-    /// The columns as the first part of an answer, to be handed on.
+    /// The columns as the first part of an answer, to be forwarded.
     pub(crate) fn columns_part(&self) -> Part {
         Part::Columns(self.columns.clone())
     }
 
-    /// The columns of the rows, with a name each that no other has.
+    /// The columns of the rows; their names are unique.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The next rows; none when all have been given.
+    /// The next rows; `None` after the last.
     ///
     /// # Errors
-    /// When the query fails or reaches a limit; nothing follows then.
+    /// When the query fails or reaches a limit; the answer has ended then.
     pub async fn next(&mut self) -> Result<Option<Vec<Vec<Value>>>, ExploreError> {
         match self.part().await? {
             Part::Rows(rows) => Ok(Some(rows)),
@@ -187,7 +189,7 @@ impl Answer {
         }
     }
 
-    /// Every row that is left.
+    /// All remaining rows.
     ///
     /// # Errors
     /// As for [`Answer::next`].
@@ -199,7 +201,7 @@ impl Answer {
         Ok(all)
     }
 
-    /// Whether there would have been more rows than the limit; known at the end.
+    /// Whether rows beyond the limits were left out; known once all rows have been read.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
@@ -216,24 +218,24 @@ impl Answer {
     }
 }
 
-// What may be asked: one statement that reads, checked as it is written and
-// again as it is planned.
+// The checks of a statement: one that only reads, verified after parsing and again after
+// planning.
 
-/// The most words and signs: what nests deeper would take more stack than the
-/// thread of a query has.
-const LONGEST: usize = 2_000;
+/// The maximum number of tokens: deeper nesting than these allow would exceed the stack of the
+/// query's thread.
+const MOST_TOKENS: usize = 2_000;
 
-/// Refuses what is too long before anything looks at its structure.
+/// Rejects a text that is too long before it is parsed.
 pub(crate) fn check_length(sql: &str) -> Result<(), ExploreError> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    // What has no tokens is refused by the parser, which says where.
+    // A text that cannot be tokenized is rejected by the parser, which reports the position.
     let is_word = |token: &&Token| !matches!(token, Token::Whitespace(_));
     let words = tokens.map(|tokens| tokens.iter().filter(is_word).count()).unwrap_or(0);
     let words = words.max(sql.len() / 64);
-    if words > LONGEST { Err(ExploreError::TooLong { words, most: LONGEST }) } else { Ok(()) }
+    if words > MOST_TOKENS { Err(ExploreError::TooLong { words, most: MOST_TOKENS }) } else { Ok(()) }
 }
 
-/// The one statement of a text, if it only reads.
+/// Parses a text that must be one read-only statement.
 pub(crate) fn statement(sql: &str, memory: usize) -> Result<Statement, ExploreError> {
     let parsed = DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| ExploreError::of(error, sql, memory))?;
@@ -252,10 +254,9 @@ pub(crate) fn statement(sql: &str, memory: usize) -> Result<Statement, ExploreEr
     }
 }
 
-/// Gives every subselect in FROM that has no name one of its own. DataFusion 55.2
-/// takes two projections for one where they are written alike and stand directly on
-/// each other (`SELECT x + 1 AS x FROM (SELECT x + 1 AS x …)`), and then computes once
-/// what was to be computed twice (apache/datafusion#24686). Named, they never do.
+/// Gives every unnamed subselect in FROM a name. DataFusion 55.2 confuses two projections that
+/// are written alike and directly nested (`SELECT x + 1 AS x FROM (SELECT x + 1 AS x …)`) and
+/// computes only one of them (apache/datafusion#24686). Names prevent this.
 fn name_subselects(statement: &mut Statement) {
     match statement {
         Statement::Explain(explain) => name_subselects(&mut explain.statement),
@@ -283,7 +284,7 @@ impl VisitorMut for Names {
     }
 }
 
-/// What a statement is, unless it only reads.
+/// The kind of a statement that is not read-only; `None` if it is.
 fn refused(statement: &Statement) -> Option<String> {
     match statement {
         Statement::Explain(explain) => refused(&explain.statement),
@@ -300,7 +301,7 @@ fn refused(statement: &Statement) -> Option<String> {
     }
 }
 
-/// `CREATE EXTERNAL TABLE …` for a statement that begins so.
+/// The keywords that begin a statement, such as `CREATE EXTERNAL TABLE`.
 fn first_words(statement: &str) -> String {
     let capitals = |word: &&str| word.chars().all(|c| c.is_ascii_uppercase());
     let words: Vec<_> = statement.split_whitespace().take_while(capitals).take(3).collect();
@@ -310,7 +311,7 @@ fn first_words(statement: &str) -> String {
     }
 }
 
-/// Refuses a plan that would change or reach anything but the tables given.
+/// Rejects a plan that would change data or settings.
 pub(crate) fn check_plan(plan: &LogicalPlan) -> Result<(), ExploreError> {
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     options.verify_plan(plan).map_err(|error| ExploreError::NotReadOnly { found: error.strip_backtrace() })

@@ -1,5 +1,5 @@
-//! One query on a thread of its own: whatever it costs, the threads that serve
-//! others go on, and a deeply nested text finds the stack that it needs.
+//! Runs one query on a thread of its own, so that an expensive query does not block the threads
+//! of the servers, and with a stack large enough for deeply nested text.
 
 use std::sync::Arc;
 
@@ -23,59 +23,60 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::explore::checked::{CheckedArithmetic, SignedIntegers};
 use crate::explore::error::ExploreError;
-use crate::explore::functions::{columns, rows, weight};
+use crate::explore::functions::{columns, row_size, rows};
 use crate::explore::table::StoredTable;
 use crate::explore::{Limits, check_plan, functions, statement};
 
-/// Parts of an answer that wait for their reader.
-pub(crate) const AHEAD: usize = 2;
-/// Rows that DataFusion works on at once; few, so that a query is soon ended.
+/// How many parts of an answer may wait for the reader.
+pub(crate) const BUFFERED_PARTS: usize = 2;
+/// DataFusion's batch size in rows; small, so that a cancelled query ends quickly.
 const BATCH: usize = 2_048;
-/// Bytes of rows in a part of an answer, about: what its reader holds at once.
+/// The approximate size of a part's rows, in bytes: what the reader holds at once.
 pub(crate) const PART: usize = 256 << 10;
-/// The longest row, in bytes: one row is never cut.
+/// The maximum size of a row, in bytes; a single row is never cut.
 const LONGEST_ROW: usize = 2 << 20;
-/// Enough for the longest text taken, nested as deep as it can be.
+/// The stack of the query's thread, in bytes; enough for the most deeply nested text of the
+/// maximum length.
 pub(crate) const STACK: usize = 256 << 20;
 
 const CATALOGUE: &str = "tickwire";
 const SCHEMA: &str = "stored";
 
-/// What is asked, and of what.
+/// A query with the store and the limits that it runs with.
 pub(crate) struct Asked {
     pub(crate) sql: String,
     pub(crate) measurements: Vec<Measurement>,
     pub(crate) store: SharedStore,
-    /// Where the store is read: its connections live there.
+    /// The runtime on which the store is read, because its connections belong to it.
     pub(crate) reading: Handle,
     pub(crate) limits: Limits,
 }
 
-/// A part of an answer, in this order.
+/// The parts of an answer, in this order.
 pub(crate) enum Part {
     /// The columns; once, first.
     Columns(Vec<Column>),
     /// Some of the rows.
     Rows(Vec<Vec<Value>>),
-    /// Nothing follows; `cut` where there would have been more rows.
+    /// The end; `cut` if rows beyond the limits were left out.
     End { cut: bool },
 }
 
 pub(crate) type Parts = mpsc::Receiver<Result<Part, ExploreError>>;
 
-/// Starts the thread; it ends when the parts are dropped, and gives back its place
-/// once it works no more: before the last part, so that who has that can ask again.
-pub(crate) fn start(asked: Asked, place: OwnedSemaphorePermit) -> Result<Parts, ExploreError> {
-    let (sender, parts) = mpsc::channel(AHEAD);
+/// Starts the thread, which ends when the parts are dropped. `permit` is released before the
+/// last part is sent, so that the receiver of the last part can start another query at once.
+pub(crate) fn start(asked: Asked, permit: OwnedSemaphorePermit) -> Result<Parts, ExploreError> {
+    let (sender, parts) = mpsc::channel(BUFFERED_PARTS);
     let work = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
         runtime.block_on(async {
-            let gone = sender.clone();
+            let receiver_dropped = sender.clone();
             tokio::select! {
                 biased;
-                () = gone.closed() => {}
+                () = receiver_dropped.closed() => {}
                 outcome = answer(&asked, &sender) => {
-                    drop(place);
+                    drop(permit);
                     if let Some(last) = outcome.map(|end| end.map(|cut| Part::End { cut })).transpose() {
                         let _ = sender.send(last).await;
                     }
@@ -87,45 +88,45 @@ pub(crate) fn start(asked: Asked, place: OwnedSemaphorePermit) -> Result<Parts, 
     match thread {
         Ok(_) => Ok(parts),
         Err(error) => {
-            tracing::error!(%error, "no thread for a query");
+            tracing::error!(%error, "The thread of a query could not be started.");
             Err(ExploreError::Crashed)
         }
     }
 }
 
-/// Sends columns and rows; gives whether there would have been more, or nothing
-/// where the reader has gone.
+/// Sends columns and rows. Returns whether the answer was cut; `None` if the reader was
+/// dropped.
 async fn answer(
     asked: &Asked,
     parts: &mpsc::Sender<Result<Part, ExploreError>>,
 ) -> Result<Option<bool>, ExploreError> {
-    let wrong = |error: DataFusionError| ExploreError::of(error, &asked.sql, asked.limits.memory);
+    let to_error = |error: DataFusionError| ExploreError::of(error, &asked.sql, asked.limits.memory);
     let statement = statement(&asked.sql, asked.limits.memory)?;
-    let state = session(asked).map_err(wrong)?;
-    let plan = state.statement_to_plan(statement).await.map_err(wrong)?;
+    let state = session(asked).map_err(to_error)?;
+    let plan = state.statement_to_plan(statement).await.map_err(to_error)?;
     check_plan(&plan)?;
-    let mut stream = stream(&state, plan, asked.limits.rows).await.map_err(wrong)?;
+    let mut stream = stream(&state, plan, asked.limits.rows).await.map_err(to_error)?;
     let columns = columns(&stream.schema());
     let send = async |part| parts.send(Ok(part)).await.is_ok();
     if !send(Part::Columns(columns.clone())).await {
         return Ok(None);
     }
-    let mut left = Left { rows: asked.limits.rows, bytes: asked.limits.bytes };
+    let mut remaining = Remaining { rows: asked.limits.rows, bytes: asked.limits.bytes };
     while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(wrong)?;
-        let rows = rows(&batch, &columns).map_err(|error| wrong(error.into()))?;
+        let batch = batch.map_err(to_error)?;
+        let rows = rows(&batch, &columns).map_err(|error| to_error(error.into()))?;
         drop(batch);
         let (mut part, mut size) = (Vec::new(), 0);
         for row in rows {
-            let weight = weight(&row);
-            if weight > LONGEST_ROW {
-                return Err(ExploreError::TooWide { size: weight, most: LONGEST_ROW });
+            let row_size = row_size(&row);
+            if row_size > LONGEST_ROW {
+                return Err(ExploreError::TooWide { size: row_size, most: LONGEST_ROW });
             }
-            if !left.take(weight) {
+            if !remaining.take(row_size) {
                 return Ok(send(Part::Rows(part)).await.then_some(true));
             }
             part.push(row);
-            size += weight;
+            size += row_size;
             if size >= PART {
                 size = 0;
                 if !send(Part::Rows(std::mem::take(&mut part))).await {
@@ -140,17 +141,17 @@ async fn answer(
     Ok(Some(false))
 }
 
-/// What of an answer may still be given.
-struct Left {
+/// How many rows and bytes the answer may still contain.
+struct Remaining {
     rows: Option<usize>,
     bytes: Option<usize>,
 }
 
-impl Left {
-    /// Whether a row of `weight` bytes may be given, which is then taken off.
-    fn take(&mut self, weight: usize) -> bool {
+impl Remaining {
+    /// Takes a row of `row_size` bytes off the limits; `false` if it does not fit.
+    fn take(&mut self, row_size: usize) -> bool {
         let rows = self.rows.map(|rows| rows.checked_sub(1));
-        let bytes = self.bytes.map(|bytes| bytes.checked_sub(weight));
+        let bytes = self.bytes.map(|bytes| bytes.checked_sub(row_size));
         if rows == Some(None) || bytes == Some(None) {
             return false;
         }
@@ -159,7 +160,8 @@ impl Left {
     }
 }
 
-/// Runs a plan; of a query's rows, one more than are given, to know whether there are more.
+/// Executes a plan with a limit of one row more than the answer may have, which shows whether
+/// it is cut.
 async fn stream(
     state: &SessionState,
     plan: LogicalPlan,
@@ -176,9 +178,9 @@ async fn stream(
     execute_stream(interruptible(physical)?, state.task_ctx())
 }
 
-/// A plan whose every step lets others go on now and then. DataFusion sees to that
-/// where rows are read; a join that makes millions out of a few would go on for
-/// as long as it takes when nobody waits for it any more.
+/// Makes every operator of a plan yield now and then. DataFusion does this where rows are read;
+/// a join that makes millions of rows out of a few would otherwise continue long after the
+/// answer was dropped.
 fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
     let step = |plan: Arc<dyn ExecutionPlan>| {
         let step: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(plan));
@@ -187,8 +189,8 @@ fn interruptible(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>,
     plan.transform_up(step).data()
 }
 
-/// A session that knows the measurements as tables and nothing else: no files,
-/// no addresses, no functions that are tables, no disk.
+/// A session that contains the measurements as tables, and neither files, addresses, table
+/// functions nor spilling to disk.
 fn session(asked: &Asked) -> Result<SessionState, DataFusionError> {
     let mut config = SessionConfig::new()
         .with_target_partitions(1)
@@ -197,7 +199,7 @@ fn session(asked: &Asked) -> Result<SessionState, DataFusionError> {
         .with_create_default_catalog_and_schema(false)
         .with_default_catalog_and_schema(CATALOGUE, SCHEMA);
     config.options_mut().sql_parser.collect_spans = true;
-    // DataFusion 55.2 fails by it where rows that are made different are sorted and cut.
+    // DataFusion 55.2 fails with this optimisation where distinct rows are sorted and limited.
     config.options_mut().optimizer.enable_topk_aggregation = false;
     config.options_mut().optimizer.enable_distinct_aggregation_soft_limit = false;
     let runtime = RuntimeEnvBuilder::new()
@@ -223,6 +225,6 @@ fn session(asked: &Asked) -> Result<SessionState, DataFusionError> {
     }
     catalogue.register_schema(SCHEMA, Arc::new(tables))?;
     state.catalog_list().register_catalog(CATALOGUE.to_owned(), Arc::new(catalogue));
-    // Says when the query began, for now().
+    // `state()` fixes the start time of the query, which now() returns.
     Ok(SessionContext::new_with_state(state).state())
 }

@@ -1,5 +1,5 @@
-//! A measurement as a table of DataFusion: read page by page as rows are asked
-//! for, in the store's order, with the conditions that the store can apply.
+//! A measurement as a DataFusion table: read in pages on demand, in the store's order, with the
+//! conditions that the store can apply.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 use crate::explore::checked::{self, Bound};
 use crate::explore::functions::{batch, schema};
 
-/// Rows that the store is asked for at once.
+/// How many rows are read from the store at once.
 const PAGE: usize = 4_096;
 
 /// A measurement of a store.
@@ -36,14 +36,14 @@ pub(crate) struct StoredTable {
 }
 
 impl StoredTable {
-    /// The table; the store is read on the runtime of `reading`.
+    /// The table; the store is read on the runtime `reading`.
     pub(crate) fn new(measurement: Measurement, store: SharedStore, reading: Handle) -> StoredTable {
         let schema = schema(&measurement);
         StoredTable { measurement, schema, store, reading }
     }
 
-    /// Rows come ordered by tags, then time: as far as these are among the
-    /// columns. A tag that has one value only does not count.
+    /// The order of rows: by tags, then time, as far as these are among the columns. A tag with
+    /// a single value does not affect the order.
     fn ordering(&self, columns: &[usize], query: &Query) -> Option<LexOrdering> {
         let is_open = |tag: &&String| query.tags.iter().all(|(fixed, _)| fixed != *tag);
         let names = self.measurement.tags.iter().filter(is_open).chain([&self.measurement.time]);
@@ -104,11 +104,11 @@ impl TableProvider for StoredTable {
     }
 }
 
-/// One walk over the rows of a query.
+/// One scan of the rows of a query.
 #[derive(Clone)]
 struct Scan {
     query: Query,
-    /// The columns that are wanted.
+    /// The columns to read.
     names: Vec<String>,
     schema: SchemaRef,
     store: SharedStore,

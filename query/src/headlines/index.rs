@@ -1,4 +1,5 @@
-//! The index itself: SQLite with FTS5, in a file without a name.
+//! The full-text index over headlines: an SQLite database with FTS5 in an unnamed temporary
+//! file.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -10,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use crate::headlines::Expression;
 
-/// Words are folded to lower case and without accents; beginnings of two and
-/// three letters, which are typed first, have an index of their own.
+/// Text is folded to lower case and accents are removed. Prefixes of two and three letters have
+/// an index of their own, because a search field sends these first.
 const SCHEMA: &str = "
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
@@ -31,7 +32,7 @@ const SCHEMA: &str = "
     );
 ";
 
-/// What a search is limited by; one text with parameters, whatever is asked.
+/// The conditions of a search. One constant text with parameters: no input becomes SQL.
 macro_rules! matching {
     () => {
         "FROM articles WHERE
@@ -52,76 +53,76 @@ const LIST: &str = concat!(
      ORDER BY published DESC, number DESC LIMIT :limit"
 );
 
-/// What is looked for; everything given must hold.
+/// The conditions of a search; an article must meet all that are given.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// Words, by their beginnings, "phrases", and -exclusions.
+    /// Words (matched by prefix), `"phrases"` and `-exclusions`.
     pub text: String,
-    /// Found for this symbol.
+    /// The article was found for this symbol.
     pub symbol: Option<String>,
-    /// Found by this search term of the watchlist.
+    /// The article was found by this search term of the watchlist.
     pub term: Option<String>,
-    /// Of this section, by its identity.
+    /// The section's id.
     pub section: Option<String>,
-    /// Published at or after this.
+    /// First publication at or after this, epoch milliseconds.
     pub from: Option<Millis>,
-    /// Published before this.
+    /// First publication before this, epoch milliseconds.
     pub to: Option<Millis>,
-    /// Older than the article at this place.
+    /// Articles that follow this place in the order of results, which is newest first.
     pub after: Option<Place>,
-    /// At most so many.
+    /// The page size: at most this many articles.
     pub limit: usize,
 }
 
-/// Where a page of results ended.
+/// The position after which the next page of results begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The article's publication.
+    /// When the page's last article was first published, epoch milliseconds.
     pub published: Millis,
-    /// Its number in this index: an index that was built anew has others, near by.
+    /// The article's number in this index. A rebuilt index may number articles differently.
     pub number: i64,
 }
 
 /// A page of results.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Newest first.
+    /// The articles, newest first.
     pub articles: Vec<Listed>,
-    /// On all pages.
+    /// The number of articles on all pages.
     pub total: u64,
-    /// Where the next page begins, if there is one.
+    /// Where the next page begins; `None` on the last page.
     pub next: Option<Place>,
 }
 
-/// An article, once, however many entries of the watchlist found it.
+/// An article, listed once even if several entries of the watchlist found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The source's identity.
+    /// The id that the source gave it.
     pub id: String,
-    /// Plain text; hostile input.
+    /// Plain text. It is untrusted input and must be escaped for display.
     pub headline: String,
-    /// Where it can be read.
+    /// The address of the article.
     pub url: String,
-    /// The section's identity.
+    /// The section's id.
     pub section_id: Option<String>,
-    /// The section as a person reads it.
+    /// The section's display name.
     pub section_name: Option<String>,
-    /// When it was published.
+    /// When it was first published, epoch milliseconds.
     pub published: Millis,
-    /// The symbols that it was found for.
+    /// The symbols that it was found for, sorted.
     pub symbols: Vec<String>,
-    /// The search terms that found it.
+    /// The search terms that found it, sorted.
     pub terms: Vec<String>,
 }
 
-/// A section, and how many articles are of it.
+/// A section with its number of articles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// Its identity.
+    /// The section's id.
     pub id: String,
-    /// As a person reads it.
+    /// The section's display name.
     pub name: String,
-    /// Articles of it.
+    /// The number of articles in the section.
     pub articles: u64,
 }
 
@@ -130,16 +131,17 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// An empty index.
+    /// Creates an empty index.
     pub(crate) fn open() -> rusqlite::Result<Index> {
-        // No name: a temporary file, in memory as long as it is small.
+        // An empty name makes SQLite use a temporary file, which stays in memory while it is
+        // small.
         let connection = Connection::open("")?;
         connection.execute_batch(SCHEMA)?;
         Ok(Index { connection })
     }
 
-    /// Takes in versions of articles; twice is once.
-    pub(crate) fn take(&mut self, articles: &[Article]) -> rusqlite::Result<()> {
+    /// Adds versions of articles. Adding a version twice has no further effect.
+    pub(crate) fn add(&mut self, articles: &[Article]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         for article in articles {
             put(&transaction, article)?;
@@ -147,17 +149,18 @@ impl Index {
         transaction.commit()
     }
 
-    /// Asks for at most `limit`; then SQLite gives up, with its error for an interrupt.
-    pub(crate) fn within<T>(
+    /// Runs `question` for at most `limit`, then interrupts SQLite, which fails with
+    /// `SQLITE_INTERRUPT`.
+    pub(crate) fn with_time_limit<T>(
         &self,
         limit: Duration,
         question: impl FnOnce(&Index) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        /// An interrupt between two statements is lost.
+        /// An interrupt between two statements has no effect, so it is repeated.
         const AGAIN: Duration = Duration::from_millis(20);
         let handle = self.connection.get_interrupt_handle();
         let (answered, waits) = channel::<()>();
-        // It is waited for: nothing that is asked later is interrupted.
+        // The scope joins the interrupting thread, so that no later query is interrupted.
         thread::scope(|scope| {
             scope.spawn(move || {
                 let mut patience = limit;
@@ -182,7 +185,7 @@ impl Index {
             |row| row.get(0),
         )?;
         let mut list = self.connection.prepare_cached(LIST)?;
-        // One more than wanted tells whether there is another page.
+        // One more row than the page size shows whether there is another page.
         let limit = i64::try_from(search.limit).unwrap_or(i64::MAX - 1) + 1;
         let rows = list.query_map(
             named_params! {
@@ -254,7 +257,8 @@ impl Index {
     }
 }
 
-/// Of the versions of an article the latest received counts; its publication is the first seen.
+/// The version that was received last replaces earlier ones; the publication time is the
+/// earliest of all versions.
 fn put(index: &Connection, article: &Article) -> rusqlite::Result<()> {
     let held: Option<(i64, i64)> = index
         .prepare_cached("SELECT number, received FROM articles WHERE id = ?1")?

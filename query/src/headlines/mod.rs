@@ -1,8 +1,8 @@
-//! Full-text search over headlines: an index of its own beside whatever store
-//! there is, built from the store once and kept up from the log.
+//! Full-text search over headlines. The index is built from the store once and then follows the
+//! log.
 //!
-//! It lives in a temporary file that goes with the process. Nothing is lost with
-//! it, and it cannot contradict the store for longer than a run.
+//! It is kept in a temporary file and discarded with the process: store and log stay the only
+//! lasting copies of an article.
 
 mod index;
 #[cfg(test)]
@@ -27,83 +27,83 @@ use index::Index;
 
 pub use index::{Found, Listed, Place, Search, Section};
 
-/// Rows of the store, and records of the log, taken in at once.
+/// How many rows of the store or records of the log are read at once.
 const PAGE: usize = 2_000;
-/// How long a search may take. The index answers one at a time, so that a longer one
-/// would keep others waiting.
+/// How long a search may take. The index runs one search at a time, so a long one delays the
+/// others.
 const LONGEST_SEARCH: Duration = Duration::from_secs(5);
-/// The reader whose commits say what the store holds.
+/// The consumer whose committed offsets show what the store contains.
 const SINK: &str = Service::Sink.name();
 
 /// Why headlines could not be searched.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadlinesError {
-    /// The index itself.
+    /// The index failed.
     #[error(
-        "the index of headlines failed: {0}. It lies in a temporary file: check that there is room for one"
+        "the index of headlines failed: {0}. It is kept in a temporary file: check that there is disk space for it"
     )]
     Index(#[from] rusqlite::Error),
-    /// The store, from which it is built.
+    /// The store, from which the index is built, failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The log, from which it is kept up.
+    /// The log, which the index follows, failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A search took longer than it may.
+    /// A search exceeded its time limit.
     #[error(
         "the search was ended after {} s: search for longer words, for one symbol or for fewer days",
         limit.as_secs()
     )]
     TooSlow {
-        /// How long it may take.
+        /// The time limit.
         limit: Duration,
     },
-    /// The program ends.
-    #[error("the program ends")]
+    /// The process is shutting down.
+    #[error("the program is shutting down")]
     Ending,
 }
 
-/// The index with what it is fed from.
+/// The index with the log and the store that fill it.
 pub struct Headlines {
     log: SharedLog,
     store: SharedStore,
     index: Arc<Lock<Index>>,
     longest_search: Duration,
-    /// None before the store has been read.
+    /// `None` until the store has been read.
     place: Mutex<Option<Followed>>,
 }
 
-/// How far the log has been taken in.
+/// How far the log has been read.
 #[derive(Default)]
 struct Followed {
     /// The next offset of each partition.
     next: BTreeMap<u32, u64>,
-    /// What is believed of times there, by the rule of the sink: an article of the far
-    /// future, which the store does not take, would else stand before all others.
+    /// The plausible times of each partition, by the same rule as in the sink: an article dated
+    /// in the far future, which the store rejects, would otherwise be listed first for ever.
     times: BTreeMap<u32, LaneTimes>,
 }
 
 impl Headlines {
-    /// An empty index; the first search, or [`Headlines::refresh`], fills it.
+    /// Creates an empty index; the first search, or [`Headlines::refresh`], fills it.
     ///
     /// # Errors
-    /// When there is no room for a temporary file.
+    /// When the temporary file cannot be created.
     pub fn new(log: SharedLog, store: SharedStore) -> Result<Headlines, HeadlinesError> {
         let index = Arc::new(Lock::new(Index::open()?));
         Ok(Headlines { log, store, index, longest_search: LONGEST_SEARCH, place: Mutex::default() })
     }
 
-    /// Looks for articles among everything that the store and the log hold now.
+    /// Searches all articles that the store and the log hold at this moment.
     ///
     /// # Errors
-    /// When the store, the log or the index fails, which no text that is searched for
-    /// can make it, or the search takes too long.
+    /// When the store, the log or the index fails, or the search exceeds its time limit. The
+    /// text that is searched for cannot cause a failure of the index.
     pub async fn search(&self, search: Search) -> Result<Found, HeadlinesError> {
         self.refresh().await?;
         self.ask(move |index| index.search(&search)).await
     }
 
-    /// Every section that an article is of, the most frequent first.
+    /// Every section that has articles, the one with the most articles first.
     ///
     /// # Errors
     /// When the index fails.
@@ -111,7 +111,7 @@ impl Headlines {
         self.ask(|index| index.sections()).await
     }
 
-    /// Every symbol that an article was found for, by name.
+    /// Every symbol for which an article was found, sorted.
     ///
     /// # Errors
     /// When the index fails.
@@ -119,14 +119,15 @@ impl Headlines {
         self.ask(|index| index.symbols()).await
     }
 
-    /// Takes in what has come since the last look.
+    /// Adds what the log has received since the last call.
     ///
     /// # Errors
     /// When the store, the log or the index fails.
     pub async fn refresh(&self) -> Result<(), HeadlinesError> {
         let mut place = self.place.lock().await;
         let extents = self.log.extents(&NEWS_ARTICLES).await?;
-        // What the log has forgotten in the meantime, the store still knows.
+        // If retention removed records that were not read yet, the index is rebuilt from the
+        // store.
         let reaches_back = |place: &Followed| {
             extents
                 .iter()
@@ -152,16 +153,17 @@ impl Headlines {
                     }
                 };
                 let articles = records.iter().filter_map(|record| of_record(record, lane)).collect();
-                self.take(articles).await?;
+                self.add(articles).await?;
                 *next = after;
             }
         }
         Ok(())
     }
 
-    /// Reads the whole store; returns where the log goes on from there.
+    /// Reads the whole store; returns the offsets at which the log continues.
     async fn rebuild(&self) -> Result<BTreeMap<u32, u64>, HeadlinesError> {
-        // Before the store is read: what is committed later is in the log as well.
+        // Taken before the store is read: what the sink commits later is read again from the
+        // log.
         let committed = self.log.committed(SINK).await?;
         let of_news = committed.into_iter().filter(|position| position.topic == NEWS_ARTICLES);
         let place = of_news.map(|position| (position.partition, position.offset)).collect();
@@ -172,7 +174,7 @@ impl Headlines {
                 Err(StoreError::Unknown { .. }) => break,
                 rows => rows?,
             };
-            self.take(of_rows(&rows)).await?;
+            self.add(of_rows(&rows)).await?;
             if rows.rows.len() < PAGE || rows.last_key.is_none() {
                 break;
             }
@@ -181,20 +183,20 @@ impl Headlines {
         Ok(place)
     }
 
-    async fn take(&self, articles: Vec<Article>) -> Result<(), HeadlinesError> {
+    async fn add(&self, articles: Vec<Article>) -> Result<(), HeadlinesError> {
         if articles.is_empty() {
             return Ok(());
         }
-        self.with(move |index| index.take(&articles)).await
+        self.with(move |index| index.add(&articles)).await
     }
 
-    /// Asks the index, for as long as a search may take.
+    /// Runs a query on the index within [`LONGEST_SEARCH`].
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Index) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, HeadlinesError> {
         let limit = self.longest_search;
-        match self.with(move |index| index.within(limit, question)).await {
+        match self.with(move |index| index.with_time_limit(limit, question)).await {
             Err(HeadlinesError::Index(error))
                 if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) =>
             {
@@ -204,7 +206,7 @@ impl Headlines {
         }
     }
 
-    /// Works on the index where nobody waits for a thread.
+    /// Runs `work` on the index on a thread for blocking work.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Index) -> rusqlite::Result<T> + Send + 'static,
@@ -217,26 +219,26 @@ impl Headlines {
     }
 }
 
-// What a person types, as FTS5 takes it. Whatever is typed is words to look
-// for: nothing of it is ever read as FTS5's own syntax.
+// The text of a search as FTS5 expressions. Every word of the text is quoted, so that none of
+// it is interpreted as FTS5 syntax.
 
-/// So many words are looked for; the rest is left out.
+/// The maximum number of words and phrases; further ones are ignored.
 const MOST_WORDS: usize = 24;
-/// So many characters are read.
+/// The maximum number of characters; further ones are ignored.
 const LONGEST: usize = 400;
 
-/// Two expressions of FTS5; none where nothing is asked.
+/// Two FTS5 expressions; `None` where the text contains nothing of that kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expression {
-    /// What all must match.
+    /// What an article must match.
     pub(crate) wanted: Option<String>,
-    /// What none may match.
+    /// What an article must not match.
     pub(crate) unwanted: Option<String>,
 }
 
 impl Expression {
-    /// Reads `rate cuts "interest rate" -football`: every word (by its
-    /// beginning) and every phrase must be there, and nothing after a minus.
+    /// Parses `rate cuts "interest rate" -football`: every word (as a prefix) and every phrase
+    /// must match, and what follows a minus must not.
     pub(crate) fn of(text: &str) -> Expression {
         let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
         for piece in pieces(text).into_iter().take(MOST_WORDS) {
@@ -254,13 +256,14 @@ struct Piece {
 }
 
 impl Piece {
-    /// As a string of FTS5, in which only the quote has a meaning, and no text has one.
+    /// As an FTS5 string, in which only the quotation mark is special; [`pieces`] leaves none.
     fn quoted(&self) -> String {
         format!("\"{}\"{}", self.text, if self.phrase { "" } else { "*" })
     }
 }
 
-/// Words and phrases; a phrase that is never closed goes to the end.
+/// Splits the text into words and phrases; a phrase without a closing quotation mark extends to
+/// the end.
 fn pieces(text: &str) -> Vec<Piece> {
     let mut found = Vec::new();
     let mut rest: &str = &text.chars().take(LONGEST).collect::<String>();
@@ -290,10 +293,7 @@ fn is_between(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
-// Articles out of records of the log and rows of the store.
-
-/// The article of a record; none of a heartbeat, and of what does not validate or has a
-/// time that is not believed.
+/// The article of a record; `None` for a heartbeat, an invalid record or an implausible time.
 fn of_record(record: &Record, lane: &mut LaneTimes) -> Option<Article> {
     let article: Article = serde_json::from_slice(&record.value).ok()?;
     if !lane.believes(record, times_of(&article)) {
@@ -302,7 +302,7 @@ fn of_record(record: &Record, lane: &mut LaneTimes) -> Option<Article> {
     (!article.is_heartbeat() && article.check().is_ok()).then_some(article)
 }
 
-/// What a record states, and its event time.
+/// The watermark of a record and its event time.
 fn times(record: &Record) -> Option<[Millis; 2]> {
     serde_json::from_slice(&record.value).ok().as_ref().map(times_of)
 }
@@ -317,7 +317,7 @@ pub(crate) fn of_rows(rows: &Rows) -> Vec<Article> {
         let columns = rows.columns.iter().zip(row);
         let mut fields: Map<String, Json> =
             columns.map(|(column, value)| (column.name.clone(), value.to_json())).collect();
-        // The store keeps no watermark: a row says nothing of what is complete.
+        // The store keeps no watermark; 0 states nothing.
         fields.insert("complete_until".into(), 0.into());
         if fields.get("search_term").is_none_or(Json::is_null) {
             fields.insert("search_term".into(), "".into());

@@ -1,4 +1,4 @@
-//! The index as it is asked, over a log and a store of its own.
+//! Tests of the index over an embedded log and an embedded store.
 
 use std::sync::Arc;
 
@@ -178,7 +178,7 @@ async fn symbol_section_term_and_time_narrow_a_search() {
 #[tokio::test]
 async fn pages_follow_each_other_without_a_hole_though_new_articles_come() {
     let sandbox = Sandbox::new();
-    // Several of one instant: the time alone does not tell where a page ended.
+    // Several articles of one instant: the time alone does not identify the end of a page.
     let at_once = |number: i64| Article {
         published_timestamp: 1_380_000_000_000,
         ..article(number, "A", &format!("{number}"))
@@ -202,7 +202,7 @@ proptest! {
     #[test]
     fn no_text_breaks_a_search(text in "\\PC*|[-\"*()^:{}+ a-zA-Z\u{0}ⓐ]{0,60}") {
         let mut index = Index::open().unwrap();
-        index.take(&[article(1, "AAPL", "Apple raises its dividend")]).unwrap();
+        index.add(&[article(1, "AAPL", "Apple raises its dividend")]).unwrap();
         index.search(&Search { text, limit: 5, ..Search::default() }).unwrap();
     }
 }
@@ -220,7 +220,7 @@ async fn a_search_that_takes_too_long_is_ended_and_the_next_one_is_answered() {
     let search =
         || Search { text: ('a'..='x').map(|c| format!("{c} ")).collect(), limit: 100, ..Search::default() };
     sandbox.headlines.longest_search = Duration::ZERO;
-    // The clock may be later than the search.
+    // The interrupt may come after the search has ended.
     let ended = async {
         loop {
             match sandbox.headlines.search(search()).await {

@@ -1,4 +1,4 @@
-//! What queries give, and how little they read for it.
+//! What queries return, and how much they read from the store.
 
 use model::schema::{ColumnType, Value};
 use model::time::MINUTE;
@@ -151,7 +151,7 @@ async fn parts_of_texts_and_of_arrays_can_be_asked_for() {
     }
 }
 
-/// Every way in which whole numbers are computed.
+/// Every operation on integers.
 #[tokio::test]
 async fn whole_numbers_that_run_out_are_an_error_and_never_go_on_at_the_other_end() {
     let sandbox = Sandbox::new(2).await;
@@ -214,7 +214,7 @@ async fn whole_numbers_that_run_out_are_an_error_and_never_go_on_at_the_other_en
     }
 }
 
-/// Days of an exchange are days of its place.
+/// The days of an exchange are days in its time zone.
 #[tokio::test]
 async fn days_of_a_place_come_from_date_trunc_with_its_zone() {
     let sandbox = Sandbox::new(1).await;

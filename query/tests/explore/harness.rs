@@ -24,7 +24,7 @@ pub struct Sandbox {
     _folder: TempDir,
 }
 
-/// A store that remembers what was read from it.
+/// A store that records what is read from it.
 pub struct Watched {
     inner: EmbeddedStore,
     pub reads: Mutex<Vec<Query>>,
@@ -54,14 +54,14 @@ impl Sandbox {
         self.explorer.query(sql).await.unwrap().all().await.unwrap()
     }
 
-    /// The one value that a query gives.
+    /// The single value that a query returns.
     pub async fn value(&self, sql: &str) -> Value {
         let mut rows = self.rows(sql).await;
         assert_eq!((rows.len(), rows[0].len()), (1, 1), "{sql}: {rows:?}");
         rows.remove(0).remove(0)
     }
 
-    /// Why a query gives no whole answer.
+    /// The error of a query that fails at the start or later.
     pub async fn refused(&self, sql: &str) -> ExploreError {
         match self.explorer.query(sql).await {
             Err(error) => error,
@@ -69,7 +69,7 @@ impl Sandbox {
         }
     }
 
-    /// What has been read since the last time.
+    /// The queries of the store since the last call.
     pub async fn reads(&self) -> Vec<Query> {
         std::mem::take(&mut *self.watched.reads.lock().await)
     }

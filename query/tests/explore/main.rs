@@ -1,4 +1,4 @@
-//! Queries over a real store: what they give, and what they are refused.
+//! Queries over an embedded store: their answers, and which of them are rejected.
 
 #![cfg(test)]
 

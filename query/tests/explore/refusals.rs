@@ -1,4 +1,4 @@
-//! What is no reading, and mistakes with their places.
+//! Statements that are rejected, errors with their positions, and the limits.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn files_addresses_and_functions_that_are_tables_are_not_known() {
     }
 }
 
-/// Also what a new version of DataFusion may bring.
+/// The list also excludes what a new version of DataFusion may add.
 #[tokio::test]
 async fn a_function_that_is_not_on_the_list_is_refused_with_the_nearest() {
     let sandbox = Sandbox::new(1).await;
@@ -125,7 +125,7 @@ async fn no_depth_of_nesting_brings_the_program_down() {
         format!("SELECT {}1{}", "abs(".repeat(600), ")".repeat(600)),
         format!("SELECT {}", "1, ".repeat(5_000)),
     ] {
-        // An answer or a refusal, but one of both.
+        // Either an answer or an error will do; the program must not crash.
         if let Ok(mut answer) = sandbox.explorer.query(&sql).await {
             let _ = answer.all().await;
         }
@@ -134,9 +134,9 @@ async fn no_depth_of_nesting_brings_the_program_down() {
     assert_eq!(sandbox.rows("SELECT 1").await.len(), 1);
 }
 
-// Time, rows, memory and queries at once.
+// The limits of time, rows, memory and concurrent queries.
 
-/// Takes for ever, in steps.
+/// Practically endless, in small steps.
 const ENDLESS: &str = "SELECT count(*) FROM stock_prices a, stock_prices b, stock_prices c, stock_prices d
                        WHERE a.close * b.close + c.close * d.close > 1e18";
 
@@ -148,7 +148,7 @@ async fn a_query_is_ended_when_its_time_is_over() {
     assert!(matches!(error, ExploreError::TooSlow { .. }), "{error}");
 }
 
-/// Asks until there is a place.
+/// Repeats the query until it is not rejected as busy.
 async fn asked(sandbox: &Sandbox, sql: &str) -> Result<Vec<Vec<Value>>, ExploreError> {
     loop {
         match sandbox.explorer.query(sql).await {
@@ -159,7 +159,7 @@ async fn asked(sandbox: &Sandbox, sql: &str) -> Result<Vec<Vec<Value>>, ExploreE
     }
 }
 
-/// The joins hold next to nothing and read next to nothing.
+/// The joins hold and read almost nothing.
 #[tokio::test]
 async fn a_query_that_was_ended_gives_its_place_to_the_next() {
     let limits = Limits { time: Duration::from_millis(300), at_once: 1, ..LIMITS };
@@ -195,7 +195,7 @@ async fn more_queries_than_may_run_are_refused_until_one_is_dropped() {
     let error = sandbox.refused("SELECT 1").await;
     assert!(matches!(error, ExploreError::Busy { at_once: 1 }), "{error}");
     drop(first);
-    // Its thread notices at its next step.
+    // Its thread notices at its next step that the answer was dropped.
     let freed = async {
         while sandbox.explorer.query("SELECT 1").await.is_err() {
             tokio::task::yield_now().await;

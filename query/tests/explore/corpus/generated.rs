@@ -1,6 +1,5 @@
-//! Statements by seed: selects within selects, joins, groups, set operations and
-//! windows, over the tables of the corpus. Names are used again and again on purpose,
-//! and every other subselect has none.
+//! Generates statements from a seed: subselects, joins, groups, set operations and windows over
+//! the tables of the corpus. Names repeat on purpose, and every other subselect has none.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -10,7 +9,7 @@ pub struct Generator {
     names: usize,
 }
 
-/// Something to select from, and its columns: whole numbers, then texts.
+/// Something to select from, with its integer columns and its text columns.
 struct Source {
     sql: String,
     numbers: Vec<String>,
@@ -35,7 +34,7 @@ impl Generator {
         &of[at]
     }
 
-    /// A statement; where its rows are cut, they are in a total order.
+    /// A statement; if its rows are limited, they have a total order.
     pub fn statement(&mut self) -> String {
         let Source { sql, numbers, texts } = self.source(4);
         let columns: Vec<_> = numbers.iter().chain(&texts).cloned().collect();
@@ -83,10 +82,10 @@ impl Generator {
         Source { sql, numbers, texts }
     }
 
-    /// The same names again, with other values.
+    /// Projects the same names with other values.
     fn projected(&mut self, depth: usize) -> (String, Vec<String>, Vec<String>) {
         let from = self.source(depth - 1);
-        // One expression for all levels shows whether two levels are taken for one.
+        // The same expression at all levels shows whether the planner confuses two levels.
         let plain = self.chance(40);
         let numbers: Vec<_> = from
             .numbers
@@ -113,7 +112,7 @@ impl Generator {
             "SELECT {key}, {first} AS i, {second} AS n, max({key}) AS s FROM {} GROUP BY {key}{having}",
             from.sql
         );
-        // A key named `s` would come twice.
+        // Otherwise a key named `s` would appear twice.
         let sql = if key == "s" { sql.replacen("SELECT s,", "SELECT s AS k,", 1) } else { sql };
         (sql, vec!["i".into(), "n".into()], vec![if key == "s" { "k".into() } else { key }, "s".into()])
     }
@@ -158,7 +157,7 @@ impl Generator {
         (format!("{first} {operation} {second}"), vec!["i".into(), "n".into()], vec!["k".into(), "s".into()])
     }
 
-    /// Only what equal rows do not make ambiguous.
+    /// Only window functions whose results do not depend on the order of equal rows.
     fn windowed(&mut self, depth: usize) -> (String, Vec<String>, Vec<String>) {
         let from = self.source(depth - 1);
         let (number, key) = (self.number(&from, 1), self.one(&from.texts).to_owned());
@@ -190,7 +189,7 @@ impl Generator {
         match self.below(10) {
             0 => format!("({a} + {b})"),
             1 => format!("({a} - {b})"),
-            // Small again, so that no depth overflows.
+            // Kept small, so that no depth of nesting overflows.
             2 => format!("(({a}) * ({b}) % 97)"),
             3 => format!("abs({a})"),
             4 => format!("coalesce({a}, {b})"),
@@ -217,7 +216,7 @@ impl Generator {
         }
     }
 
-    /// DataFusion looks into another select in the condition of WHERE only, and not below OR.
+    /// DataFusion supports a subquery in the condition of WHERE only, and not below OR.
     fn filter(&mut self, from: &Source) -> String {
         let (condition, text) = (self.condition(from, 2), self.one(&from.texts).to_owned());
         let number = self.one(&from.numbers).to_owned();
@@ -253,7 +252,7 @@ impl Generator {
     }
 }
 
-/// A source without the name that it may have.
+/// A source without its alias.
 fn bare(sql: &str) -> String {
     match sql.rsplit_once(") AS q") {
         Some((before, after)) if after.bytes().all(|byte| byte.is_ascii_digit()) => format!("{before})"),

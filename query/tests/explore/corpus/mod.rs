@@ -1,12 +1,11 @@
-//! Questions whose answers are compared with SQLite's, over the same small tables:
-//! those of `statements.sql`, and generated ones.
+//! Compares the answers to statements with those of SQLite over the same small tables: the
+//! statements of `statements.sql`, and generated ones.
 //!
-//! Where the two dialects differ on purpose, the corpus says the same in both or
-//! leaves it out, and [`differences`] holds what is known:
-//! an integer that overflows is an error here and a double in SQLite; a division by
-//! zero is an error here and null there; a text that is no number cannot be cast here
-//! and is 0 there; without NULLS FIRST or LAST, nulls come last here in ascending
-//! order and first there; LIKE tells capitals from small letters here.
+//! Where the two dialects differ on purpose, the statements avoid the difference, and
+//! [`differences`] lists what is known: an integer overflow is an error here and a double in
+//! SQLite; a division by zero is an error here and null there; a text that is not a number
+//! cannot be cast here and is 0 there; without NULLS FIRST or LAST, nulls come last here in
+//! ascending order and first there; LIKE is case-sensitive here.
 
 mod generated;
 
@@ -22,18 +21,18 @@ use tempfile::TempDir;
 
 use crate::harness::{LIMITS, OPEN};
 
-/// Statements that are generated, and from which seed.
+/// How many statements are generated, and the seed.
 const GENERATED: usize = 300;
 const SEED: u64 = 20_131_004;
 
-/// The same two tables in both.
+/// The same two tables in both engines.
 struct Both {
     explorer: Explorer,
     sqlite: Connection,
     _folder: TempDir,
 }
 
-/// A value on which both agree: booleans are numbers, times are milliseconds.
+/// A value in a form common to both: booleans are numbers, times are milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 enum Cell {
     Null,
@@ -95,7 +94,7 @@ impl Both {
         rows.map_err(words)?.collect::<rusqlite::Result<_>>().map_err(words)
     }
 
-    /// What is wrong with the answer to a statement, if anything.
+    /// How the two answers to a statement differ, if they do.
     async fn difference(&self, sql: &str) -> Option<String> {
         let is_ordered = sql.lines().last().is_some_and(|line| line.starts_with("ORDER BY"));
         let (ours, theirs) = (self.ours(sql).await, self.theirs(sql));
@@ -118,7 +117,7 @@ fn columns_of(columns: &[(&str, ColumnType)]) -> Vec<Column> {
     columns.iter().map(|(name, kind)| Column::new(*name, *kind)).collect()
 }
 
-/// 36 rows: three keys, some values that are null, some that are equal.
+/// 36 rows: three keys, some null values, some equal values.
 fn table_t() -> Vec<Vec<Value>> {
     let row = |key: &str, n: i64| {
         let null_unless = |is_there: bool, value: Value| if is_there { value } else { Value::Null };
@@ -204,7 +203,7 @@ fn number(cell: &Cell) -> Option<f64> {
     }
 }
 
-/// Whole numbers to the last digit, others to twelve.
+/// Integers must be equal, other numbers to twelve digits.
 fn is_same(one: &Cell, other: &Cell) -> bool {
     match (one, other) {
         (Cell::Whole(one), Cell::Whole(other)) => one == other,
@@ -236,7 +235,7 @@ fn sorted(one: &[Cell], other: &[Cell]) -> std::cmp::Ordering {
         .unwrap_or(std::cmp::Ordering::Equal)
 }
 
-/// The statements of the file: each ends with a semicolon at the end of a line.
+/// The statements of the file; each ends with a semicolon at the end of a line.
 fn statements() -> Vec<String> {
     let text = include_str!("statements.sql");
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("--")).collect();
@@ -275,7 +274,7 @@ async fn generated_questions_are_answered_as_sqlite_answers_them() {
     assert!(wrong.is_empty(), "{} of {GENERATED}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Where the dialects differ: what the answer here is.
+/// The answers here where the dialects differ.
 #[tokio::test]
 async fn differences_from_sqlite_are_the_known_ones() {
     let both = Both::new().await;

@@ -1,6 +1,6 @@
-//! What the services say of themselves, as metrics: read from their last statuses when
-//! somebody asks, so that what is gone is told no more. Names and labels are bounded: a
-//! count that is not listed here is no metric.
+//! Metrics from the last statuses of the services, made anew for each scrape so that a value
+//! that no longer exists is not reported. Names and labels are bounded: only the counts listed
+//! here become metrics.
 
 use std::collections::BTreeMap;
 
@@ -13,52 +13,56 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::health::State;
-use crate::health::lag::Behind;
+use crate::health::lag::Lag;
 use crate::health::meters::{Disk, Gauges, Labels, Seconds};
 
-/// Counts of statuses that only grow: their name there, the metric's, and its meaning.
+/// Counters of the statuses: name in the status, name of the metric, help text.
 const COUNTERS: [(&str, &str, &str); 21] = [
-    ("bars", "bars", "Bars taken in"),
-    ("articles", "articles", "Articles taken in"),
+    ("bars", "bars", "Bars accepted"),
+    ("articles", "articles", "Articles accepted"),
     ("rejected", "events_rejected", "Events that did not validate"),
     ("refused", "records_refused", "Records of the log that could not be read"),
-    ("corrections", "bars_corrected", "Versions of bars that were there already"),
-    ("filled", "bars_filled", "Bars that came from history"),
+    ("corrections", "bars_corrected", "Further versions of bars that were already known"),
+    ("filled", "bars_filled", "Bars fetched from history"),
     ("gaps", "gaps", "Gaps recorded in the prices"),
-    ("connections", "feed_connections", "Times that the feed was connected"),
-    ("late", "late_records", "Bars that came after their minute was declared complete"),
-    ("late_articles", "late_articles", "Articles that came after their minute was declared complete"),
-    ("points", "points_stored", "Records that became points"),
-    ("too_old", "points_too_old", "Points older than the store keeps any"),
-    ("recomputed", "windows_recomputed", "Windows computed again"),
-    ("changed", "rows_changed", "Rows computed again whose figures were not what was stored"),
-    ("poorer", "rows_poorer", "Rows that came again made of less than the stored ones, which stayed"),
-    ("not_finite", "figures_not_finite", "Figures of days, weeks and months beyond the greatest number"),
+    ("connections", "feed_connections", "Connections to the feed"),
+    ("late", "late_records", "Bars behind the watermark"),
+    ("late_articles", "late_articles", "Articles behind the watermark"),
+    ("points", "points_stored", "Records stored as points"),
+    ("too_old", "points_too_old", "Points older than the retention of the store"),
+    ("recomputed", "windows_recomputed", "Windows recomputed"),
+    ("changed", "rows_changed", "Recomputed rows that differ from the stored ones"),
+    ("poorer", "rows_poorer", "Rows dropped because the stored ones were computed from more data"),
+    (
+        "not_finite",
+        "figures_not_finite",
+        "Figures of days, weeks and months that overflowed and are stored as null",
+    ),
     ("rows_since_start", "rows_computed", "Rows of results written by the engine"),
-    ("delivered", "webhook_deliveries", "Alerts that the webhook took"),
-    ("failed_tries", "webhook_failures", "Posts to the webhook that failed"),
-    ("given_up", "webhook_given_up", "Alerts that the webhook never took"),
+    ("delivered", "webhook_deliveries", "Alerts that the webhook acknowledged"),
+    ("failed_tries", "webhook_failures", "Failed requests to the webhook"),
+    ("given_up", "webhook_given_up", "Alerts that the webhook never acknowledged"),
     ("opened", "alerts_opened", "Episodes of alerts that opened"),
 ];
 
-/// Counts of statuses that rise and fall.
+/// Counts of the statuses that also decrease, as gauges.
 const GAUGES: [(&str, &str, &str); 2] = [
     ("unread", "unread_records", "Records of the log that are not stored yet"),
-    ("pending", "pending_windows", "Windows that wait to be computed again"),
+    ("pending", "pending_windows", "Windows waiting to be recomputed"),
 ];
 
-/// Everything that a scrape reads but does not count itself.
+/// The values of a scrape that are not counted by [`crate::health::meters`].
 pub(crate) struct Snapshot {
     pub(crate) now: Millis,
     pub(crate) states: Vec<(&'static str, State)>,
     pub(crate) said: BTreeMap<String, ServiceStatus>,
     pub(crate) needs: Vec<(&'static str, bool)>,
-    pub(crate) behind: Vec<Behind>,
+    pub(crate) behind: Vec<Lag>,
     pub(crate) disk: Option<Disk>,
 }
 
 impl Snapshot {
-    /// As a registry that is read once.
+    /// A registry with these values, for one scrape.
     pub(crate) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("tickwire");
         self.of_process(&mut registry);
@@ -79,7 +83,7 @@ impl Snapshot {
         for (name, up) in &self.needs {
             needs.get_or_create(&[("dependency", (*name).to_owned())]).set(i64::from(*up));
         }
-        for Behind { service, reader, topic, partition, records } in &self.behind {
+        for Lag { service, reader, topic, partition, records } in &self.behind {
             let labels = [
                 ("service", (*service).to_owned()),
                 ("reader", reader.clone()),
@@ -124,19 +128,23 @@ impl Snapshot {
                 quota.get_or_create(&service).set(left.try_into().unwrap_or(i64::MAX));
             }
         }
-        registry.register("service_at_work", "Whether the service says that it does its work", at_work);
+        registry.register("service_at_work", "Whether the service's status says that it works", at_work);
         let help = "The event time that the service has reached";
         registry.register_with_unit("watermark_timestamp", help, Unit::Seconds, reached);
-        let help = "When the service last said something of itself";
+        let help = "When the service last wrote a status";
         registry.register_with_unit("status_timestamp", help, Unit::Seconds, spoke);
-        let help = "How far event time of a live source is behind the clock while all is well";
+        let help = "How far the event time of a live source is behind the wall clock in normal operation";
         registry.register_with_unit("planned_lag", help, Unit::Seconds, planned);
         registry.register(
             "watchlist_entries",
-            "Entries of the watchlist, by how a source fares with them",
+            "Entries of the watchlist, by whether the source serves them",
             failing,
         );
-        registry.register("quota_calls_left", "Calls that the source may make until midnight UTC", quota);
+        registry.register(
+            "quota_calls_left",
+            "Requests that the source may still make before midnight UTC",
+            quota,
+        );
     }
 
     fn of_feed(&self, registry: &mut Registry) {
@@ -158,7 +166,7 @@ impl Snapshot {
         let help = "The time of the newest bar or article of a live source";
         registry.register_with_unit("last_event_timestamp", help, Unit::Seconds, last);
         registry.register("market_open", "Whether bars are expected of the live feed now", open);
-        let help = "How long no bar has come while the market is open";
+        let help = "How long no bar has arrived while the market is open";
         registry.register_with_unit("feed_without_bars", help, Unit::Seconds, silent);
         let results = Seconds::<1>::default();
         for status in self.said.values() {
@@ -168,7 +176,8 @@ impl Snapshot {
                 }
             }
         }
-        let help = "Up to when the rows of all windowed jobs, and of those over prices alone, have come";
+        let help =
+            "The event time up to which rows of all windowed jobs, and of those over prices alone, exist";
         registry.register_with_unit("results_timestamp", help, Unit::Seconds, results);
     }
 
@@ -184,12 +193,12 @@ impl Snapshot {
             }
         }
         registry.register("engine_job_up", "Whether a job runs on the cluster", up);
-        registry.register("engine_job_restarts", "Times that a job was started again", restarts);
+        registry.register("engine_job_restarts", "Restarts of a job", restarts);
         let help = "When a job finished its last checkpoint";
         registry.register_with_unit("engine_job_checkpoint_timestamp", help, Unit::Seconds, checkpoint);
     }
 
-    /// The counts of the statuses under names of their own.
+    /// The counts of the statuses under the names of [`COUNTERS`] and [`GAUGES`].
     fn counts(&self, registry: &mut Registry) {
         let of = |name: &str| {
             let counted = self.said.values().filter_map(|status| Some((status, *status.counts.get(name)?)));
