@@ -1,9 +1,9 @@
-//! Moving-average cross: how far, in percent, the price's fast average lies above its slow one.
+//! Moving-average cross: the percentage by which the fast average lies above the slow one.
 //!
-//! With F the mean of the last 10 closes and S that of the last 50: 100 · (F − S) / S. It changes
-//! its sign where the averages cross. Needs 50 bars.
-//! Brock, Lakonishok and LeBaron, 1992, "Simple Technical Trading Rules and the Stochastic
-//! Properties of Stock Returns", Journal of Finance 47.
+//! With F the mean of the last 10 closes and S that of the last 50: 100 · (F − S) / S. Its sign
+//! changes where the averages cross. Needs 50 bars. Brock, Lakonishok and LeBaron, 1992,
+//! "Simple Technical Trading Rules and the Stochastic Properties of Stock Returns", Journal of
+//! Finance 47.
 
 use arroyo_udf_plugin::udf;
 
@@ -13,7 +13,7 @@ pub fn average_cross(
     received_timestamp: Vec<i64>,
     close: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

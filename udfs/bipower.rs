@@ -1,14 +1,14 @@
-//! Bipower variation of a window, in total: what is left of realized volatility without the jumps.
+//! Bipower variation of a window (not scaled to a bar): its volatility without jumps.
 //!
 //! With r the log return from each close to the next: √((π/2) Σ |rᵢ|·|rᵢ₋₁|). Needs three bars.
-//! Barndorff-Nielsen and Shephard, 2004, "Power and Bipower Variation with Stochastic Volatility
-//! and Jumps", Journal of Financial Econometrics 2.
+//! Barndorff-Nielsen and Shephard, 2004, "Power and Bipower Variation with Stochastic
+//! Volatility and Jumps", Journal of Financial Econometrics 2.
 
 use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn bipower(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

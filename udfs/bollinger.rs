@@ -1,14 +1,15 @@
-//! Bollinger position (%b): where the last close lies between the bands, 0 on the lower, 1 on the upper.
+//! Bollinger position (%b): the last close relative to the bands, 0 on the lower, 1 on the
+//! upper.
 //!
-//! With m and s the mean and standard deviation (of the population) of the last 20 closes, the bands
-//! are m ± 2s: (c − (m − 2s)) / 4s, and 0.5 where the price stood still. Needs 20 bars.
+//! With m and s the mean and the population standard deviation of the last 20 closes, the bands
+//! are m ± 2s: (c − (m − 2s)) / 4s, and 0.5 if the price did not move. Needs 20 bars.
 //! Bollinger, 2001, "Bollinger on Bollinger Bands".
 
 use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn bollinger(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -39,7 +40,7 @@ pub fn bollinger(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close:
     if !deviation.is_finite() {
         return None;
     }
-    // Less than that is what the sums round, not what the price did.
+    // A smaller deviation is a rounding error of the sums.
     if deviation <= 1e-12 * mean.abs() {
         return Some(0.5);
     }

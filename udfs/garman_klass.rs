@@ -1,4 +1,5 @@
-//! Garman–Klass volatility per bar: from ranges, opens and closes, for a price without drift.
+//! Garman–Klass volatility per bar, from ranges, opens and closes; assumes a price without
+//! drift.
 //!
 //! √(Σ [½ ln(H/L)² − (2 ln 2 − 1) ln(C/O)²] / n) over the n bars of the window. Needs one bar.
 //! Garman and Klass, 1980, "On the Estimation of Security Price Volatilities from Historical
@@ -15,7 +16,7 @@ pub fn garman_klass(
     low: Vec<f64>,
     close: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

@@ -1,15 +1,15 @@
-//! Jump share of a window: how much of its variance came in jumps, from 0 to 1.
+//! Jump share of a window: the part of its variance that is due to jumps, from 0 to 1.
 //!
 //! With r the log return from each close to the next, RV = Σ r² and BV = (π/2) Σ |rᵢ|·|rᵢ₋₁|:
-//! max(0, RV − BV) / RV, and 0 where nothing moved. Needs three bars.
-//! Barndorff-Nielsen and Shephard, 2004, "Power and Bipower Variation with Stochastic Volatility
-//! and Jumps", Journal of Financial Econometrics 2.
+//! max(0, RV − BV) / RV, and 0 if the price did not move. Needs three bars. Barndorff-Nielsen
+//! and Shephard, 2004, "Power and Bipower Variation with Stochastic Volatility and Jumps",
+//! Journal of Financial Econometrics 2.
 
 use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn jump_share(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

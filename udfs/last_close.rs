@@ -1,4 +1,4 @@
-//! The price as it stands: the close of the newest bar of a window.
+//! Last price: the close of the newest bar of a window, in its currency.
 //!
 //! Needs one bar.
 
@@ -6,7 +6,7 @@ use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn last_close(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

@@ -1,8 +1,8 @@
-//! Parkinson volatility per bar: from the ranges of the bars, for a price without drift.
+//! Parkinson volatility per bar, from the ranges of the bars; assumes a price without drift.
 //!
-//! √(Σ ln(H/L)² / (4 n ln 2)) over the n bars of the window. Needs one bar.
-//! Parkinson, 1980, "The Extreme Value Method for Estimating the Variance of the Rate of Return",
-//! Journal of Business 53.
+//! √(Σ ln(H/L)² / (4 n ln 2)) over the n bars of the window. Needs one bar. Parkinson, 1980,
+//! "The Extreme Value Method for Estimating the Variance of the Rate of Return", Journal of
+//! Business 53.
 
 use arroyo_udf_plugin::udf;
 
@@ -13,7 +13,7 @@ pub fn parkinson(
     high: Vec<f64>,
     low: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

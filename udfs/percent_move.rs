@@ -1,6 +1,7 @@
-//! How far the price moved over a window, in percent of where it opened.
+//! Price change over a window, in percent of its first open.
 //!
-//! With o the open of the first bar and c the close of the last: 100 · (c / o − 1). Needs one bar.
+//! With o the open of the first bar and c the close of the last: 100 · (c / o − 1). Needs one
+//! bar.
 
 use arroyo_udf_plugin::udf;
 
@@ -11,7 +12,7 @@ pub fn percent_move(
     open: Vec<f64>,
     close: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

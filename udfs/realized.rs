@@ -1,14 +1,15 @@
-//! Realized volatility of a window, in total: the root of the sum of squared log returns.
+//! Realized volatility of a window (not scaled to a bar): the root of the sum of squared log
+//! returns.
 //!
-//! With r the log return from each close to the next: √(Σ r²). Needs two bars.
-//! Andersen and Bollerslev, 1998, "Answering the Skeptics: Yes, Standard Volatility Models Do
-//! Provide Accurate Forecasts", International Economic Review 39.
+//! With r the log return from each close to the next: √(Σ r²). Needs two bars. Andersen and
+//! Bollerslev, 1998, "Answering the Skeptics: Yes, Standard Volatility Models Do Provide
+//! Accurate Forecasts", International Economic Review 39.
 
 use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn realized(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

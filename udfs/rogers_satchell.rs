@@ -1,9 +1,8 @@
-//! Rogers–Satchell volatility per bar: from within the bars, whatever the drift.
+//! Rogers–Satchell volatility per bar, from the prices within each bar; valid with drift.
 //!
-//! With u = ln(H/O), d = ln(L/O), c = ln(C/O): √(Σ [u(u − c) + d(d − c)] / n) over the n bars of
-//! the window. Needs one bar.
-//! Rogers and Satchell, 1991, "Estimating Variance from High, Low and Closing Prices", Annals of
-//! Applied Probability 1.
+//! With u = ln(H/O), d = ln(L/O), c = ln(C/O): √(Σ [u(u − c) + d(d − c)] / n) over the n bars
+//! of the window. Needs one bar. Rogers and Satchell, 1991, "Estimating Variance from High, Low
+//! and Closing Prices", Annals of Applied Probability 1.
 
 use arroyo_udf_plugin::udf;
 
@@ -16,7 +15,7 @@ pub fn rogers_satchell(
     low: Vec<f64>,
     close: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

@@ -1,15 +1,15 @@
 //! Relative strength index of a window's closes, from 0 (only losses) to 100 (only gains).
 //!
-//! With G and L the averages of gains and losses from each close to the next over 14 bars:
-//! 100 · G / (G + L), and 50 where nothing moved. The averages begin as the means of the first 14
-//! changes; each further change enters with a weight of 1/14. Needs 15 bars.
-//! Wilder, 1978, "New Concepts in Technical Trading Systems".
+//! With G and L the averages of gains and losses from each close to the next over 14 bars: 100
+//! · G / (G + L), and 50 if the price did not move. The averages begin as the means of the
+//! first 14 changes; each further change enters with a weight of 1/14. Needs 15 bars. Wilder,
+//! 1978, "New Concepts in Technical Trading Systems".
 
 use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn rsi(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -37,7 +37,7 @@ pub fn rsi(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, close: Vec<f
     let (mut gain, mut loss) = (0.0, 0.0);
     for (at, pair) in close.windows(2).enumerate() {
         let change = pair[1] - pair[0];
-        // While the first mean builds up nothing is forgotten.
+        // The first 14 changes are summed up to their mean.
         let kept = if at < period { 1.0 } else { 1.0 - 1.0 / period as f64 };
         gain = gain * kept + change.max(0.0) / period as f64;
         loss = loss * kept + (-change).max(0.0) / period as f64;

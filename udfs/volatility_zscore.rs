@@ -1,10 +1,10 @@
-//! How unusual the volatility of the last ten minutes is, in standard deviations of the window's level.
+//! Volatility of the last ten minutes, in standard deviations from its mean over the window.
 //!
-//! The window is cut into blocks of ten minutes, counted back from its newest bar. With v the root
-//! of the mean squared log return of a block, each return counted where its later close lies:
-//! (v₀ − mean(v₁ …)) / sd(v₁ …), sd being that of a sample, and 0 where no block differs from another.
-//! Blocks of fewer than five returns are left out. Needs the newest block and five more.
-//! The standard score of any textbook, on realized volatility as in `realized`.
+//! The window is divided into blocks of ten minutes, counted back from its newest bar. With v
+//! the root of the mean squared log return of a block, each return counted in the block of its
+//! later close: (v₀ − mean(v₁ …)) / sd(v₁ …) with the sample standard deviation, and 0 if all
+//! blocks are equal. Blocks of fewer than five returns are left out. Needs the newest block and
+//! five more. The usual standard score, of realized volatility as in `realized`.
 
 use arroyo_udf_plugin::udf;
 
@@ -14,7 +14,7 @@ pub fn volatility_zscore(
     received_timestamp: Vec<i64>,
     close: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -35,7 +35,7 @@ pub fn volatility_zscore(
     }
     let rows = settled(&start_timestamp, &received_timestamp);
     let newest = start_timestamp[*rows.last()?];
-    // By how many blocks each lies back: how many returns it has, and the sum of their squares.
+    // For each block, counted back: the number of returns and the sum of their squares.
     let mut blocks: std::collections::BTreeMap<i64, (u32, f64)> = std::collections::BTreeMap::new();
     for pair in rows.windows(2) {
         let back = newest.saturating_sub(start_timestamp[pair[1]]) / 600_000;
@@ -54,7 +54,7 @@ pub fn volatility_zscore(
     let mean = others.iter().sum::<f64>() / others.len() as f64;
     let squared: f64 = others.iter().map(|other| (other - mean).powi(2)).sum();
     let deviation = (squared / (others.len() - 1) as f64).sqrt();
-    // Less than that is what the sums round, not what the price did.
+    // A smaller deviation is a rounding error of the sums.
     let rounding = 1e-12 * mean.abs();
     let score = if deviation > rounding { (last - mean) / deviation } else { 0.0 };
     let is_told = last.is_finite() && (deviation > rounding || (last - mean).abs() <= rounding);

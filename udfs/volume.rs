@@ -1,13 +1,13 @@
-//! Volume of a window, in shares: a repeated or corrected bar counts once.
+//! Volume of a window, in shares, in which a repeated or corrected bar counts once.
 //!
-//! Σ volume over the bars of the window, which a plain sum over the rows would overstate.
+//! Σ volume over the bars of the window; a plain sum over the rows would count such bars again.
 //! Needs one bar.
 
 use arroyo_udf_plugin::udf;
 
 #[udf]
 pub fn volume(start_timestamp: Vec<i64>, received_timestamp: Vec<i64>, volume: Vec<f64>) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {

@@ -1,10 +1,11 @@
-//! Yang–Zhang volatility per bar: gaps, bodies and ranges together, whatever the drift.
+//! Yang–Zhang volatility per bar, from the gaps between bars, bodies and ranges; valid with
+//! drift.
 //!
 //! Over the m = n − 1 bars from the second on, with o = ln(Oᵢ/Cᵢ₋₁), u = ln(H/O), d = ln(L/O),
-//! c = ln(C/O): √(s²(o) + k s²(c) + (1 − k) RS), where s² is the sample variance (divisor m − 1),
-//! RS the mean of u(u − c) + d(d − c), and k = 0.34 / (1.34 + (m + 1)/(m − 1)). Needs three bars.
-//! Yang and Zhang, 2000, "Drift Independent Volatility Estimation Based on High, Low, Open, and
-//! Close Prices", Journal of Business 73.
+//! c = ln(C/O): √(s²(o) + k s²(c) + (1 − k) RS), where s² is the sample variance (divisor m −
+//! 1), RS the mean of u(u − c) + d(d − c), and k = 0.34 / (1.34 + (m + 1)/(m − 1)). Needs three
+//! bars. Yang and Zhang, 2000, "Drift Independent Volatility Estimation Based on High, Low,
+//! Open, and Close Prices", Journal of Business 73.
 
 use arroyo_udf_plugin::udf;
 
@@ -17,7 +18,7 @@ pub fn yang_zhang(
     low: Vec<f64>,
     close: Vec<f64>,
 ) -> Option<f64> {
-    // Of each start the latest version, of equal versions the last to arrive; in time order.
+    // For each start the latest version, of equal versions the last to arrive; in time order.
     fn settled(starts: &[i64], received: &[i64]) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..starts.len()).collect();
         if starts.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -43,7 +44,8 @@ pub fn yang_zhang(
         return None;
     }
     let m = (rows.len() - 1) as f64;
-    // In two passes: a mean square less a squared mean would lose a split's window its digits.
+    // In two passes: the mean square minus the squared mean would lose digits in a window with
+    // a stock split.
     let variance = |values: &[f64]| {
         let mean = values.iter().sum::<f64>() / m;
         values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (m - 1.0)

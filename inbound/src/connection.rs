@@ -1,4 +1,4 @@
-//! One connection: whether it is idle, and for how long it may take nothing.
+//! One connection: its idle time, and a stream that fails if the client stops reading.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
-/// What a client must take of an answer within the time that it may stall, in
-/// bytes: less is as good as nothing, so that a place cannot be held byte by byte.
+/// The least that a client must read within the time limit, in bytes, so that it cannot hold a
+/// connection by reading single bytes.
 const LEAST: usize = 16 << 10;
 
-/// What the server knows of an open connection.
+/// The state of an open connection.
 pub(crate) struct Connection {
     pub(crate) address: IpAddr,
     doing: Mutex<Doing>,
@@ -29,10 +29,10 @@ pub(crate) struct Connection {
 struct Doing {
     /// A request is being answered.
     answering: bool,
-    /// An answer waits for its reader.
+    /// A response waits for the client to read.
     writing: bool,
     closing: bool,
-    /// Since when neither.
+    /// Since when it has been idle.
     idle: Instant,
 }
 
@@ -42,7 +42,7 @@ impl Connection {
         Arc::new(Connection { address, doing: Mutex::new(doing), close: Notify::new() })
     }
 
-    /// Since when it waits for a request, if it does.
+    /// Since when it has waited for a request; `None` if it does not.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let doing = self.doing();
         (!doing.answering && !doing.writing).then_some(doing.idle)
@@ -52,18 +52,18 @@ impl Connection {
         self.doing().closing
     }
 
-    /// Asks for its end.
+    /// Requests that the connection be closed.
     pub(crate) fn close(&self) {
         self.doing().closing = true;
         self.close.notify_one();
     }
 
-    /// Waits until its end is asked for.
+    /// Waits until closing is requested.
     pub(crate) async fn closed(&self) {
         self.close.notified().await;
     }
 
-    /// It answers a request as long as this is kept.
+    /// Marks the connection as answering a request until the result is dropped.
     pub(crate) fn answering(self: &Arc<Connection>) -> Answering {
         self.doing().answering = true;
         Answering(Arc::clone(self))
@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// A request under way.
+/// A request in progress.
 pub(crate) struct Answering(Arc<Connection>);
 
 impl Drop for Answering {
@@ -93,7 +93,7 @@ impl Drop for Answering {
     }
 }
 
-/// The body of an answer: the request is under way until it has been given out.
+/// The body of a response; the request is in progress until the body has been sent.
 pub(crate) struct Answer {
     body: Body,
     answering: Option<Answering>,
@@ -130,33 +130,37 @@ impl HttpBody for Answer {
     }
 }
 
-/// A stream whose writes fail once its reader has taken less than [`LEAST`]
-/// bytes of what is ready for it within a time.
-pub(crate) struct Patient {
+/// A stream whose writes fail if the client reads less than [`LEAST`] bytes of the waiting
+/// response within `patience`.
+pub(crate) struct WriteTimeoutStream {
     stream: TcpStream,
     connection: Arc<Connection>,
     patience: Duration,
     backlog: Option<Backlog>,
 }
 
-/// An answer that its reader has not taken.
+/// A response that waits for the client to read.
 struct Backlog {
     until: Pin<Box<Sleep>>,
     taken: usize,
 }
 
-impl Patient {
-    pub(crate) fn new(stream: TcpStream, connection: Arc<Connection>, patience: Duration) -> Patient {
-        Patient { stream, connection, patience, backlog: None }
+impl WriteTimeoutStream {
+    pub(crate) fn new(
+        stream: TcpStream,
+        connection: Arc<Connection>,
+        patience: Duration,
+    ) -> WriteTimeoutStream {
+        WriteTimeoutStream { stream, connection, patience, backlog: None }
     }
 
-    fn no_backlog(&mut self) {
+    fn clear_backlog(&mut self) {
         if self.backlog.take().is_some() {
             self.connection.writing(false);
         }
     }
 
-    /// What becomes of a write.
+    /// Updates the backlog after a write.
     fn written(
         &mut self,
         outcome: Poll<io::Result<usize>>,
@@ -167,7 +171,7 @@ impl Patient {
                 if let Some(backlog) = &mut self.backlog {
                     backlog.taken += count;
                     if backlog.taken >= LEAST {
-                        self.no_backlog();
+                        self.clear_backlog();
                     }
                 }
                 Poll::Ready(Ok(count))
@@ -181,13 +185,16 @@ impl Patient {
                 });
                 self.connection.writing(true);
                 ready!(backlog.until.as_mut().poll(context));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not read")))
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client does not read the response",
+                )))
             }
         }
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for WriteTimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -197,7 +204,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for WriteTimeoutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -220,9 +227,9 @@ impl AsyncWrite for Patient {
         self.stream.is_write_vectored()
     }
 
-    /// Asked for once everything that was ready has been written.
+    /// Called when everything available has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.no_backlog();
+        self.clear_backlog();
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

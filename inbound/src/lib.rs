@@ -1,10 +1,10 @@
-//! Serving HTTP to clients that may be slow, idle, many or hostile.
+//! Serves HTTP to clients that may be slow, idle, many or hostile.
 //!
-//! A connection costs a file descriptor, and the process needs descriptors for
-//! its own files. So the number of connections is limited ([`Limits`]), a
-//! client that sends no request or takes no answer is waited for only so long,
-//! and where all places are taken the connection that has been idle for longest
-//! is closed for the next one. An error of the listener never ends the server.
+//! Each connection takes a file descriptor, of which the process needs some for its own files.
+//! Therefore the number of connections is limited ([`Limits`]), a client that sends no request
+//! or reads no response is disconnected after a time limit, and at the limit the connection
+//! that has been idle for longest is closed for a new one. An error of the listener never stops
+//! the server.
 
 mod connection;
 #[cfg(test)]
@@ -28,23 +28,23 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use connection::{Answer, Connection, Patient};
+use connection::{Answer, Connection, WriteTimeoutStream};
 
-/// The pause after the listener failed, as it does without a free descriptor.
-const AFTER_ERROR: Duration = Duration::from_millis(100);
-/// How often a client that waits for a place is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// The memory for the header of one request, and for an answer under way, in
-/// bytes: the longest address is 64 KB, and its headers come on top.
+/// The pause after an error of the listener, such as a lack of file descriptors.
+const LISTENER_ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// How often a client that waits for a free connection is checked.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The memory for the headers of one request, and for a response in progress, in bytes: the
+/// longest URL is 64 KB, plus the headers.
 const BUFFER: usize = 128 << 10;
 
-/// Serves `router` until `ended` resolves and the requests under way then have
-/// been answered. Dropping the future closes every connection at once. Handlers
-/// find the peer's address as `ConnectInfo<SocketAddr>`.
+/// Serves `router` until `ended` resolves and the requests in progress have been answered.
+/// Dropping the future closes every connection at once. Handlers find the client's address as
+/// `ConnectInfo<SocketAddr>`.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, ended: impl Future<Output = ()>) {
     let mut ended = pin!(ended);
     let (ending, end) = watch::channel(());
-    let mut open = Open { limits, places: HashMap::new(), tasks: JoinSet::new(), next: 0 };
+    let mut open = OpenConnections { limits, places: HashMap::new(), tasks: JoinSet::new(), next: 0 };
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
         tokio::select! {
@@ -53,17 +53,17 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, ended:
             accepted = listener.accept(), if waiting.is_none() => match accepted {
                 Ok(accepted) => waiting = Some(accepted),
                 Err(error) => {
-                    // Either the client has gone, or there is no descriptor left.
+                    // Either the client has disconnected, or no file descriptor is free.
                     tracing::debug!(%error, "a connection could not be accepted");
                     open.close_idle(None);
-                    tokio::time::sleep(AFTER_ERROR).await;
+                    tokio::time::sleep(LISTENER_ERROR_PAUSE).await;
                 }
             },
-            () = tokio::time::sleep(LOOK_AGAIN), if waiting.is_some() => {}
+            () = tokio::time::sleep(ROOM_CHECK_INTERVAL), if waiting.is_some() => {}
         }
         if let Some((stream, peer)) = waiting.take() {
             match open.room_for(peer.ip()) {
-                Room::Free => open.attend(stream, peer, router.clone(), end.clone()),
+                Room::Free => open.serve_connection(stream, peer, router.clone(), end.clone()),
                 Room::Soon => waiting = Some((stream, peer)),
                 Room::None => tracing::debug!(%peer, "refused a connection: its address holds too many"),
             }
@@ -73,27 +73,27 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, ended:
     while open.tasks.join_next().await.is_some() {}
 }
 
-/// The connections that are open.
-struct Open {
+/// The open connections.
+struct OpenConnections {
     limits: Limits,
     places: HashMap<u64, Arc<Connection>>,
     tasks: JoinSet<u64>,
     next: u64,
 }
 
-/// Whether one more connection may be opened.
+/// Whether a further connection may be opened.
 enum Room {
     Free,
-    /// As soon as another has been closed or is idle.
+    /// When another connection has been closed or has become idle.
     Soon,
     None,
 }
 
-impl Open {
+impl OpenConnections {
     fn closed(&mut self, number: Option<u64>) {
         match number {
             Some(number) => drop(self.places.remove(&number)),
-            // A handler panicked: which one is not said, so all that have ended are looked for.
+            // A handler panicked; its number is unknown, so all ended connections are removed.
             None => self.places.retain(|_, connection| Arc::strong_count(connection) > 1),
         }
     }
@@ -104,7 +104,7 @@ impl Open {
         let full = self.places.len() >= self.limits.connections;
         match (full, crowded) {
             (false, false) => Room::Free,
-            // One that is being closed makes room in a moment.
+            // A connection that is being closed makes room.
             (_, true) if !self.close_idle(Some(address)) => Room::None,
             (true, false) => {
                 self.close_idle(None);
@@ -114,8 +114,8 @@ impl Open {
         }
     }
 
-    /// Closes the connection that has been idle for longest, unless one is being
-    /// closed already; returns whether there is one.
+    /// Closes the connection that has been idle for longest, unless one is being closed
+    /// already; returns whether a connection will be freed.
     fn close_idle(&self, of: Option<IpAddr>) -> bool {
         let candidates =
             || self.places.values().filter(|connection| of.is_none_or(|of| connection.address == of));
@@ -127,27 +127,33 @@ impl Open {
         oldest.map(|(_, connection)| connection.close()).is_some()
     }
 
-    fn attend(&mut self, stream: TcpStream, peer: SocketAddr, router: Router, end: watch::Receiver<()>) {
+    fn serve_connection(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        router: Router,
+        end: watch::Receiver<()>,
+    ) {
         let connection = Connection::of(peer.ip());
         let number = self.next;
         self.next += 1;
         self.places.insert(number, Arc::clone(&connection));
         let Limits { header, stalled, .. } = self.limits;
         self.tasks.spawn(async move {
-            // Events are small and should not wait for each other.
+            // Without Nagle's delay, because server-sent events are small and urgent.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection sends with delay");
             }
-            let stream = Patient::new(stream, Arc::clone(&connection), stalled);
-            attend(stream, peer, &connection, router, header, end).await;
+            let stream = WriteTimeoutStream::new(stream, Arc::clone(&connection), stalled);
+            serve_connection(stream, peer, &connection, router, header, end).await;
             number
         });
     }
 }
 
 /// Answers the requests of one connection until it is closed.
-async fn attend(
-    stream: Patient,
+async fn serve_connection(
+    stream: WriteTimeoutStream,
     peer: SocketAddr,
     connection: &Arc<Connection>,
     router: Router,
@@ -185,52 +191,51 @@ async fn attend(
     }
 }
 
-// How many connections there may be, from how many files the process may open.
+// The number of connections, from the number of files that the process may open.
 
-/// More open files than any of our processes needs; some systems allow a billion.
+/// A cap on the limit of open files, because some systems allow a billion.
 const MOST_FILES: u64 = 1 << 16;
-/// Descriptors kept free for what the process opens later: databases with their
-/// journals, connections to feeds and servers, files of exports.
-const KEPT_FREE: u64 = 64;
-/// The most connections, however many files may be open: each takes memory too.
+/// File descriptors reserved for what the process opens later: databases with their journals,
+/// connections to feeds and servers, files of exports.
+const RESERVED_FILES: u64 = 64;
+/// The maximum number of connections; each also takes memory.
 const MOST: u64 = 1_024;
-/// A browser opens six connections to a host, and there is always one more.
+/// The minimum number of connections: a browser opens six to a host, plus two more.
 const LEAST: u64 = 8;
-/// How long a client may take to send the header of a request, from its
-/// connection or from the answer before; so also how long a connection is kept
-/// between two requests. Browsers open it again without a word.
+/// How long a client may take to send the headers of a request, and so also how long an idle
+/// connection is kept. Browsers reconnect without an error.
 const HEADER: Duration = Duration::from_secs(20);
-/// How long a client may take none of an answer that is ready for it.
+/// How long a client may read nothing of a waiting response.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// What a server allows its clients.
+/// The limits of a server for its clients.
 #[derive(Clone)]
 pub struct Limits {
-    /// Connections in all.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// Connections from one address.
+    /// The maximum number of connections from one address.
     pub of_one_address: usize,
-    /// Addresses that the limit above does not hold for: those of proxies.
+    /// Addresses that the limit for one address does not apply to: those of proxies.
     pub may_be_many: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
-    /// How long the header of a request is waited for.
+    /// The time limit for the headers of a request.
     pub header: Duration,
-    /// How long an answer that is ready may wait for its reader.
+    /// The time limit for a client to read a waiting response.
     pub stalled: Duration,
 }
 
 impl Limits {
-    /// As many connections as leave the process the files that it needs.
+    /// Limits that leave the process the file descriptors that it needs.
     pub fn of_process() -> Limits {
-        let left = open_files().map_or(MOST, |(allowed, open)| allowed.saturating_sub(open + KEPT_FREE));
+        let left = open_files().map_or(MOST, |(allowed, open)| allowed.saturating_sub(open + RESERVED_FILES));
         Limits::of(left.clamp(LEAST, MOST) as usize)
     }
 
-    /// A few connections, for what only operators and their tools ask.
+    /// Few connections, for endpoints that only operators and their tools request.
     pub fn few() -> Limits {
         Limits::of(16)
     }
 
-    /// So many connections, half of them from one address.
+    /// The given number of connections, half of them from one address.
     pub fn of(connections: usize) -> Limits {
         Limits {
             connections,
@@ -242,8 +247,7 @@ impl Limits {
     }
 }
 
-/// Lets this process open as many files as the system allows without asking
-/// anybody, which is often more than it allows at first.
+/// Raises the soft limit of open files to the hard limit of the system.
 pub fn raise_open_files() {
     #[cfg(unix)]
     if let Err(error) = rlimit::increase_nofile_limit(MOST_FILES) {
@@ -251,11 +255,11 @@ pub fn raise_open_files() {
     }
 }
 
-/// How many files may be open, and how many are.
+/// The limit of open files, and the number of open ones.
 #[cfg(unix)]
 fn open_files() -> Option<(u64, u64)> {
     let (allowed, _) = rlimit::Resource::NOFILE.get().ok()?;
-    // Where the system does not list them, a start opens about as many.
+    // If the system does not list them: about as many as are open after the start.
     let open = std::fs::read_dir("/proc/self/fd").map_or(32, |files| files.count() as u64);
     Some((allowed, open))
 }

@@ -1,4 +1,4 @@
-//! Clients that are idle, slow or many, against a server with a few places.
+//! Tests with idle, slow and many clients against a server with few connections.
 
 use std::future::pending;
 use std::sync::Mutex;
@@ -11,21 +11,21 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 
-/// No answer takes as long, unless the server hangs.
+/// Longer than any response takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Server {
     address: SocketAddr,
-    /// Told of the end of each answer of `/endless`.
+    /// Receives a message at the end of each response of `/endless`.
     ends: mpsc::UnboundedReceiver<()>,
     ask_end: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// Tells when it is dropped.
-struct Tells(mpsc::UnboundedSender<()>);
+/// Sends a message when it is dropped.
+struct SendOnDrop(mpsc::UnboundedSender<()>);
 
-impl Drop for Tells {
+impl Drop for SendOnDrop {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
@@ -36,7 +36,7 @@ impl Server {
         let (told, ends) = mpsc::unbounded_channel();
         let told = Arc::new(Mutex::new(told));
         let endless = move || async move {
-            let tells = Tells(told.lock().unwrap_or_else(|error| error.into_inner()).clone());
+            let tells = SendOnDrop(told.lock().unwrap_or_else(|error| error.into_inner()).clone());
             let chunks = StreamOf { _tells: tells, chunk: Bytes::from(vec![b'x'; 64 << 10]) };
             Body::new(chunks)
         };
@@ -59,15 +59,15 @@ impl Server {
         socket.connect(self.address).await.unwrap()
     }
 
-    /// Asks for a path and leaves the connection open.
+    /// Requests a path and leaves the connection open.
     async fn ask(&self, from: &str, path: &str) -> TcpStream {
         let mut stream = self.connect(from).await;
-        // A connection that is refused may be gone already.
+        // A rejected connection may be closed already.
         let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await;
         stream
     }
 
-    /// The answer of `/`, empty where the connection is closed without one.
+    /// The response of `/`; empty if the connection is closed without one.
     async fn get(&self, from: &str) -> String {
         let mut stream = self.ask(from, "/").await;
         let mut answer = Vec::new();
@@ -85,9 +85,9 @@ impl Server {
     }
 }
 
-/// The same bytes without end.
+/// Repeats the same bytes without end.
 struct StreamOf {
-    _tells: Tells,
+    _tells: SendOnDrop,
     chunk: Bytes,
 }
 
@@ -163,7 +163,7 @@ async fn an_answer_that_is_not_read_is_given_up() {
 async fn one_address_cannot_hold_every_place() {
     let server = Server::start(Limits { of_one_address: 2, ..Limits::of(4) }).await;
     let (_one, _two) = (server.ask(HERE, "/waits").await, server.ask(HERE, "/waits").await);
-    // Connections are taken in their order: once this one is refused, the others hold their places.
+    // Connections are accepted in order: once this one is rejected, the others are open.
     assert_eq!(server.get(HERE).await, "");
     assert!(server.get(ELSEWHERE).await.ends_with("here"));
     let many = Limits { of_one_address: 2, may_be_many: Arc::new(|_| true), ..Limits::of(4) };

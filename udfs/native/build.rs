@@ -1,4 +1,5 @@
-//! Makes every file of `udfs/` a module of the crate, with the description that calls it.
+//! Build script: makes every file of `udfs/` a module of the crate, with the code that
+//! describes and calls its function.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::{env, fs, io};
 
 mod form;
 
-use form::{Definition, Refusal, Taken};
+use form::{Definition, FormError, ParsedArgument};
 
 const FORM: &str = "\
 A file udfs/<name>.rs is what Arroyo compiles into a plugin:
@@ -23,8 +24,8 @@ these; N is i32, i64, u32, u64, f32 or f64. T is one of these, String or Vec<u8>
 enum BuildError {
     #[error("{} cannot be read or written: {error}", path.display())]
     File { path: PathBuf, error: io::Error },
-    #[error("{} is no UDF as Arroyo takes it: {refusal}.\n\n{FORM}\n", path.display())]
-    Refused { path: PathBuf, refusal: Refusal },
+    #[error("{} is not a UDF that Arroyo accepts: {error}.\n\n{FORM}\n", path.display())]
+    Refused { path: PathBuf, error: FormError },
     #[error("cargo did not say where the build takes place: {0}")]
     Place(#[from] env::VarError),
 }
@@ -63,25 +64,25 @@ fn build() -> Result<(), BuildError> {
     write(&out.join("all.rs"), &all)
 }
 
-/// Makes a module of every file of `folder`; gives their names.
+/// Generates a module for every file of `folder`; returns their names.
 fn modules(folder: &Path, out: &Path, all: &mut String) -> Result<Vec<String>, BuildError> {
     let mut names = Vec::new();
     for file in files(folder)? {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text =
             fs::read_to_string(&file).map_err(|error| BuildError::File { path: file.clone(), error })?;
-        let definition = form::read(&name, &text)
-            .map_err(|refusal| BuildError::Refused { path: file.clone(), refusal })?;
+        let definition =
+            form::read(&name, &text).map_err(|error| BuildError::Refused { path: file.clone(), error })?;
         let module = out.join(format!("{name}.rs"));
         write(&module, &module_text(&name, &file, &definition))?;
-        // The vectors are Arroyo's to give, whatever the function does with them.
+        // Arroyo passes vectors by value, even if the function only reads them.
         let _ = writeln!(all, "#[allow(clippy::needless_pass_by_value)]\n#[path = {module:?}]\nmod {name};");
         names.push(name);
     }
     Ok(names)
 }
 
-/// The Rust files right in the folder, ordered by name.
+/// The Rust files directly in the folder, sorted by name.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let unreadable = |error| BuildError::File { path: folder.to_owned(), error };
     let mut files = Vec::new();
@@ -95,36 +96,36 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     Ok(files)
 }
 
-/// The file's own text, and below it what describes and calls the function.
+/// The file's text, followed by the code that describes and calls the function.
 fn module_text(name: &str, file: &Path, definition: &Definition) -> String {
     let Definition { aggregate, arguments, returns, native } = definition;
-    let mut described = String::new();
-    let mut given = String::new();
-    for (i, Taken { name, kind, nullable }) in arguments.iter().enumerate() {
+    let mut descriptions = String::new();
+    let mut conversions = String::new();
+    for (i, ParsedArgument { name, kind, nullable }) in arguments.iter().enumerate() {
         let _ = writeln!(
-            described,
+            descriptions,
             "        crate::Argument {{ name: {name:?}, kind: crate::Kind::{kind}, nullable: {nullable} }},"
         );
         let _ = writeln!(
-            given,
+            conversions,
             "    let Some(a{i}) = crate::column::argument(&__UDF, {i}, columns) else {{ return crate::Value::Null }};"
         );
     }
-    let passed = (0..arguments.len()).map(|i| format!("a{i}")).collect::<Vec<_>>().join(", ");
+    let call_arguments = (0..arguments.len()).map(|i| format!("a{i}")).collect::<Vec<_>>().join(", ");
     format!(
         "{native}
 pub(crate) const __UDF: crate::Udf = crate::Udf {{
     name: {name:?},
     aggregate: {aggregate},
     arguments: &[
-{described}    ],
+{descriptions}    ],
     returns: crate::Kind::{returns},
     source: include_str!({file:?}),
     call: __call,
 }};
 
 fn __call(columns: &[crate::Column<'_>]) -> crate::Value {{
-{given}    {name}({passed}).into()
+{conversions}    {name}({call_arguments}).into()
 }}
 "
     )

@@ -1,4 +1,4 @@
-//! What a UDF is called with and what it returns, between the engine's types and plain Rust's.
+//! Converts between the engine's columns and the arguments and results of a UDF.
 
 use crate::Udf;
 
@@ -46,7 +46,7 @@ pub enum Column<'a> {
 /// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// There is no result, as for a window with too few bars.
+    /// NULL, for example for a window with too few bars.
     Null,
     /// True or false.
     Bool(bool),
@@ -68,8 +68,8 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
-/// The argument that column `index` makes; none where the function takes no NULL
-/// and this scalar's row is one.
+/// The argument for the column `index`; `None` if the function does not accept NULL and the
+/// value of this scalar is NULL.
 pub(crate) fn argument<'a, T: FromColumn<'a>>(udf: &Udf, index: usize, columns: &[Column<'a>]) -> Option<T> {
     let (name, wanted) = (udf.name, udf.arguments);
     assert!(
@@ -85,15 +85,15 @@ pub(crate) fn argument<'a, T: FromColumn<'a>>(udf: &Udf, index: usize, columns: 
     }
 }
 
-/// Why a column cannot be an argument.
+/// Why a column cannot be converted to an argument.
 pub(crate) enum Unfit {
-    /// The argument takes no NULL, and this scalar's row is one: the result is NULL.
+    /// The argument does not accept NULL and the scalar's value is NULL: the result is NULL.
     Null,
-    /// Another kind than the argument's, or not one row for a scalar.
+    /// The column has another type, or not exactly one row for a scalar.
     Mistaken,
 }
 
-/// The argument that a column makes: all of its rows for `Vec<…>`, else its only one.
+/// Converts a column to an argument: all rows for `Vec<…>`, otherwise the single one.
 pub(crate) trait FromColumn<'a>: Sized {
     fn from_column(column: &Column<'a>) -> Result<Self, Unfit>;
 }

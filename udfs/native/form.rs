@@ -1,56 +1,56 @@
-//! The form of a UDF file: what Arroyo accepts, read before Arroyo has to refuse it.
+//! Parses a UDF file and checks that Arroyo will accept it.
 
 use syn::{FnArg, GenericArgument, Item, ItemFn, Pat, PathArguments, ReturnType, Signature, Type};
 
 /// What a file of `udfs/` defines.
 #[derive(Debug)]
 pub struct Definition {
-    /// Whether the function takes all rows of a group.
+    /// Whether the function receives all rows of a group.
     pub aggregate: bool,
-    /// What it takes, in order.
-    pub arguments: Vec<Taken>,
-    /// What it returns.
-    pub returns: Named,
-    /// The file's text without the attribute and its import, line for line.
+    /// The arguments, in order.
+    pub arguments: Vec<ParsedArgument>,
+    /// The type of the result.
+    pub returns: KindName,
+    /// The text without the attribute and its import, with the same line numbers.
     pub native: String,
 }
 
-/// One argument as the file has it.
+/// One argument.
 #[derive(Debug)]
-pub struct Taken {
+pub struct ParsedArgument {
     /// Its name.
     pub name: String,
-    /// What each value is.
-    pub kind: Named,
-    /// Whether the function sees NULLs.
+    /// The type of the values.
+    pub kind: KindName,
+    /// Whether the function receives NULLs.
     pub nullable: bool,
 }
 
-/// A variant of the crate's `Kind`, by name.
-pub type Named = &'static str;
+/// The name of a variant of the crate's `Kind`.
+pub type KindName = &'static str;
 
-/// What a file does not have in common with the form.
+/// Why a file is not an acceptable UDF.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("it is not Rust: {0}")]
+pub enum FormError {
+    #[error("it is not valid Rust: {0}")]
     NotRust(#[from] syn::Error),
-    #[error("it has {count} lines `{line}` of their own, and needs exactly one")]
+    #[error("it has {count} lines `{line}`, and needs exactly one")]
     Lines { line: &'static str, count: usize },
     #[error("it has {0} functions with the attribute #[udf], and needs exactly one")]
     Functions(usize),
     #[error("its function is named `{function}`; SQL calls it by the file's name, so name it `{file}`")]
     Name { function: String, file: String },
-    #[error("its function is {0}; it must be a plain one")]
+    #[error("its function is {0}; it must be a plain function")]
     NotPlain(&'static str),
     #[error("its function takes no argument, so Arroyo cannot tell how many rows there are")]
     NoArguments,
     #[error("argument {0} has a pattern; give it a name")]
     Unnamed(usize),
-    #[error("argument `{0}` has a type that Arroyo does not hand over")]
+    #[error("argument `{0}` has a type that Arroyo does not support")]
     Argument(String),
     #[error("it takes `Vec<…>` and single values; take the rows of a group in all arguments or in none")]
     Mixed,
-    #[error("its function returns something that Arroyo does not take")]
+    #[error("its function returns a type that Arroyo does not support")]
     Returns,
 }
 
@@ -58,28 +58,28 @@ const ATTRIBUTE: &str = "#[udf]";
 const IMPORT: &str = "use arroyo_udf_plugin::udf;";
 
 /// Reads the text of `udfs/<file>.rs`.
-pub fn read(file: &str, text: &str) -> Result<Definition, Refusal> {
+pub fn read(file: &str, text: &str) -> Result<Definition, FormError> {
     let syntax = syn::parse_file(text)?;
     let native = without_line(&without_line(text, IMPORT)?, ATTRIBUTE)?;
     let signature = &only_udf(&syntax.items)?.sig;
     plain(signature)?;
     if signature.ident != file {
-        return Err(Refusal::Name { function: signature.ident.to_string(), file: file.to_owned() });
+        return Err(FormError::Name { function: signature.ident.to_string(), file: file.to_owned() });
     }
     let (aggregate, arguments) = arguments(signature)?;
     Ok(Definition { aggregate, arguments, returns: returns(signature)?, native })
 }
 
-/// The text with one line emptied, so that the others keep their numbers.
-fn without_line(text: &str, line: &'static str) -> Result<String, Refusal> {
+/// The text with one line emptied, so that the line numbers stay the same.
+fn without_line(text: &str, line: &'static str) -> Result<String, FormError> {
     let count = text.lines().filter(|l| l.trim() == line).count();
     if count != 1 {
-        return Err(Refusal::Lines { line, count });
+        return Err(FormError::Lines { line, count });
     }
     Ok(text.lines().map(|l| if l.trim() == line { "\n".to_owned() } else { format!("{l}\n") }).collect())
 }
 
-fn only_udf(items: &[Item]) -> Result<&ItemFn, Refusal> {
+fn only_udf(items: &[Item]) -> Result<&ItemFn, FormError> {
     let carries = |function: &ItemFn| function.attrs.iter().any(|attribute| attribute.path().is_ident("udf"));
     let functions: Vec<&ItemFn> = items
         .iter()
@@ -90,11 +90,11 @@ fn only_udf(items: &[Item]) -> Result<&ItemFn, Refusal> {
         .collect();
     match functions[..] {
         [function] => Ok(function),
-        _ => Err(Refusal::Functions(functions.len())),
+        _ => Err(FormError::Functions(functions.len())),
     }
 }
 
-fn plain(signature: &Signature) -> Result<(), Refusal> {
+fn plain(signature: &Signature) -> Result<(), FormError> {
     let oddities = [
         (signature.asyncness.is_some(), "async"),
         (signature.constness.is_some(), "const"),
@@ -104,52 +104,52 @@ fn plain(signature: &Signature) -> Result<(), Refusal> {
         (signature.variadic.is_some(), "variadic"),
     ];
     match oddities.iter().find(|(odd, _)| *odd) {
-        Some((_, what)) => Err(Refusal::NotPlain(what)),
+        Some((_, what)) => Err(FormError::NotPlain(what)),
         None => Ok(()),
     }
 }
 
-fn arguments(signature: &Signature) -> Result<(bool, Vec<Taken>), Refusal> {
+fn arguments(signature: &Signature) -> Result<(bool, Vec<ParsedArgument>), FormError> {
     let mut aggregate = None;
-    let mut taken = Vec::new();
+    let mut parsed = Vec::new();
     for (index, argument) in signature.inputs.iter().enumerate() {
         let FnArg::Typed(argument) = argument else {
-            return Err(Refusal::NotPlain("a method"));
+            return Err(FormError::NotPlain("a method"));
         };
         let Pat::Ident(pattern) = &*argument.pat else {
-            return Err(Refusal::Unnamed(index + 1));
+            return Err(FormError::Unnamed(index + 1));
         };
         let name = pattern.ident.to_string();
-        let rows = inside("Vec", &argument.ty);
+        let rows = type_argument("Vec", &argument.ty);
         let value = rows.unwrap_or(&argument.ty);
-        let option = inside("Option", value);
+        let option = type_argument("Option", value);
         let value = option.unwrap_or(value);
         let kind = number(value).or_else(|| if rows.is_none() { borrowed(value) } else { None });
         let Some(kind) = kind else {
-            return Err(Refusal::Argument(name));
+            return Err(FormError::Argument(name));
         };
         if *aggregate.get_or_insert(rows.is_some()) != rows.is_some() {
-            return Err(Refusal::Mixed);
+            return Err(FormError::Mixed);
         }
-        taken.push(Taken { name, kind, nullable: option.is_some() });
+        parsed.push(ParsedArgument { name, kind, nullable: option.is_some() });
     }
-    Ok((aggregate.ok_or(Refusal::NoArguments)?, taken))
+    Ok((aggregate.ok_or(FormError::NoArguments)?, parsed))
 }
 
-fn returns(signature: &Signature) -> Result<Named, Refusal> {
+fn returns(signature: &Signature) -> Result<KindName, FormError> {
     let ReturnType::Type(_, whole) = &signature.output else {
-        return Err(Refusal::Returns);
+        return Err(FormError::Returns);
     };
-    let value = inside("Option", whole).unwrap_or(whole);
-    let owned = match inside("Vec", value).and_then(ident).as_deref() {
+    let value = type_argument("Option", whole).unwrap_or(whole);
+    let owned = match type_argument("Vec", value).and_then(ident).as_deref() {
         Some("u8") => Some("Bytes"),
         _ => ident(value).filter(|name| name == "String").map(|_| "Text"),
     };
-    number(value).or(owned).ok_or(Refusal::Returns)
+    number(value).or(owned).ok_or(FormError::Returns)
 }
 
-/// The type within `outer<…>`.
-fn inside<'t>(outer: &str, whole: &'t Type) -> Option<&'t Type> {
+/// The type argument of `outer<…>`.
+fn type_argument<'t>(outer: &str, whole: &'t Type) -> Option<&'t Type> {
     let Type::Path(path) = whole else { return None };
     let segment = path.path.segments.last().filter(|segment| segment.ident == outer)?;
     match &segment.arguments {
@@ -161,8 +161,8 @@ fn inside<'t>(outer: &str, whole: &'t Type) -> Option<&'t Type> {
     }
 }
 
-/// Not `bool`: Arroyo lists it, but its macro makes code of it that does not compile.
-fn number(value: &Type) -> Option<Named> {
+/// Without `bool`: Arroyo lists it, but its macro generates code that does not compile.
+fn number(value: &Type) -> Option<KindName> {
     Some(match ident(value)?.as_str() {
         "i32" => "I32",
         "i64" => "I64",
@@ -174,7 +174,7 @@ fn number(value: &Type) -> Option<Named> {
     })
 }
 
-fn borrowed(value: &Type) -> Option<Named> {
+fn borrowed(value: &Type) -> Option<KindName> {
     let Type::Reference(reference) = value else { return None };
     match &*reference.elem {
         _ if reference.mutability.is_some() => None,

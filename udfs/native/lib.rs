@@ -1,8 +1,8 @@
-//! The files of `udfs/`, compiled into the program as they stand.
+//! The functions of `udfs/`, compiled into the program.
 //!
-//! Each `udfs/<name>.rs` is one function in the form that Arroyo compiles into a
-//! plugin. The build script reads all of them and makes every one callable here,
-//! so a measure is added by adding its file; see [`all`].
+//! Each `udfs/<name>.rs` is one function in the form that Arroyo compiles into a plugin. The
+//! build script reads all files and makes every function callable here, so a measure is added
+//! by adding its file; see [`all`].
 
 mod column;
 #[cfg(test)]
@@ -10,10 +10,10 @@ mod form;
 
 pub use column::{Column, Value};
 
-/// What a value is, in the types that Arroyo hands to a UDF and takes from it.
+/// The type of a value, among those that Arroyo passes to a UDF and accepts from it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Kind {
-    /// True or false; no UDF has one as long as Arroyo's macro does not compile with it.
+    /// A boolean; no UDF can have one as long as Arroyo's macro does not compile with it.
     Bool,
     /// A signed integer of 32 bits.
     I32,
@@ -38,32 +38,32 @@ pub enum Kind {
 pub struct Argument {
     /// The argument's name in the file.
     pub name: &'static str,
-    /// What each value is.
+    /// The type of the values.
     pub kind: Kind,
-    /// Whether the function sees NULLs. Where it does not, an aggregate is called
-    /// without the rows that are NULL, and a scalar is not called: its result is NULL.
+    /// Whether the function receives NULLs. If not, an aggregate is called without the rows
+    /// that are NULL, and a scalar is not called: its result is NULL.
     pub nullable: bool,
 }
 
 /// One function of `udfs/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Udf {
-    /// The name that SQL calls it by, which is also the file's.
+    /// The name in SQL, which is also the file's.
     pub name: &'static str,
-    /// Whether it takes all rows of a group at once (in arrival order) or one row.
+    /// Whether it receives all rows of a group at once (in order of arrival) or one row.
     pub aggregate: bool,
-    /// What it takes, in order.
+    /// The arguments, in order.
     pub arguments: &'static [Argument],
-    /// What it returns. Every function may return NULL.
+    /// The type of the result. Every function may return NULL.
     pub returns: Kind,
-    /// The file's text, as Arroyo compiles it.
+    /// The text of the file, which Arroyo compiles.
     pub source: &'static str,
-    /// Calls the function with one column an argument: for an aggregate, the rows of
-    /// the group; for a scalar, exactly one row.
+    /// Calls the function with one column for each argument: for an aggregate, the rows of the
+    /// group; for a scalar, exactly one row.
     ///
     /// # Panics
-    /// When the columns are not those that `arguments` asks for, which is a mistake of
-    /// the caller. The functions themselves do not panic, whatever the values are.
+    /// When the columns do not match `arguments`, which is an error of the caller. The
+    /// functions themselves do not panic for any values.
     pub call: fn(&[Column<'_>]) -> Value,
 }
 

@@ -351,7 +351,7 @@ fn to_integers(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError
         let value = words.split(|c: char| !c.is_ascii_digit() && c != '-').find(|part| part.len() > 18);
         let value = value.unwrap_or("a value");
         ArrowError::ComputeError(format!(
-            "{value} is beyond the to_integers numbers of an answer (up to {}): CAST(… AS DOUBLE) or CAST(… AS VARCHAR) shows it",
+            "{value} exceeds the integers of an answer (up to {}): CAST(… AS DOUBLE) or CAST(… AS VARCHAR) shows it",
             i64::MAX
         ))
     })

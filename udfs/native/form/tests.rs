@@ -1,6 +1,6 @@
-//! Which files are taken for UDFs, and what is said of the others.
+//! Tests of which files are accepted as UDFs, and of the messages for others.
 
-use super::{Definition, Refusal, read};
+use super::{Definition, FormError, read};
 
 fn file(function: &str) -> String {
     format!("//! A measure.\n\nuse arroyo_udf_plugin::udf;\n\n#[udf]\n{function}\n")
@@ -95,5 +95,5 @@ fn a_function_that_arroyo_cannot_call_is_refused() {
 
 #[test]
 fn what_is_not_rust_is_refused() {
-    assert!(matches!(read("f", "pub fn f(a: i32 -> i32 { a }"), Err(Refusal::NotRust(_))));
+    assert!(matches!(read("f", "pub fn f(a: i32 -> i32 { a }"), Err(FormError::NotRust(_))));
 }

@@ -129,7 +129,7 @@ fn a_price_that_stands_still_has_no_volatility() {
     }
 }
 
-// The signals, against the same worked out another way on longer windows.
+// The signals, compared with a different computation on longer windows.
 
 #[track_caller]
 fn is_nearly(window: &Window, name: &str, expected: f64) {
@@ -137,7 +137,7 @@ fn is_nearly(window: &Window, name: &str, expected: f64) {
     assert!((value - expected).abs() <= 1e-9 * expected.abs().max(1e-3), "{name} is {value}, not {expected}");
 }
 
-/// Closes that wander without a period, the same everywhere.
+/// Closes of a deterministic walk without a period.
 fn wandering(bars: usize) -> Vec<f64> {
     (0..bars).map(|at| 100.0 + ((at * at * 37 + at * 11) % 101) as f64 / 25.0).collect()
 }
@@ -162,7 +162,7 @@ fn the_averages_cross_where_the_fast_one_overtakes_the_slow_one() {
 fn the_relative_strength_is_wilders() {
     let closes = wandering(120);
     let changes: Vec<f64> = closes.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Every weight written out: the first 14 changes share what the later ones leave.
+    // With explicit weights: the first 14 changes share the weight that the later ones leave.
     let average = |side: fn(f64) -> f64| {
         let later = changes.len() - 14;
         let kept = |after: usize| (13.0_f64 / 14.0).powi(after as i32);
@@ -198,7 +198,8 @@ fn the_bollinger_position_is_that_between_the_bands() {
     assert_eq!(Window::of_closes(&[5.0; 20]).measure("bollinger"), Some(0.5));
 }
 
-/// A walk whose returns are ±`steps[block]` in blocks of ten minutes, the first of which comes after one bar.
+/// A walk whose returns are ±`steps[block]` in blocks of ten minutes, the first of which begins
+/// after one bar.
 fn walk(steps: &[f64]) -> Window {
     let mut log = 0.0_f64;
     let mut closes = vec![1.0];
@@ -228,7 +229,7 @@ fn without_a_level_to_differ_from_there_is_no_score() {
 #[test]
 fn a_block_with_few_bars_is_left_out_of_the_level() {
     let mut window = walk(&[0.01, 0.5, 0.02, 0.03, 0.04, 0.05, 0.09]);
-    // Of the second block four bars stay; it is the jump back to the third that closes the hole.
+    // Four bars of the second block remain; the return over the hole counts in the third.
     let held = window.0.clone();
     window.0.retain(|bar| !(15..=20).contains(&(bar.start / 60_000)));
     assert!(window.0.len() == held.len() - 6);

@@ -1,11 +1,11 @@
-//! A window of bars to call measures on.
+//! Windows of bars to call the measures with, and properties that hold for every measure.
 
 use proptest::prelude::*;
 use udfs::{Column, Udf, Value};
 
 use crate::{ENOUGH, NO_VOLATILITY};
 
-/// One row of a window, as it arrives.
+/// One row of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
     pub start: i64,
@@ -17,12 +17,13 @@ pub struct Bar {
     pub volume: f64,
 }
 
-/// Rows in arrival order.
+/// Rows in order of arrival.
 #[derive(Clone, Debug)]
 pub struct Window(pub Vec<Bar>);
 
 impl Window {
-    /// One bar a minute of open, high, low and close; its volume is its number times 100.
+    /// One bar a minute with the given open, high, low and close; its volume is its number
+    /// times 100.
     pub fn of(prices: &[[f64; 4]]) -> Self {
         let bar = |(start, &[open, high, low, close]): (i64, &[f64; 4])| Bar {
             start: start * 60_000,
@@ -36,24 +37,24 @@ impl Window {
         Self((0..).zip(prices).map(bar).collect())
     }
 
-    /// The same of closes alone: each bar opens and stays where it closes.
+    /// The same with closes only: open, high and low equal the close.
     pub fn of_closes(closes: &[f64]) -> Self {
         Self::of(&closes.iter().map(|&close| [close; 4]).collect::<Vec<_>>())
     }
 
-    /// What a measure says of the window; none for NULL.
+    /// The result of a measure; `None` for NULL.
     pub fn measure(&self, name: &str) -> Option<f64> {
         let columns = Columns::of(&self.0);
         columns.call(udf(name))
     }
 }
 
-/// The function of that name.
+/// The function with this name.
 pub fn udf(name: &str) -> &'static Udf {
     udfs::all().iter().find(|udf| udf.name == name).expect("a file of that name")
 }
 
-/// The columns that a measure may ask for, by the names of its arguments.
+/// The columns that a measure may use, by the names of its arguments.
 #[derive(Debug)]
 pub struct Columns {
     pub times: [Vec<i64>; 2],
@@ -99,7 +100,8 @@ impl Columns {
     }
 }
 
-// Rows arrive in any order, again and corrected; the measures are of the bars as they finally are.
+// Rows may arrive in any order, repeated and corrected; a measure depends on the final bars
+// only.
 
 fn prices() -> impl Strategy<Value = [f64; 4]> {
     [50.0..150.0, 50.0..150.0, 50.0..150.0, 50.0..150.0].prop_map(|mut four: [f64; 4]| {
@@ -109,7 +111,7 @@ fn prices() -> impl Strategy<Value = [f64; 4]> {
     })
 }
 
-/// Bars in time order, and the same with outdated versions and repeats, shuffled.
+/// Bars in time order, and the same with outdated versions and repetitions, shuffled.
 fn arrivals() -> impl Strategy<Value = (Window, Window)> {
     let bars = prop::collection::vec(prices(), 0..ENOUGH + 10);
     let outdated = prop::collection::vec((any::<prop::sample::Index>(), prices(), 1..600_000_i64), 0..40);
@@ -169,7 +171,7 @@ fn a_repeated_bar_does_not_make_up_for_a_missing_one() {
 #[test]
 fn every_file_settles_versions_by_the_same_text() {
     let settling = |source: &'static str| {
-        let from = source.find("    // Of each start the latest version").unwrap();
+        let from = source.find("    // For each start the latest version").unwrap();
         let to = from + source[from..].find("\n    }\n").unwrap();
         &source[from..to]
     };
@@ -179,7 +181,8 @@ fn every_file_settles_versions_by_the_same_text() {
     }
 }
 
-// A panic would end Arroyo's task: whatever comes in, a measure returns a finite number or NULL.
+// A panic would end Arroyo's task, so every measure returns a finite number or NULL for any
+// input.
 
 fn column<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<T>> {
     prop::collection::vec(of, 0..6)
@@ -242,7 +245,7 @@ fn a_price_that_is_no_price_is_null_and_not_zero() {
         let mut closes: Vec<_> = [1.0, 2.0, 3.0].into_iter().cycle().take(ENOUGH).collect();
         closes[ENOUGH - 3] = bad;
         let window = Window::of_closes(&closes);
-        // These look at the ends of the window alone, or do not mind a price of nothing.
+        // These use only the ends of the window, or accept a price of zero.
         let blind = |name| NO_VOLATILITY.contains(&name) || name == "average_cross";
         for udf in udfs::all().iter().filter(|udf| !blind(udf.name)) {
             assert_eq!(window.measure(udf.name), None, "{} with {bad}", udf.name);
