@@ -1,4 +1,4 @@
-//! Rows as articles.
+//! Converts rows into articles.
 
 use model::schema::ColumnType::{Text, Time};
 use model::{Article, Source};

@@ -1,4 +1,4 @@
-//! Rows as minute bars.
+//! Converts rows into minute bars.
 
 use model::bar::{HIGHEST_PRICE, MOST_SHARES};
 use model::schema::ColumnType::{Bool, Float, Text, Time};
@@ -43,9 +43,10 @@ impl FromRow for Bar {
         Known::optional(&["aggregate_vwap"], Float),
         Known::optional(&["average_size"], Float),
         Known::optional(&["otc"], Bool),
-        // As Massive's flat files name it, in nanoseconds.
+        // The name in Massive's flat files, in nanoseconds.
         Known::optional(&["window_start"], Time),
-        // Of a file of windows, as `tickwire export` writes them, whose rows are no minutes.
+        // The end column of windows in files of `tickwire export`; their rows are not minute
+        // bars.
         Known::optional(&["window_end"], Time),
     ];
     const LINE_BREAKS: bool = false;
@@ -91,8 +92,8 @@ impl FromRow for Bar {
     }
 }
 
-/// The start of a row of Massive's flat files. Those of days have the header of
-/// those of minutes: their rows start at midnight, when no stock trades.
+/// The start of a row of Massive's flat files. Files of daily bars have the same header as
+/// those of minute bars; their rows start at midnight in New York, when no stock trades.
 fn flat_file_start(row: &Row<'_>, symbol: &str) -> Result<Millis, String> {
     let start = row.needed(WINDOW_START, row.time_in_nanoseconds(WINDOW_START)?)?;
     let calendar = Instrument::of(symbol).calendar();

@@ -1,4 +1,4 @@
-//! Bars by their figures alone, a large piece of a file at a time.
+//! Reads the prices and volumes of bars in large pieces, for computations over whole files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::input::{self, Input, name_in, of, refused};
 use crate::parquet_candles::RowGroups;
 use crate::{BadRow, BarRows, FileError, rows_of};
 
-/// So many rows are a piece, where the file has no pieces of its own.
+/// The number of rows of a piece, for formats without row groups.
 const ROWS_A_PIECE: usize = 64 * 1_024;
 
 /// A piece of a file.
@@ -18,35 +18,36 @@ const ROWS_A_PIECE: usize = 64 * 1_024;
 pub struct Piece {
     /// Its bars, in the order of the file.
     pub candles: Vec<Candles>,
-    /// The rows that are none.
+    /// The invalid rows.
     pub refused: Vec<BadRow>,
-    /// Of each of `candles`, where its bars stand.
+    /// For each of `candles`, the lines of its bars.
     pub(crate) lines: Vec<Lines>,
 }
 
-/// Where the bars of a piece stand in their file.
+/// The lines of the bars of a piece.
 #[derive(Debug)]
 pub(crate) enum Lines {
-    /// On these lines.
+    /// One number for each bar.
     Each(Vec<u64>),
-    /// One row after the other from this one on, the refused ones counted.
+    /// Consecutive numbers from this one on, including those of invalid rows.
     From(u64),
 }
 
 type Pieces = Box<dyn Iterator<Item = Piece> + Send>;
 
-/// Says of the start of a bar what is wrong with it, rows in the order of the file.
+/// A check of the start of each bar, called in the order of the file; returns why it is
+/// invalid.
 type Judge = Box<dyn FnMut(Millis) -> Result<(), String> + Send>;
 
-/// A file of bars, piece by piece; what is in memory does not depend on its length.
+/// A file of bars, read in pieces; the memory does not depend on its length.
 pub struct CandlePieces {
-    /// With the name of the part in a folder.
+    /// Each with the name of its part, in a folder.
     pieces: Box<dyn Iterator<Item = (Option<Arc<str>>, Piece)> + Send>,
     judge: Option<Judge>,
 }
 
-/// Opens a file of minute bars for their figures alone. Rows are read and checked
-/// as [`crate::bars`] does; Parquet on all processors at once.
+/// Opens a file of minute bars. Rows are read and validated as by [`crate::bars`]; Parquet is
+/// decoded on all processors in parallel.
 ///
 /// # Errors
 /// As for [`crate::bars`].
@@ -55,7 +56,7 @@ pub fn candles(path: &Path) -> Result<CandlePieces, FileError> {
         let pieces = one_file(path)?.map(|piece| (None, piece));
         return Ok(CandlePieces { pieces: Box::new(pieces), judge: None });
     }
-    // Fails where no part can be read.
+    // Fails if no part can be read.
     drop(crate::bars(path)?);
     let folder = path.to_owned();
     let pieces = of(path)?.into_iter().flat_map(move |part| {
@@ -99,7 +100,8 @@ impl Iterator for CandlePieces {
 }
 
 impl CandlePieces {
-    /// Refuses bars also by what `judge` says of their starts, in the order of the file.
+    /// Also rejects bars for whose starts `judge` returns an error, called in the order of the
+    /// file.
     pub fn judged(self, judge: impl FnMut(Millis) -> Result<(), String> + Send + 'static) -> CandlePieces {
         CandlePieces { judge: Some(Box::new(judge)), ..self }
     }
@@ -141,13 +143,13 @@ impl Piece {
 }
 
 impl Lines {
-    /// The line of the bar that is the `at`-th of its batch.
+    /// The line of the bar with the index `at` in its batch.
     fn of(&self, at: usize, refused: &[BadRow]) -> u64 {
         match self {
             Lines::Each(lines) => lines.get(at).copied().unwrap_or_default(),
             Lines::From(first) => {
                 let mut line = first + at as u64;
-                // Rows come in order, so each refused one before moves those after it by one.
+                // Each preceding invalid row moves the bars after it by one.
                 let mut before: Vec<u64> =
                     refused.iter().map(|bad| bad.line).filter(|line| line >= first).collect();
                 before.sort_unstable();

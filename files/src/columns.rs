@@ -1,4 +1,4 @@
-//! The columns that a kind of row is made from.
+//! The columns of which a kind of row is made, and where they are in a file.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use crate::input::{self, Input, no_parts, of};
 use crate::value::{Cell, Row};
 use crate::{BadRow, FileError, Placed, json_rows};
 
-/// One column that a kind of row knows.
+/// A known column of a kind of row.
 pub(crate) struct Known {
-    /// The names it may have; the first is our own and goes before the others.
+    /// The accepted names; the first is Tickwire's own and takes precedence.
     pub names: &'static [&'static str],
-    /// What it holds.
+    /// The type of its values.
     pub kind: ColumnType,
     /// Whether every row must have it.
     pub required: bool,
@@ -29,30 +29,30 @@ impl Known {
         Known { names, kind, required: false }
     }
 
-    /// Its names, for a message.
+    /// Its names, for an error message.
     pub(crate) fn ours(&self) -> String {
         self.names.join(" or ")
     }
 }
 
-/// What rows are made into. Cells are asked for by their index in [`FromRow::COLUMNS`].
+/// A kind of row. Cells are accessed by their index in [`FromRow::COLUMNS`].
 pub(crate) trait FromRow: Sized + Send + 'static {
-    /// The columns; all others are ignored.
+    /// The known columns; all others are ignored.
     const COLUMNS: &'static [Known];
     /// Whether a quoted cell of CSV may hold line breaks.
     const LINE_BREAKS: bool;
 
-    /// Makes one of a row and checks it.
+    /// Converts and validates a row.
     ///
     /// # Errors
-    /// The reason why the row is a bad one, with its column and value.
+    /// When the row is invalid; the message contains the column and the value.
     fn from_row(row: &Row<'_>) -> Result<Self, String>;
 
-    /// The columns that must be there and are not.
+    /// The required columns that are missing.
     fn missing(found: &dyn Fn(usize) -> bool) -> Vec<String>;
 }
 
-/// Makes a value of the cells of a row; the text of a bad one is made when it is needed.
+/// Converts the cells of a row; `text` is called only for an invalid row.
 pub(crate) fn make<T: FromRow>(
     line: u64,
     cells: Vec<Cell<'_>>,
@@ -65,19 +65,19 @@ pub(crate) fn make<T: FromRow>(
     }
 }
 
-/// Where the value of a known column stands.
+/// Where the values of a known column are.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Place {
-    /// Nowhere.
+    /// The column is missing.
     Missing,
     /// In this column of the file.
     Column(usize),
-    /// In the name of a folder around it, the same for all rows.
+    /// In the name of a folder, the same for all rows.
     Folder(String),
 }
 
-/// Where each known column stands: among the columns of a file, or else in the
-/// names of the folders that it lies in, as in `symbol=AAPL/part-0.parquet`.
+/// Finds each known column among the columns of a file, otherwise in the names of its folders,
+/// such as `symbol=AAPL/part-0.parquet`.
 pub(crate) fn find<T: FromRow>(path: &Path, names: &[String]) -> Result<Vec<Place>, FileError> {
     let known = |name: &String| T::COLUMNS.iter().any(|column| column.names.contains(&name.as_str()));
     for (index, name) in names.iter().enumerate() {
@@ -98,7 +98,7 @@ pub(crate) fn find<T: FromRow>(path: &Path, names: &[String]) -> Result<Vec<Plac
     Ok(places)
 }
 
-/// The values of known columns that the folders around a file name.
+/// The values of known columns in the names of a file's folders.
 pub(crate) fn in_folders<T: FromRow>(path: &Path) -> Vec<Option<String>> {
     let folders: Vec<_> = path
         .parent()
@@ -114,7 +114,7 @@ pub(crate) fn in_folders<T: FromRow>(path: &Path) -> Vec<Option<String>> {
     T::COLUMNS.iter().map(value).collect()
 }
 
-/// A value in which `%3A` stands for a colon, as it does in names of folders.
+/// Decodes percent escapes such as `%3A`, which names of folders contain.
 fn unescaped(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -134,15 +134,15 @@ fn unescaped(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The error for a file without a single row.
+/// The error for a file without rows.
 pub(crate) fn empty<T: FromRow>(path: &Path) -> FileError {
     FileError::Empty { path: path.to_owned(), wanted: T::missing(&|_| false) }
 }
 
-// Single rows, as they were kept when their file was read: read once more.
+// Reads single rows again that were stored when their file was read, such as those of dead
+// letters.
 
-/// Reads rows by themselves: JSON objects, and with the header of a file that
-/// has one the rows of CSV.
+/// Reads single rows: JSON objects, and CSV rows if the header of their file is known.
 #[derive(Default)]
 pub struct RowReader {
     bars: Option<Header<Bar>>,
@@ -150,17 +150,17 @@ pub struct RowReader {
 }
 
 impl RowReader {
-    /// A reader of JSON objects alone.
+    /// A reader of JSON objects only.
     pub fn new() -> RowReader {
         RowReader::default()
     }
 
-    /// A reader of JSON objects and of rows with the columns of the CSV file `path`,
-    /// or of the first part where it is a folder.
+    /// A reader of JSON objects and of rows of the CSV file `path`, or of the first part if it
+    /// is a folder.
     ///
     /// # Errors
-    /// When it cannot be read, is no CSV file, or its columns are neither those
-    /// of bars nor those of articles.
+    /// When the file cannot be read, is not CSV, or has neither the columns of bars nor those
+    /// of articles.
     pub fn with_header_of(path: &Path) -> Result<RowReader, FileError> {
         let first = of(path)?.into_iter().next().ok_or_else(|| no_parts(path))?;
         let lines = || match input::open(&first)? {
@@ -179,7 +179,7 @@ impl RowReader {
     /// Reads a row of bars.
     ///
     /// # Errors
-    /// The reason why it is a bad one.
+    /// When the row is invalid.
     pub fn bar(&self, row: &[u8]) -> Result<Bar, String> {
         read(row, self.bars.as_ref())
     }
@@ -187,7 +187,7 @@ impl RowReader {
     /// Reads a row of articles.
     ///
     /// # Errors
-    /// The reason why it is a bad one.
+    /// When the row is invalid.
     pub fn article(&self, row: &[u8]) -> Result<Article, String> {
         read(row, self.articles.as_ref())
     }

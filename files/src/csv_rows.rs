@@ -1,7 +1,8 @@
-//! Rows of CSV.
+//! Reads rows of CSV.
 //!
-//! Lines are told apart before quotes are looked at, so that a quote that is
-//! never closed spoils its own line and not the rest of the file.
+//! The file is split into lines before quotes are interpreted, so that a quotation mark that is
+//! never closed affects its own line only. After the rows of a file follow single rows that are
+//! read again, and the splitting into lines, which JSON lines use too.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
@@ -14,7 +15,7 @@ use crate::columns::{self, FromRow, Place};
 use crate::value::Cell;
 use crate::{BadRow, FileError, Placed};
 
-/// A quoted cell runs over at most so many lines.
+/// The maximum number of lines of a quoted cell.
 const LINES_A_ROW: usize = 100;
 
 pub(crate) struct CsvRows<T> {
@@ -23,7 +24,7 @@ pub(crate) struct CsvRows<T> {
     ended: bool,
 }
 
-/// What the first line says of those that follow.
+/// What the header line determines for the rows.
 pub(crate) struct Header<T> {
     columns: usize,
     places: Vec<Place>,
@@ -33,7 +34,7 @@ pub(crate) struct Header<T> {
 impl<T: FromRow> Header<T> {
     pub(crate) fn read(path: &Path, lines: &mut Lines) -> Result<Header<T>, FileError> {
         let mut header = lines.next().map_err(|error| unread_header(path, &error))?;
-        // What Excel reads as a setting.
+        // A directive of Excel.
         if header.as_ref().is_some_and(|line| line.bytes.eq_ignore_ascii_case(b"sep=,")) {
             header = lines.next().map_err(|error| unread_header(path, &error))?;
         }
@@ -49,7 +50,7 @@ impl<T: FromRow> Header<T> {
     /// Reads one row.
     ///
     /// # Errors
-    /// The reason why it is a bad one.
+    /// When the row is invalid.
     pub(crate) fn row(&self, line: &Line) -> Result<Placed<T>, BadRow> {
         let bad = |reason| BadRow {
             part: None,
@@ -58,7 +59,7 @@ impl<T: FromRow> Header<T> {
             text: line.bytes.clone(),
             unread: false,
         };
-        // A row that lacks its end in the last line of a file that lacks its own.
+        // An incomplete row on the last line, without a line break: the file was cut off.
         let cut_off = |reason| BadRow { unread: !line.ended, ..bad(reason) };
         if let Some(length) = line.overlong {
             return Err(bad(overlong(length)));
@@ -82,7 +83,7 @@ impl<T: FromRow> Header<T> {
     }
 }
 
-/// The reason why a line is no row.
+/// The reason for rejecting a line that is too long.
 pub(crate) fn overlong(length: usize) -> String {
     format!("the line has {length} bytes: no row is so long")
 }
@@ -93,8 +94,8 @@ impl<T: FromRow> CsvRows<T> {
         Ok(CsvRows { lines, header, ended: false })
     }
 
-    /// A line, with those that belong to it because a quote is open; if none
-    /// closes it within the length of a row, the line alone.
+    /// The next line, with the following ones if a quoted cell continues on them. If no closing
+    /// quotation mark follows within the limits, the line alone.
     fn next_line(&mut self) -> io::Result<Option<Line>> {
         let Some(mut line) = self.lines.next()? else { return Ok(None) };
         let mut quotes = Quotes::default();
@@ -107,7 +108,7 @@ impl<T: FromRow> CsvRows<T> {
             let next = match self.lines.next_even_if_blank() {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
-                // The lines up to there may be rows of their own.
+                // The lines before the error may be rows of their own.
                 Err(error) => {
                     self.lines.give_back_before(more, error);
                     return Ok(Some(line));
@@ -157,7 +158,7 @@ pub(crate) fn unreadable_from(line: u64, error: &dyn std::error::Error) -> BadRo
     BadRow { part: None, line, reason, text: Vec::new(), unread: true }
 }
 
-/// The error of a file whose first line cannot be read.
+/// The error of a file whose header line cannot be read.
 pub(crate) fn unread_header(path: &Path, error: &dyn std::error::Error) -> FileError {
     FileError::Unread { file: path.display().to_string(), line: 1, reason: error.to_string() }
 }
@@ -168,15 +169,15 @@ fn cells(line: &[u8]) -> ByteRecord {
     }
     let mut record = ByteRecord::new();
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
-    // A reader of bytes in memory has nothing that could fail.
+    // A reader of bytes in memory cannot fail.
     let _ = reader.read_byte_record(&mut record);
     record
 }
 
-/// How the quotes of a row stand, read piece by piece: each byte is looked at once.
+/// The state of quoting in a row that is scanned in pieces, each byte once.
 ///
-/// A quote opens at the start of a cell only, and closes at its end only;
-/// within, it is doubled.
+/// A cell is quoted if it starts with a quotation mark, and ends at the closing one; inside,
+/// quotation marks are doubled.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Quotes {
     /// At the start of a cell.
@@ -186,13 +187,14 @@ enum Quotes {
     Plain,
     /// Within quotes.
     Open,
-    /// After a quote within quotes: doubled if another follows, else the end of the cell.
+    /// After a quotation mark in a quoted cell: an escape if another follows, otherwise the end
+    /// of the cell.
     Quote,
 }
 
 impl Quotes {
-    /// Reads on; false when a quote stands where none can, so that the one before
-    /// it was never closed.
+    /// Scans further bytes; `false` if a quotation mark is in an impossible place, so the
+    /// preceding one was never closed.
     fn read(&mut self, bytes: &[u8]) -> bool {
         for &byte in bytes {
             *self = match (*self, byte) {
@@ -212,21 +214,21 @@ impl Quotes {
     }
 }
 
-// The lines of a file, numbered, each of bounded length.
+// Splits a file into numbered lines of bounded length.
 
-/// No row is longer, in bytes; of a line that is, this much is kept. It is a
-/// hundred times what the longest headline and address need together.
+/// The maximum length of a row, in bytes; a longer line is truncated. It is a hundred times the
+/// maximum length of a headline and an address together.
 pub(crate) const LONGEST: usize = 1 << 20;
 
 /// One line, without its line break.
 pub(crate) struct Line {
-    /// From 1 on.
+    /// Counted from 1.
     pub number: u64,
     /// Its bytes, at most [`LONGEST`].
     pub bytes: Vec<u8>,
-    /// Its whole length in bytes, where that is more than is kept.
+    /// The full length in bytes, if it exceeds [`LONGEST`].
     pub overlong: Option<usize>,
-    /// Whether a line break ends it: the last line of a file that was cut off has none.
+    /// Whether a line break follows; the last line of a file that was cut off may lack it.
     pub ended: bool,
 }
 
@@ -235,7 +237,7 @@ pub(crate) struct Lines {
     input: Box<dyn BufRead + Send>,
     read: u64,
     given_back: VecDeque<Line>,
-    /// What follows the lines that were given back.
+    /// An error that follows the lines that were given back.
     failed: Option<io::Error>,
 }
 
@@ -247,7 +249,7 @@ impl Lines {
     /// The next line that is not blank.
     ///
     /// # Errors
-    /// When the file cannot be read on.
+    /// When reading fails.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
         while let Some(line) = self.next_even_if_blank()? {
             if !line.bytes.trim_ascii().is_empty() {
@@ -257,10 +259,10 @@ impl Lines {
         Ok(None)
     }
 
-    /// The next line, whatever is on it.
+    /// The next line, blank or not.
     ///
     /// # Errors
-    /// When the file cannot be read on.
+    /// When reading fails.
     pub(crate) fn next_even_if_blank(&mut self) -> io::Result<Option<Line>> {
         if let Some(line) = self.given_back.pop_front() {
             return Ok(Some(line));
@@ -296,14 +298,14 @@ impl Lines {
         Ok(Some(Line { number: self.read, bytes, overlong, ended }))
     }
 
-    /// Lines to be read again, in their order.
+    /// Returns lines to be read again, in order.
     pub(crate) fn give_back(&mut self, lines: Vec<Line>) {
         for line in lines.into_iter().rev() {
             self.given_back.push_front(line);
         }
     }
 
-    /// Likewise, where the file could not be read on behind them.
+    /// As [`Lines::give_back`], followed by an error.
     pub(crate) fn give_back_before(&mut self, lines: Vec<Line>, error: io::Error) {
         self.give_back(lines);
         self.failed = Some(error);

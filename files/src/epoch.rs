@@ -1,16 +1,17 @@
-//! Times that are written as numbers: whole epoch milliseconds, whatever the type
-//! of the column. Other units are refused by name, because a time of the wrong
-//! unit is a time too, and would count from 1970 or for ever.
+//! Times written as numbers: whole epoch milliseconds, whatever the type of the column.
+//!
+//! Numbers in other units are rejected with the name of the unit, because interpreted as
+//! milliseconds they would be valid but wrong times.
 
 use model::time::{LATEST, Millis, is_believable};
 
-/// From there on not every integer is a double.
+/// From this value on a double cannot represent every integer.
 pub(crate) const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The unit of the numbers of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// Milliseconds, of all columns but those that say otherwise.
+    /// Milliseconds, the default.
     Millis,
     /// Nanoseconds.
     Nanos,
@@ -18,13 +19,13 @@ pub(crate) enum Scale {
 
 type Reason = String;
 
-/// Numbers of seconds from 1980 on, to 2100.
+/// The seconds from 1980 to 2100.
 const SECONDS: std::ops::Range<i128> = 315_532_800..4_102_444_800;
 
-/// A time of any column, if anything can be dated so.
+/// Validates a time, in epoch milliseconds, for any column.
 ///
 /// # Errors
-/// Why nothing can, continuing "a value which …".
+/// When it is implausible; the message continues "a value which …".
 pub(crate) fn within_reason(at: Millis) -> Result<Millis, Reason> {
     if (0..SECONDS.end as Millis).contains(&at) {
         let why = if SECONDS.contains(&i128::from(at)) {
@@ -40,7 +41,7 @@ pub(crate) fn within_reason(at: Millis) -> Result<Millis, Reason> {
     Ok(at)
 }
 
-/// Whether [`within_reason`] takes a time for certain; a quick look.
+/// A fast check that accepts only times for which [`within_reason`] succeeds.
 pub(crate) fn is_plain(at: Millis) -> bool {
     const FROM: Millis = 315_532_800_000;
     (FROM..LATEST).contains(&at)
@@ -49,7 +50,7 @@ pub(crate) fn is_plain(at: Millis) -> bool {
 /// A time from an integer.
 ///
 /// # Errors
-/// Why it is none, continuing "a value which …".
+/// When it is not a plausible time; the message continues "a value which …".
 pub(crate) fn whole(value: i128, scale: Scale) -> Result<Millis, Reason> {
     let in_millis = match scale {
         Scale::Millis => value,
@@ -66,11 +67,12 @@ pub(crate) fn whole(value: i128, scale: Scale) -> Result<Millis, Reason> {
     if is_date_and_minute(in_millis) {
         return Err("is a date and time without separators: write 2024-03-05T14:30Z".into());
     }
-    // Out of the range of the type is out of reason too.
+    // A value beyond the range of the type is implausible too.
     within_reason(Millis::try_from(in_millis).unwrap_or(Millis::MAX))
 }
 
-/// Whether digits read as `202403051430`: taken for milliseconds they are in 1976.
+/// Whether digits such as `202403051430` are a date and minute: as milliseconds they would be
+/// in 1976.
 fn is_date_and_minute(value: i128) -> bool {
     let (date, time) = (value / 10_000, value % 10_000);
     let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
@@ -84,14 +86,14 @@ fn is_date_and_minute(value: i128) -> bool {
 /// A time from a double.
 ///
 /// # Errors
-/// Why it is none, continuing "a value which …".
+/// When it is not a plausible time; the message continues "a value which …".
 pub(crate) fn double(value: f64, scale: Scale) -> Result<Millis, Reason> {
     if !value.is_finite() {
         return Err("is no time".into());
     }
-    // Saturates, which is out of reason.
+    // Saturates to an implausible time.
     let integer = value as i128;
-    // A minute in nanoseconds is a double exactly, though larger than most are.
+    // A minute in nanoseconds is exact as a double, although it exceeds `EXACT`.
     let is_exact = value.abs() < EXACT || scale == Scale::Nanos && integer % 1_000_000 == 0;
     let read = whole(integer, scale)?;
     if value.fract() != 0.0 || !is_exact {
@@ -100,12 +102,12 @@ pub(crate) fn double(value: f64, scale: Scale) -> Result<Millis, Reason> {
     Ok(read)
 }
 
-/// A time from a text, if the text is a number.
+/// A time from a text; `None` if the text is not a number.
 ///
 /// # Errors
-/// Why it is none, continuing "a value which …".
+/// When it is not a plausible time; the message continues "a value which …".
 pub(crate) fn written(text: &str, scale: Scale) -> Option<Result<Millis, Reason>> {
-    /// So many digits, and tenfolds, are more than any time has.
+    /// More digits, and a greater exponent, than any time has.
     const MOST: usize = 30;
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -147,13 +149,13 @@ pub(crate) fn written(text: &str, scale: Scale) -> Option<Result<Millis, Reason>
     } else if digits % power == 0 {
         whole(sign * digits / power, scale)
     } else {
-        // The unit says more than that a fraction is left.
+        // An error about the unit takes precedence over the one about the fraction.
         whole(sign * digits / power, scale).and(Err("is no whole number of milliseconds".into()))
     })
 }
 
-/// Whether a number with an exponent was rounded for show: spreadsheets keep six
-/// digits (`1.70965E+12`). What writes exponents to be shorter keeps all.
+/// Whether a number with an exponent was rounded for display: spreadsheets keep six digits
+/// (`1.70965E+12`). Software that uses exponents to be concise keeps all digits.
 fn is_rounded(integer: &str, mantissa: &str, significant: usize) -> bool {
     const SHOWN_BY_SPREADSHEETS: usize = 6;
     let is_scientific = integer.len() == 1 || mantissa.contains('.');

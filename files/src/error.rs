@@ -1,22 +1,22 @@
-//! What can be wrong with a file, and with one of its rows.
+//! The errors of files and of their rows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
-/// What makes a file as a whole unreadable, or impossible to write.
+/// Why a file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Not there, or not ours to read.
+    /// The file does not exist or cannot be opened.
     #[error("the file {} cannot be read: {source}. Check its name and its permissions", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// An extension that names no format.
+    /// The extension is of no format.
     #[error(
         "the file {} has no extension that names its format: call it .csv, .json (or .jsonl: one object a line) or .parquet; .gz and .zst may follow",
         path.display()
@@ -25,15 +25,15 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
-    /// Nothing in it.
+    /// The file is empty.
     #[error("the file {} is empty: rows with the columns {} are expected", path.display(), wanted.join(", "))]
     Empty {
         /// The file.
         path: PathBuf,
-        /// The columns that must be there.
+        /// The required columns.
         wanted: Vec<String>,
     },
-    /// Columns that must be there are not.
+    /// Required columns are missing.
     #[error(
         "the file {} has no column {}; it has {}. The first line must name the columns{}",
         path.display(),
@@ -44,12 +44,12 @@ pub enum FileError {
     Columns {
         /// The file.
         path: PathBuf,
-        /// What is missing.
+        /// The missing columns.
         missing: Vec<String>,
-        /// What is there.
+        /// The columns that the file has.
         found: Vec<String>,
     },
-    /// One name on two columns: nobody can say which is meant.
+    /// A column name occurs twice, so that the intended column is ambiguous.
     #[error("the file {} has two columns named `{column}`: rename or remove one", path.display())]
     Repeated {
         /// The file.
@@ -57,7 +57,7 @@ pub enum FileError {
         /// The name.
         column: String,
     },
-    /// A typed column of a type that cannot be what is asked for.
+    /// A typed column has an unsuitable type.
     #[error("the column `{column}` of {} has the type {found}: {wanted} are needed", path.display())]
     ColumnType {
         /// The file.
@@ -66,10 +66,10 @@ pub enum FileError {
         column: String,
         /// Its type.
         found: String,
-        /// What it should hold.
+        /// What the column should contain.
         wanted: &'static str,
     },
-    /// One JSON document instead of one object a line.
+    /// The file is a JSON document instead of one object a line.
     #[error(
         "the file {} is {what}, and one object a line is read, which this makes of it: `jq -c '{filter}' {} > rows.jsonl`",
         path.display(),
@@ -80,28 +80,28 @@ pub enum FileError {
         path: PathBuf,
         /// What its first bytes show.
         what: &'static str,
-        /// What makes rows of it, in the language of `jq`.
+        /// The `jq` filter that converts it.
         filter: String,
     },
-    /// Something else, by its first bytes.
+    /// The file has another format, according to its first bytes.
     #[error("the file {} is {what}: {remedy}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The format.
         what: &'static str,
-        /// What to do about it.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// A folder that is no folder of parts.
+    /// The folder does not consist of part files.
     #[error("the folder {} {why}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with it, and what to do about it.
+        /// The problem and the remedy.
         why: &'static str,
     },
-    /// Parquet in a compression that is not read.
+    /// The Parquet file uses an unsupported compression.
     #[error(
         "the file {} is compressed with {codec} inside, which is not read: write it with zstd, snappy, gzip or lz4",
         path.display()
@@ -112,7 +112,7 @@ pub enum FileError {
         /// The compression.
         codec: &'static str,
     },
-    /// A Parquet file without its end, or something else under that name.
+    /// The Parquet file is incomplete, or the file is not Parquet.
     #[error(
         "the file {} is no whole Parquet file ({source}): it was cut off on the way or is of another format; fetch or write it again",
         path.display()
@@ -120,43 +120,43 @@ pub enum FileError {
     Parquet {
         /// The file.
         path: PathBuf,
-        /// The reader's words.
+        /// The reader's error.
         source: ParquetError,
     },
-    /// A file that could be read up to a place only.
+    /// The file could be read up to a certain line only.
     #[error(
         "{file}, line {line}: {reason}. The file was cut off or damaged on the way: the rows before this place are taken, those after it are missing; fetch or write the file again, then start over"
     )]
     Unread {
         /// The file, or the part of a folder.
         file: String,
-        /// The line, or in Parquet the row, from which on it could not be read.
+        /// The first line, or in Parquet the first row, that could not be read.
         line: u64,
-        /// The system's or the format's words.
+        /// The error of the operating system or of the decoder.
         reason: String,
     },
-    /// A table that cannot be written.
+    /// The table cannot be written.
     #[error(
         "{target} cannot be written: {source}. Check that its folder is there, has room and may be written"
     )]
     Write {
         /// The file, or standard output.
         target: String,
-        /// The system's words.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
 impl FileError {
-    /// Whether whoever was reading what we wrote has gone, as `head` does when it has enough.
+    /// Whether the reader of a pipe has closed it, as `head` does.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
-/// The names of columns, in a message of bounded length.
+/// The names of columns, in a text of bounded length.
 fn named(found: &[String]) -> String {
-    /// So many columns are named, with so many characters each.
+    /// The maximum number of names, and of characters in a name.
     const NAMED: usize = 40;
     if found.is_empty() {
         return "none".to_owned();
@@ -172,7 +172,7 @@ fn named(found: &[String]) -> String {
     }
 }
 
-/// What a header of a single column tells of how the columns were separated.
+/// A hint about the separator, for a header with a single column.
 fn separator_hint(found: &[String]) -> &'static str {
     match found {
         [one] if one.contains(';') => ", separated by commas and not by semicolons",
@@ -183,32 +183,33 @@ fn separator_hint(found: &[String]) -> &'static str {
     }
 }
 
-/// One row that cannot be read; the rows around it can.
+/// An invalid row; the rows around it can be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct BadRow {
-    /// In a folder of parts, the part that it stands in.
+    /// In a folder, the part that contains it.
     pub part: Option<Arc<str>>,
-    /// The line, from 1 on, the header counted; in Parquet the number of the row, from 1 on.
+    /// The line, counted from 1 including the header; in Parquet the number of the row from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub reason: String,
-    /// The row as it stands; of Parquet, as JSON.
+    /// The bytes of the row; for Parquet, the row as JSON.
     pub text: Vec<u8>,
-    /// Whether the file (or the part) ends in this row and should not: it was cut off or
-    /// damaged, and what followed is missing.
+    /// Whether the file (or part) ends here because it was cut off or damaged, so that rows are
+    /// missing.
     pub unread: bool,
 }
 
 impl BadRow {
-    /// The error of the file as a whole, where it could not be read beyond this row.
+    /// The error of the file, if it could not be read beyond this row.
     pub fn ends_file(&self, name: &str) -> Option<FileError> {
         let error =
             || FileError::Unread { file: self.file(name), line: self.line, reason: self.reason.clone() };
         self.unread.then(error)
     }
 
-    /// The file that it stands in, where `name` was read: the file itself, or a part of the folder.
+    /// The file that contains the row, where `name` was read: the file itself, or a part of the
+    /// folder.
     pub fn file(&self, name: &str) -> String {
         match &self.part {
             Some(part) => format!("{name}/{part}"),

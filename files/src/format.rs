@@ -1,4 +1,4 @@
-//! The formats of files, by name and by extension.
+//! The file formats, by name and by extension.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -18,7 +18,7 @@ pub enum Format {
     Parquet,
 }
 
-/// A name that is no format's.
+/// An unknown name of a format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no format: write csv, json (one object a line) or parquet")]
 pub struct UnknownFormat(String);
@@ -37,24 +37,24 @@ impl FromStr for Format {
 }
 
 impl Format {
-    /// The format that the extension of `path` names.
+    /// The format for the extension of `path`.
     ///
     /// # Errors
-    /// When the extension names none.
+    /// When the extension is of no format.
     pub fn from_path(path: &Path) -> Result<Format, FileError> {
         path.extension()
             .and_then(|extension| extension.to_str()?.parse().ok())
             .ok_or_else(|| FileError::Extension { path: path.to_owned() })
     }
 
-    /// The format that the name of a file tells which may be compressed, as `bars.csv.gz`.
+    /// The format for the extension of a file that may be compressed, such as `bars.csv.gz`.
     pub(crate) fn of_packed_name(path: &Path) -> Option<Format> {
         let extension = path.extension()?.to_ascii_lowercase();
         let is_packed = ["gz", "gzip", "zst", "zstd", "br"].iter().any(|packed| extension == *packed);
         if is_packed { Format::from_path(path.file_stem()?.as_ref()) } else { Format::from_path(path) }.ok()
     }
 
-    /// The format of a file whose name tells none, where its first bytes do.
+    /// The format according to the first bytes.
     pub(crate) fn of_content(head: &[u8]) -> Option<Format> {
         let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
         text.starts_with(b"{").then_some(Format::Json)
@@ -62,7 +62,7 @@ impl Format {
 }
 
 impl Format {
-    /// Its name in HTTP; rows of JSON are one object a line.
+    /// The media type in HTTP; JSON means JSON lines.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Csv => "text/csv; charset=utf-8",
@@ -71,7 +71,7 @@ impl Format {
         }
     }
 
-    /// The ending of its files.
+    /// The extension of its files.
     pub fn extension(self) -> &'static str {
         match self {
             Format::Csv => "csv",
@@ -91,9 +91,10 @@ impl std::fmt::Display for Format {
     }
 }
 
-// Where a table is written to: a file that appears only when it is whole, standard output, or a stream.
+// Where a table is written: a file that appears only when it is complete, standard output, or a
+// stream.
 
-/// A place to write to. Dropped before [`Target::finish`], it leaves nothing behind.
+/// A destination. If it is dropped before [`Target::finish`], an incomplete file is removed.
 pub(crate) struct Target {
     name: String,
     output: BufWriter<Output>,
@@ -106,14 +107,14 @@ enum Output {
     Stream(Box<dyn Write + Send>),
 }
 
-/// A file under a temporary name, beside the one that it will be.
+/// A file under a temporary name in the folder of the final one.
 struct Unfinished {
     temporary: PathBuf,
     becomes: PathBuf,
 }
 
 impl Target {
-    /// A file, or standard output. A pipe or a device is written to as it stands.
+    /// A file, or standard output. A pipe or a device is written directly.
     pub(crate) fn create(out: Option<&Path>) -> Result<Target, FileError> {
         let Some(path) = out else {
             let output = BufWriter::new(Output::Standard(io::stdout()));
@@ -129,23 +130,23 @@ impl Target {
             .map_err(|source| FileError::Write { target: name, source })
     }
 
-    /// A stream that somebody reads as it is written; `name` says what it is.
+    /// A stream that is read while it is written; `name` describes it in errors.
     pub(crate) fn stream(name: &str, stream: Box<dyn Write + Send>) -> Target {
         let output = BufWriter::with_capacity(1 << 16, Output::Stream(stream));
         Target { name: name.to_owned(), output, unfinished: None }
     }
 
-    /// What it is, in words for an error.
+    /// The name for errors.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The error for what went wrong while writing.
+    /// The error for a failed write.
     pub(crate) fn failed(&self, source: io::Error) -> FileError {
         FileError::Write { target: self.name.clone(), source }
     }
 
-    /// Brings everything to the disk, and the file under its name.
+    /// Flushes everything to the disk and gives the file its final name.
     pub(crate) fn finish(mut self) -> Result<(), FileError> {
         let finished = self.output.flush().and_then(|()| {
             let Some(unfinished) = &self.unfinished else { return Ok(()) };
@@ -161,7 +162,7 @@ impl Target {
 }
 
 fn create(path: &Path) -> io::Result<(File, Option<Unfinished>)> {
-    // A link is kept, and what it leads to is written anew.
+    // A symbolic link is kept; the file that it refers to is replaced.
     let becomes = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     match fs::metadata(&becomes) {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
@@ -205,7 +206,7 @@ impl Write for Output {
 impl Drop for Target {
     fn drop(&mut self) {
         if let Some(unfinished) = self.unfinished.take() {
-            // Whatever failed has been reported; this only clears up after it.
+            // The failure has been reported already; this only removes the temporary file.
             let _ = fs::remove_file(unfinished.temporary);
         }
     }

@@ -1,5 +1,5 @@
-//! A file as it is opened: unpacked where it is compressed, and named for what it
-//! is where its first bytes say that it holds no rows.
+//! Opens a file: decompresses it, determines its format, and recognises files of other formats
+//! by their first bytes. A folder of part files is read as one file.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -12,28 +12,28 @@ use crate::columns::FromRow;
 use crate::csv_rows::Lines;
 use crate::{BadRow, FileError, Format, Placed, Rows, one_file};
 
-/// So many bytes are looked at to tell what a file is.
+/// How many bytes are examined to determine the format.
 const HEAD: usize = 8 << 10;
-/// So many bytes are read from the disk at once.
+/// The size of the read buffer in bytes.
 const BUFFER: usize = 1 << 16;
-/// Of zstd, the most memory that a file may ask for to be unpacked, as a power
-/// of two: what every tool writes without `--long`.
+/// The largest window that a zstd file may require, as a power of two: what every tool writes
+/// without `--long`. It bounds the memory.
 const ZSTD_WINDOW: u32 = 27;
 
 /// An open file of rows.
 pub(crate) enum Input {
-    /// Text in lines, unpacked as it is read: its length in memory is that of a line.
+    /// Lines of text, decompressed while they are read.
     Csv(Lines),
-    /// Likewise, with its first bytes.
+    /// The same, with the first bytes.
     Json(Lines, Vec<u8>),
     /// Parquet.
     Parquet(File),
 }
 
-/// Opens a file. Its name tells the format, or else its first bytes.
+/// Opens a file. The extension determines the format, or the first bytes if it does not.
 ///
 /// # Errors
-/// When it cannot be read, or is of none of the formats.
+/// When the file cannot be read or has none of the formats.
 pub(crate) fn open(path: &Path) -> Result<Input, FileError> {
     let failed = |source| FileError::Open { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
@@ -78,7 +78,7 @@ pub(crate) fn open(path: &Path) -> Result<Input, FileError> {
 
 const PARQUET: &[u8] = b"PAR1";
 
-/// A compression that is read.
+/// A supported compression.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Packing {
     Gzip,
@@ -95,7 +95,7 @@ fn packing(head: &[u8]) -> Option<Packing> {
 
 type Buffered = Box<dyn BufRead + Send>;
 
-/// The first bytes of what is in a file, and all of it.
+/// The first bytes after decompression, and a reader of everything.
 fn unpacked(packing: Option<Packing>, head: Vec<u8>, rest: File) -> io::Result<(Vec<u8>, Buffered)> {
     let whole = BufReader::with_capacity(BUFFER, Cursor::new(head.clone()).chain(rest));
     let mut input: Box<dyn Read + Send> = match packing {
@@ -108,13 +108,13 @@ fn unpacked(packing: Option<Packing>, head: Vec<u8>, rest: File) -> io::Result<(
         }
     };
     let mut head = Vec::with_capacity(HEAD);
-    // An error comes where it stands: after the bytes that could be unpacked.
+    // An error is returned after the bytes that could be decompressed.
     let failed = input.by_ref().take(HEAD as u64).read_to_end(&mut head).err();
     let input = Cursor::new(head.clone()).chain(Failing(failed)).chain(input);
     Ok((head, Box::new(BufReader::with_capacity(BUFFER, input))))
 }
 
-/// Nothing, or an error in its place.
+/// A reader that returns an error once, then end of file.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -127,7 +127,7 @@ fn extension_is(path: &Path, wanted: &str) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
-/// What begins so, what it is, and what to do about it.
+/// First bytes of other formats, with their description and the remedy.
 const FOREIGN: [(&[u8], &str, &str); 23] = [
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV UTF-8"),
     (b"\xfd7zXZ\0", "compressed with xz", "unpack it first (`unxz -k`)"),
@@ -154,7 +154,7 @@ const FOREIGN: [(&[u8], &str, &str); 23] = [
     (b"<html", "a web page", "the address gave an answer for people: look into the file"),
 ];
 
-/// What else a file is, and the remedy.
+/// Which other format a file has, and the remedy.
 fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let holds = |words: &[u8]| head.windows(words.len()).any(|window| window == words);
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
@@ -169,7 +169,7 @@ fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)> {
     if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
         return Some(("compressed with bzip2", "unpack it first (`bunzip2 -k`)"));
     }
-    // The mark of a tar archive stands behind the name of its first file.
+    // A tar archive has its magic number after the name of its first file.
     if head.get(257..262) == Some(b"ustar") {
         return Some(("a tar archive", "unpack it first (`tar -xf`) and name the file or the folder in it"));
     }
@@ -181,19 +181,19 @@ fn foreign_format(head: &[u8]) -> Option<(&'static str, &'static str)> {
     FOREIGN.iter().find(begins).map(|&(_, what, remedy)| (what, remedy))
 }
 
-// A folder of parts, as Spark, Dask and others write a file: read part after
-// part, in the order of their names.
+// Folders of part files, as Spark, Dask and other tools write them, read in the order of the
+// parts' names.
 
-/// Folders within folders, as partitions make them, are looked into so deep.
+/// The maximum depth of folders within folders, as partitioned tables have them.
 const DEEPEST: usize = 8;
-/// A folder with more parts is taken for the wrong one.
+/// The maximum number of parts; a folder with more is probably the wrong one.
 const MOST: usize = 100_000;
 
-/// The files that `path` stands for: itself, or the parts of the folder in the
-/// order in which they are read. What begins with a dot or `_` is no part.
+/// The files that `path` stands for: the file itself, or the parts of the folder in reading
+/// order. Names that begin with a dot or `_` are not parts.
 ///
 /// # Errors
-/// When the folder cannot be read, or its parts must not be read as they are.
+/// When the folder cannot be read, or contains something that would be read wrongly.
 pub fn of(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -204,7 +204,7 @@ pub fn of(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(parts)
 }
 
-/// The error for a folder without a part.
+/// The error for a folder without parts.
 pub(crate) fn no_parts(path: &Path) -> FileError {
     FileError::Folder { path: path.to_owned(), why: "is empty: it holds no parts of a file" }
 }
@@ -239,13 +239,13 @@ fn add(top: &Path, folder: &Path, depth: usize, parts: &mut Vec<PathBuf>) -> Res
     Ok(())
 }
 
-/// By name, in which numbers count as such: part.2 comes before part.10.
+/// Orders by name with numbers compared by value: part.2 comes before part.10.
 fn by_name(one: &Path, other: &Path) -> Ordering {
     let (mut left, mut right) = (one.as_os_str().as_encoded_bytes(), other.as_os_str().as_encoded_bytes());
     while let (Some(a), Some(b)) = (left.first(), right.first()) {
         if a.is_ascii_digit() && b.is_ascii_digit() {
             let (number, other_number) = (number(&mut left), number(&mut right));
-            // Without zeros in front, the longer number is the greater one.
+            // Without leading zeros, the longer number is the greater one.
             let order = number.len().cmp(&other_number.len()).then_with(|| number.cmp(other_number));
             if order.is_ne() {
                 return order;
@@ -259,7 +259,7 @@ fn by_name(one: &Path, other: &Path) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| one.cmp(other))
 }
 
-/// Takes the digits off the start, without the zeros in front.
+/// Removes the digits at the start; returns them without leading zeros.
 fn number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
@@ -268,8 +268,8 @@ fn number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
     &digits[zeros..]
 }
 
-/// The rows of the parts of a folder. A part that cannot be read is one bad row;
-/// the others are read.
+/// The rows of the parts of a folder. A part that cannot be read yields one bad row; the other
+/// parts are read.
 pub(crate) struct Parts<T> {
     folder: PathBuf,
     left: std::vec::IntoIter<PathBuf>,
@@ -294,13 +294,13 @@ impl<T: FromRow> Parts<T> {
         }
     }
 
-    /// Opens the next part, and says what is wrong with it; none after the last.
+    /// Opens the next part; `Some(Some(error))` if it cannot be read, `None` after the last.
     fn open_next(&mut self) -> Option<Option<FileError>> {
         let path = self.left.next()?;
         let part: Arc<str> = name_in(&self.folder, &path).into();
         match one_file(&path) {
             Ok(rows) => self.current = Some((part, rows)),
-            // Spark writes a part for every task, rows or none.
+            // Spark writes a part for every task, even without rows.
             Err(error @ FileError::Empty { .. }) => return Some(Some(error)),
             Err(error) => {
                 self.refused.push(refused(part, &error));
@@ -311,12 +311,12 @@ impl<T: FromRow> Parts<T> {
     }
 }
 
-/// The name of a part within its folder.
+/// The name of a part relative to its folder.
 pub(crate) fn name_in(folder: &Path, part: &Path) -> String {
     part.strip_prefix(folder).unwrap_or(part).display().to_string()
 }
 
-/// A part that cannot be read, as a row.
+/// A part that cannot be read, as a bad row.
 pub(crate) fn refused(part: Arc<str>, error: &FileError) -> BadRow {
     let unread =
         matches!(error, FileError::Open { .. } | FileError::Unread { .. } | FileError::Parquet { .. });

@@ -1,4 +1,5 @@
-//! Rows of JSON lines: one object a line.
+//! Reads JSON lines: one object a line. A file that is a single JSON document instead is
+//! recognised by its first bytes, with the `jq` filter that converts it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use crate::{BadRow, FileError, Placed};
 
 pub(crate) struct JsonRows<T> {
     lines: Lines,
-    /// For each known column the value that the folders around the file name.
+    /// For each known column the value that the names of the folders contain.
     of_folders: Vec<Option<String>>,
     ended: bool,
     rows: PhantomData<fn() -> T>,
@@ -50,10 +51,10 @@ impl<T: FromRow> Iterator for JsonRows<T> {
     }
 }
 
-/// Reads one row; what it does not hold may be named by the folders around its file.
+/// Reads one row. Missing columns may be taken from the names of the folders.
 ///
 /// # Errors
-/// The reason why it is a bad one.
+/// When the row is invalid.
 pub(crate) fn read<T: FromRow>(line: &Line, of_folders: &[Option<String>]) -> Result<Placed<T>, BadRow> {
     let bad =
         |reason| BadRow { part: None, line: line.number, reason, text: line.bytes.clone(), unread: false };
@@ -82,7 +83,7 @@ pub(crate) fn read<T: FromRow>(line: &Line, of_folders: &[Option<String>]) -> Re
     columns::make(line.number, cells.collect(), |_| line.bytes.clone())
 }
 
-/// An object whose values are read as they are needed, numbers as they are written.
+/// An object with its values unparsed, so that numbers keep their notation.
 type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 fn cell(value: &RawValue) -> Cell<'_> {
@@ -100,8 +101,7 @@ fn cell(value: &RawValue) -> Cell<'_> {
     }
 }
 
-/// A line in which NaN and Infinity, which Python writes though JSON has no such
-/// words, are texts.
+/// Quotes NaN and Infinity, which Python writes although they are not JSON.
 fn with_bare_words_quoted(line: &[u8]) -> Vec<u8> {
     const WORDS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     let mut quoted = Vec::with_capacity(line.len() + 16);
@@ -126,10 +126,9 @@ fn with_bare_words_quoted(line: &[u8]) -> Vec<u8> {
     quoted
 }
 
-// Whole JSON documents, as APIs answer and tools write them, told from JSON
-// lines by their first bytes, with the filter of `jq` that makes lines of them.
+// Complete JSON documents, as APIs return them.
 
-/// What a file is, and the filter; none where it is one object a line.
+/// What a file is, and the filter; `None` for JSON lines.
 pub(crate) fn of(head: &[u8], columns: &[Known]) -> Option<(&'static str, String)> {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     if let Some(elements) = text.strip_prefix(b"[") {
@@ -168,26 +167,26 @@ pub(crate) fn of(head: &[u8], columns: &[Known]) -> Option<(&'static str, String
     }
 }
 
-/// The rows of many candle APIs are arrays in this order, without a symbol.
+/// The order of the arrays that many candle APIs return, without a symbol.
 const CANDLE: &str =
     r#"{start_ms: .[0], symbol: "AAPL", open: .[1], high: .[2], low: .[3], close: .[4], volume: .[5]}"#;
-/// The rows of the aggregates of Massive and Alpaca name their fields by a letter.
+/// The single-letter fields of the aggregates of Massive and Alpaca.
 const AGGREGATE: &str = "{start_ms: .t, symbol: $symbol, open: .o, high: .h, low: .l, close: .c, volume: .v}";
 
-/// What follows the first line, if an object is left open by it.
+/// The text after the first line, if an object is still open there.
 fn after_open_line(text: &[u8]) -> Option<&[u8]> {
     let line_end = text.iter().position(|&byte| byte == b'\n')?;
     Outline::of(&text[..line_end]).end.is_none().then(|| text[line_end..].trim_ascii_start())
 }
 
-/// Whether the first object goes on after its line.
+/// Whether the first object continues after its line.
 fn spreads_over_lines(text: &[u8]) -> bool {
     let goes_on =
         |next: &[u8]| next.first().is_some_and(|byte| b"\"}]".contains(byte) || byte.is_ascii_digit());
     after_open_line(text).is_some_and(goes_on)
 }
 
-/// Whether the first line is one of many that was cut off: another begins after it.
+/// Whether the first line is a line of JSON that was cut off: another one begins after it.
 fn is_cut_off_line(text: &[u8]) -> bool {
     after_open_line(text).is_some_and(|next| next.starts_with(b"{"))
 }
@@ -199,7 +198,7 @@ enum Value {
     Object,
 }
 
-/// Where the first array of objects or arrays stands.
+/// The path of the first array of objects or arrays.
 struct Rows {
     path: Vec<String>,
     are_arrays: bool,
@@ -231,21 +230,21 @@ impl Rows {
     }
 }
 
-/// What the start of an object shows without being whole.
+/// The outline of a possibly incomplete object.
 #[derive(Default)]
 struct Outline {
-    /// Its keys, with what follows each.
+    /// Its keys with the kinds of their values.
     keys: Vec<(String, Value)>,
-    /// The first list of rows in it.
+    /// The first array of rows in it.
     rows: Option<Rows>,
-    /// The place after its end, where that is seen.
+    /// The position after its end, if the text contains it.
     end: Option<usize>,
 }
 
 impl Outline {
     fn of(text: &[u8]) -> Outline {
         let mut outline = Outline::default();
-        // Of each object or array that is open: its closing bracket, and the key that is being read.
+        // For each open object or array: its closing bracket, and the current key.
         let mut open: Vec<(u8, Option<String>)> = Vec::new();
         let (mut at, mut string): (usize, Option<String>) = (0, None);
         while let Some(&byte) = text.get(at) {
@@ -292,7 +291,7 @@ impl Outline {
     }
 }
 
-/// The rows that an array holds which begins here, if it holds any.
+/// The path of the array that begins here, if it contains rows.
 fn rows(open: &[(u8, Option<String>)], text: &[u8]) -> Option<Rows> {
     let text = text.trim_ascii_start();
     let path: Option<Vec<String>> = open.iter().map(|(_, key)| key.clone()).collect();
@@ -305,15 +304,15 @@ fn rows(open: &[(u8, Option<String>)], text: &[u8]) -> Option<Rows> {
 }
 
 impl Outline {
-    /// The outline of one element: what is in it is looked at no deeper.
+    /// The outline of one element, without nested values.
     fn of_element(text: &[u8]) -> Outline {
-        /// An element of a list of bars is shorter.
+        /// Longer than any element of a list of bars, in bytes.
         const LONGEST: usize = 2 << 10;
         Outline::of(&text[..text.len().min(LONGEST)])
     }
 }
 
-/// The length of a string up to the quote that ends it.
+/// The length of a string up to its closing quotation mark.
 fn string_length(text: &[u8]) -> Option<usize> {
     let mut escaped = false;
     text.iter().position(|&byte| {

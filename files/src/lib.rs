@@ -1,8 +1,9 @@
-//! Bars and articles in files, and result tables to files: CSV, JSON lines, Parquet.
+//! Reads bars and articles from files, and writes result tables to files, as CSV, JSON lines or
+//! Parquet.
 //!
-//! Reading is lazy: a file of any length takes the memory of a few rows. What
-//! is wrong with a file as a whole is a [`FileError`]; what is wrong with one
-//! row is a [`BadRow`], and the rows around it are read as if it were not there.
+//! Rows are read lazily, so the memory does not depend on the length of a file. An error of the
+//! whole file is a [`FileError`]; an invalid row is a [`BadRow`] and does not affect the
+//! others.
 
 mod article;
 mod bar;
@@ -34,40 +35,40 @@ pub use format::{Format, UnknownFormat};
 pub use input::of as parts;
 pub use table::TableWriter;
 
-/// A value with the place in its file.
+/// A value with its position in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed<T> {
-    /// The line, from 1 on, the header counted; in Parquet the number of the row, from 1 on.
+    /// The line, counted from 1 including the header; in Parquet the number of the row from 1.
     pub line: u64,
-    /// What stands there.
+    /// The value.
     pub value: T,
-    /// The first of its optional values that could not be read and were left out, in words.
+    /// A description of the first optional value that could not be read and was left out.
     pub left_out: Option<String>,
 }
 
-/// The bars of a file, read as they are asked for.
+/// The bars of a file, read lazily.
 pub type BarRows = Rows<Bar>;
-/// The articles of a file, read as they are asked for.
+/// The articles of a file, read lazily.
 pub type ArticleRows = Rows<Article>;
 
-/// Opens a file of minute bars, or a folder of its parts. CSV and JSON lines may
-/// be compressed with gzip or zstd. How values may be written is the same in all
-/// formats: docs/files.md has the table.
+/// Opens a file of minute bars, or a folder of part files. CSV and JSON lines may be compressed
+/// with gzip or zstd. The notation of values is the same in all formats; see docs/files.md.
+/// Prices are taken as they are, neither adjusted nor converted.
 ///
-/// The start of a bar is the column `start_timestamp` or `start_ms`; its end
-/// defaults to one minute later, its receipt to its end. The source of every bar
-/// is a replay, and `complete_until` is left at 0 for whoever puts it on the log.
+/// The start of a bar is the column `start_timestamp` or `start_ms` (epoch milliseconds). Its
+/// end defaults to one minute later, its received time to its end. The source of every bar is
+/// `replay`; `complete_until` is 0 and is set by the producer.
 ///
 /// # Errors
-/// When the file cannot be read, is empty, is cut off (Parquet) or lacks columns.
+/// When the file cannot be read, is empty, is cut off (Parquet) or lacks required columns.
 pub fn bars(path: &Path) -> Result<BarRows, FileError> {
     open(path)
 }
 
 /// Opens a file of articles, as [`bars`] does.
 ///
-/// Publication is the column `published_timestamp` or `published_ms`, and
-/// receipt defaults to it; a symbol or a search term must be there.
+/// The first publication is the column `published_timestamp` or `published_ms`, and the
+/// received time defaults to it; a symbol or a search term is required.
 ///
 /// # Errors
 /// As for [`bars`].
@@ -75,7 +76,7 @@ pub fn articles(path: &Path) -> Result<ArticleRows, FileError> {
     open(path)
 }
 
-/// The rows of a file, one by one.
+/// The rows of a file.
 pub struct Rows<T>(Box<dyn Iterator<Item = Result<Placed<T>, BadRow>> + Send>);
 
 impl<T> Iterator for Rows<T> {

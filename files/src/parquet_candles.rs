@@ -1,7 +1,7 @@
-//! The figures of bars out of Parquet: row groups side by side, column by column.
+//! Reads the prices and volumes of bars from Parquet: row groups in parallel, column by column.
 //!
-//! A row that is good at first sight is taken as it stands in the columns. Any
-//! other is read as every row of a file is, which says what is wrong with it.
+//! A row that passes simple checks is taken directly from the columns. Any other is read as in
+//! `parquet_rows`, which determines what is wrong with it.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -26,9 +26,9 @@ use crate::parquet_columns::{Cells, Columns};
 use crate::parquet_rows::{Batches, decoded};
 use crate::{BadRow, FileError, epoch, parquet_rows, value};
 
-/// So many rows are decoded at once.
+/// How many rows are decoded at once.
 const ROWS_A_BATCH: usize = 16 * 1_024;
-/// So many rows, or more, are a piece: enough of every symbol to work on.
+/// The minimum number of rows of a piece, so that it contains many bars of each symbol.
 const ROWS_A_PIECE: u64 = 256 * 1_024;
 
 /// The row groups of a file.
@@ -46,7 +46,7 @@ impl RowGroups {
         let broken = |source| FileError::Parquet { path: path.to_owned(), source };
         let builder = parquet_rows::open::<Bar>(path, file)?;
         let columns = Columns::find::<Bar>(path, builder.schema(), builder.parquet_schema())?;
-        // Each symbol is looked at once a batch and not once a row.
+        // With a dictionary each symbol is checked once a batch instead of once a row.
         let schema = with_dictionary(builder.schema(), columns.name(SYMBOL));
         let options = ArrowReaderOptions::new().with_schema(schema);
         let metadata = decoded(|| {
@@ -59,7 +59,8 @@ impl RowGroups {
         Ok(RowGroups { path: path.to_owned(), metadata, columns, next: 0, read: 0 })
     }
 
-    /// The next row groups, at least one for every processor, each with the number of its first row.
+    /// The next row groups, at least one for each processor, each with the number of its first
+    /// row.
     fn next_groups(&mut self) -> Vec<(usize, u64)> {
         let groups = self.metadata.metadata().row_groups();
         let (mut found, from) = (Vec::new(), self.read);
@@ -91,7 +92,7 @@ impl RowGroups {
     }
 
     fn batches(&self, group: usize) -> Result<Batches, ArrowError> {
-        // A reader of its own: those of one file share its position.
+        // Opened again, because the readers of one file handle share its position.
         let file = File::open(&self.path)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_projection(self.columns.mask.clone())
@@ -136,7 +137,7 @@ impl RowGroups {
 }
 
 impl RowGroups {
-    /// The known columns that figures are made of, the symbols as they are in the file.
+    /// The known columns that a bar is made of, symbols with their type in the file.
     fn columns_of(&self, batch: &RecordBatch) -> Result<Vec<Cells>, ArrowError> {
         let of = |known| match known {
             SYMBOL => Ok(match self.columns.raw(batch, SYMBOL) {
@@ -165,7 +166,7 @@ impl Iterator for RowGroups {
             piece.lines.push(Lines::From(first));
             piece.refused.extend(refused);
             if broken {
-                // As when read row by row: nothing after it is taken.
+                // As when reading row by row: nothing after the error is read.
                 self.next = self.metadata.metadata().num_row_groups();
                 break;
             }
@@ -174,7 +175,7 @@ impl Iterator for RowGroups {
     }
 }
 
-/// The schema with one text column read as places in a list of texts.
+/// The schema with one text column read as a dictionary.
 fn with_dictionary(schema: &Schema, column: Option<&str>) -> Arc<Schema> {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
@@ -191,11 +192,12 @@ fn symbols_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// The columns of a batch whose types and gaps allow to take its rows as they stand.
-/// Optional values are in none of them, and refuse no row.
+/// The columns of a batch, if their types allow taking rows directly. Optional columns are not
+/// included, because they cannot make a row invalid.
 struct Figures<'a> {
     symbols: &'a [i32],
-    /// For each text of the list its place among the symbols; none for what is no symbol.
+    /// For each entry of the dictionary its index among the symbols; `None` if it is not a
+    /// symbol.
     places: Vec<Option<u32>>,
     start: &'a [i64],
     end: Option<&'a [i64]>,
@@ -212,14 +214,15 @@ impl<'a> Figures<'a> {
             ints.or_else(|| Some(array.as_primitive_opt::<TimestampMillisecondType>()?.values().as_ref()))
         };
         let floats = |known: usize| Some(whole(known)?.as_primitive_opt::<Float64Type>()?.values().as_ref());
-        // A column that is not there has a default; one that is must be whole.
+        // A missing optional column has a default; a present one must have a value in every
+        // row.
         let optional = |known: usize| match &columns[known] {
             cells if cells.are_missing() => Some(None),
             _ => times(known).map(Some),
         };
         let symbols = whole(SYMBOL)?.as_dictionary_opt::<Int32Type>()?;
         let texts = symbols.values().as_string_opt::<i32>()?;
-        // What may stand for no value, or was a number, is looked at row by row.
+        // Texts that may mean a missing value or were numbers are handled row by row.
         let place = |text: Option<&str>| {
             let symbol = text?.trim();
             let is_plain =
@@ -236,7 +239,7 @@ impl<'a> Figures<'a> {
         })
     }
 
-    /// A row with the place of its symbol, if nothing is wrong with it.
+    /// A row with the index of its symbol, if nothing is wrong with it.
     fn good(&self, at: usize) -> Option<(u32, Candle)> {
         let place = self.places[usize::try_from(self.symbols[at]).ok()?]?;
         let [open, high, low, close, volume] = self.prices.map(|prices| prices[at]);

@@ -1,4 +1,4 @@
-//! The known columns of a Parquet file, and their cells, whatever their types.
+//! Finds the known columns of a Parquet file and converts their cells from any suitable type.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use crate::value::Cell;
 /// The known columns in a file.
 pub(crate) struct Columns {
     columns: Vec<Column>,
-    /// What has to be read.
+    /// The columns to be read.
     pub(crate) mask: ProjectionMask,
 }
 
-/// Where the cells of a known column come from.
+/// The source of a known column's cells.
 enum Column {
     Missing,
     Folder(String),
-    /// The column of this name, read as a type that a cell can hold.
+    /// The column with this name, read as a type that a cell can contain.
     File(String, Reading),
 }
 
@@ -41,13 +41,13 @@ enum Reading {
     Floats,
     /// As integers.
     Ints,
-    /// As integers above those.
+    /// As integers that exceed the signed 64 bits.
     UnsignedInts,
     /// As texts.
     Texts,
-    /// As bytes, which are texts.
+    /// As bytes that contain text.
     Bytes,
-    /// As bytes of one length each, which are texts and filled up with zeros.
+    /// As bytes of a fixed length that contain text padded with zeros.
     PaddedBytes,
     /// As milliseconds of a timestamp or a date.
     Instants,
@@ -61,7 +61,7 @@ impl Columns {
         schema: &Schema,
         parquet: &SchemaDescriptor,
     ) -> Result<Columns, FileError> {
-        // A column of nothing but nulls has no type, and is as good as none.
+        // A column of nulls only has no type and counts as missing.
         let name = |field: &Arc<Field>| match field.data_type() {
             DataType::Null => String::new(),
             _ => field.name().clone(),
@@ -94,7 +94,7 @@ impl Columns {
         Ok(Columns { columns, mask: ProjectionMask::roots(parquet, roots) })
     }
 
-    /// The name that a known column has in the file, if that is where it stands.
+    /// The name of a known column in the file, if the file has it.
     pub(crate) fn name(&self, known: usize) -> Option<&str> {
         match &self.columns[known] {
             Column::File(name, _) => Some(name),
@@ -102,12 +102,12 @@ impl Columns {
         }
     }
 
-    /// A known column as it stands in the file.
+    /// A known column with its type in the file.
     pub(crate) fn raw<'a>(&self, batch: &'a RecordBatch, known: usize) -> Option<&'a ArrayRef> {
         batch.column_by_name(self.name(known)?)
     }
 
-    /// For each known column its cells.
+    /// The cells of every known column.
     pub(crate) fn cells(&self, batch: &RecordBatch) -> Result<Vec<Cells>, ArrowError> {
         (0..self.columns.len()).map(|known| self.cells_of(batch, known)).collect()
     }
@@ -127,7 +127,7 @@ impl Columns {
     }
 }
 
-/// How a column of some type is read; none where it cannot be what is known of it.
+/// How a column of some type is read; `None` if the type is unsuitable.
 fn reading(known: &Known, found: &DataType) -> Option<Reading> {
     use DataType::{
         Binary, BinaryView, Boolean, Date32, Date64, FixedSizeBinary, LargeBinary, LargeUtf8, Timestamp,
@@ -140,7 +140,7 @@ fn reading(known: &Known, found: &DataType) -> Option<Reading> {
         UInt64 => Reading::UnsignedInts,
         found if found.is_integer() => Reading::Ints,
         found if found.is_floating() => Reading::Floats,
-        // As it is written: the nearest double to that, and no sum of roundings.
+        // Through the decimal notation: the nearest double, without accumulated rounding.
         found if found.is_decimal() => Reading::Texts,
         Boolean if known.kind == ColumnType::Bool => Reading::Flags,
         Timestamp(..) | Date32 | Date64 if known.kind == ColumnType::Time => Reading::Instants,
@@ -148,7 +148,7 @@ fn reading(known: &Known, found: &DataType) -> Option<Reading> {
     })
 }
 
-/// What a column should hold.
+/// What a column should contain, for an error.
 fn wanted(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Float | ColumnType::Int => "numbers",
@@ -160,7 +160,7 @@ fn wanted(kind: ColumnType) -> &'static str {
 
 impl Reading {
     fn of(self, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-        // Of dictionaries that a schema left in place.
+        // Dictionaries that the schema kept.
         let array = match array.data_type() {
             DataType::Dictionary(_, values) => &cast(array, values)?,
             _ => array,
@@ -178,8 +178,8 @@ impl Reading {
     }
 }
 
-/// Timestamps and dates in milliseconds. What lies beyond all milliseconds stays
-/// out of reason, and is not taken for a value that is not there.
+/// Timestamps and dates in epoch milliseconds. A value beyond the range becomes an implausible
+/// time, not a missing one.
 fn instants(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     fn millis<T: ArrowTimestampType>(array: &ArrayRef, convert: impl Fn(i64) -> Millis) -> ArrayRef {
         let millis: PrimitiveArray<TimestampMillisecondType> = unary(array.as_primitive::<T>(), convert);
@@ -202,16 +202,16 @@ fn instants(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 
 /// The cells of a known column in a batch.
 pub(crate) enum Cells {
-    /// There is no such column.
+    /// The column is missing.
     Missing,
     /// The same value in all rows.
     Folder(String),
-    /// An array of a type that a cell can hold, and whether its texts are filled up with zeros.
+    /// An array of a supported type, and whether its texts are padded with zeros.
     Array(ArrayRef, bool),
 }
 
 impl Cells {
-    /// The array, where there is one.
+    /// The array, if there is one.
     pub(crate) fn array(&self) -> Option<&ArrayRef> {
         match self {
             Cells::Array(array, _) => Some(array),
@@ -219,12 +219,12 @@ impl Cells {
         }
     }
 
-    /// Whether there is no such column.
+    /// Whether the column is missing.
     pub(crate) fn are_missing(&self) -> bool {
         matches!(self, Cells::Missing)
     }
 
-    /// One cell.
+    /// The value of one column in one row.
     pub(crate) fn at(&self, row: usize) -> Cell<'_> {
         let (array, padded) = match self {
             Cells::Missing => return Cell::Missing,

@@ -1,4 +1,4 @@
-//! Rows of Parquet, read a batch at a time.
+//! Reads rows of Parquet, in batches.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -54,7 +54,7 @@ impl<T: FromRow> ParquetRows<T> {
         })
     }
 
-    /// Loads the next batch that has rows; `None` at the end.
+    /// Loads the next batch with rows; `None` at the end.
     fn load(&mut self) -> Option<Result<(), ArrowError>> {
         while self.next_in_batch == self.rows_in_batch {
             let batch = self.batches.next()?;
@@ -91,12 +91,12 @@ impl<T: FromRow> Iterator for ParquetRows<T> {
     }
 }
 
-/// Reads one row of the cells of all known columns.
+/// Reads one row from the cells of all known columns.
 pub(crate) fn read<T: FromRow>(line: u64, columns: &[Cells], at: usize) -> Result<Placed<T>, BadRow> {
     columns::make(line, columns.iter().map(|cells| cells.at(at)).collect(), |row| row.as_json())
 }
 
-/// The file, ready to be read.
+/// Opens the file and finds its columns.
 pub(crate) fn open<T: FromRow>(
     path: &Path,
     file: File,
@@ -128,11 +128,11 @@ fn not_read(codec: Compression) -> Option<&'static str> {
     }
 }
 
-/// The metadata of a file, its dictionaries (categoricals) read as what they hold:
-/// the reader makes dictionaries of texts alone.
+/// The metadata of a file with dictionaries (categoricals) resolved to their values, because
+/// the reader supports dictionaries of texts only.
 fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
     let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).or_else(|_| {
-        // What Arrow noted beside the schema is a hint, and may name what is not known here.
+        // The Arrow schema stored in the file is only a hint and may contain unsupported types.
         ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
     })?;
     let schema = metadata.schema();
@@ -154,9 +154,9 @@ fn metadata_of(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
     })
 }
 
-// Batches of a Parquet file, whose decoder panics over some damaged pages.
+// Record batches. Damaged pages can make the decoder panic; a panic becomes an error.
 
-/// The batches of a file; none after one that cannot be read.
+/// The batches of a file; `None` after one that cannot be read.
 pub(crate) struct Batches(Option<ParquetRecordBatchReader>);
 
 impl Batches {
@@ -171,7 +171,7 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         let mut reader = self.0.take()?;
         let batch = decoded(|| Ok(reader.next().transpose()?)).map_err(ArrowError::from).transpose()?;
-        // After a panic nobody knows what the reader holds.
+        // After a panic the reader's state is unknown.
         if batch.is_ok() {
             self.0 = Some(reader);
         }
@@ -179,7 +179,7 @@ impl Iterator for Batches {
     }
 }
 
-/// What is decoded, with a panic of the decoder as what it is: a file that is damaged.
+/// Runs `decode`; a panic becomes the error of a damaged file.
 pub(crate) fn decoded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     keep_decoder_panics_quiet();
     let outer = DECODING.replace(true);
@@ -192,7 +192,7 @@ thread_local! {
     static DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What they say becomes an error; a trace above it would look like a fault of ours.
+/// The panic becomes an error; its backtrace would look like a fault of Tickwire.
 fn keep_decoder_panics_quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,6 @@
-//! Result tables to files: CSV, JSON lines, Parquet.
+//! Writes result tables to files: CSV, JSON lines, Parquet.
+//!
+//! [`TableWriter`] is followed by the destination, which replaces a file only when it is complete.
 
 use std::io;
 use std::io::Write;
@@ -19,9 +21,8 @@ use parquet::file::properties::WriterProperties;
 use crate::format::Target;
 use crate::{FileError, Format};
 
-/// Writes a table row by row. A file appears under its name only once
-/// [`TableWriter::finish`] has returned; until then, and after a failure, what
-/// was there before stays.
+/// Writes a table row by row. A file gets its name only when [`TableWriter::finish`] has
+/// returned; until then, and after a failure, an existing file is unchanged.
 pub struct TableWriter {
     columns: Vec<Column>,
     body: Body,
@@ -34,12 +35,13 @@ enum Body {
 }
 
 impl TableWriter {
-    /// A table of `columns`, to the file `out` or to standard output; written as
-    /// asked, else as the ending of the file says, else as CSV. CSV starts with
-    /// the names of the columns; in Parquet a time is a timestamp of milliseconds in UTC.
+    /// A table of `columns`, written to the file `out` or to standard output, in the given
+    /// format, otherwise in that of the extension, otherwise as CSV. CSV starts with a header;
+    /// in Parquet a time is a UTC timestamp in milliseconds.
     ///
     /// # Errors
-    /// When the file cannot be made or written, or its ending names no format and none was asked for.
+    /// When the file cannot be created or written, or no format is given and the extension is
+    /// of none.
     pub fn create(
         asked: Option<Format>,
         columns: &[Column],
@@ -53,8 +55,8 @@ impl TableWriter {
         TableWriter::begin(format, columns, Target::create(out)?)
     }
 
-    /// A table of `columns` to a stream that is read while it is written, as a
-    /// download is; `name` says what it is, in errors.
+    /// A table of `columns`, written to a stream that is read at the same time, such as a
+    /// download; `name` describes it in errors.
     ///
     /// # Errors
     /// When the stream cannot be written.
@@ -82,8 +84,8 @@ impl TableWriter {
         Ok(TableWriter { columns, body })
     }
 
-    /// Writes one row, its values in the order of the columns; values that are
-    /// not there, not finite or not of their column's type are written as none.
+    /// Writes one row, with its values in the order of the columns. Values that are missing,
+    /// not finite or of the wrong type are written as null.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -95,7 +97,7 @@ impl TableWriter {
         }
     }
 
-    /// Brings everything to the disk, and the file under its name.
+    /// Flushes everything to the disk and gives the file its name.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -107,7 +109,7 @@ impl TableWriter {
     }
 }
 
-/// Lines of text, made in one buffer.
+/// A text format, each line composed in one buffer.
 struct Text {
     target: Target,
     line: String,
@@ -169,13 +171,13 @@ fn push_scalar(line: &mut String, value: &Value, null: &str) {
     }
 }
 
-// Result tables to Parquet, a batch of rows at a time.
+// Writes result tables as Parquet, in batches of rows.
 
-/// Rows that are collected before they are encoded.
+/// How many rows are collected before they are encoded.
 const ROWS_A_BATCH: usize = 8_192;
 
 pub(crate) struct ParquetTable {
-    /// The target's name, for errors: the writer owns the target.
+    /// The target's name for errors, because the writer owns the target.
     name: String,
     columns: Vec<Column>,
     schema: Arc<Schema>,
@@ -242,7 +244,7 @@ fn array(rows: &[Vec<Value>], index: usize, kind: ColumnType) -> ArrayRef {
     let cells = rows.iter().map(|row| row.get(index).unwrap_or(&Value::Null));
     let ints = cells.clone().map(Value::as_i64);
     match kind {
-        // Minus zero is written as zero, as everywhere.
+        // Negative zero is written as zero, as in all other outputs.
         ColumnType::Float => {
             let floats = cells.map(|value| value.as_f64().filter(|value| value.is_finite()));
             Arc::new(floats.map(|value| value.map(|value| value + 0.0)).collect::<Float64Array>())

@@ -1,14 +1,14 @@
-//! How each kind of value may be written: one table for CSV, JSON lines and Parquet.
+//! The accepted notations of values: one table for CSV, JSON lines and Parquet.
 //!
-//! | kind | taken |
+//! | kind | accepted |
 //! | --- | --- |
 //! | number | any integer, double or decimal, as a number or as text |
 //! | time | whole epoch milliseconds, as a number or as text; a timestamp or date; a date and time as text |
 //! | flag | true or false, t/f, yes/no, y/n, on/off, 1/0 |
-//! | text | text, or the digits of a whole number |
+//! | text | text, or the digits of an integer |
 //!
-//! [`NOTHING`] stands for no value. An optional number, flag or text that cannot
-//! be read is left out and noted; times and what must be there refuse their row.
+//! The texts in [`NOTHING`] stand for a missing value. An optional number, flag or text that
+//! cannot be read is left out and reported; an invalid time or required value rejects its row.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -19,10 +19,10 @@ use model::time::{self, Millis};
 use crate::columns::Known;
 use crate::epoch::{self, Scale};
 
-/// One cell.
+/// The value of one column in one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell<'a> {
-    /// No such column, null, or nothing in it.
+    /// The column is missing, null or blank.
     Missing,
     /// Text, or a number as it was written.
     Text(Cow<'a, str>),
@@ -32,14 +32,15 @@ pub(crate) enum Cell<'a> {
     Float(f64),
     /// True or false.
     Bool(bool),
-    /// An instant of a typed column.
+    /// A time from a typed column.
     Instant(Millis),
-    /// What no column holds: a list, an object, bytes that are no text.
+    /// A value of no accepted kind: a list, an object, bytes that are not UTF-8; described in
+    /// words.
     Foreign(String),
 }
 
 impl<'a> Cell<'a> {
-    /// Text without the blanks around it.
+    /// A text without surrounding white space.
     pub(crate) fn text(text: &'a str) -> Cell<'a> {
         match text.trim() {
             "" => Cell::Missing,
@@ -47,7 +48,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// Bytes, which are text in UTF-8 where they mean anything.
+    /// Bytes, accepted if they are UTF-8.
     pub(crate) fn bytes(bytes: &'a [u8]) -> Cell<'a> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Cell::text(text),
@@ -75,20 +76,20 @@ impl std::fmt::Display for Cell<'_> {
     }
 }
 
-/// What tools write where there is no value, in letters of either case.
+/// What tools write for a missing value, compared without regard to case.
 const NOTHING: [&str; 19] = [
     "nan", "na", "n/a", "<na>", "#n/a", "#na", "#n/a n/a", "null", "none", "nil", "nat", "\\n", "-", "--",
     ".", "-nan", "+nan", "1.#qnan", "-1.#ind",
 ];
 
-/// Of [`NOTHING`] those that are no text either, as they are written: `NA`, `NAN`
-/// and `NIL` are tickers.
+/// Those of [`NOTHING`] that are not accepted as texts either, in exactly this case: `NA`,
+/// `NAN` and `NIL` are ticker symbols.
 const NO_TEXT: [&str; 9] = ["NaN", "nan", "<NA>", "None", "NULL", "null", "NaT", "\\N", "#N/A"];
 
 const TRUE: [&str; 6] = ["true", "t", "yes", "y", "on", "1"];
 const FALSE: [&str; 6] = ["false", "f", "no", "n", "off", "0"];
 
-/// Whether a text that is not blank is one, and does not stand for no value.
+/// Whether a text is neither blank nor stands for a missing value.
 pub(crate) fn is_text(text: &str) -> bool {
     !NO_TEXT.contains(&text)
 }
@@ -97,23 +98,23 @@ fn is_one_of(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// One row of any format: the cells of the known columns, in their order.
+/// A row of any format: the cells of the known columns, in their order.
 pub(crate) struct Row<'a> {
     columns: &'static [Known],
     cells: Vec<Cell<'a>>,
-    /// The first optional value that could not be read.
+    /// A description of the first optional value that could not be read.
     left_out: OnceCell<String>,
 }
 
 type Reason = String;
 
 impl<'a> Row<'a> {
-    /// A row of one cell for each known column.
+    /// A row with one cell for each known column.
     pub(crate) fn new(columns: &'static [Known], cells: Vec<Cell<'a>>) -> Row<'a> {
         Row { columns, cells, left_out: OnceCell::new() }
     }
 
-    /// A finite double that must be there.
+    /// A required finite double.
     pub(crate) fn number(&self, column: usize) -> Result<f64, Reason> {
         let value = match &self.cells[column] {
             Cell::Missing => return self.needed(column, None),
@@ -135,7 +136,7 @@ impl<'a> Row<'a> {
         if value.is_finite() { Ok(value) } else { Err(self.refuse(column, "is no finite number")) }
     }
 
-    /// An optional double from zero to `most`.
+    /// An optional double between zero and `most`.
     pub(crate) fn quantity(&self, column: usize, most: f64) -> Option<f64> {
         match &self.cells[column] {
             Cell::Missing => return None,
@@ -153,12 +154,12 @@ impl<'a> Row<'a> {
         Some(value)
     }
 
-    /// A time; missing is `None`.
+    /// A time in epoch milliseconds; `None` if missing.
     pub(crate) fn time(&self, column: usize) -> Result<Option<Millis>, Reason> {
         self.scaled(column, Scale::Millis)
     }
 
-    /// A time whose numbers are nanoseconds; missing is `None`.
+    /// As [`Row::time`], for a column whose numbers are epoch nanoseconds.
     pub(crate) fn time_in_nanoseconds(&self, column: usize) -> Result<Option<Millis>, Reason> {
         self.scaled(column, Scale::Nanos)
     }
@@ -184,7 +185,7 @@ impl<'a> Row<'a> {
         read.map(Some).map_err(|why| self.refuse(column, &why))
     }
 
-    /// A text; missing is `None`.
+    /// A text; `None` if missing.
     pub(crate) fn text(&self, column: usize) -> Result<Option<String>, Reason> {
         match &self.cells[column] {
             Cell::Missing => Ok(None),
@@ -192,7 +193,7 @@ impl<'a> Row<'a> {
             Cell::Text(text) => Ok(Some(text.clone().into_owned())),
             Cell::Int(value) => Ok(Some(value.to_string())),
             Cell::Float(value) if value.is_nan() => Ok(None),
-            // Beyond that not every integer is a double, and an identity would be another.
+            // A larger double may have been rounded, which would change an identifier.
             Cell::Float(value) if value.fract() == 0.0 && value.abs() < epoch::EXACT => {
                 Ok(Some(value.to_string()))
             }
@@ -202,7 +203,8 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A ticker; missing is `None`. What a tool has made a double of is digits again.
+    /// A ticker symbol; `None` if missing. A double, as some tools make of digits, becomes
+    /// digits again.
     pub(crate) fn symbol(&self, column: usize) -> Result<Option<String>, Reason> {
         let text = self.text(column)?;
         Ok(text.map(|text| match text.strip_suffix(".0") {
@@ -242,7 +244,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// What must be there.
+    /// The value, or an error if a required one is missing.
     pub(crate) fn needed<T>(&self, column: usize, value: Option<T>) -> Result<T, Reason> {
         value.ok_or_else(|| match &self.cells[column] {
             Cell::Missing => format!("column `{}` is empty", self.name(column)),
@@ -250,18 +252,18 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// Whether there is anything in a column.
+    /// Whether the column has a value in this row.
     pub(crate) fn has(&self, column: usize) -> bool {
         self.cells[column] != Cell::Missing
     }
 
-    /// The first optional value that could not be read, in words.
+    /// A description of the first optional value that could not be read.
     pub(crate) fn left_out(&self) -> Option<String> {
         self.left_out.get().cloned()
     }
 
-    /// The row as JSON, for formats that have no bytes of their own for one. It
-    /// is read again as a line of JSON: instants are text there, which has no unit.
+    /// The row as JSON, for formats without a textual form, so that it can be read again as a
+    /// line of JSON. Times are written as texts, which need no unit.
     pub(crate) fn as_json(&self) -> Vec<u8> {
         let fields = self.columns.iter().zip(&self.cells).filter_map(|(column, cell)| {
             let value: serde_json::Value = match cell {
@@ -282,7 +284,7 @@ impl<'a> Row<'a> {
         serde_json::Value::Object(fields.collect()).to_string().into_bytes()
     }
 
-    /// What was read of an optional value; what could not be read is noted.
+    /// The value of an optional column; an unreadable one is recorded and becomes `None`.
     pub(crate) fn or_left_out<T>(&self, read: Result<T, Reason>) -> Option<T> {
         read.map_err(|reason| self.left_out.get_or_init(|| format!("{reason}; it is left out"))).ok()
     }

@@ -1,4 +1,4 @@
-//! Articles in files.
+//! Tests of reading articles and of writing result tables.
 
 use std::fs;
 
@@ -68,7 +68,7 @@ fn json_lines_carry_articles_too() {
     assert_eq!(rows[0].as_ref().unwrap().value.published_timestamp, 1_380_873_960_000);
 }
 
-// Result tables to files.
+// Tests of writing result tables.
 
 fn columns() -> Vec<Column> {
     vec![
@@ -170,7 +170,7 @@ fn a_place_that_cannot_be_written_is_named() {
     assert!(matches!(error, FileError::Write { .. }) && !error.is_broken_pipe());
 }
 
-/// What a stream was given.
+/// Collects what was written to a stream.
 #[derive(Clone, Default)]
 struct Given(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
 

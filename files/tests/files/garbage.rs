@@ -1,4 +1,4 @@
-//! Files of bytes that nobody meant: never a panic, and what is good among them is read.
+//! Files of arbitrary bytes: reading never panics, and valid rows among them are read.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::Folder;
 
 const HEADER: &str = "start_ms,symbol,open,high,low,close,volume";
 
-/// A line of anything; without what ends a line.
+/// An arbitrary line without line breaks.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop::collection::vec(any::<u8>(), 0..60);
     let texts = "[-+.,:;\"'{}\\[\\]\\\\0-9a-zA-Z \t\u{0}é]{0,60}".prop_map(String::into_bytes);
@@ -16,7 +16,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|line| line.into_iter().filter(|byte| !b"\n\r".contains(byte)).collect())
 }
 
-/// The good rows among garbage: as many as there are lines of it, each with its number.
+/// A file with a valid row, made from its index, before each line of garbage.
 fn among(garbage: &[Vec<u8>], header: Option<&str>, good: impl Fn(usize) -> String) -> Vec<u8> {
     let mut file: Vec<u8> = header.map(|header| format!("{header}\n").into_bytes()).unwrap_or_default();
     for (number, line) in garbage.iter().enumerate() {
@@ -34,7 +34,7 @@ fn all_good_are_read(name: &str, file: Vec<u8>, count: usize) {
     assert!((0..count).all(|number| read.contains(&number)), "{read:?} of {count}");
 }
 
-/// Reads the bars of a file, whole and as figures alone.
+/// Reads the bars of a file row by row and in pieces.
 fn read(path: &Path) {
     let _ = files::bars(path).map(Iterator::count);
     let _ = files::candles(path).map(Iterator::count);

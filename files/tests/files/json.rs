@@ -1,4 +1,4 @@
-//! Bars in JSON lines.
+//! Tests of bars in JSON lines and CSV.
 
 use model::Source;
 use model::time::MINUTE;
@@ -48,7 +48,7 @@ fn a_bad_line_is_named_with_its_column_and_loses_nothing_else() {
     }
 }
 
-/// Documents as APIs answer and tools write them, with the filter of `jq` that makes rows of them.
+/// Documents as APIs return and tools write them, each with the `jq` filter for it.
 const DOCUMENTS: [(&str, &str); 12] = [
     (r#"[{"symbol":"A"}]"#, "jq -c '.[]'"),
     ("\n[\n {\"symbol\": \"A\"}\n]", "jq -c '.[]'"),
@@ -105,7 +105,7 @@ fn an_array_or_an_empty_file_is_refused_with_the_remedy() {
     assert!(folder.refused("b.json", "").contains("is empty"));
 }
 
-// Bars in CSV.
+// Tests of bars in CSV.
 
 const HEADER: &str = "start_ms,symbol,open,high,low,close,volume\n";
 

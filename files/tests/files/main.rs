@@ -1,4 +1,4 @@
-//! Reading and writing files of rows, from outside the crate.
+//! Tests of the public interface for reading and writing files.
 
 #![cfg(test)]
 
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use files::{BadRow, FileError, Placed};
 use model::{Article, Bar};
 
-/// A folder of its own for each test.
+/// A temporary folder for one test.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -48,7 +48,7 @@ impl Folder {
     }
 }
 
-/// The lines of what was read, and of what was not with its reason.
+/// The lines of the valid rows, and those of the invalid ones with their reasons.
 fn outline<T>(rows: &[Result<Placed<T>, BadRow>]) -> (Vec<u64>, Vec<(u64, &str)>) {
     let good = rows.iter().flatten().map(|placed| placed.line).collect();
     let bad = rows.iter().filter_map(|row| row.as_ref().err());

@@ -1,4 +1,4 @@
-//! Compressed files, files that are something else, and folders of parts.
+//! Tests of compressed files, files of other formats, and folders of parts.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ const HEADER: &str = "start_ms,symbol,open,high,low,close,volume\n";
 const JSON: &str =
     r#"{"start_ms":1709649000000,"symbol":"J","open":2,"high":3,"low":1,"close":2,"volume":7}"#;
 
-/// So many rows from a minute on.
+/// The given number of rows from the minute `from` on.
 fn rows(symbol: &str, from: i64, count: i64) -> String {
     let row = |minute: i64| format!("{},{symbol},2,3,1,2,7\n", 1_709_649_000_000 + (from + minute) * 60_000);
     (0..count).map(row).collect()
@@ -29,7 +29,7 @@ fn zstd(text: &[u8]) -> Vec<u8> {
     zstd::encode_all(text, 1).unwrap()
 }
 
-/// The symbols of the bars of a file or folder, read in both ways.
+/// The symbols of the bars of a file or folder, read row by row and in pieces.
 fn symbols(path: &Path) -> Vec<String> {
     let bars: Vec<_> = files::bars(path).unwrap().flatten().map(|row| row.value.symbol).collect();
     let batches = files::candles(path).unwrap().flat_map(|piece| piece.candles);
@@ -54,7 +54,7 @@ fn gzip_and_zstd_are_unpacked_by_their_first_bytes_whatever_the_name() {
     for name in ["a.jsonl.gz", "a.json", "bars.gz", "bars"] {
         assert_eq!(symbols(&folder.file(name, gzip(JSON.as_bytes()))), ["J"], "{name}");
     }
-    // What tools write that append: one packed stream after another.
+    // Tools that append write one compressed stream after another.
     let (first, second) = (format!("{HEADER}{}", rows("A", 0, 2)), rows("A", 2, 2));
     let members = [gzip(first.as_bytes()), gzip(second.as_bytes())].concat();
     assert_eq!(symbols(&folder.file("members.csv.gz", members)).len(), 4);
@@ -211,7 +211,7 @@ fn a_row_among_thousands_of_columns_is_read() {
 #[test]
 fn a_row_with_quotes_is_no_longer_than_a_row_over_however_many_lines() {
     let header = "id,search_term,headline,url,published_ms\n";
-    // Each line opens a quote that none closes; together they are longer than a row.
+    // Each line opens a quotation mark that is never closed; together they exceed a row.
     let open = format!("1,oil,\"{}\n", "x".repeat(20_000)).repeat(150);
     let good = "2,oil,H,https://e.org,1709649000000\n";
     let rows = Folder::new().articles("a.csv", format!("{header}{open}{good}"));
@@ -255,7 +255,7 @@ fn a_part_that_cannot_be_read_is_named_and_the_others_are_read() {
     let places: Vec<_> = bad.iter().map(|bad| (bad.file("bars"), bad.line)).collect();
     let place = |name: &str, line| (format!("bars/{name}"), line);
     assert_eq!(places, [place("part-0.csv", 1), place("part-1.csv", 3), place("part-2.parquet", 1)]);
-    // The one that was cut off is missing, which the whole folder is to be told as.
+    // Only the incomplete part is reported as an error of the whole folder.
     assert_eq!(bad.iter().filter_map(|bad| bad.ends_file("bars")).count(), 1);
     assert_eq!(symbols(&folder.path("bars")), ["A", "B"]);
     let refused: Vec<_> =

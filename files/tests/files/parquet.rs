@@ -1,4 +1,4 @@
-//! Bars in Parquet.
+//! Tests of bars in Parquet.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -29,7 +29,7 @@ fn floats(values: [f64; 3]) -> ArrayRef {
     Arc::new(Float64Array::from(values.to_vec()))
 }
 
-/// Three bars; the columns given replace those of the same name or are added.
+/// Writes three bars; the given columns replace those of the same name or are added.
 pub fn three(path: &Path, other: Vec<(&'static str, ArrayRef)>) {
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("symbol", Arc::new(StringArray::from(vec!["A", "B", "C"]))),
@@ -55,7 +55,7 @@ fn bars(other: Vec<(&'static str, ArrayRef)>) -> Vec<Result<files::Placed<model:
     rows
 }
 
-/// Figures alone are read of the same rows, and the same rows are refused.
+/// Reading in pieces yields the same rows and rejects the same rows.
 fn assert_same_as_candles(path: &Path, rows: &[Result<files::Placed<model::Bar>, files::BadRow>]) {
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     for piece in files::candles(path).unwrap() {

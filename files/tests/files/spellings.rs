@@ -1,5 +1,5 @@
-//! The same rows, however their values are written and in whatever format, are
-//! the same bars; what is odd costs what is odd.
+//! The same rows in any notation and format yield the same bars, and an invalid value affects
+//! only its own row or cell.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use crate::parquet::write;
 use crate::{Folder, outline};
 
-/// One row, and for each of its cells a number that picks the spelling.
+/// One row, with a number for each of its cells that selects the notation.
 #[derive(Clone, Debug)]
 struct Row {
     start: Millis,
@@ -56,7 +56,7 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 impl Row {
-    /// The cells in the order of [`NAMES`], as texts that may stand in CSV.
+    /// The cells in the order of [`NAMES`], as texts for CSV.
     fn cells(&self) -> Vec<String> {
         let pick = |cell: u32| self.spelling.rotate_left(cell * 3);
         let none = |cell: u32| {
@@ -117,7 +117,7 @@ const NAMES: [&str; 11] = [
     "otc",
 ];
 
-/// A time in one of the ways in which tools write it.
+/// A time in one of the notations of common tools.
 fn time_as(at: Millis, way: u32) -> String {
     let (hours, minutes) = ([-10, -5, 0, 5, 9, 14][way as usize / 16 % 6], [0, 30, 45][way as usize / 8 % 3]);
     let sign = if hours < 0 { '-' } else { '+' };
@@ -145,7 +145,7 @@ fn time_as(at: Millis, way: u32) -> String {
     }
 }
 
-/// A number in one of the ways in which tools write it.
+/// A number in one of the notations of common tools.
 fn number_as(value: f64, way: u32) -> String {
     match way % 4 {
         0 => value.to_string(),
@@ -187,7 +187,7 @@ fn texts(rows: &[Row], column: usize) -> StringArray {
     rows.iter().map(|row| Some(row.cells()[column].clone())).collect()
 }
 
-/// A column of times in a type that `way` picks.
+/// A column of times of the type selected by `way`.
 fn times(rows: &[Row], column: usize, way: u32, of: impl Fn(&Row) -> Option<Millis>) -> ArrayRef {
     let millis =
         |factor: i64, by: i64| rows.iter().map(|row| Some(of(row)? * factor / by)).collect::<Int64Array>();
@@ -221,7 +221,7 @@ fn times(rows: &[Row], column: usize, way: u32, of: impl Fn(&Row) -> Option<Mill
     }
 }
 
-/// A column of numbers in a type that `way` picks.
+/// A column of numbers of the type selected by `way`.
 fn numbers(rows: &[Row], column: usize, way: u32, of: impl Fn(&Row) -> Option<f64>) -> ArrayRef {
     let cents =
         || rows.iter().map(|row| Some((of(row)? * 100.0).round() as i128)).collect::<Decimal128Array>();
@@ -323,7 +323,7 @@ proptest! {
     }
 }
 
-/// The reasons why one row is refused in CSV, in JSON as text and as it stands, and in Parquet.
+/// Why a row is rejected in CSV, in JSON as text and as a number, and in Parquet.
 fn reasons(column: &str, value: &str) -> Vec<String> {
     let mut good = vec![
         ("start_ms", "1709649000000"),
@@ -565,7 +565,7 @@ fn a_flat_file_of_massive_is_read_as_it_is() {
         ("AAPL", 1_709_649_000_000, 1_709_649_060_000)
     );
     for (ticker, window_start, said) in [
-        // The file of days has the same header.
+        // Files of daily bars have the same header.
         ("AAPL", "1709614800000000000", "bar of a day"),
         ("AAPL", "1709649000000", "no time in nanoseconds"),
         ("AAPL", "1709649000", "no time in nanoseconds"),
@@ -584,7 +584,7 @@ fn a_flat_file_of_massive_is_read_as_it_is() {
         Folder::new().bars("a.jsonl", lines)[0].as_ref().unwrap().value.start_timestamp,
         1_709_649_000_000
     );
-    // Rows of windows are no minutes.
+    // Rows of windows are not minute bars.
     let said = Folder::new().refused("w.csv", "symbol,window_start,window_end,open,high,low,close,volume\n");
     assert!(said.contains("no column start_timestamp"), "{said}");
 }
