@@ -77,13 +77,13 @@ impl Partition {
             Ok(row) => row,
             Err(error) => {
                 // The sink stores it as a dead letter; here it is skipped.
-                log::passed_over(record, &error);
+                log::warn_skipped(record, &error);
                 self.counts.refused += 1;
                 return Vec::new();
             }
         };
         if let Err(beyond) = bounds.check(self.reached, record, [row.window_end, row.window_start]) {
-            log::passed_over(record, &beyond);
+            log::warn_skipped(record, &beyond);
             self.counts.refused += 1;
             return Vec::new();
         }
@@ -193,7 +193,7 @@ pub(crate) async fn read(log: &dyn Log) -> Result<BTreeMap<u32, Partition>, Aler
     each_record(log, &ALERT_STATE, |record| match read_one(&record) {
         Ok(StoredRecord::Head(partition, head)) => drop(heads.insert(partition, *head)),
         Ok(StoredRecord::Part(place, part)) => drop(parts.insert(place, part)),
-        Err(reason) => log::passed_over(&record, &reason),
+        Err(reason) => log::warn_skipped(&record, &reason),
     })
     .await?;
     for ((partition, _), part) in parts {

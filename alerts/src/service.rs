@@ -15,7 +15,7 @@ use control::rules::{KEY, Rule, Rules};
 use control::shutdown::{Shutdown, ShutdownToken};
 use control::status::Report;
 use log::time_bounds::TimeBounds;
-use log::{Append, Log, LogError, Position, Reader, Record, SharedLog, is_another};
+use log::{Append, Log, LogError, Position, Reader, Record, SharedLog, was_recreated};
 use model::service::{Activity, RunState, Service};
 use model::status::ServiceStatus;
 use model::time::Millis;
@@ -108,7 +108,7 @@ impl Evaluation {
         for (number, partition) in &mut partitions {
             partition.reached = bounds.noted(partition.reached, now);
             if let Some((offset, at)) = partition.last
-                && is_another(log.as_ref(), &signals(), *number, offset, at).await?
+                && was_recreated(log.as_ref(), &signals(), *number, offset, at).await?
             {
                 tracing::warn!(
                     partition = number,
@@ -242,9 +242,9 @@ impl Schedule {
                                 }
                             }
                             Ok(Version { version, .. }) => {
-                                log::passed_over(&record, &format!("version {version} of the alert rules"));
+                                log::warn_skipped(&record, &format!("version {version} of the alert rules"));
                             }
-                            Err(error) => log::passed_over(&record, &error),
+                            Err(error) => log::warn_skipped(&record, &error),
                         }
                     }
                 }

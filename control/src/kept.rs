@@ -298,7 +298,7 @@ impl Tail {
                         Ok(Some(list)) => *latest = list,
                         Ok(None) => {}
                         Err(reason) => {
-                            log::passed_over(record, &reason);
+                            log::warn_skipped(record, &reason);
                             refused = true;
                         }
                     }

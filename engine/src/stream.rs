@@ -136,7 +136,7 @@ impl Follower {
                 self.plan.sources[source].decode(&values).map_err(EngineError::plan(&self.job.name))?;
             for &at in &refused {
                 // The sink keeps it as a dead letter; here it only must not stop what follows.
-                log::passed_over(&run[at], &"it does not decode");
+                log::warn_skipped(&run[at], &"it does not decode");
             }
             self.progress.refused(refused.len());
             let decoded =
@@ -145,7 +145,7 @@ impl Follower {
                 .zip(rows.event_times.iter().zip(&rows.watermarks))
                 .map(|(record, (&at, &watermark))| {
                     let seen = self.partitions.see(source, record, minute_of(at), watermark);
-                    seen.inspect_err(|beyond| log::passed_over(record, beyond)).ok()
+                    seen.inspect_err(|beyond| log::warn_skipped(record, beyond)).ok()
                 })
                 .collect();
             self.progress.refused(seen.iter().filter(|seen| seen.is_none()).count());

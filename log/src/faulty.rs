@@ -1,4 +1,5 @@
-//! A log that fails on purpose, as one does whose process is killed: for the tests of services.
+//! A log that fails at a chosen append, as if the process were killed there; for tests of
+//! services.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,19 +10,19 @@ use model::topic::Topic;
 
 use super::{Append, Extent, Fence, Lease, Log, LogError, Position, Reader, Record, SharedLog};
 
-/// How much of the append at which a [`FaultyLog`] breaks is written.
+/// How much of the failing append of a [`FaultyLog`] is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailurePoint {
-    /// Nothing: killed just before.
+    /// Nothing, as when the process is killed just before.
     Before,
-    /// Everything, but nobody is told: killed just after.
+    /// All records, without an acknowledgement, as when the process is killed just after.
     After,
-    /// The first so many records: what a log may do that is not in one file.
+    /// The first `n` records, which Kafka may do but the embedded log may not.
     Within(usize),
 }
 
-/// Another log, that works for some appends, then breaks and stays broken.
-/// What was appended through it can be looked at, append by append.
+/// A wrapper of another log that works for some appends and then fails for ever. It keeps what
+/// was appended through it.
 pub struct FaultyLog {
     inner: SharedLog,
     state: Mutex<State>,
@@ -34,7 +35,7 @@ struct State {
 }
 
 impl FaultyLog {
-    /// `inner`, for `appends` appends.
+    /// Wraps `inner` and fails after `appends` appends, in the way of `broken`.
     pub fn new(inner: SharedLog, appends: usize, broken: FailurePoint) -> FaultyLog {
         FaultyLog { inner, state: Mutex::new(State { left: appends, appends: Vec::new() }), broken }
     }

@@ -1,8 +1,9 @@
-//! The log: ordered topics that producers append to and named readers read from.
+//! The log: topics with ordered partitions, to which services append and from which named
+//! readers read.
 //!
-//! One interface, for the log in the data folder and for Kafka. What is
-//! appended is durable when `append` returns; order holds in each partition of
-//! a topic; a named reader resumes after the offsets that it committed.
+//! The trait [`Log`] has two implementations: [`EmbeddedLog`] in the data folder and
+//! [`KafkaLog`]. A record is durable when `append` returns, records of one partition keep their
+//! order, and a named reader resumes at the offsets that it committed.
 
 mod embedded;
 mod faulty;
@@ -24,10 +25,10 @@ pub use embedded::EmbeddedLog;
 pub use faulty::{FailurePoint, FaultyLog};
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use model::Append;
-pub use partition::{partition_of, passed_over};
-pub use tail::{each_record, is_another, last_records, tail_of, unread};
+pub use partition::{partition_of, warn_skipped};
+pub use tail::{each_record, last_records, tail_of, unread, was_recreated};
 
-/// A record as it stands in the log.
+/// A record read from the log.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The topic.
@@ -36,11 +37,11 @@ pub struct Record {
     pub partition: u32,
     /// The offset in the partition.
     pub offset: u64,
-    /// When it was appended, by the wall clock.
+    /// When the record was appended, by the wall clock (ms).
     pub appended_at: Millis,
-    /// The key.
+    /// The key, which selects the partition.
     pub key: String,
-    /// The JSON text.
+    /// The value: UTF-8 JSON.
     pub value: Bytes,
 }
 
@@ -49,13 +50,13 @@ pub struct Record {
 pub struct Extent {
     /// The partition.
     pub partition: u32,
-    /// The oldest offset that is kept.
+    /// The oldest offset that retention has kept.
     pub first: u64,
-    /// The offset that the next record will get.
+    /// The offset of the next record to be appended (Kafka's "high watermark").
     pub next: u64,
 }
 
-/// Where a reader stands in one partition: the next offset to read, with a note of its own.
+/// The next offset of a reader in one partition, with optional metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The topic.
@@ -64,12 +65,12 @@ pub struct Position {
     pub partition: u32,
     /// The next offset to read.
     pub offset: u64,
-    /// Whatever the reader wants to find again beside the offset; may be empty.
+    /// Metadata that the reader stores with the offset; may be empty.
     pub note: String,
 }
 
-/// Records that a reader could not read any more: retention had deleted them, or the
-/// topic was made anew, before the reader came to them.
+/// Offsets that a reader could not read, because retention had deleted them or the topic had
+/// been recreated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// The topic.
@@ -78,12 +79,12 @@ pub struct Skipped {
     pub partition: u32,
     /// The first offset that was not read.
     pub from: u64,
-    /// The offset at which the reader went on.
+    /// The offset at which reading continued.
     pub to: u64,
 }
 
 impl Skipped {
-    /// Says so to the operator, once for each stretch.
+    /// Logs a warning. Called once per range.
     pub(crate) fn warn(&self, reader: &str) {
         tracing::warn!(
             reader,
@@ -91,35 +92,34 @@ impl Skipped {
             partition = self.partition,
             from = self.from,
             to = self.to,
-            "Records were deleted by retention before they were read; reading goes on after them. Let services run more often than the retention, or keep records longer (retention.log, kafka.retention)."
+            "Records were deleted by retention before they were read; reading continues after them. Let services run more often than the retention, or keep records longer (retention.log, kafka.retention)."
         );
     }
 }
 
-/// A log. Cheap to clone behind [`SharedLog`].
+/// A log. It is shared as a [`SharedLog`].
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// Appends in order and returns once everything is durable. The embedded
-    /// log takes all of it or nothing; Kafka may hold the first part of an
-    /// append whose process was killed.
+    /// Appends in order and returns when all records are durable. The embedded log appends all
+    /// or none of them. Kafka may keep the first part of an append when the process is killed.
     async fn append(&self, records: Vec<Append>) -> Result<(), LogError>;
 
     /// The number of partitions that data topics have.
     fn partitions(&self) -> u32;
 
-    /// Whether what it holds follows the wall clock, as live data do and simulated or
-    /// replayed data do not.
+    /// Whether the records follow the wall clock: true for a live run, false for a replay or a
+    /// simulation.
     fn is_live(&self) -> bool;
 
-    /// How many heartbeats, each of another key, a partition gets a minute.
+    /// The number of heartbeats per minute and partition, each with a different key.
     fn clock_keys(&self) -> u32 {
         1
     }
 
-    /// What each partition of a topic holds; empty for a topic never written.
+    /// The offsets that each partition of a topic holds; empty for a topic without records.
     async fn extents(&self, topic: &Topic) -> Result<Vec<Extent>, LogError>;
 
-    /// Up to `limit` records of one partition, from offset `from` on.
+    /// Reads up to `limit` records of one partition, beginning at offset `from`.
     async fn read(
         &self,
         topic: &Topic,
@@ -128,40 +128,44 @@ pub trait Log: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Record>, LogError>;
 
-    /// The first offset of a partition whose record was appended at `at` or later.
+    /// The first offset of a partition whose record was appended at `at` (wall clock, ms) or
+    /// later; the end of the partition if there is no such record.
     async fn offset_at(&self, topic: &Topic, partition: u32, at: Millis) -> Result<u64, LogError>;
 
-    /// A named reader, after what it committed last, else at the beginning.
+    /// Opens a named reader at its committed offsets, or at the beginning where it has
+    /// committed none.
     async fn reader(&self, name: &str, topics: &[Topic]) -> Result<Box<dyn Reader>, LogError>;
 
-    /// What a named reader committed last.
+    /// The positions that a named reader committed last.
     async fn committed(&self, name: &str) -> Result<Vec<Position>, LogError>;
 
     /// The names of all topics.
     async fn topics(&self) -> Result<Vec<Topic>, LogError>;
 
-    /// Waits until something was appended, or until `wait` has passed.
+    /// Waits for an append, at most for `wait`.
     async fn appended(&self, wait: Duration);
 
-    /// Waits until this process alone works under `name`, as until the end of the
-    /// lease it does. A log that is in one process's hands grants it at once.
+    /// Waits until this process holds the lease `name`. A log that only one process can open
+    /// grants it at once.
     async fn lease(&self, _name: &str) -> Result<Box<dyn Lease>, LogError> {
         Ok(Box::new(Granted))
     }
 
-    /// What tells this holder of a lease from others, where the log is a lease's own.
+    /// The fence of the lease through which this log was obtained (see [`Lease::log`]); `None`
+    /// for any other log.
     fn fence(&self) -> Option<Fence> {
         None
     }
 
-    /// A log to which only the one that asked last under `name` can append: whoever asked
-    /// before gets [`LogError::Fenced`], and nothing of what it appends is read. `None`
-    /// where this process is the only one that appends, as to a log in a folder of its own.
+    /// Takes over `name` and returns a log that appends under it. Earlier holders of `name` get
+    /// [`LogError::Fenced`], and readers never see records that those holders append
+    /// afterwards. Returns `None` where this process is the only writer, as with the embedded
+    /// log.
     async fn fenced(&self, _name: &str) -> Result<Option<SharedLog>, LogError> {
         Ok(None)
     }
 
-    /// Whether the log answers just now; says so within seconds.
+    /// Checks within seconds whether the log answers.
     async fn health(&self) -> Result<(), LogError> {
         self.topics().await.map(drop)
     }
@@ -170,20 +174,19 @@ pub trait Log: Send + Sync + 'static {
 /// A log shared by services.
 pub type SharedLog = Arc<dyn Log>;
 
-/// The right to be the one that works under a name; given back when it is dropped.
+/// The exclusive right to work under a name. Dropping it releases the lease.
 #[async_trait]
 pub trait Lease: Send + Sync {
-    /// Waits until the right has gone to another process, or is about to: what is
-    /// under way is then to be put in order and the lease given back.
+    /// Waits until the lease has passed to another process or is being revoked. The holder then
+    /// finishes its current work and drops the lease.
     async fn lost(&self);
 
-    /// The log through which the holder appends and commits: what it does there after
-    /// the lease has gone is refused. `None` where the log that granted it is as good.
+    /// The log through which the holder must append and commit: it refuses both after the lease
+    /// has been lost. `None` where the log that granted the lease needs no fencing.
     fn log(&self) -> Option<SharedLog>;
 }
 
-/// What tells one holder of a lease from those before and after it, for a store that
-/// knows nothing of the log's own fences.
+/// Identifies one holder of a lease, for a store that does not know the fences of the log.
 #[derive(Clone)]
 pub struct Fence {
     number: u64,
@@ -191,24 +194,26 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// A fence with its number, and what says whether the lease is held for certain.
+    /// Makes a fence from its number and a function that says whether the lease is certainly
+    /// held.
     pub fn new(number: u64, certain: impl Fn() -> bool + Send + Sync + 'static) -> Fence {
         Fence { number, certain: Arc::new(certain) }
     }
 
-    /// Greater than that of every holder before.
+    /// The fencing number; greater than the number of every earlier holder.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Whether the lease was confirmed so recently that no other can have it: false after
-    /// a pause of this process, and while the log is away for longer than a session.
+    /// Whether the lease was confirmed so recently that no other process can hold it. False
+    /// after a pause of this process, and when the log has been unreachable for longer than a
+    /// session.
     pub fn is_certain(&self) -> bool {
         (self.certain)()
     }
 }
 
-/// A lease that nobody else can ask for.
+/// The lease of a log that only one process can open.
 struct Granted;
 
 #[async_trait]
@@ -225,60 +230,60 @@ impl Lease for Granted {
 /// A named reader of some topics.
 #[async_trait]
 pub trait Reader: Send + Sync {
-    /// The next records, at most `limit`, waiting up to `wait` for the first.
-    /// Records of one partition come in order; an empty answer means that
-    /// nothing arrived in time.
+    /// Returns the next records, at most `limit`, after waiting up to `wait` for the first one.
+    /// Records of one partition are in order. An empty result means that no record arrived in
+    /// time.
     async fn poll(&mut self, limit: usize, wait: Duration) -> Result<Vec<Record>, LogError>;
 
-    /// The positions that this reader found when it was opened, with their notes.
+    /// The committed positions, with their metadata, at which this reader was opened.
     fn resumed_from(&self) -> &[Position];
 
-    /// Where the next poll reads, for every partition seen so far.
+    /// The next offset to read, for every partition seen so far.
     fn positions(&self) -> Vec<Position>;
 
-    /// What could not be read any more, since the last call.
+    /// The ranges of offsets that could not be read since the last call.
     fn skipped(&mut self) -> Vec<Skipped>;
 
-    /// Whether everything that the log holds now has been polled.
+    /// Whether every record that the log holds now has been returned by `poll`.
     async fn caught_up(&self) -> Result<bool, LogError>;
 
-    /// Remembers positions durably; after a restart the reader goes on from them.
+    /// Commits positions durably; the next reader of this name resumes there.
     async fn commit(&mut self, positions: Vec<Position>) -> Result<(), LogError>;
 }
 
-/// What can go wrong with the log.
+/// Errors of the log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// SQLite's own error.
+    /// SQLite failed.
     #[error("the log {path} failed: {source}. {}", sqlite::advice(source))]
     Sqlite {
         /// The file.
         path: String,
-        /// SQLite's words.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The file was written by a later version.
+    /// The file has the format of a later version.
     #[error(
         "the log {path} has format {found}, this program reads up to {known}: run the newer tickwire that wrote it, or name another data folder with --data-dir"
     )]
     Newer {
         /// The file.
         path: String,
-        /// Its format.
+        /// The format of the file.
         found: i64,
-        /// Ours.
+        /// The latest format that this program reads.
         known: i64,
     },
-    /// A log with a different number of partitions than asked for.
+    /// The file was made with a different number of partitions.
     #[error(
-        "the log {path} has {found} partition(s), {asked} asked for: a log keeps the number that it was made with; use that number or a new data folder"
+        "the log {path} has {found} partition(s), {asked} asked for: the number of partitions of a log is fixed; use that number or a new data folder"
     )]
     Partitions {
         /// The file.
         path: String,
-        /// What it has.
+        /// The number of partitions in the file.
         found: u32,
-        /// What was asked for.
+        /// The number of partitions in the settings.
         asked: u32,
     },
     /// The log has been closed.
@@ -289,109 +294,109 @@ pub enum LogError {
         "Kafka at {servers} cannot be reached ({reason}): check that it runs and that kafka.bootstrap_servers is right"
     )]
     KafkaAway {
-        /// Where it was looked for.
+        /// The configured `bootstrap_servers`.
         servers: String,
-        /// The client's words.
+        /// The error of the client library.
         reason: String,
     },
-    /// Kafka stopped answering before a commit was asked for.
+    /// Kafka did not answer, and no commit had been requested.
     #[error(
         "Kafka at {servers} did not answer within {seconds} seconds ({reason}), and nothing was written: check that it runs and that kafka.bootstrap_servers is right, then repeat the command"
     )]
     KafkaNotWritten {
-        /// Where it is.
+        /// The configured `bootstrap_servers`.
         servers: String,
-        /// How long was waited.
+        /// The timeout, in seconds.
         seconds: u64,
-        /// The client's words.
+        /// The error of the client library.
         reason: String,
     },
-    /// Kafka stopped answering while it was asked to keep what was sent.
+    /// Kafka did not answer after records or a commit had been sent.
     #[error(
         "Kafka at {servers} did not answer within {seconds} seconds ({reason}), and it is not known whether the change was written: check that Kafka runs, look at what is there now, and repeat the command if the change is missing"
     )]
     KafkaUnknown {
-        /// Where it is.
+        /// The configured `bootstrap_servers`.
         servers: String,
-        /// How long was waited.
+        /// The timeout, in seconds.
         seconds: u64,
-        /// The client's words.
+        /// The error of the client library.
         reason: String,
     },
-    /// Kafka refuses.
+    /// Kafka refused a request.
     #[error(
         "Kafka at {servers} refuses while {doing}: {source}. Check what this user may do there, and the limits of its topics"
     )]
     Kafka {
-        /// Where it is.
+        /// The configured `bootstrap_servers`.
         servers: String,
-        /// What was being done.
+        /// The refused operation.
         doing: &'static str,
-        /// The client's words.
+        /// The error of the client library.
         source: rdkafka::error::KafkaError,
     },
-    /// A topic of another shape.
+    /// A topic exists with a different number of partitions.
     #[error(
-        "Kafka's topic {topic} has {found} partition(s), {asked} expected: set kafka.partitions to what the data topics have, or delete the topic so that it is made anew; adding partitions would part a symbol's records"
+        "Kafka's topic {topic} has {found} partition(s), {asked} expected: set kafka.partitions to what the data topics have, or delete the topic so that it is created again; adding partitions would spread the records of a symbol over two of them"
     )]
     KafkaPartitions {
-        /// The topic, by Kafka's name.
+        /// The name of the topic on Kafka.
         topic: String,
-        /// What it has.
+        /// The number of partitions of the topic.
         found: u32,
-        /// What the settings name.
+        /// The number of partitions in the settings.
         asked: u32,
     },
-    /// The log is of a later version.
+    /// The log has the format of a later version.
     #[error(
-        "the log on Kafka at {servers} has format {found}, written by tickwire {version}; this program knows formats up to {known}: run that version, or put back the backup that was made before the upgrade (docs/operations.md, \"Upgrading\")"
+        "the log on Kafka at {servers} has format {found}, written by tickwire {version}; this program knows formats up to {known}: run that version, or restore the backup that was made before the upgrade (docs/operations.md, \"Upgrading\")"
     )]
     KafkaNewer {
-        /// Where it is.
+        /// The configured `bootstrap_servers`.
         servers: String,
-        /// Its format.
+        /// The format of the log.
         found: u32,
-        /// Which version noted it.
+        /// The version of Tickwire that wrote the format record.
         version: String,
-        /// The latest format known here.
+        /// The latest format that this program knows.
         known: u32,
     },
-    /// The number of partitions is another than the log began with.
+    /// The log was begun with a different number of partitions.
     #[error(
         "the log on Kafka at {servers} began with {found} partition(s), {asked} asked for: keys would go to other partitions than before, and one symbol's records would lie in two. Set kafka.partitions to {found}; for more partitions begin a new log (docs/operations.md, \"More partitions\")"
     )]
     KafkaRepartitioned {
-        /// Where it is.
+        /// The configured `bootstrap_servers`.
         servers: String,
-        /// What it began with.
+        /// The number of partitions that the log began with.
         found: u32,
-        /// What the settings name.
+        /// The number of partitions in the settings.
         asked: u32,
     },
-    /// A client setting that the library does not take.
+    /// The client library does not accept a setting under `kafka.client`.
     #[error(
         "a setting under kafka.client is not accepted: {reason}. The names are librdkafka's; TLS and SASL need a tickwire built with `--features kafka-tls`"
     )]
     KafkaSetting {
-        /// The library's words, which name the setting.
+        /// The error of the client library, which names the setting.
         reason: String,
     },
-    /// Another has taken over.
+    /// Another process has taken over the name or the lease.
     #[error(
-        "another instance has taken over `{name}`: what this one was still to write is refused, so that nothing is written twice"
+        "another instance has taken over `{name}`: the remaining writes of this instance are refused, so that nothing is written twice"
     )]
     Fenced {
-        /// What was taken over.
+        /// The name that was taken over.
         name: String,
     },
-    /// A note that does not fit beside an offset.
-    #[error("the note beside a position in {topic} has {length} bytes, the log takes {longest}")]
+    /// Metadata is too long to be committed with an offset.
+    #[error("the metadata of an offset of {topic} has {length} bytes, the log accepts {longest}")]
     LongNote {
         /// The topic.
         topic: String,
-        /// How long it is.
+        /// Its length in bytes.
         length: usize,
-        /// How long it may be.
+        /// The limit in bytes.
         longest: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Which partition a key belongs to.
+//! Assigns keys to partitions, and warns of records that do not belong to a topic.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +7,8 @@ use model::topic::Topic;
 
 use crate::Record;
 
-/// The partition of `key` among `partitions`: Kafka's own murmur2 rule, so that
-/// the same key lands in the same partition of every topic, whoever writes it.
+/// The partition of `key` among `partitions`, by the default partitioner of Kafka's Java client
+/// (murmur2): a key has the same partition number in every topic and with every client.
 pub fn partition_of(key: &str, partitions: u32) -> u32 {
     (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions.max(1)
 }
@@ -34,30 +34,27 @@ fn murmur2(data: &[u8]) -> u32 {
     hash ^ (hash >> 15)
 }
 
-// Records that others put onto topics of ours, told once.
-
-/// Records that were told of are remembered up to this number, so that a flood of
-/// them does not grow without end.
+/// How many warned-of records are remembered, so that the memory of this set stays bounded.
 const REMEMBERED: usize = 10_000;
 
-/// Tells of a record that is passed over, once in the life of the process.
-pub fn passed_over(record: &Record, reason: &dyn std::fmt::Display) {
-    static TOLD: Mutex<BTreeSet<(Topic, u32, u64)>> = Mutex::new(BTreeSet::new());
+/// Warns that a reader skips a record; once per record in the life of the process.
+pub fn warn_skipped(record: &Record, reason: &dyn std::fmt::Display) {
+    static WARNED: Mutex<BTreeSet<(Topic, u32, u64)>> = Mutex::new(BTreeSet::new());
     let Record { topic, partition, offset, .. } = record;
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if !told.insert((topic.clone(), *partition, *offset)) {
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !warned.insert((topic.clone(), *partition, *offset)) {
         return;
     }
-    if told.len() > REMEMBERED {
-        told.pop_first();
+    if warned.len() > REMEMBERED {
+        warned.pop_first();
     }
-    drop(told);
+    drop(warned);
     tracing::warn!(
         %topic,
         partition,
         offset,
         %reason,
-        "Passing over a record that does not belong there; something else writes to this topic."
+        "Skipping a record that does not belong to its topic; another program writes to this topic."
     );
 }
 
@@ -65,7 +62,7 @@ pub fn passed_over(record: &Record, reason: &dyn std::fmt::Display) {
 mod tests {
     use super::*;
 
-    /// Values published with Kafka's own tests of its hash.
+    /// Values from Kafka's own tests of this hash function.
     #[test]
     fn the_hash_is_kafkas() {
         for (key, hash) in [

@@ -1,4 +1,5 @@
-//! SQLite files of the data folder beside whoever writes them: read, checked, copied.
+//! Opens, checks and copies SQLite files of the data folder while another process may write
+//! them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,40 +7,43 @@ use std::time::Duration;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-/// What to do about a file that is damaged.
-pub const REMEDY: &str = "stop tickwire, move it away, and put back a backup; of a store.db the log makes what it still holds again";
+/// The remedy for a damaged file.
+pub const REMEDY: &str = "stop tickwire, move it away, and restore a backup; a store.db is rebuilt as far as the log still holds its records";
 
-/// What to do where SQLite fails on a file of the data folder.
+/// The remedy for an error of SQLite on a file of the data folder.
 pub fn advice(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => format!("It is not whole: {REMEDY}"),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            format!("The file is damaged: {REMEDY}")
+        }
         _ => "Check that its disk is there, has room and may be written".to_owned(),
     }
 }
 
-/// Whether the file is there and holds nothing. SQLite takes such a file for a new one; a
-/// file that once was written is never empty.
+/// Whether the file exists with a length of zero. SQLite takes such a file for a new database,
+/// but never leaves one behind itself.
 fn is_empty(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
 }
 
-/// Says so where a file is about to be begun anew that is there already.
+/// Warns if an empty file at `path` is about to become a new database.
 pub fn warn_if_empty(path: &Path) {
     if is_empty(path) {
         tracing::warn!(
-            "{} is empty and begins anew. If it has held data, it was lost with its disk or by a copy: {REMEDY}",
+            "{} is empty and becomes a new database. If it held data, they were lost by a disk failure or a bad copy: {REMEDY}",
             path.display()
         );
     }
 }
 
-/// Opens the file at `path` beside whoever writes it. Where its folder may not
-/// be written, as in a backup or for another user, SQLite cannot make the files
-/// that it shares with a writer; without a log of changes beside it the file is
-/// whole by itself, and is read as one that does not change.
+/// Opens the file at `path` for reading while another process may write it.
+///
+/// In a folder without write permission, as in a backup or under another user, SQLite cannot
+/// create the `-shm` file that it shares with writers. Without a `-wal` file the database is
+/// complete, and is then opened as immutable.
 ///
 /// # Errors
-/// SQLite's.
+/// The error of SQLite.
 pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
@@ -52,16 +56,16 @@ pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     match readable {
         Err(error) if !has_changes_beside(path) => {
             let kept = Connection::open_with_flags(format!("file:{}?immutable=1", escaped(path)), flags)?;
-            // Where that fails as well, the first error says more.
+            // If that fails as well, the first error is the more useful one.
             kept.query_row("PRAGMA schema_version", [], |_| Ok(())).map(|()| kept).map_err(|_| error)
         }
         outcome => outcome.map(|()| connection),
     }
 }
 
-/// Makes the file at `path` if it is not there, for its user alone; one that is there
-/// loses what users beyond its group may do. SQLite gives the files beside it the
-/// same rights. Where this user may not change it, opening it says what is wrong.
+/// Creates the file at `path`, if missing, with access for its owner only; removes access for
+/// others (`o=`) from an existing file. SQLite gives its `-wal` and `-shm` files the same mode.
+/// Failures are ignored here, because opening the file reports them.
 pub fn keep_private(path: &Path) {
     #[cfg(unix)]
     {
@@ -80,22 +84,22 @@ pub fn keep_private(path: &Path) {
     let _ = path;
 }
 
-/// Copies the file at `from` to the new file `to`, as it stands at one moment.
+/// Copies a consistent snapshot of the database `from` to the new file `to`.
 ///
 /// # Errors
-/// SQLite's.
+/// The error of SQLite.
 pub fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
     let source = open_to_read(from)?;
     keep_private(to);
     let mut target = Connection::open(to)?;
-    // All in one step: what is written meanwhile does not make it begin again.
+    // In one step, because SQLite restarts a backup in steps after each concurrent write.
     Backup::new(&source, &mut target)?.run_to_completion(i32::MAX, Duration::from_millis(50), None)
 }
 
-/// What is not whole in the file at `path`, in SQLite's words; nothing where all is.
+/// What `PRAGMA quick_check` reports about the file at `path`; empty for a sound file.
 ///
 /// # Errors
-/// SQLite's, where the file cannot even be opened.
+/// The error of SQLite, if the file cannot be opened or checked.
 pub fn faults(path: &Path) -> rusqlite::Result<Vec<String>> {
     let connection = open_to_read(path)?;
     let mut check = connection.prepare("PRAGMA quick_check(10)")?;
@@ -109,7 +113,7 @@ fn has_changes_beside(path: &Path) -> bool {
     std::fs::metadata(beside).is_ok_and(|found| found.len() > 0)
 }
 
-/// The path as a part of a URI.
+/// Escapes the path for use in an SQLite URI.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }

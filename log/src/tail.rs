@@ -1,19 +1,19 @@
-//! The tail of a topic, from which its producer derives where it stands.
+//! Reads the end of a partition, counts unread records, and scans whole topics.
 //!
-//! Not every offset of a partition holds a record: a transaction of Kafka ends
-//! with a marker that takes an offset, and compaction leaves holes. So the last
-//! record need not stand right before the end.
+//! Not every offset of a partition holds a record: a Kafka transaction ends with a marker that
+//! takes an offset, and compaction removes records. So the last record may be before the last
+//! offset.
 
 use model::time::Millis;
 use model::topic::Topic;
 
 use super::{Extent, Log, LogError, Record};
 
-/// The last record of each partition of a data topic, by partition; `None`
-/// where nothing has been written.
+/// The last record of each partition of a data topic, indexed by partition; `None` for a
+/// partition without records.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn last_records(log: &dyn Log, topic: &Topic) -> Result<Vec<Option<Record>>, LogError> {
     let mut tail = vec![None; log.partitions() as usize];
     for extent in log.extents(topic).await? {
@@ -23,15 +23,16 @@ pub async fn last_records(log: &dyn Log, topic: &Topic) -> Result<Vec<Option<Rec
     Ok(tail)
 }
 
-/// How many offsets are looked at first for one record: a record and the marker behind it.
+/// How many offsets are read first when looking for one record: the record and the transaction
+/// marker after it.
 const FIRST_LOOK: u64 = 4;
-/// How many times as far the next look goes back.
+/// The factor by which the range grows when it held too few records.
 const FURTHER: u64 = 8;
 
-/// The last `count` records of one partition, in order; fewer where it holds fewer.
+/// The last `count` records of one partition, in order; fewer if the partition holds fewer.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn tail_of(
     log: &dyn Log,
     topic: &Topic,
@@ -53,13 +54,13 @@ pub async fn tail_of(
     }
 }
 
-/// Whether a partition holds another record at `offset` than the one that was appended
-/// there at `appended_at`: the topic was deleted and made anew. Where that place is no
-/// longer kept, nothing can be said against it.
+/// Whether the record at `offset` differs from the one that was appended there at `appended_at`
+/// (wall clock, ms), because the topic was deleted and recreated. False where that offset is no
+/// longer kept.
 ///
 /// # Errors
-/// When the log cannot be read.
-pub async fn is_another(
+/// If the log cannot be read.
+pub async fn was_recreated(
     log: &dyn Log,
     topic: &Topic,
     partition: u32,
@@ -70,14 +71,15 @@ pub async fn is_another(
     Ok(records.first().is_some_and(|record| record.offset == offset && record.appended_at != appended_at))
 }
 
-/// A distance that may be markers and holes only; a longer one holds records.
+/// Up to this distance in offsets, all of them may be transaction markers or compacted records;
+/// a longer one is taken to hold records.
 const MAY_BE_EMPTY: u64 = 64;
 
-/// How many records of a partition are left to a reader whose next offset is `next`.
-/// Exact where few are left, else the distance in offsets, which is no less.
+/// How many records of a partition are left for a reader whose next offset is `next`. Exact for
+/// short distances, otherwise the distance in offsets, which is an upper bound.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn unread(log: &dyn Log, topic: &Topic, extent: Extent, next: u64) -> Result<u64, LogError> {
     let from = next.max(extent.first);
     let distance = extent.next.saturating_sub(from);
@@ -88,15 +90,13 @@ pub async fn unread(log: &dyn Log, topic: &Topic, extent: Extent, next: u64) -> 
     Ok(records.iter().filter(|record| record.offset < extent.next).count() as u64)
 }
 
-// A topic read as a whole, from the oldest record that it holds.
-
-/// Records read at once.
+/// How many records one read of [`each_record`] asks for.
 const AT_ONCE: usize = 1_000;
 
-/// Hands every record that a topic holds to `each`, partition by partition, in order.
+/// Passes every record of a topic to `each`, partition by partition, in order.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn each_record(log: &dyn Log, topic: &Topic, mut each: impl FnMut(Record)) -> Result<(), LogError> {
     for extent in log.extents(topic).await? {
         let mut from = extent.first;

@@ -1,47 +1,47 @@
-//! Times on records, believed within reason.
+//! Limits on the times that records may state.
 //!
-//! A watermark never falls, so one statement of the year 2262 would end every window
-//! for good. What a record says of time is therefore compared with what is known apart
-//! from it: when the log took it in, and what its partition had stated before. A record
-//! beyond the limit is passed over as a whole, and becomes a dead letter.
+//! A watermark never falls, so a single record with a watermark in the year 2262 would close
+//! every window. The event time and the watermark of a record are therefore compared with the
+//! time of its append and with the earlier watermark of its partition. A record beyond the
+//! limit is skipped and becomes a dead letter.
 //!
-//! A live run follows the wall clock. A replay is of the past, mostly, and a simulation
-//! runs ahead of the wall clock as fast as it can: there only the statement before
-//! tells what is near. See [`TimeBounds::limit`].
+//! In a live run times follow the wall clock. A replay is mostly of the past, and a simulation
+//! runs ahead of the wall clock; for these only the earlier watermark of the partition limits
+//! them. See [`TimeBounds::limit`].
 
 use model::time::{self, DAY, EARLIEST, HOUR, LATEST_STATED, Millis};
 use model::topic::Topic;
 
 use crate::{Log, LogError, Record, tail_of};
 
-/// How far a live record may be ahead of its append: clocks of machines differ, and may be
-/// set to another time zone.
+/// How far a time of a live record may be ahead of its append: clocks of machines differ, and
+/// may be set to a wrong time zone.
 const AHEAD_OF_APPEND: Millis = DAY;
-/// How far a live record may be ahead of what its partition has stated, whatever the
-/// clock of the log says: statements come a minute at a time.
+/// How far a time of a live record may be ahead of the earlier watermark of its partition, even
+/// if the clock of the log is wrong: watermarks advance by a minute at a time.
 const AHEAD_OF_STATED: Millis = HOUR;
-/// The same in a replay or a simulation: no gap between two sessions is longer.
+/// The same in a replay or a simulation: no gap between two trading sessions is longer.
 const AHEAD_IN_A_REPLAY: Millis = 366 * DAY;
 
-/// How much ahead is within reason, in one kind of run.
+/// The limits for one kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeBounds {
     live: bool,
 }
 
 impl TimeBounds {
-    /// In a live run, whose times follow the wall clock.
+    /// The limits of a live run, whose times follow the wall clock.
     pub const LIVE: TimeBounds = TimeBounds { live: true };
-    /// In a replay or a simulation.
+    /// The limits of a replay or a simulation.
     pub const REPLAY: TimeBounds = TimeBounds { live: false };
 
-    /// What is within reason on `log`.
+    /// The limits for the records of `log`.
     pub fn of(log: &dyn Log) -> TimeBounds {
         if log.is_live() { TimeBounds::LIVE } else { TimeBounds::REPLAY }
     }
 
-    /// The latest time that is believed of a record that was appended at `appended_at` to
-    /// a partition that had `stated` something before.
+    /// The latest acceptable time (ms) of a record that was appended at `appended_at` (wall
+    /// clock) to a partition whose watermark was `stated`.
     pub fn limit(self, stated: Option<Millis>, appended_at: Millis) -> Millis {
         let (of_append, of_stated) = match self.live {
             true => (AHEAD_OF_APPEND, AHEAD_OF_STATED),
@@ -51,35 +51,35 @@ impl TimeBounds {
         let limit = match stated {
             Some(stated) => by_append.max(stated.saturating_add(of_stated)),
             None if self.live => by_append,
-            // Where a simulation has come to is not known yet.
+            // The event time that a simulation has reached is not known yet.
             None => LATEST_STATED,
         };
         limit.min(LATEST_STATED)
     }
 
-    /// Whether times of a record are believed.
+    /// Checks the watermark and the event time of a record.
     ///
     /// # Errors
-    /// Says which is not, and why.
+    /// Names the time that is out of bounds, and the limit.
     pub fn check(self, stated: Option<Millis>, record: &Record, times: [Millis; 2]) -> Result<(), String> {
         let limit = self.limit(stated, record.appended_at);
         match times.into_iter().find(|at| !(EARLIEST..=limit).contains(at)) {
             None => Ok(()),
             Some(at) => Err(format!(
-                "the time {at} is beyond reason: the record was appended at {}, and nothing after {} is believed here",
+                "the time {at} is out of bounds: the record was appended at {}, and the latest accepted time is {}",
                 record.appended_at,
                 time::rfc3339(limit)
             )),
         }
     }
 
-    /// Whether a row of a file, at `at`, may follow rows that have come to `before`: a row
-    /// that no reader of the topic would believe is a bad one before it moves event time.
-    /// The first row is held to the clock alone: a stray one in front of a file would else
-    /// make every row after it a late one.
+    /// Checks whether a row of a file with event time `at` may follow rows up to `before`. A
+    /// row that readers of the topic would reject must not advance event time. The first row is
+    /// compared with the wall clock, because an outlier at the start of a file would make every
+    /// row after it late.
     ///
     /// # Errors
-    /// Says that it is too far ahead.
+    /// If the row is too far ahead.
     pub fn check_row(self, before: Option<Millis>, at: Millis) -> Result<(), String> {
         let now = time::now();
         if at <= self.limit(Some(before.unwrap_or(now)), now) {
@@ -91,26 +91,26 @@ impl TimeBounds {
         ))
     }
 
-    /// What was noted of event time by an earlier run, as far as it is believed now: a
-    /// note of a time beyond reason is forgotten, and event time is found anew.
+    /// A stored event time of an earlier run, if it is still within bounds; otherwise `None`,
+    /// and event time is derived again.
     pub fn noted(self, noted: Option<Millis>, now: Millis) -> Option<Millis> {
         noted.filter(|noted| (EARLIEST..=self.limit(None, now)).contains(noted))
     }
 }
 
-/// The times of the rows of one file, judged one after the other as a replay does: what
-/// `up` plays of a file and what is computed of it are the same rows.
+/// Checks the times of the rows of one file in order. `up` and the commands that compute from a
+/// file use it alike, so that they accept the same rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RowTimes {
-    /// The greatest minute so far.
+    /// The greatest minute accepted so far.
     before: Option<Millis>,
 }
 
 impl RowTimes {
-    /// Judges the next row.
+    /// Checks the next row.
     ///
     /// # Errors
-    /// As [`TimeBounds::check_row`]; such a row is left out and moves nothing.
+    /// As [`TimeBounds::check_row`]; a rejected row does not advance the limit.
     pub fn check(&mut self, at: Millis) -> Result<(), String> {
         TimeBounds::REPLAY.check_row(self.before, at)?;
         self.before = self.before.max(Some(time::minute_of(at)));
@@ -118,25 +118,26 @@ impl RowTimes {
     }
 }
 
-/// The records of one partition, read in their order: which of them are within reason.
+/// Checks the times of the records of one partition, in order of their offsets.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneTimes {
     bounds: TimeBounds,
-    /// The greatest statement of a record that was believed.
+    /// The greatest watermark of an accepted record.
     stated: Option<Millis>,
 }
 
 impl LaneTimes {
-    /// Where nothing of the partition has been read, or `stated` was before what is read.
+    /// Begins with the watermark `stated`, or with none if nothing of the partition has been
+    /// read.
     pub fn new(bounds: TimeBounds, stated: Option<Millis>) -> LaneTimes {
         LaneTimes { bounds, stated }
     }
 
-    /// For reading a partition from an offset on: what the records before it stated.
-    /// `times` reads what a record states, then its event time.
+    /// Begins at offset `from`, with the watermark of the records before it. `times` returns
+    /// the watermark of a record and its event time.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub async fn before(
         log: &dyn Log,
         topic: &Topic,
@@ -145,11 +146,11 @@ impl LaneTimes {
         times: impl Fn(&Record) -> Option<[Millis; 2]>,
     ) -> Result<LaneTimes, LogError> {
         let mut lane = LaneTimes::new(TimeBounds::of(log), None);
-        let start = from.saturating_sub(LOOKED_AT as u64);
+        let start = from.saturating_sub(SEARCHED as u64);
         if start == from {
             return Ok(lane);
         }
-        let records = log.read(topic, partition, start, LOOKED_AT).await?;
+        let records = log.read(topic, partition, start, SEARCHED).await?;
         for record in records.iter().filter(|record| record.offset < from) {
             if let Some(times) = times(record) {
                 lane.believes(record, times);
@@ -158,8 +159,8 @@ impl LaneTimes {
         Ok(lane)
     }
 
-    /// Whether the next record, with what it states and its event time, is believed; only
-    /// such a record moves what is believed after it.
+    /// Whether the next record is within bounds, given its watermark and its event time. Only
+    /// an accepted record advances the limit.
     pub fn believes(&mut self, record: &Record, times: [Millis; 2]) -> bool {
         let believed = self.bounds.check(self.stated, record, times).is_ok();
         if believed {
@@ -169,14 +170,14 @@ impl LaneTimes {
     }
 }
 
-/// How many records at the end of a partition are looked at for the last good one.
-const LOOKED_AT: usize = 64;
+/// How many records at the end of a partition are searched for a valid one.
+const SEARCHED: usize = 64;
 
-/// Of each partition the last record that is what it should be and within reason, read
-/// by `read` with what it states and its event time; `None` where there is none.
+/// For each partition the last record that is valid and within bounds. `read` decodes a record
+/// and returns its value, its watermark and its event time; `None` means that it is invalid.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn last_good<T>(
     log: &dyn Log,
     topic: &Topic,
@@ -188,7 +189,7 @@ pub async fn last_good<T>(
     for extent in log.extents(topic).await? {
         let Some(tail) = tails.get_mut(extent.partition as usize) else { continue };
         let mut stated: Option<Millis> = None;
-        for record in tail_of(log, topic, extent, LOOKED_AT).await? {
+        for record in tail_of(log, topic, extent, SEARCHED).await? {
             let judged = read(&record).ok_or_else(|| "it cannot be read".to_owned());
             let judged = judged
                 .and_then(|(value, times)| bounds.check(stated, &record, times).map(|()| (value, times[0])));
@@ -197,7 +198,7 @@ pub async fn last_good<T>(
                     stated = stated.max(Some(until));
                     *tail = Some(value);
                 }
-                Err(why) => crate::passed_over(&record, &why),
+                Err(why) => crate::warn_skipped(&record, &why),
             }
         }
     }
@@ -217,7 +218,7 @@ mod tests {
     fn a_live_record_is_believed_a_day_ahead_of_its_append_and_no_further() {
         assert_eq!(LIVE.limit(None, NOW), NOW + DAY);
         assert_eq!(LIVE.limit(Some(NOW - HOUR), NOW), NOW + DAY);
-        // The clock of the log is a year behind: minute follows on minute all the same.
+        // The clock of the log is a year behind; watermarks still advance minute by minute.
         let stated = NOW + 365 * DAY;
         assert!(LIVE.limit(Some(stated), NOW) >= stated + MINUTE);
     }

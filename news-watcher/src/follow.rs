@@ -219,7 +219,7 @@ fn greatest(records: &[Record], bounds: TimeBounds, mut stated: Option<Millis>) 
                 stated = stated.max(Some(price.complete_until));
                 greatest = greatest.max(Some(price.complete_until));
             }
-            Err(beyond) => log::passed_over(record, &beyond),
+            Err(beyond) => log::warn_skipped(record, &beyond),
         }
     }
     greatest

@@ -63,7 +63,7 @@ impl Board {
                             self.take(status);
                             changed = true;
                         }
-                        Err(reason) => log::passed_over(record, &reason),
+                        Err(reason) => log::warn_skipped(record, &reason),
                     }
                 }
             }

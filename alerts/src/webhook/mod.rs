@@ -136,7 +136,7 @@ impl Delivery {
         let alert = match serde_json::from_slice::<Alert>(&record.value) {
             Ok(alert) => alert,
             Err(why) => {
-                log::passed_over(record, &why);
+                log::warn_skipped(record, &why);
                 self.commit(record).await?;
                 return Ok(true);
             }

@@ -82,7 +82,7 @@ pub(super) async fn unfilled(log: &SharedLog, now: Millis) -> Result<Vec<Gap>, L
     let mut latest = BTreeMap::new();
     each_record(&**log, &GAPS, |record| {
         let gap = serde_json::from_slice::<Gap>(&record.value);
-        if let Ok(gap) = gap.inspect_err(|why| log::passed_over(&record, why))
+        if let Ok(gap) = gap.inspect_err(|why| log::warn_skipped(&record, why))
             && [gap.from, gap.to].iter().all(|at| (EARLIEST..=LATEST_STATED).contains(at))
         {
             latest.insert((gap.symbol.clone(), gap.from), gap);

@@ -1,4 +1,5 @@
-//! The log's file: its connections for reading, and what is read over them.
+//! The file of the embedded log: its read connections, its queries, and the back-pressure of
+//! its readers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::FORMAT;
 use crate::{Extent, LogError, Record, sqlite};
 
-/// How many connections for reading are kept while nobody reads; those that a crowd
-/// of readers needed beside them are closed.
+/// How many idle read connections are kept; more are closed.
 pub(super) const KEPT_IDLE: usize = 8;
 
-/// The file with its connections for reading, made as needed and used again.
+/// The file with a pool of read connections.
 #[derive(Clone)]
 pub(super) struct LogFile {
     path: PathBuf,
@@ -141,8 +141,7 @@ pub(super) fn read(
         .collect()
 }
 
-/// Append times rise with offsets, so the first record at or after a time is
-/// found by halving.
+/// Finds the offset by binary search, since append times never fall with rising offsets.
 pub(super) fn offset_at(
     connection: &Connection,
     topic: &str,
@@ -174,35 +173,34 @@ pub(super) fn offset_at(
     Ok(low)
 }
 
-// Back-pressure: appends wait for readers that have fallen far behind, so that
-// no source runs away from what works on it, and the disk is not filled with
-// what nobody has looked at.
+// Back-pressure: appends wait while a reader lags far behind, so that a fast source does not
+// fill the disk with unread records.
 
-/// A reader may be so many records behind in a partition before appends wait for it.
-pub(super) const FAR_BEHIND: u64 = 50_000;
-/// How many records are appended between two looks at the readers.
+/// The lag of a reader in one partition, in records, above which appends wait.
+pub(super) const MAX_LAG: u64 = 50_000;
+/// How many records are appended between two checks of the readers.
 const LOOK_EVERY: u64 = 5_000;
 
 /// The next offset of each partition.
 type Next = Mutex<BTreeMap<(Topic, u32), u64>>;
 
-/// Where a reader stands.
-pub(super) type Place = Arc<Next>;
+/// The next offsets of one reader, shared with [`Readers`].
+pub(super) type NextOffsets = Arc<Next>;
 
-/// The readers that are at work in this process.
+/// The open readers of this process.
 #[derive(Default)]
 pub(super) struct Readers {
-    at_work: Mutex<Vec<(Vec<Topic>, Weak<Next>)>>,
+    open: Mutex<Vec<(Vec<Topic>, Weak<Next>)>>,
     since_look: AtomicU64,
 }
 
 impl Readers {
-    /// Takes note of a reader; it counts as long as its place is kept.
-    pub(super) fn add(&self, topics: &[Topic], place: &Place) {
-        lock(&self.at_work).push((topics.to_vec(), Arc::downgrade(place)));
+    /// Registers a reader. It counts until its offsets are dropped.
+    pub(super) fn add(&self, topics: &[Topic], place: &NextOffsets) {
+        lock(&self.open).push((topics.to_vec(), Arc::downgrade(place)));
     }
 
-    /// Whether it is time for a look, `records` being about to be appended.
+    /// Whether a check is due, when `records` are about to be appended.
     pub(super) fn is_due(&self, records: usize) -> bool {
         let due = self.since_look.fetch_add(records as u64, Relaxed) + records as u64 >= LOOK_EVERY;
         if due {
@@ -211,15 +209,13 @@ impl Readers {
         due
     }
 
-    /// How far the last reader of `topic` is behind, at worst in one partition.
-    pub(super) fn behind(&self, topic: &Topic, extents: &[Extent]) -> u64 {
-        let mut at_work = lock(&self.at_work);
-        at_work.retain(|(_, place)| place.strong_count() > 0);
-        let of_topic = at_work
-            .iter()
-            .filter(|(topics, _)| topics.contains(topic))
-            .filter_map(|(_, place)| place.upgrade());
-        let behind = of_topic.flat_map(|place| {
+    /// The largest lag in one partition of any reader of `topic`, in offsets.
+    pub(super) fn lag(&self, topic: &Topic, extents: &[Extent]) -> u64 {
+        let mut open = lock(&self.open);
+        open.retain(|(_, place)| place.strong_count() > 0);
+        let of_topic =
+            open.iter().filter(|(topics, _)| topics.contains(topic)).filter_map(|(_, place)| place.upgrade());
+        let lags = of_topic.flat_map(|place| {
             let place = lock(&place);
             let next = |extent: &Extent| place.get(&(topic.clone(), extent.partition)).copied().unwrap_or(0);
             extents
@@ -227,11 +223,11 @@ impl Readers {
                 .map(|extent| extent.next - next(extent).clamp(extent.first, extent.next))
                 .collect::<Vec<_>>()
         });
-        behind.max().unwrap_or(0)
+        lags.max().unwrap_or(0)
     }
 }
 
-/// Locks what no panic leaves half done.
+/// Locks a mutex whose value is consistent even after a panic.
 pub(super) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
-//! The log in the data folder: SQLite, appended to by one thread that commits
-//! whatever is waiting as one transaction, and read beside it.
+//! The log in the data folder: an SQLite file with one writer thread, which commits all waiting
+//! requests in one transaction, and with concurrent readers.
 //!
-//! Write-ahead logging with `synchronous = FULL`: an append that has returned
-//! is on the disk, and survives `kill -9` and a power cut alike.
+//! The file uses write-ahead logging with `synchronous = FULL`: a record is on the disk when
+//! `append` returns, and survives `kill -9` and a power failure.
 
 mod file;
 mod reader;
@@ -21,14 +21,14 @@ use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::{Append, Extent, Log, LogError, Position, Reader, Record};
-use file::{FAR_BEHIND, LogFile, Readers, extents, offset_at, read};
+use file::{LogFile, MAX_LAG, Readers, extents, offset_at, read};
 use reader::{EmbeddedReader, wait_for_append};
 use writer::{Request, write_until_closed};
 
-/// The format of the file; a higher one is refused.
+/// The format of the file (`user_version`); a later one is refused.
 const FORMAT: i64 = 1;
 
-/// How long an append leaves a reader that is far behind before it looks at it again.
+/// How long an append waits between two checks of a reader that lags far behind.
 const CATCHING_UP: Duration = Duration::from_millis(10);
 
 const SCHEMA: &str = "
@@ -58,12 +58,12 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// Opens or makes the log `path` for reading and writing, with `partitions`
-    /// partitions a data topic.
+    /// Opens the log `path` for reading and writing, and creates it if missing, with
+    /// `partitions` partitions per data topic.
     ///
     /// # Errors
-    /// When the file cannot be opened or made, has a later format, or was made
-    /// with another number of partitions.
+    /// If the file cannot be opened or created, has a later format, or was made with a
+    /// different number of partitions.
     pub fn open(path: &Path, partitions: u32) -> Result<EmbeddedLog, LogError> {
         let file = LogFile::new(path, false);
         let mut connection = file.connect()?;
@@ -97,10 +97,10 @@ impl EmbeddedLog {
         Ok(EmbeddedLog { file, partitions: asked, requests, version, writer, readers, live: false })
     }
 
-    /// Opens an existing log for reading only, beside the process that owns it.
+    /// Opens an existing log for reading only, while another process may write it.
     ///
     /// # Errors
-    /// When there is none, or it has a later format.
+    /// If the file does not exist, cannot be read, or has a later format.
     pub fn open_to_read(path: &Path) -> Result<EmbeddedLog, LogError> {
         let file = LogFile::new(path, true);
         let connection = file.connect()?;
@@ -120,27 +120,28 @@ impl EmbeddedLog {
         })
     }
 
-    /// The same log, of a live run: its times follow the wall clock.
+    /// Marks this as the log of a live run, whose times follow the wall clock.
     pub fn of_live_data(mut self) -> EmbeddedLog {
         self.live = true;
         self
     }
 
-    /// Deletes what was appended before `before`; returns the number of records.
+    /// Deletes records that were appended before `before` (wall clock, ms), as far as the
+    /// retention of their topic allows; returns their number.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub async fn trim(&self, before: Millis) -> Result<u64, LogError> {
         self.request(|reply| Request::Trim(before, reply)).await
     }
 
-    /// Waits while a reader of what is about to be appended is far behind.
+    /// Waits while a reader of the topics in `records` lags far behind.
     async fn wait_for_readers(&self, records: &[Append]) -> Result<(), LogError> {
         let mut topics: Vec<&Topic> = records.iter().map(|record| &record.topic).collect();
         topics.sort();
         topics.dedup();
         for topic in topics {
-            while self.readers.behind(topic, &self.extents(topic).await?) > FAR_BEHIND {
+            while self.readers.lag(topic, &self.extents(topic).await?) > MAX_LAG {
                 tokio::time::sleep(CATCHING_UP).await;
             }
         }
@@ -173,7 +174,8 @@ async fn request<T>(
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
-        // Readers that outlive the log hold the inbox open: it is closed by word.
+        // Readers may outlive the log and keep the channel open, so the thread is closed
+        // explicitly.
         if let Some(requests) = self.requests.take() {
             let _ = requests.send(Request::Close);
         }

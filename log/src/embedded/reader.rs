@@ -1,4 +1,4 @@
-//! A named reader of the embedded log.
+//! The named reader of the embedded log.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use model::topic::Topic;
 use tokio::sync::watch;
 
-use super::file::{LogFile, Place, extents, lock, read};
+use super::file::{LogFile, NextOffsets, extents, lock, read};
 use super::request;
 use super::writer::Request;
 use crate::{LogError, Position, Reader, Record, Skipped};
 
-/// How long a reader of another process waits before it looks again.
+/// How often a reader without a writer in its process looks for new records.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) struct EmbeddedReader {
@@ -20,15 +20,16 @@ pub(super) struct EmbeddedReader {
     pub(super) file: LogFile,
     pub(super) topics: Vec<Topic>,
     pub(super) resumed: Vec<Position>,
-    pub(super) next: Place,
+    pub(super) next: NextOffsets,
     pub(super) requests: Option<mpsc::Sender<Request>>,
     pub(super) version: watch::Receiver<u64>,
     pub(super) skipped: Vec<Skipped>,
 }
 
 impl EmbeddedReader {
-    /// A share of `limit` from every partition, so that no busy topic starves another.
-    async fn take(&mut self, limit: usize) -> Result<Vec<Record>, LogError> {
+    /// Reads up to `limit` records of every partition, so that a busy topic does not starve
+    /// another.
+    async fn read_available(&mut self, limit: usize) -> Result<Vec<Record>, LogError> {
         let (topics, next) = (self.topics.clone(), lock(&self.next).clone());
         let (records, skipped) = self
             .file
@@ -71,7 +72,7 @@ impl Reader for EmbeddedReader {
         let until = tokio::time::Instant::now() + wait;
         loop {
             self.version.mark_unchanged();
-            let records = self.take(limit).await?;
+            let records = self.read_available(limit).await?;
             let left = until.saturating_duration_since(tokio::time::Instant::now());
             if !records.is_empty() || left.is_zero() {
                 return Ok(records);
@@ -124,7 +125,7 @@ impl Reader for EmbeddedReader {
 }
 
 pub(super) async fn wait_for_append(version: &mut watch::Receiver<u64>, wait: Duration) {
-    // Without a writer in this process there is nothing to be woken by.
+    // Without a writer in this process no append wakes the reader.
     if let Ok(Err(_closed)) = tokio::time::timeout(wait, version.changed()).await {
         tokio::time::sleep(wait).await;
     }

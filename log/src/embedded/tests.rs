@@ -1,4 +1,4 @@
-//! What the log in the data folder does beyond what every log does (`tests/log`).
+//! Tests of the embedded log beyond those that every log passes (`tests/log`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ async fn a_reader_that_retention_has_passed_says_what_it_missed() {
     let missed = reader.skipped();
     assert_eq!(missed.iter().map(|it| (it.partition, it.from, it.to)).collect::<Vec<_>>(), [(0, 3, 9)]);
     assert!(reader.poll(10, NO_WAIT).await.unwrap().is_empty() && reader.skipped().is_empty());
-    // A reader that never stood anywhere has missed nothing.
+    // A reader without committed offsets has not missed records.
     let mut new = log.reader("new", &[prices()]).await.unwrap();
     new.poll(10, NO_WAIT).await.unwrap();
     assert!(new.skipped().is_empty());
@@ -178,7 +178,7 @@ async fn appends_wait_for_a_reader_that_is_far_behind() {
         })
     };
     let held = || async { log.extents(&prices()).await.unwrap().first().map_or(0, |extent| extent.next) };
-    while held().await < super::file::FAR_BEHIND {
+    while held().await < super::file::MAX_LAG {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -212,7 +212,7 @@ proptest! {
         for n in 0..20 {
             runtime.block_on(log.append(numbered(3 * n..3 * (n + 1)))).unwrap();
         }
-        // As a power cut leaves it: the file, and a part of what was written beside it.
+        // As after a power failure: the file, and a part of its write-ahead log.
         let beside = std::fs::read(folder.path().join("log.db-wal")).unwrap();
         std::fs::copy(&path, &torn).unwrap();
         std::fs::write(folder.path().join("torn.db-wal"), &beside[..cut.index(beside.len() + 1)]).unwrap();

@@ -1,4 +1,5 @@
-//! The one thread that writes: appends, commits and deletions, in groups.
+//! The writer thread of the embedded log: it appends, commits offsets and deletes, several
+//! requests per transaction.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -11,16 +12,16 @@ use tokio::sync::{oneshot, watch};
 use super::file::{LogFile, extents, offset_at, topic_id};
 use crate::{Append, LogError, Position, partition_of};
 
-/// What the thread is asked for, and where the answer goes.
+/// A request to the thread, with the channel for its result.
 pub(super) enum Request {
     Append(Vec<Append>, oneshot::Sender<Result<(), LogError>>),
     Commit(String, Vec<Position>, oneshot::Sender<Result<(), LogError>>),
     Trim(Millis, oneshot::Sender<Result<u64, LogError>>),
-    /// Nothing more will be asked; what waits behind this is not answered.
+    /// Ends the thread; requests after this one are not answered.
     Close,
 }
 
-/// Appends that wait together are committed together, up to this many requests.
+/// The largest number of requests in one transaction.
 const GROUP: usize = 256;
 
 pub(super) fn write_until_closed(
@@ -46,8 +47,8 @@ pub(super) fn write_until_closed(
     }
 }
 
-/// Commits a group of requests with one sync of the disk. If the group as a
-/// whole fails, each request is tried alone, so that none fails for another.
+/// Writes a group of requests in one transaction, with one sync of the disk. If that fails,
+/// each request gets its own transaction, so that one bad request does not fail the others.
 fn write_group(file: &LogFile, connection: &mut Connection, partitions: u32, group: Vec<Request>) {
     let alone = group.len() == 1;
     let together: Option<Vec<u64>> = if alone {
@@ -64,7 +65,7 @@ fn write_group(file: &LogFile, connection: &mut Connection, partitions: u32, gro
             None => transaction(connection, |connection| apply(connection, partitions, &request)),
         };
         let outcome = file.run(|| outcome);
-        // A receiver that is gone no longer wants the answer.
+        // A dropped receiver means that the caller no longer waits.
         match request {
             Request::Append(_, reply) | Request::Commit(_, _, reply) => drop(reply.send(outcome.map(drop))),
             Request::Trim(_, reply) => drop(reply.send(outcome)),
@@ -96,7 +97,7 @@ fn append(connection: &Connection, partitions: u32, records: &[Append]) -> rusql
     let now = time::now();
     let mut ends: BTreeMap<(i64, u32), i64> = BTreeMap::new();
     let mut insert = connection.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    // Most records have the topic of the one before.
+    // Consecutive records mostly have the same topic.
     let mut last: Option<(&Topic, i64)> = None;
     for record in records {
         let topic = match last {
@@ -157,10 +158,10 @@ fn commit(connection: &Connection, reader: &str, positions: &[Position]) -> rusq
     Ok(())
 }
 
-/// Old records go, as long as their topic says they may; the last record of a partition
-/// stays, because producers find their position in it, and compacted topics keep their
-/// keys. Readers are not looked at: one that is switched off for good would keep
-/// everything. A reader that comes too late says what it has missed.
+/// Deletes records that were appended before `before`, as far as the retention of their topic
+/// allows. The last record of a partition stays, because producers derive their position from
+/// it, and compacted topics keep their keys. Readers do not hold records back: one that is
+/// never started again would keep everything. A reader reports what it missed.
 fn trim(connection: &Connection, before: Millis) -> rusqlite::Result<u64> {
     let mut removed = 0;
     let topics: Vec<(i64, String)> = connection
@@ -192,7 +193,7 @@ fn trim(connection: &Connection, before: Millis) -> rusqlite::Result<u64> {
     Ok(removed)
 }
 
-/// The offset from which on a partition holds no more than `most` bytes.
+/// The offset from which on a partition holds at most `most` bytes.
 fn over(connection: &Connection, topic: i64, partition: u32, most: u64) -> rusqlite::Result<u64> {
     let mut newest_first = connection.prepare_cached(
         "SELECT offset, length(value) FROM records

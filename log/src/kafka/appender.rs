@@ -1,5 +1,5 @@
-//! Appends: handed to the client in order, and done once the broker has
-//! acknowledged every one of them.
+//! Appends records through Kafka's producer client, in order, and waits for the acknowledgement
+//! of each.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 
 use super::connectivity::{Connectivity, Context, may_pass};
 
-/// How long a full queue is left alone.
+/// How long to wait when the queue of the client is full.
 const FULL: Duration = Duration::from_millis(20);
-/// How long an acknowledgement may take before something is said.
+/// How long an acknowledgement may take before a warning is logged.
 const SLOW: Duration = Duration::from_secs(10);
 
-/// A record with its place among Kafka's topics.
+/// A record with the name and the partition of its Kafka topic.
 pub(super) struct Placed<'a> {
     pub(super) topic: &'a str,
     pub(super) partition: u32,
@@ -28,7 +28,7 @@ pub(super) struct Placed<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// The one client that appends.
+/// The producer client that appends, replaced after a fatal error.
 pub(super) struct Appender {
     config: ClientConfig,
     connectivity: Arc<Connectivity>,
@@ -43,13 +43,13 @@ impl Appender {
         Ok(Appender { config, connectivity, client })
     }
 
-    /// The client as it is now.
+    /// The current client.
     pub(super) fn client(&self) -> Client {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sends records in order and waits for them all; however long that takes
-    /// while Kafka is away. Returns which of them were refused, and why.
+    /// Sends records in order and waits for all acknowledgements, without a limit while Kafka
+    /// is unreachable. Returns the index and the error of each record that was refused.
     pub(super) async fn send(&self, records: &[Placed<'_>]) -> Vec<(usize, KafkaError)> {
         let client = self.client();
         let failed = send(&client, &self.connectivity, records).await;
@@ -60,23 +60,23 @@ impl Appender {
         failed
     }
 
-    /// A client that has lost the thread with the broker is of no more use: another takes its place.
+    /// Replaces a client that has failed fatally, as after an out-of-sequence error.
     fn renew_if_broken(&self, used: &Client) {
         let Some((code, reason)) = used.client().fatal_error() else { return };
         let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&client, used) {
             return;
         }
-        tracing::warn!(%code, "Kafka's client gave up ({reason}); another goes on with what was not acknowledged.");
+        tracing::warn!(%code, "Kafka's client failed ({reason}); a new client sends the records that were not acknowledged.");
         match connect(&self.config, &self.connectivity) {
             Ok(another) => *client = another,
-            Err(error) => tracing::error!(%error, "Another client cannot be made."),
+            Err(error) => tracing::error!(%error, "A new Kafka client cannot be created."),
         }
     }
 }
 
-/// Sends records in order and waits until each is acknowledged or refused; returns
-/// which were refused, and why.
+/// Sends records in order and waits until each is acknowledged or refused; returns the index
+/// and the error of each refused record.
 pub(super) async fn send(
     client: &Client,
     connectivity: &Connectivity,
@@ -103,7 +103,7 @@ pub(super) async fn send(
     batch.failed()
 }
 
-/// Whether records that were refused for `error` are to be sent again.
+/// Whether records that were refused with `error` are to be sent again.
 pub(super) fn is_to_repeat(error: &KafkaError) -> bool {
     let codes = [
         Code::Fatal,
@@ -122,7 +122,7 @@ pub(super) fn connect(config: &ClientConfig, connectivity: &Arc<Connectivity>) -
     config.create_with_context(Deliveries(Context(connectivity.clone()))).map(Arc::new)
 }
 
-/// Records that are waited for together.
+/// The records of one `send`, with the outcome of each.
 pub(super) struct Batch {
     left: AtomicUsize,
     failed: Mutex<Vec<(usize, KafkaError)>>,
@@ -155,7 +155,7 @@ impl Batch {
     }
 }
 
-/// Takes acknowledgements.
+/// Receives the delivery reports of the client.
 pub(super) struct Deliveries(Context);
 
 impl ClientContext for Deliveries {

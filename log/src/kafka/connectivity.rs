@@ -1,5 +1,5 @@
-//! Whether Kafka is there: said once when it is lost, once a minute while it is
-//! gone, and once when it is back.
+//! Logs whether Kafka is reachable: once when it stops answering, once a minute while it does
+//! not answer, and once when it answers again.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +10,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-/// How often the same thing is said again.
-const AGAIN: Duration = Duration::from_secs(60);
+/// The interval between two warnings of the same outage.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What is known of a Kafka's being there, shared by all clients of one log.
+/// Whether Kafka is reachable, shared by all clients of one log.
 pub(super) struct Connectivity {
     servers: String,
-    /// Whether a command asks, which gives up soon; a service waits without end.
+    /// Whether the process is a command, which gives up soon; a service retries without limit.
     is_command: bool,
     gone: Mutex<Option<Gone>>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Connectivity {
 struct Gone {
     since: Instant,
     said: Instant,
-    /// The client's own words, as for a certificate that is not trusted.
+    /// The error of the client library, for example about a certificate that is not trusted.
     reason: Option<String>,
 }
 
@@ -37,13 +37,13 @@ impl Connectivity {
         &self.servers
     }
 
-    /// Something could not be done, and will be tried again.
+    /// Notes that an operation failed and will be retried.
     pub(super) fn lost(&self, doing: &str, why: &dyn Display) {
         let mut gone = self.gone();
         let now = Instant::now();
         let known = gone.get_or_insert_with(|| Gone { since: now, said: now, reason: None });
         let first = known.since == now;
-        if first || known.said.elapsed() >= AGAIN {
+        if first || known.said.elapsed() >= WARNING_INTERVAL {
             known.said = now;
             let reason = known.reason.clone().unwrap_or_else(|| why.to_string());
             let (servers, seconds) = (&self.servers, known.since.elapsed().as_secs());
@@ -51,19 +51,19 @@ impl Connectivity {
                 tracing::warn!(
                     servers,
                     seconds,
-                    "Kafka does not answer ({doing}: {reason}). It is asked again for a few seconds."
+                    "Kafka does not answer ({doing}: {reason}). Retrying for a few seconds."
                 );
                 return;
             }
             tracing::warn!(
                 servers,
                 seconds,
-                "Kafka does not answer ({doing}: {reason}). What is to be written waits, nothing is lost; check that it runs and that kafka.bootstrap_servers is right."
+                "Kafka does not answer ({doing}: {reason}). Writes wait and nothing is lost; check that it runs and that kafka.bootstrap_servers is right."
             );
         }
     }
 
-    /// Something could be done.
+    /// Notes that an operation succeeded.
     pub(super) fn found(&self) {
         if let Some(gone) = self.gone().take() {
             let seconds = gone.since.elapsed().as_secs();
@@ -71,12 +71,12 @@ impl Connectivity {
         }
     }
 
-    /// The client's own words since it was lost.
+    /// The error of the client library since the outage began.
     pub(super) fn reason(&self) -> Option<String> {
         self.gone().as_ref()?.reason.clone()
     }
 
-    fn told(&self, reason: &str) {
+    fn note_reason(&self, reason: &str) {
         if let Some(gone) = &mut *self.gone() {
             gone.reason = Some(reason.to_owned());
         }
@@ -87,7 +87,7 @@ impl Connectivity {
     }
 }
 
-/// What every client of ours calls back.
+/// The callbacks of every client.
 #[derive(Clone)]
 pub(super) struct Context(pub(super) Arc<Connectivity>);
 
@@ -97,7 +97,7 @@ impl ClientContext for Context {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(facility, "Kafka's client: {words}");
             }
-            // Of a lost connection we tell ourselves, in fewer words.
+            // Lost connections are logged by [`Connectivity`], with fewer messages.
             _ => tracing::debug!(facility, "Kafka's client: {words}"),
         }
     }
@@ -108,14 +108,14 @@ impl ClientContext for Context {
         if all_down {
             self.0.lost("connecting", &reason);
         } else {
-            self.0.told(reason);
+            self.0.note_reason(reason);
         }
     }
 }
 
 impl ConsumerContext for Context {}
 
-/// Whether it may go away by itself, so that trying again is right.
+/// Whether an error is transient, so that the operation is to be retried.
 pub(super) fn may_pass(error: &KafkaError) -> bool {
     let Some(code) = error.rdkafka_error_code() else {
         return matches!(error, KafkaError::Canceled);

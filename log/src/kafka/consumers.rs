@@ -1,5 +1,5 @@
-//! Records by their place: clients that each stand at a place in some partition,
-//! kept for whoever reads on from there.
+//! Reads records at given offsets, through a pool of consumers that each remember their
+//! partition and next offset.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,15 +17,15 @@ use super::connectivity::{Connectivity, Context};
 use super::shared::REQUEST;
 use crate::Record;
 
-/// How many clients are kept.
+/// The largest number of idle consumers.
 const KEPT: usize = 8;
-/// How many there are at most: each has threads, connections and what it fetched ahead.
-/// More readers wait for one another.
+/// The largest number of consumers in use: each has threads, connections and prefetched
+/// records. Further reads wait.
 const AT_ONCE: usize = 16;
-/// How long a client that nobody uses is kept.
+/// How long an idle consumer is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A partition by Kafka's name of its topic.
+/// A partition, with the name of its Kafka topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TopicPartition {
     pub(super) name: String,
@@ -36,30 +36,31 @@ pub(super) struct ConsumerPool {
     config: KafkaConfig,
     connectivity: Arc<Connectivity>,
     clients: Mutex<Clients>,
-    /// Of partitions that end with markers of transactions: the end, and where records end.
+    /// For partitions that end with transaction markers: the partition, its end offset, and the
+    /// offset after its last record.
     tails: Mutex<Vec<(TopicPartition, u64, u64)>>,
     given_back: Condvar,
 }
 
 #[derive(Default)]
 struct Clients {
-    /// With the time since which nobody used it; the one used longest ago first.
+    /// Each with the time since which it has been idle, the longest idle first.
     idle: VecDeque<(PooledConsumer, Instant)>,
-    /// How many are in use.
+    /// The number of consumers in use.
     in_use: usize,
 }
 
-/// A client in use; given back when it is dropped.
+/// A consumer in use; dropping it returns it to the pool.
 struct InUse<'a> {
     consumers: &'a ConsumerPool,
     consumer: Option<PooledConsumer>,
-    /// Whether it may serve again: one that failed may not.
+    /// Whether it may be used again; false after an error.
     sound: bool,
 }
 
 struct PooledConsumer {
     client: BaseConsumer<Context>,
-    /// Where it reads on.
+    /// The partition and the next offset that it has prefetched.
     at: Option<(TopicPartition, u64)>,
 }
 
@@ -74,7 +75,8 @@ impl ConsumerPool {
         }
     }
 
-    /// Up to `limit` records from `from` on, of those before `end`. There are some.
+    /// Reads up to `limit` records from offset `from` on and before `end`; `from` must be less
+    /// than `end`.
     pub(super) fn read(
         &self,
         topic: &Topic,
@@ -99,7 +101,8 @@ impl ConsumerPool {
         Ok(records)
     }
 
-    /// The first offset whose record was appended at `at` or later; `None` after the last one.
+    /// The first offset whose record was appended at `at` (wall clock, ms) or later; `None` if
+    /// there is no such record.
     pub(super) fn offset_at(&self, lane: &TopicPartition, at: Millis) -> KafkaResult<Option<u64>> {
         let mut taken = self.take(lane, 0)?;
         let mut asked = TopicPartitionList::new();
@@ -114,8 +117,8 @@ impl ConsumerPool {
         })
     }
 
-    /// The client that stands there, else the one that was used longest ago, else a
-    /// new one; waits while [`AT_ONCE`] are in use.
+    /// Takes the consumer that is already at this offset, otherwise a new one or, if enough are
+    /// idle, the longest idle one. Waits while [`AT_ONCE`] are in use.
     fn take(&self, lane: &TopicPartition, from: u64) -> KafkaResult<InUse<'_>> {
         let mut clients = self.clients();
         while clients.in_use >= AT_ONCE {
@@ -141,8 +144,8 @@ impl ConsumerPool {
         Ok(taken)
     }
 
-    /// Where the records of a partition end that ends at `end`, as far as that is known:
-    /// what lies behind are markers, and to wait for more takes time.
+    /// The offset after the last record of a partition whose end offset is `end`, as far as
+    /// known. Only transaction markers follow, and polling for them would wait for a timeout.
     fn records_end(&self, lane: &TopicPartition, end: u64) -> u64 {
         let tails = self.tails();
         let known = tails.iter().find(|(known, at, _)| known == lane && *at == end);
@@ -153,7 +156,7 @@ impl ConsumerPool {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends clients that nobody has used for a while.
+    /// Closes consumers that have been idle for [`IDLE`].
     pub(super) fn tidy(&self) {
         let mut clients = self.clients();
         let fresh = clients.idle.iter().position(|(_, since)| since.elapsed() < IDLE);
@@ -162,7 +165,7 @@ impl ConsumerPool {
             None => clients.idle.drain(..).collect(),
         };
         drop(clients);
-        // Its end waits for its threads.
+        // Outside the lock: closing a consumer waits for its threads.
         drop(overdue);
     }
 
@@ -191,7 +194,7 @@ impl Drop for InUse<'_> {
 }
 
 impl PooledConsumer {
-    /// The records, and whether there were no more before `end`.
+    /// Returns the records, and whether the partition held no further record before `end`.
     fn read(
         &mut self,
         topic: &Topic,
@@ -203,7 +206,7 @@ impl PooledConsumer {
         let mut next = from;
         let mut fresh = self.at.as_ref().is_none_or(|(at, stands)| at != lane || *stands != from);
         if fresh {
-            self.stand(lane, next)?;
+            self.assign(lane, next)?;
         }
         let (mut records, mut all) = (Vec::new(), false);
         let mut progress = Instant::now();
@@ -213,15 +216,16 @@ impl PooledConsumer {
                     let record = record(topic, &message);
                     next = record.offset + 1;
                     if record.offset >= end {
-                        // Appended since the end was looked up: for the next one who reads.
+                        // Appended after the end offset was looked up; the next read returns
+                        // it.
                         break;
                     }
                     records.push(record);
                     progress = Instant::now();
                 }
-                // An end that was reached before what is now there came says nothing.
+                // This end may have been prefetched before newer records were appended.
                 Some(Err(KafkaError::PartitionEOF(_))) if !fresh => {
-                    self.stand(lane, next)?;
+                    self.assign(lane, next)?;
                     fresh = true;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
@@ -235,19 +239,19 @@ impl PooledConsumer {
                 None => {}
             }
         }
-        let passed_over = records.last().map_or(from, |last| last.offset + 1) != next;
-        self.at = (!passed_over).then(|| (lane.clone(), next));
+        let fetched_beyond = records.last().map_or(from, |last| last.offset + 1) != next;
+        self.at = (!fetched_beyond).then(|| (lane.clone(), next));
         Ok((records, all))
     }
 
-    fn stand(&self, lane: &TopicPartition, at: u64) -> KafkaResult<()> {
+    fn assign(&self, lane: &TopicPartition, at: u64) -> KafkaResult<()> {
         let mut place = TopicPartitionList::new();
         place.add_partition_offset(&lane.name, lane.partition as i32, Offset::Offset(at as i64))?;
         self.client.assign(&place)
     }
 }
 
-/// A message as a record of ours.
+/// Converts a message of the client library.
 pub(super) fn record(topic: &Topic, message: &impl Message) -> Record {
     Record {
         topic: topic.clone(),

@@ -1,22 +1,22 @@
-//! Appends under a name, in transactions: whoever takes the name next shuts out the
-//! one before.
+//! Appends in transactions under a name, so that a new holder of the name fences the earlier
+//! one.
 //!
-//! Kafka knows each name (`transactional.id`) by an epoch. Taking the name raises the
-//! epoch and aborts what the holder before had under way; from then on the broker
-//! refuses everything of that holder, also when it was paused for an hour and knows of
-//! nothing. Readers pass over what was aborted (`isolation.level` is
-//! `read_committed`), so nothing of a holder that was shut out is ever read. Positions
-//! are committed within the transactions, and are refused alike.
+//! Kafka keeps an epoch for each name (`transactional.id`). A new holder raises the epoch,
+//! which aborts the open transaction of the earlier holder; from then on the broker refuses
+//! every request of that holder, even if it was paused for an hour and does not know. Readers
+//! skip aborted records (`isolation.level` is `read_committed`), so records of a fenced holder
+//! are never read. Offsets are committed in the same transactions and are refused in the same
+//! way.
 //!
-//! What waits together goes into one transaction, so a service that appends much
-//! pays for few of them.
+//! Waiting requests share one transaction, which bounds the number of transactions of a busy
+//! service.
 //!
-//! A transaction is acknowledged before its markers are in the partitions, and until they
-//! are Kafka refuses the next one of the same `transactional.id`; the client then waits 20
-//! milliseconds. So a name under which much is appended has two ids that take turns: a
-//! transaction begins once the one before is acknowledged, on the other id. Taking the
-//! name takes both ids, and begins with the first: of two that take it at the same time,
-//! the one that has the second id alone cannot append.
+//! A transaction is acknowledged before its markers are written to the partitions. Until they
+//! are, Kafka refuses the next transaction of the same `transactional.id`, and the client waits
+//! 20 ms before it retries. A name with many appends therefore has two ids in turn: the next
+//! transaction begins on the other id as soon as the previous one is acknowledged. A new holder
+//! takes both ids, the first one first: if two processes take the name at the same time, the
+//! one that has only the second id cannot append.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,15 +35,15 @@ use super::reader::offsets;
 use super::shared::{REQUEST, Shared, TRY_AGAIN, blocking};
 use crate::{Append, LogError, Position};
 
-/// Requests that wait together share a transaction, up to this many records.
+/// The largest number of records in a transaction that several requests share.
 const GROUP: usize = 20_000;
-/// Requests that may wait before whoever appends has to.
+/// The capacity of the request queue; further callers wait.
 const WAITING: usize = 1_024;
 
-/// How long acknowledged records may be held by the client before a commit flushes them.
+/// How long a commit waits for the client to release acknowledged records.
 const SETTLES: Duration = Duration::from_millis(100);
 
-/// The right to append under a name, until another takes it.
+/// The right to append under a name, until another process takes it.
 #[derive(Clone)]
 pub(super) struct Fenced {
     name: String,
@@ -51,16 +51,17 @@ pub(super) struct Fenced {
     shut_out: watch::Receiver<bool>,
 }
 
-/// How many ids (`transactional.id`) a name has, whose transactions take turns.
+/// The number of `transactional.id`s of a name, which are used in turn.
 #[derive(Clone, Copy)]
 pub(super) enum Turns {
-    /// For one append, such as a change of a list: another client costs more than it saves.
+    /// For a single append, such as a change of a list: a second client costs more than it
+    /// saves.
     One = 1,
-    /// For one append after the other.
+    /// For repeated appends.
     Two = 2,
 }
 
-/// What is asked for, and where the answer goes.
+/// A request to the writer task, with the channel for its result.
 struct Request {
     work: Work,
     reply: oneshot::Sender<Result<(), LogError>>,
@@ -71,19 +72,19 @@ enum Work {
     Commit(Arc<StreamConsumer<Context>>, Vec<Position>),
 }
 
-/// Why a transaction did not come to its end.
+/// Why a transaction failed.
 enum Trouble {
-    /// Another has taken the name.
+    /// Another process has taken the name.
     ShutOut,
-    /// It may go the next time.
+    /// The error is transient.
     Passes(KafkaError),
-    /// It never will.
+    /// The error is permanent.
     Refused(LogError),
 }
 
 impl Fenced {
-    /// Takes the name: shuts out whoever has it, and waits until what that one had
-    /// committed can be read. All that take a name must name the same `turns`.
+    /// Takes the name: fences the current holder, and waits until its committed records can be
+    /// read. All processes that take a name must use the same `turns`.
     pub(super) async fn take(shared: &Arc<Shared>, name: &str, turns: Turns) -> Result<Fenced, LogError> {
         let mut clients = Vec::new();
         for number in 1..=turns as u8 {
@@ -93,8 +94,8 @@ impl Fenced {
         let (requests, inbox) = mpsc::channel(WAITING);
         let (shut, shut_out) = watch::channel(false);
         let writer = Writer { shared: shared.clone(), name: name.to_owned(), clients, turn: 0 };
-        // A task of its own: whoever asks may be dropped at any moment, and a transaction
-        // that was begun has to be ended.
+        // A task of its own, because the caller may be dropped at any time and a transaction
+        // that was begun must be ended.
         tokio::spawn(writer.write_until_closed(inbox, shut));
         Ok(Fenced { name: name.to_owned(), requests, shut_out })
     }
@@ -111,14 +112,14 @@ impl Fenced {
         self.request(Work::Commit(client.clone(), positions)).await
     }
 
-    /// Waits until another has taken the name.
+    /// Waits until another process has taken the name.
     pub(super) async fn shut_out(&self) {
         if self.shut_out.clone().wait_for(|shut| *shut).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Whether another is known to have taken the name.
+    /// Whether another process is known to have taken the name.
     pub(super) fn is_shut_out(&self) -> bool {
         *self.shut_out.borrow()
     }
@@ -144,11 +145,10 @@ async fn open(shared: &Arc<Shared>, config: &ClientConfig) -> Result<Client, Log
     Ok(client)
 }
 
-/// Waits until the client has let go of every record that was acknowledged.
+/// Waits until the client has released every acknowledged record.
 ///
-/// An acknowledgement is handed over a moment before the client counts its record as
-/// done. A commit that falls into this moment finds something to flush, and rdkafka then
-/// waits for a tenth of a second, whatever happens meanwhile.
+/// The client reports an acknowledgement slightly before it counts the record as delivered. A
+/// commit in between finds a record to flush, and rdkafka then waits for a full 100 ms.
 fn settle(client: &Client) {
     let begun = Instant::now();
     while client.in_flight_count() > 0 && begun.elapsed() < SETTLES {
@@ -159,16 +159,17 @@ fn settle(client: &Client) {
 struct Writer {
     shared: Arc<Shared>,
     name: String,
-    /// One for each id.
+    /// One client per `transactional.id`.
     clients: Vec<Client>,
-    /// Which of them has the next transaction.
+    /// The index of the client for the next transaction.
     turn: usize,
 }
 
 impl Writer {
     async fn write_until_closed(mut self, mut inbox: mpsc::Receiver<Request>, shut: watch::Sender<bool>) {
         while let Some(first) = inbox.recv().await {
-            // Those who were answered together ask together again, each in its own task.
+            // Callers that were answered together send their next requests together, each in
+            // its own task.
             tokio::task::yield_now().await;
             let mut group = vec![first];
             let mut records = group[0].work.records();
@@ -183,14 +184,14 @@ impl Writer {
                 break;
             }
         }
-        // Requests that still wait find the name taken: their answers are dropped.
+        // Requests that still wait are dropped; their callers see that the name was taken.
         let clients = self.clients;
-        // Their end waits for their threads.
+        // Closing a client waits for its threads.
         let _ = tokio::task::spawn_blocking(move || drop(clients)).await;
     }
 
-    /// Writes requests as one transaction; each alone where together they cannot be.
-    /// Says whether another has taken the name.
+    /// Writes requests in one transaction, or each in its own if that fails. Returns whether
+    /// another process has taken the name.
     async fn write_group(&mut self, group: Vec<Request>) -> bool {
         let alone = group.len() == 1;
         let works: Vec<&Work> = group.iter().map(|request| &request.work).collect();
@@ -213,8 +214,8 @@ impl Writer {
         shut_out
     }
 
-    /// Repeats what passes, for as long as the settings say: a service waits without end,
-    /// a command does not. The error is `None` where another has taken the name.
+    /// Retries transient errors: a service without limit, a command until its timeout. The
+    /// error is `None` if another process has taken the name.
     async fn persistently(&mut self, works: &[&Work]) -> Result<(), Option<LogError>> {
         let shared = self.shared.clone();
         let committing = AtomicBool::new(false);
@@ -245,8 +246,8 @@ impl Writer {
         &self.clients[self.turn]
     }
 
-    /// One transaction; says in `committing` whether its commit may have been asked for
-    /// without the answer being known.
+    /// Runs one transaction. Sets `committing` while a commit may have been requested whose
+    /// result is not known.
     async fn transaction(&self, works: &[&Work], committing: &AtomicBool) -> Result<(), Trouble> {
         let records: Vec<&Append> = works
             .iter()
@@ -303,7 +304,7 @@ impl Writer {
         .await
     }
 
-    /// Repeats a step of a transaction until it is done, or can only be given up.
+    /// Retries one step of a transaction until it succeeds or fails permanently.
     async fn finish(
         &self,
         step: impl Fn(&Client) -> KafkaResult<()> + Clone + Send + Sync + 'static,
@@ -313,7 +314,7 @@ impl Writer {
             let Err(error) = blocking(move || step(&client)).await else { return Ok(()) };
             let again = match &error {
                 KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort(),
-                // The flush before a commit.
+                // From the flush before a commit.
                 KafkaError::Flush(code) => *code == Code::OperationTimedOut,
                 _ => false,
             };

@@ -1,13 +1,13 @@
-//! A lease: of all processes that ask for one under a name, one has it at a time.
+//! Leases on Kafka: of all processes that ask for a lease by name, one holds it at a time.
 //!
-//! Kafka gives the one partition of a topic to one member of a group; that member
-//! has the lease. Nothing is read from the partition. A member that is silent for
-//! ten seconds has died, and the next one is given it.
+//! Kafka assigns the single partition of a topic to one member of a consumer group; that member
+//! holds the lease. No record of the partition is read. A member that sends no heartbeat for
+//! ten seconds loses the partition to the next one.
 //!
-//! A member that was only paused does not know that. So the holder appends under the
-//! lease's name (see [`super::fenced`]): taking the lease shuts out the holder before,
-//! whatever that one still believes. A store that has no such fence is told by a number:
-//! each holder notes one in the topic `leases` that is greater than that before.
+//! A member that was only paused does not notice this. The holder therefore appends under the
+//! name of the lease (see [`super::fenced`]), which fences the earlier holder. For a store
+//! without such fences each holder has a fencing number, greater than the one before, which it
+//! appends to the topic `leases`.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,11 +30,11 @@ use super::fenced::{Fenced, Turns};
 use super::shared::Shared;
 use crate::{Append, Fence, Lease, LogError, SharedLog, each_record};
 
-/// How often the client is looked after.
-const TURN: Duration = Duration::from_millis(100);
-/// How long a member may be silent before another is given the lease.
+/// How often the consumer is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a member may be silent before the lease passes to another one.
 pub(super) const SESSION: Duration = Duration::from_secs(10);
-/// How long the next holder waits for this one to put its things in order.
+/// How long a rebalance waits for the holder to finish its work.
 const HANDING_OVER: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,51 +44,51 @@ enum State {
     Lost,
 }
 
-/// A lease, or the wait for one; given back when it is dropped.
+/// A held lease; dropping it releases the lease.
 pub(super) struct KafkaLease {
     state: watch::Receiver<State>,
-    _turning: Turning,
+    _polling: PollThread,
     fence: Fenced,
     log: SharedLog,
 }
 
-/// What a holder notes when it takes the lease.
+/// The record of a holder in the topic `leases`.
 #[derive(Serialize, Deserialize)]
-struct Taken {
-    /// Greater than that of every holder before.
+struct LeaseRecord {
+    /// The fencing number; greater than that of every earlier holder.
     number: u64,
-    /// When, by the holder's wall clock.
+    /// When the lease was taken, by the wall clock of the holder (ms).
     at: Millis,
-    /// Of which version the holder is.
+    /// The version of Tickwire that the holder runs.
     version: String,
 }
 
-/// How certain it is that the lease is held.
+/// Whether the lease is certainly held.
 struct Certainty {
-    /// When the client was last looked after. A process that was paused finds this old.
-    turned: Mutex<Instant>,
-    /// Whether the group confirmed the lease within a session.
+    /// When the consumer was last polled; old after the process was paused.
+    polled: Mutex<Instant>,
+    /// Whether the group has confirmed the assignment, and has not withdrawn it since.
     confirmed: AtomicBool,
 }
 
 impl Certainty {
-    fn turn(&self) {
-        *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    fn note_poll(&self) {
+        *self.polled.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn holds(&self) -> bool {
-        let turned = *self.turned.lock().unwrap_or_else(PoisonError::into_inner);
-        turned.elapsed() < SESSION && self.confirmed.load(SeqCst)
+        let polled = *self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+        polled.elapsed() < SESSION && self.confirmed.load(SeqCst)
     }
 }
 
 impl KafkaLease {
-    /// Waits for the lease.
-    pub(super) async fn taken(shared: &Arc<Shared>, name: &str) -> Result<KafkaLease, LogError> {
+    /// Waits for the lease, then fences the earlier holder and takes a number.
+    pub(super) async fn acquire(shared: &Arc<Shared>, name: &str) -> Result<KafkaLease, LogError> {
         let (sender, mut state) = watch::channel(State::Waiting);
         let given_back = Arc::new(AtomicBool::new(false));
         let certainty =
-            Arc::new(Certainty { turned: Mutex::new(Instant::now()), confirmed: AtomicBool::new(false) });
+            Arc::new(Certainty { polled: Mutex::new(Instant::now()), confirmed: AtomicBool::new(false) });
         let member = Member {
             context: Context(shared.connectivity.clone()),
             state: sender,
@@ -99,18 +99,19 @@ impl KafkaLease {
         let client: BaseConsumer<Member> =
             shared.config.lease(name).create_with_context(member).map_err(failed)?;
         client.subscribe(&[&shared.topics.name(&SERVICE_STATUS)]).map_err(failed)?;
-        let (back, turns) = (given_back.clone(), certainty.clone());
-        let turning = std::thread::Builder::new()
+        let (back, polling) = (given_back.clone(), certainty.clone());
+        let thread = std::thread::Builder::new()
             .name(format!("lease-{name}"))
             .spawn(move || {
                 while !back.load(SeqCst) {
-                    // Its callbacks are what matters; errors pass, or are told by them.
-                    drop(client.poll(TURN));
-                    turns.turn();
+                    // Only the callbacks matter; transient errors are retried, others reach
+                    // them.
+                    drop(client.poll(POLL_INTERVAL));
+                    polling.note_poll();
                 }
             })
             .map_err(|_| LogError::Closed)?;
-        let waiting = Turning { given_back, thread: Some(turning) };
+        let waiting = PollThread { given_back, thread: Some(thread) };
         let soon = tokio::time::timeout(HANDING_OVER / 10, state.wait_for(|now| *now == State::Held));
         if soon.await.is_err() {
             tracing::info!(
@@ -126,34 +127,35 @@ impl KafkaLease {
         let holder = Fence::new(number, move || certainty.holds() && !out.is_shut_out());
         let log =
             Arc::new(KafkaLog { shared: shared.clone(), fence: Some(fence.clone()), holder: Some(holder) });
-        Ok(KafkaLease { state, _turning: waiting, fence, log })
+        Ok(KafkaLease { state, _polling: waiting, fence, log })
     }
 }
 
-/// Notes a number greater than that of every holder before. The fence is taken already:
-/// no holder before can note one any more.
+/// Appends a number greater than that of every earlier holder. The fence has been taken
+/// already, so that no earlier holder can append one any more.
 async fn number(shared: &Arc<Shared>, fence: &Fenced, name: &str) -> Result<u64, LogError> {
     let mut before = 0;
     each_record(&KafkaLog::of(shared.clone()), &LEASES, |record| {
         if record.key == name {
-            match serde_json::from_slice::<Taken>(&record.value) {
-                Ok(taken) if taken.number <= MOST => before = before.max(taken.number),
-                Ok(taken) => crate::passed_over(&record, &format!("lease number {}", taken.number)),
-                Err(error) => crate::passed_over(&record, &error),
+            match serde_json::from_slice::<LeaseRecord>(&record.value) {
+                Ok(taken) if taken.number <= MAX_NUMBER => before = before.max(taken.number),
+                Ok(taken) => crate::warn_skipped(&record, &format!("lease number {}", taken.number)),
+                Err(error) => crate::warn_skipped(&record, &error),
             }
         }
     })
     .await?;
-    // The time, so that numbers go on rising where the topic was made anew.
+    // At least the current time, so that numbers keep rising if the topic is recreated.
     let at = time::now();
     let number = (before + 1).max(u64::try_from(at).unwrap_or_default());
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    fence.append(vec![Append::json(LEASES, name, &Taken { number, at, version })]).await?;
+    fence.append(vec![Append::json(LEASES, name, &LeaseRecord { number, at, version })]).await?;
     Ok(number)
 }
 
-/// Numbers are times or follow one: beyond the year 9999 none is ours.
-const MOST: u64 = 253_402_300_800_000;
+/// The largest valid number: numbers are times in ms, or follow one, so none exceeds the year
+/// 9999.
+const MAX_NUMBER: u64 = 253_402_300_800_000;
 
 #[async_trait]
 impl Lease for KafkaLease {
@@ -170,13 +172,13 @@ impl Lease for KafkaLease {
     }
 }
 
-/// The thread that looks after the client; ends when it is dropped.
-struct Turning {
+/// The thread that polls the consumer; dropping this ends it.
+struct PollThread {
     given_back: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Turning {
+impl Drop for PollThread {
     fn drop(&mut self) {
         self.given_back.store(true, SeqCst);
         if let Some(thread) = self.thread.take() {
@@ -185,7 +187,7 @@ impl Drop for Turning {
     }
 }
 
-/// One member of the group.
+/// The callbacks of a member of the group.
 struct Member {
     context: Context,
     state: watch::Sender<State>,
@@ -199,7 +201,7 @@ impl Member {
             let before = *now;
             match (*now, partitions) {
                 (State::Waiting, 1..) => *now = State::Held,
-                // Back after a silence: another one has it by now.
+                // The member was expelled after a silence; another one may hold the lease.
                 (State::Held, 0) => *now = State::Lost,
                 _ => {}
             }
@@ -221,7 +223,8 @@ impl ClientContext for Member {
 impl ConsumerContext for Member {
     fn pre_rebalance(&self, client: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Revoke(partitions) = rebalance else { return };
-        // While Kafka is away, it is away for all: who has the lease shows when it is back.
+        // An outage of Kafka affects every member alike; who holds the lease is decided when it
+        // ends.
         if client.assignment_lost() {
             self.certainty.confirmed.store(false, SeqCst);
         }
@@ -231,15 +234,15 @@ impl ConsumerContext for Member {
         self.state.send_replace(State::Lost);
         let until = Instant::now() + HANDING_OVER;
         while !self.given_back.load(SeqCst) && Instant::now() < until {
-            std::thread::sleep(TURN);
-            self.certainty.turn();
+            std::thread::sleep(POLL_INTERVAL);
+            self.certainty.note_poll();
         }
     }
 
     fn post_rebalance(&self, client: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Assign(partitions) = rebalance else { return };
         if let Err(error) = client.pause(partitions) {
-            tracing::debug!(%error, "What is not wanted is fetched.");
+            tracing::debug!(%error, "The partition of the lease cannot be paused.");
         }
         if partitions.count() > 0 {
             self.certainty.confirmed.store(true, SeqCst);

@@ -1,7 +1,7 @@
 //! The log on Kafka.
 //!
-//! What is appended is acknowledged by all replicas before `append` returns.
-//! While Kafka is away everything waits, and says so; nothing is given up.
+//! All in-sync replicas have acknowledged a record when `append` returns. While Kafka is
+//! unreachable, services wait and retry without limit, and log warnings.
 
 mod appender;
 mod connectivity;
@@ -33,25 +33,26 @@ use shared::{Shared, Topics, blocking, extent};
 
 pub use settings::KafkaConfig;
 
-/// How long there is between two looks for what was appended.
+/// The interval between two checks for new records.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a question about health may take.
+/// The timeout of a health check.
 const HEALTH: Duration = Duration::from_secs(2);
 
-/// The log on Kafka.
+/// The log on Kafka. [`Log::lease`] and [`Log::fenced`] return further ones that share its
+/// clients.
 pub struct KafkaLog {
     shared: Arc<Shared>,
-    /// What is appended goes by this, where there is one.
+    /// Appends and commits go through this fence, if there is one.
     fence: Option<Fenced>,
-    /// Of a lease's own log.
+    /// The fence of the lease through which this log was obtained.
     holder: Option<Fence>,
 }
 
 impl KafkaLog {
-    /// The log that `config` describes. Kafka need not be there yet.
+    /// Makes the log that `config` describes. Kafka need not be reachable yet.
     ///
     /// # Errors
-    /// When a client setting is none that the client library knows.
+    /// If the client library does not accept a setting.
     pub fn new(config: &KafkaConfig) -> Result<KafkaLog, LogError> {
         let connectivity = Connectivity::of(&config.bootstrap_servers, config.patience.is_some());
         let wrong = |error: KafkaError| LogError::KafkaSetting { reason: error.to_string() };
@@ -69,20 +70,20 @@ impl KafkaLog {
         KafkaLog { shared, fence: None, holder: None }
     }
 
-    /// Makes sure of topics: those that are not there are made, those that are must fit.
+    /// Creates missing topics and checks the existing ones.
     ///
     /// # Errors
-    /// When one has another number of partitions than the settings name, or cannot be made.
+    /// If a topic has a different number of partitions than the settings, or cannot be created.
     pub async fn make(&self, topics: &[Topic]) -> Result<(), LogError> {
         self.shared.make(&topics.iter().collect::<Vec<_>>()).await
     }
 
-    /// Makes sure of the topics of a service that begins to work, and notes in which
-    /// format the log is written.
+    /// Creates and checks the topics of a service before it starts, and records the format of
+    /// the log.
     ///
     /// # Errors
-    /// As [`KafkaLog::make`], and when the log is of a later version or began with another
-    /// number of partitions.
+    /// As [`KafkaLog::make`], and if the log has the format of a later version or was begun
+    /// with a different number of partitions.
     pub async fn prepare(&self, topics: &[Topic]) -> Result<(), LogError> {
         self.shared.check_format().await?;
         self.make(topics).await?;
@@ -167,7 +168,7 @@ impl Log for KafkaLog {
         self.shared.ask("looking up topics", look).await
     }
 
-    /// Nobody tells what others append: a short wait, then a look is due.
+    /// Kafka does not notify of appends by other processes, so this returns after a short wait.
     async fn appended(&self, wait: Duration) {
         tokio::time::sleep(wait.min(LOOK)).await;
     }
@@ -175,7 +176,7 @@ impl Log for KafkaLog {
     async fn lease(&self, name: &str) -> Result<Box<dyn Lease>, LogError> {
         self.shared.check_format().await?;
         self.make(&[SERVICE_STATUS, LEASES]).await?;
-        Ok(Box::new(KafkaLease::taken(&self.shared, name).await?))
+        Ok(Box::new(KafkaLease::acquire(&self.shared, name).await?))
     }
 
     fn fence(&self) -> Option<Fence> {

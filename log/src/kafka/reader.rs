@@ -1,8 +1,9 @@
-//! A named reader: all partitions of its topics, from what it committed last.
+//! The named reader of the log on Kafka: it reads all partitions of its topics from their
+//! committed offsets.
 //!
-//! It takes no part in Kafka's sharing of partitions. Each service needs all of
-//! them, for the watermark is the least of all, and only one instance works at a
-//! time: whoever holds its lease.
+//! It assigns partitions itself instead of joining the rebalancing of a consumer group. Every
+//! service needs all partitions, since the watermark is the least of all, and only the holder
+//! of the lease of a service runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,20 +25,21 @@ use super::fenced::Fenced;
 use super::shared::{REQUEST, Shared, blocking};
 use crate::{LogError, Position, Reader, Record, Skipped, unread};
 
-/// What is on its way counts as there.
+/// The shortest wait of a poll, so that records in flight are returned.
 const ON_ITS_WAY: Duration = Duration::from_millis(20);
-/// What Kafka takes as a note beside an offset, in bytes, unless its brokers are told otherwise.
+/// Kafka's default limit on the metadata of a committed offset, in bytes
+/// (`offset.metadata.max.bytes`).
 const LONGEST_NOTE: usize = 4_096;
-/// Offsets without a record that a transaction or compaction leaves; a longer jump is
-/// looked into.
+/// The number of offsets without a record that a transaction or compaction may leave. A longer
+/// jump is checked against the extent of the partition.
 const HOLE: u64 = 16;
 
 pub(super) struct KafkaReader {
     shared: Arc<Shared>,
     client: Arc<StreamConsumer<Context>>,
-    /// Positions are committed by this, where there is one.
+    /// Commits go through this fence, if there is one.
     fence: Option<Fenced>,
-    /// By Kafka's names.
+    /// The topics by their names on Kafka.
     topics: BTreeMap<String, Topic>,
     resumed: Vec<Position>,
     next: BTreeMap<(Topic, u32), u64>,
@@ -77,14 +79,14 @@ impl KafkaReader {
             KafkaReader { shared, client: Arc::new(client), fence, topics, resumed, next, name, skipped };
         let resumed = reader.resumed.clone();
         for at in resumed {
-            reader.look_for_a_skip(&at.topic, at.partition, at.offset).await?;
+            reader.check_for_skip(&at.topic, at.partition, at.offset).await?;
         }
         Ok(reader)
     }
 
-    /// Where retention has passed a place that this reader stood at, Kafka goes on with
-    /// what is left, without a word: here it is noticed.
-    async fn look_for_a_skip(&mut self, topic: &Topic, partition: u32, from: u64) -> Result<(), LogError> {
+    /// Notes a skipped range if retention has deleted the offset `from`: Kafka's client
+    /// continues at the oldest offset that is left, without an error.
+    async fn check_for_skip(&mut self, topic: &Topic, partition: u32, from: u64) -> Result<(), LogError> {
         let extents = self.shared.extents(topic).await?;
         let held = extents.iter().find(|extent| extent.partition == partition);
         let Some(to) = held.map(|held| held.first).filter(|&first| first > from) else { return Ok(()) };
@@ -95,17 +97,17 @@ impl KafkaReader {
         Ok(())
     }
 
-    /// What there is already, up to `limit`.
-    fn take(&self, first: Record, limit: usize) -> Vec<Record> {
+    /// Adds the records that the client has prefetched, up to `limit`.
+    fn with_prefetched(&self, first: Record, limit: usize) -> Vec<Record> {
         let mut records = vec![first];
         while records.len() < limit {
             match self.client.recv().now_or_never() {
                 Some(Ok(message)) => records.extend(self.record(&message)),
-                // It comes again with the next question, or has passed.
+                // The next poll reports the error again, or it was transient.
                 Some(Err(_)) | None => break,
             }
         }
-        // Those of a partition together and in order.
+        // Groups the records by partition, keeping their order.
         records.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         records
     }
@@ -131,7 +133,7 @@ impl Reader for KafkaReader {
             match tokio::time::timeout_at(until, self.client.recv()).await {
                 Ok(Ok(message)) => {
                     if let Some(first) = self.record(&message) {
-                        break self.take(first, limit);
+                        break self.with_prefetched(first, limit);
                     }
                 }
                 Ok(Err(error)) => self.check(error)?,
@@ -142,7 +144,7 @@ impl Reader for KafkaReader {
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let stood = self.next.get(&(run[0].topic.clone(), run[0].partition)).copied();
             if let Some(stood) = stood.filter(|stood| run[0].offset > stood + HOLE) {
-                self.look_for_a_skip(&run[0].topic, run[0].partition, stood).await?;
+                self.check_for_skip(&run[0].topic, run[0].partition, stood).await?;
             }
             if let Some(last) = run.last() {
                 self.next.insert((last.topic.clone(), last.partition), last.offset + 1);
@@ -174,7 +176,7 @@ impl Reader for KafkaReader {
         for topic in self.topics.values() {
             for extent in self.shared.extents(topic).await? {
                 let next = self.next.get(&(topic.clone(), extent.partition)).copied().unwrap_or(0);
-                // The last offsets may be markers of transactions, which are no records.
+                // The last offsets may be transaction markers.
                 if unread(&log, topic, extent, next).await? > 0 {
                     return Ok(false);
                 }
@@ -218,7 +220,7 @@ pub(super) fn offsets(shared: &Shared, positions: &[Position]) -> Result<TopicPa
     Ok(list)
 }
 
-/// What a reader committed last for these topics.
+/// The positions that a reader committed last for these topics.
 pub(super) async fn committed(
     shared: &Arc<Shared>,
     name: &str,

@@ -1,4 +1,7 @@
-//! How Kafka is reached and used: what is ours to decide, and what is the operator's.
+//! The settings of Kafka's clients and topics, and the format record of the log.
+//!
+//! A client gets defaults, then the settings of the operator, then those that the guarantees
+//! depend on. The format record notes the format of the log and its number of partitions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,53 +18,54 @@ use super::lease::SESSION;
 use super::shared::Shared;
 use crate::{Append, LogError, each_record};
 
-/// The largest record: a dead letter whose every character is escaped, or a long watchlist.
+/// The largest record in bytes: a dead letter in which every character is escaped, or a long
+/// watchlist.
 const LARGEST: &str = "8388608";
-/// What a reader keeps ahead of its work, of each partition.
+/// How much a reader prefetches per partition.
 const AHEAD: [(&str, &str); 3] = [
     ("queued.max.messages.kbytes", "2048"),
-    // A bound on what comes at once, as it lies in Kafka: heartbeats, which are
-    // compressed to a fiftieth, would else come by the hundred thousand.
+    // Bounds one fetch by its compressed size. Heartbeats compress to a fiftieth, so that a
+    // larger fetch would bring hundreds of thousands of them.
     ("fetch.message.max.bytes", "65536"),
-    // Who has worked that off need not wait for more.
+    // The next fetch begins soon after the queue has been processed.
     ("fetch.queue.backoff.ms", "20"),
 ];
-/// Appends that are under way at most, in records and in kilobytes; more of them wait.
+/// The largest number of records in flight, and their size in kilobytes; further appends wait.
 const QUEUED: &str = "100000";
 const QUEUED_KB: &str = "65536";
 
-/// How long the client waits for more records before it sends a batch. A transaction
-/// holds all records that there are, and its commit waits for the last batch.
+/// How long the client waits for more records before it sends a batch. In a transaction all
+/// records are queued at once, and the commit waits for the last batch.
 const LINGER: &str = "linger.ms";
-/// How long a transaction may take. One whose process died is aborted by Kafka then, or
-/// as soon as another takes its name; until then readers of its partitions wait.
+/// The timeout of a transaction. Kafka aborts the transaction of a process that died after this
+/// time, or when another process takes its name; until then readers of its partitions wait.
 const TRANSACTION_MS: &str = "30000";
 
-/// How Kafka is reached and used.
+/// The settings of the log on Kafka.
 #[derive(Clone)]
 pub struct KafkaConfig {
-    /// Hosts with their ports, separated by commas.
+    /// Host names with ports, separated by commas.
     pub bootstrap_servers: String,
-    /// How many partitions data topics have.
+    /// The number of partitions of a data topic.
     pub partitions: u32,
-    /// On how many brokers each record is; `None` is what the cluster does by default.
+    /// The replication factor of topics; `None` is the default of the cluster.
     pub replication: Option<u16>,
-    /// How long records of data topics stay.
+    /// The retention of data topics.
     pub retention: Duration,
-    /// Stands behind the name of every topic and reader: what is simulated lies beside what is live.
+    /// The suffix of every topic and consumer group, which separates simulated and replayed
+    /// runs from the live one.
     pub suffix: String,
-    /// Heartbeats a minute and partition, each of another key: as many as
-    /// make sure that every task of a distributed engine gets some.
+    /// The number of heartbeats per minute and partition, each with a different key: enough for
+    /// every task of a distributed engine to receive some.
     pub clock_keys: u32,
-    /// Settings of the client library, by its names, such as `security.protocol`.
+    /// Settings of the client library under its own names, such as `security.protocol`.
     pub client: BTreeMap<String, String>,
-    /// How long a question may wait for a Kafka that does not answer, before it
-    /// is an error; services wait for as long as it takes.
+    /// The timeout of a request of a command; `None` for services, which retry without limit.
     pub patience: Option<Duration>,
 }
 
 impl KafkaConfig {
-    /// One node at `bootstrap_servers`, with what the settings default to.
+    /// The settings for one node at `bootstrap_servers`, otherwise with defaults.
     pub fn new(bootstrap_servers: impl Into<String>) -> KafkaConfig {
         KafkaConfig {
             bootstrap_servers: bootstrap_servers.into(),
@@ -75,8 +79,8 @@ impl KafkaConfig {
         }
     }
 
-    /// The client that appends: order and no repeats in each partition, and
-    /// nothing acknowledged that is not on all replicas. It never gives up.
+    /// The idempotent producer: no reordering and no duplicates in a partition, acknowledgement
+    /// by all in-sync replicas, retries without limit.
     pub(super) fn producer(&self) -> ClientConfig {
         self.with(
             &[(LINGER, "5"), ("compression.type", "lz4")],
@@ -91,7 +95,7 @@ impl KafkaConfig {
         )
     }
 
-    /// A client that appends in transactions, under a name that one has at a time.
+    /// The transactional producer under a name, which one process holds at a time.
     pub(super) fn fenced(&self, name: &str) -> ClientConfig {
         let mut config = self.producer();
         if !self.client.contains_key(LINGER) {
@@ -100,51 +104,52 @@ impl KafkaConfig {
         config
             .set("transactional.id", self.group(name))
             .set("transaction.timeout.ms", TRANSACTION_MS)
-            // What cannot be sent for so long is taken back and sent again in another one.
+            // A batch that cannot be sent in this time is sent again in another transaction.
             .set("message.timeout.ms", TRANSACTION_MS)
             .set("socket.timeout.ms", TRANSACTION_MS);
         config
     }
 
-    /// A client that reads under a name, and commits by word only.
+    /// A consumer under a group name, which commits only explicitly.
     pub(super) fn reader(&self, group: &str) -> ClientConfig {
-        let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
+        let mut config = self.with(&AHEAD, &MANUAL_COMMIT);
         config.set("group.id", group);
         config
     }
 
-    /// A client that looks at a place in a topic, and sees where the topic ends.
+    /// A consumer that reads at given offsets and reports the end of a partition.
     pub(super) fn random_access(&self) -> ClientConfig {
-        let mut config = self.with(&AHEAD, &COMMITS_BY_WORD);
+        let mut config = self.with(&AHEAD, &MANUAL_COMMIT);
         config.set("group.id", self.group("look")).set("enable.partition.eof", "true");
-        // At the end of a topic the broker answers soon: a reader finds out there that
-        // what is left are markers of transactions.
+        // A short wait of the broker at the end of a partition: a reader learns there that only
+        // transaction markers are left.
         config.set("fetch.wait.max.ms", "50");
         config
     }
 
-    /// A client that shares a partition with nobody: whoever is given it holds the lease.
+    /// The group member of a lease: the member to which the partition is assigned holds it.
     pub(super) fn lease(&self, name: &str) -> ClientConfig {
-        let mut config = self.with(&[], &COMMITS_BY_WORD);
+        let mut config = self.with(&[], &MANUAL_COMMIT);
         config.set("session.timeout.ms", SESSION.as_millis().to_string());
         let strategy = ("partition.assignment.strategy", "cooperative-sticky");
         config.set("group.id", self.group(&format!("lease-{name}"))).set(strategy.0, strategy.1);
         config
     }
 
-    /// A client for making topics.
+    /// The client that creates topics.
     pub(super) fn admin(&self) -> ClientConfig {
         self.with(&[], &[])
     }
 
-    /// The settings of a topic.
+    /// The settings of a topic, by Kafka's names.
     pub(super) fn of_topic(&self, topic: &Topic) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("message.timestamp.type", "LogAppendTime".to_owned()),
             ("max.message.bytes", LARGEST.into()),
         ];
         if topic.is_compacted() {
-            // Small segments, soon closed: a reader from the start finds little more than the last values.
+            // Small segments that are closed soon, so that a reader from the beginning finds
+            // little more than the last values.
             settings.extend([
                 ("cleanup.policy", "compact".to_owned()),
                 ("segment.ms", "600000".to_owned()),
@@ -167,12 +172,13 @@ impl KafkaConfig {
         settings
     }
 
-    /// The name of a reader among Kafka's groups.
+    /// The name of the consumer group of a reader.
     pub(super) fn group(&self, name: &str) -> String {
         format!("tickwire-{name}{}", self.suffix)
     }
 
-    /// Ours by default, then the operator's, then what nobody may change.
+    /// Builds client settings: common defaults and `tunable`, then those of the operator, then
+    /// `fixed`.
     fn with(&self, tunable: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -194,11 +200,11 @@ impl KafkaConfig {
     }
 }
 
-/// What was aborted is read by nobody: not the operator's to change, neither for readers
-/// nor for clients that ask where a topic ends.
+/// Aborted records must never be read: the operator cannot change this setting, neither for
+/// readers nor for clients that look up the end of a topic.
 const ISOLATION: &str = "isolation.level";
 
-const COMMITS_BY_WORD: [(&str, &str); 5] = [
+const MANUAL_COMMIT: [(&str, &str); 5] = [
     (ISOLATION, "read_committed"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -207,7 +213,7 @@ const COMMITS_BY_WORD: [(&str, &str); 5] = [
 ];
 
 impl fmt::Debug for KafkaConfig {
-    /// Client settings by name only: some of them are secrets.
+    /// Shows client settings by name only, because some values are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaConfig")
             .field("bootstrap_servers", &self.bootstrap_servers)
@@ -222,37 +228,41 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
-// In which format a log on Kafka is written, and with how many partitions: one record
-// beside the data, so that a program that does not know the format, or would spread
-// keys otherwise, leaves the log alone.
+// The format record: one record in a topic of its own with the format of the log and its number
+// of partitions. A program that does not know the format, or would assign keys to other
+// partitions, refuses to use the log.
 //
 // | format | what a reader must know |
 // | --- | --- |
-// | 1 | the log of versions that wrote no record of the format |
+// | 1 | the log of versions that wrote no format record |
 // | 2 | services append in transactions: not every offset holds a record |
 
-/// The format that this program writes; a higher one is refused.
+/// The format that this program writes; a later one is refused.
 const FORMAT: u32 = 2;
-/// The one key of the topic.
+/// The single key of the topic.
 const KEY: &str = "log";
 
-/// The record.
+/// The format record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
     format: u32,
-    /// How many partitions data topics have.
+    /// The number of partitions of a data topic.
     partitions: u32,
-    /// Which version noted it.
+    /// The version of Tickwire that wrote the record.
     version: String,
 }
 
 impl Shared {
-    /// Makes sure, once, that this program may use the log.
+    /// Checks, once, that this program can use the log.
+    ///
+    /// # Errors
+    /// [`LogError::KafkaNewer`] and [`LogError::KafkaRepartitioned`].
     pub(super) async fn check_format(self: &Arc<Self>) -> Result<(), LogError> {
         self.format_checked.get_or_try_init(|| async { self.noted_format().await.map(drop) }).await.copied()
     }
 
-    /// Makes sure of it and notes the format, where it is not noted or an earlier one is.
+    /// Checks the format and appends the format record if it is missing or has an earlier
+    /// format.
     pub(super) async fn note_format(self: &Arc<Self>) -> Result<(), LogError> {
         let ours = Written {
             format: FORMAT,
@@ -272,7 +282,7 @@ impl Shared {
             match serde_json::from_slice(&record.value) {
                 Ok(written) if record.key == KEY => noted = Some(written),
                 Ok(Written { .. }) => {}
-                Err(error) => crate::passed_over(&record, &error),
+                Err(error) => crate::warn_skipped(&record, &error),
             }
         })
         .await?;

@@ -1,4 +1,4 @@
-//! What the log and its readers share: the clients, and patience with a Kafka that is away.
+//! What the log on Kafka and its readers share: the clients, retries, timeouts, and the topics.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,12 +21,12 @@ use super::connectivity::{Connectivity, Context, may_pass};
 use super::consumers::{ConsumerPool, TopicPartition};
 use crate::{Append, Extent, LogError, partition_of};
 
-/// How long a Kafka that does not answer is left alone.
+/// The interval between two retries.
 pub(super) const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How much longer a command waits for a write than for an answer to a question: a write
-/// that ends unanswered leaves a person to find out what became of it.
+/// The factor by which a write of a command may take longer than a read: after a timeout of a
+/// write, a person has to find out whether it happened.
 const WRITES_LONGER: u32 = 4;
-/// How long a topic that was just made may take to show.
+/// How long a new topic may take to appear in the metadata.
 const SHOWS_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) struct Shared {
@@ -35,13 +35,13 @@ pub(super) struct Shared {
     pub(super) appender: Appender,
     pub(super) topics: Topics,
     pub(super) consumers: ConsumerPool,
-    /// Whether this program may use the log, once that is known.
+    /// Set when the format of the log has been checked.
     pub(super) format_checked: OnceCell<()>,
 }
 
 impl Shared {
-    /// Tries until it is done; a Kafka that is away is waited for, for as long as
-    /// the settings say.
+    /// Retries transient errors until the operation succeeds, or until the timeout of a
+    /// command.
     pub(super) async fn with_retries<T, F>(
         &self,
         doing: &'static str,
@@ -52,7 +52,8 @@ impl Shared {
     {
         let begun = Instant::now();
         let patient = || self.config.patience.is_none_or(|patience| begun.elapsed() < patience);
-        // At even intervals: the client itself reconnects with growing, jittered waits.
+        // A constant interval, because the client itself reconnects with exponential back-off
+        // and jitter.
         let value = attempt
             .retry(ConstantBuilder::new().with_delay(TRY_AGAIN).without_max_times())
             .when(|error| may_pass(error) && patient())
@@ -72,9 +73,9 @@ impl Shared {
         LogError::Kafka { servers, doing, source }
     }
 
-    /// Waits for a write as long as the settings say: a service without end, a command
-    /// for its patience. Only the client knows then what becomes of the write, so the
-    /// error says whether it may have been written (`sent`).
+    /// Waits for a write: a service without limit, a command until its timeout. Only the client
+    /// knows then whether the write happens, so the error says whether it may have been sent
+    /// (`sent`).
     pub(super) async fn within_patience<T>(
         &self,
         sent: &AtomicBool,
@@ -93,7 +94,7 @@ impl Shared {
         })
     }
 
-    /// Asks the client that appends something that it answers when it can.
+    /// Runs a request on the producer client, with retries.
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         doing: &'static str,
@@ -106,14 +107,14 @@ impl Shared {
         .await
     }
 
-    /// Makes sure of topics: those that are not there are made, those that are must fit.
+    /// Creates missing topics and checks the number of partitions of existing ones.
     pub(super) async fn make(self: &Arc<Self>, topics: &[&Topic]) -> Result<(), LogError> {
         let until = Instant::now() + SHOWS_WITHIN;
         loop {
             let mut missing = Vec::new();
             for &topic in topics {
                 let asked = self.topics.partitions(topic);
-                match self.found(topic).await? {
+                match self.existing_partitions(topic).await? {
                     Some(found) if found == asked => {}
                     Some(found) => {
                         return Err(LogError::KafkaPartitions {
@@ -135,8 +136,8 @@ impl Shared {
         }
     }
 
-    /// How many partitions a topic has, if it is there.
-    async fn found(self: &Arc<Self>, topic: &Topic) -> Result<Option<u32>, LogError> {
+    /// The number of partitions of a topic, or `None` if it does not exist.
+    async fn existing_partitions(self: &Arc<Self>, topic: &Topic) -> Result<Option<u32>, LogError> {
         if let Some(found) = self.topics.known_partitions(topic) {
             return Ok(Some(found));
         }
@@ -148,16 +149,18 @@ impl Shared {
         .await
     }
 
-    /// Appends in order; what the broker did not take for a reason that passes is sent again.
+    /// Appends in order, and sends records again that the broker refused for a transient
+    /// reason.
     ///
     /// # Errors
-    /// When the broker refuses, and when it does not answer within the patience of a command.
+    /// If the broker refuses a record permanently, or does not answer within the timeout of a
+    /// command.
     pub(super) async fn append(self: &Arc<Self>, records: &[Append]) -> Result<(), LogError> {
         let sent = AtomicBool::new(false);
-        self.within_patience(&sent, self.append_until_taken(records, &sent)).await?
+        self.within_patience(&sent, self.append_with_retries(records, &sent)).await?
     }
 
-    async fn append_until_taken(
+    async fn append_with_retries(
         self: &Arc<Self>,
         records: &[Append],
         sent: &AtomicBool,
@@ -179,7 +182,7 @@ impl Shared {
         }
     }
 
-    /// Makes sure of the topics of some records; says where each record goes.
+    /// Creates the topics of some records if missing, and returns where each record goes.
     pub(super) async fn places(self: &Arc<Self>, records: &[&Append]) -> Result<Places, LogError> {
         let mut topics: Vec<&Topic> = records.iter().map(|record| &record.topic).collect();
         topics.sort();
@@ -190,9 +193,9 @@ impl Shared {
         Ok(Places(topics.iter().map(place).collect()))
     }
 
-    /// What each partition that was ever written to holds.
+    /// The extents of the partitions that have ever held a record.
     pub(super) async fn extents(self: &Arc<Self>, topic: &Topic) -> Result<Vec<Extent>, LogError> {
-        let Some(partitions) = self.found(topic).await? else { return Ok(Vec::new()) };
+        let Some(partitions) = self.existing_partitions(topic).await? else { return Ok(Vec::new()) };
         let name = self.topics.name(topic);
         self.ask("looking up offsets", move |shared, client| {
             shared.consumers.tidy();
@@ -206,22 +209,22 @@ impl Shared {
         .await
     }
 
-    /// The place of a partition, if its topic is there.
+    /// The partition by its name on Kafka, if its topic exists.
     pub(super) async fn lane(
         self: &Arc<Self>,
         topic: &Topic,
         partition: u32,
     ) -> Result<Option<TopicPartition>, LogError> {
-        let there = self.found(topic).await?.is_some_and(|partitions| partition < partitions);
+        let there = self.existing_partitions(topic).await?.is_some_and(|partitions| partition < partitions);
         Ok(there.then(|| TopicPartition { name: self.topics.name(topic), partition }))
     }
 }
 
-/// Kafka's names and the partitions of some topics.
+/// The Kafka names and numbers of partitions of some topics.
 pub(super) struct Places(BTreeMap<Topic, (String, u32)>);
 
 impl Places {
-    /// Where a record goes whose topic is among them.
+    /// The partition of a record, whose topic must be among them.
     pub(super) fn place<'a>(&'a self, record: &'a Append) -> Placed<'a> {
         let (name, partitions) = &self.0[&record.topic];
         let partition = record.partition.unwrap_or_else(|| partition_of(&record.key, *partitions));
@@ -229,30 +232,30 @@ impl Places {
     }
 }
 
-/// What a partition holds.
+/// The offsets that a partition holds.
 pub(super) fn extent(client: &Client, lane: &TopicPartition) -> KafkaResult<Extent> {
     let TopicPartition { name, partition } = lane;
     let (first, next) = client.client().fetch_watermarks(name, *partition as i32, REQUEST)?;
     Ok(Extent { partition: *partition, first: first as u64, next: next as u64 })
 }
 
-/// Does what waits for the network beside the tasks that do not.
+/// Runs blocking work on a thread of its own.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> KafkaResult<T> + Send + 'static,
 ) -> KafkaResult<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(KafkaError::Canceled))
 }
 
-// Topics as Kafka has them: their names, their partitions, and how they are made.
+// Topics on Kafka: their names, their partitions, and their creation.
 
-/// How long a single question may take.
+/// The timeout of a single request.
 pub(super) const REQUEST: Duration = Duration::from_secs(5);
-/// The number of replicas is the cluster's to say.
+/// The default replication factor of the cluster, in Kafka's protocol.
 const CLUSTERS_OWN: i32 = -1;
-/// The suffixes that other kinds of runs have.
+/// The suffixes of other kinds of runs.
 const OTHER_RUNS: [&str; 2] = ["-simulated", "-replayed"];
 
-/// The topics of one log, by Kafka's names, as far as they are known.
+/// The topics of one log, with cached metadata.
 pub(super) struct Topics {
     config: KafkaConfig,
     admin: AdminClient<Context>,
@@ -265,27 +268,27 @@ impl Topics {
         Ok(Topics { config: config.clone(), admin, known: Mutex::default() })
     }
 
-    /// What Kafka calls a topic.
+    /// The name of a topic on Kafka.
     pub(super) fn name(&self, topic: &Topic) -> String {
         format!("{}{}", topic.name(), self.config.suffix)
     }
 
-    /// How many partitions a topic is to have.
+    /// The number of partitions that a topic should have.
     pub(super) fn partitions(&self, topic: &Topic) -> u32 {
         if topic.is_compacted() { 1 } else { self.config.partitions }
     }
 
-    /// How many partitions a topic has, as far as that is known.
+    /// The number of partitions of a topic, if cached.
     pub(super) fn known_partitions(&self, topic: &Topic) -> Option<u32> {
         self.known().get(&self.name(topic)).copied()
     }
 
-    /// The topics of this log, as far as they are known.
+    /// The cached topics of this log.
     pub(super) fn all(&self) -> Vec<Topic> {
         self.known().keys().filter_map(|name| self.topic(name)).collect()
     }
 
-    /// Asks what topics there are.
+    /// Refreshes the metadata.
     pub(super) fn ask(&self, client: &Client) -> KafkaResult<()> {
         let found = client.client().fetch_metadata(None, REQUEST)?;
         let usable = found.topics().iter().filter(|topic| topic.error().is_none());
@@ -294,7 +297,7 @@ impl Topics {
         Ok(())
     }
 
-    /// Makes topics that are not there.
+    /// Creates topics.
     pub(super) async fn make(&self, topics: &[&Topic]) -> KafkaResult<()> {
         let texts: Vec<_> = topics
             .iter()
@@ -312,7 +315,7 @@ impl Topics {
         for made in self.admin.create_topics(&new, &options).await? {
             match made {
                 Ok(name) => tracing::info!(topic = name, "Made a topic."),
-                // Another service was faster.
+                // Another service created it in the meantime.
                 Err((_, Code::TopicAlreadyExists)) => {}
                 Err((_, code)) => return Err(KafkaError::AdminOp(code)),
             }
@@ -320,7 +323,7 @@ impl Topics {
         Ok(())
     }
 
-    /// What was known may be so no longer.
+    /// Empties the cache.
     pub(super) fn forget(&self) {
         self.known().clear();
     }

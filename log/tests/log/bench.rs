@@ -1,4 +1,4 @@
-//! A log of some kind, opened as often as a test likes.
+//! A log of either kind, which a test can open several times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use model::Topic;
 use model::topic::STOCK_PRICES;
 use testkit::kafka::Kafka;
 
-/// How long a test waits before it gives up.
+/// How long a test waits before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long an empty answer may take.
+/// How long an empty poll may take.
 pub const SHORT: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub enum Kind {
     Kafka,
 }
 
-/// Where a log lies; what it holds outlives the value that `log` gives.
+/// Where a log is stored; the records outlive the value that `log` returns.
 pub struct Bench {
     kind: Kind,
     partitions: u32,
@@ -29,7 +29,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A place for a log with `partitions` partitions; `None` where its server is not here.
+    /// Storage for a log with `partitions` partitions; `None` if its server is not available.
     pub fn new(kind: Kind, partitions: u32) -> Option<Bench> {
         let folder = tempfile::tempdir().unwrap();
         let config = match kind {
@@ -51,7 +51,7 @@ impl Bench {
     }
 }
 
-/// Topics of the test's own on a node that others use as well.
+/// Topics with a suffix of this test, on a node that other tests use too.
 pub fn config(kafka: &Kafka, folder: &tempfile::TempDir, partitions: u32) -> KafkaConfig {
     let own = folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.');
     KafkaConfig { partitions, suffix: format!("-{own}"), ..KafkaConfig::new(kafka.bootstrap_servers()) }
@@ -61,7 +61,7 @@ pub fn prices() -> Topic {
     STOCK_PRICES
 }
 
-/// Records whose values are the numbers of `range`, under five keys.
+/// Records with the numbers of `range` as values, under five keys.
 pub fn numbered(range: std::ops::Range<u32>) -> Vec<Append> {
     range.map(|n| Append::json(prices(), &format!("S{}", n % 5), &n)).collect()
 }
@@ -75,7 +75,7 @@ pub fn sorted(mut values: Vec<u32>) -> Vec<u32> {
     values
 }
 
-/// Polls until `count` records have come.
+/// Polls until `count` records have arrived.
 pub async fn polled(reader: &mut dyn log::Reader, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     let gathered = async {

@@ -1,4 +1,4 @@
-//! What every log does alike.
+//! Tests that every kind of log passes.
 
 use log::{Append, Extent, partition_of};
 use model::topic::SERVICE_STATUS;
@@ -6,7 +6,7 @@ use model::{Topic, time};
 
 use crate::bench::{Bench, Kind, PATIENCE, SHORT, numbered, polled, prices, sorted, values};
 
-/// The same tests for each kind of log.
+/// Runs the same tests for each kind of log.
 macro_rules! for_every_log {
     ($($(#[$about:meta])* async fn $name:ident($bench:ident: $partitions:literal) $body:block)*) => {
         mod embedded { $(#[tokio::test] async fn $name() { super::$name(super::Kind::Embedded).await })* }
@@ -100,7 +100,7 @@ for_every_log! {
         let mut reader = log.reader("engine", &[prices()]).await.unwrap();
         assert_eq!(reader.resumed_from().len(), 2);
         assert!(!reader.caught_up().await.unwrap());
-        // What was polled and not committed comes again.
+        // What was polled but not committed is read again.
         assert_eq!(sorted(values(&polled(&mut *reader, 10).await)), (50..60).collect::<Vec<_>>());
         assert!(reader.poll(10, SHORT).await.unwrap().is_empty());
     }

@@ -1,4 +1,5 @@
-//! Who has lost a lease writes no more, and of changes made at once each is taken or told.
+//! Tests of fencing: a process that has lost a lease cannot write, and of concurrent changes
+//! each is either written or reported as refused.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ fn open(config: &KafkaConfig) -> Arc<KafkaLog> {
     Arc::new(KafkaLog::new(config).unwrap())
 }
 
-/// The log of whoever takes over under a name.
+/// The log of the process that takes over a name.
 async fn taken(config: &KafkaConfig, name: &str) -> SharedLog {
     open(config).fenced(name).await.unwrap().unwrap()
 }
@@ -32,7 +33,7 @@ async fn what_a_holder_appends_after_another_took_over_is_refused_and_read_by_no
     reader.commit(reader.positions()).await.unwrap();
     let committed = first.committed("engine").await.unwrap();
     assert!(!committed.is_empty(), "positions are committed within transactions");
-    // What is on its way while the other takes over is there as a whole or not at all.
+    // An append in flight during the takeover is written completely or not at all.
     let on_its_way = tokio::spawn({
         let first = first.clone();
         async move { first.append(numbered(100..5_000)).await }
@@ -40,7 +41,7 @@ async fn what_a_holder_appends_after_another_took_over_is_refused_and_read_by_no
     let second = taken(&config, "engine").await;
     let whole = on_its_way.await.unwrap().is_ok();
     let before = if whole { 5_000 } else { 100 };
-    // As after a pause: it knows of nothing, and works on.
+    // As after a pause: the old holder does not know of the takeover and continues.
     for _ in 0..2 {
         let error = first.append(numbered(7_000..7_100)).await.unwrap_err();
         assert!(matches!(&error, LogError::Fenced { name } if name == "engine"), "{error}");
@@ -76,7 +77,7 @@ async fn a_log_written_in_transactions_is_read_to_its_end_like_any_other() {
     }
     assert_eq!(values(&log.read(&prices(), 0, 0, 100).await.unwrap()), (0..20).collect::<Vec<_>>());
     assert!(log.read(&prices(), 0, reader.positions()[0].offset, 10).await.unwrap().is_empty());
-    // A topic of plain appends goes on in transactions, and the other way round.
+    // Plain appends and transactions may alternate in a topic.
     open(&config).append(numbered(20..30)).await.unwrap();
     log.append(numbered(30..40)).await.unwrap();
     assert_eq!(sorted(values(&polled(&mut *reader, 20).await)), (20..40).collect::<Vec<_>>());
@@ -99,8 +100,8 @@ async fn a_record_that_kafka_refuses_fails_alone_and_costs_nothing_beside_it() {
         good += u32::from(append.await.unwrap());
     }
     assert_eq!(good, 9);
-    // Kafka acknowledges a transaction before its marker is in each partition, so that
-    // the last record may take a moment until readers see it.
+    // Kafka acknowledges a transaction before its marker is in each partition, so readers may
+    // see the last record a moment later.
     let all_read = async {
         loop {
             let read = sorted(values(&log.read(&prices(), 0, 0, 100).await.unwrap()));
@@ -126,7 +127,7 @@ async fn each_holder_of_a_lease_has_a_greater_number_than_the_one_before() {
         before = fence.number();
         tokio::task::spawn_blocking(move || drop(lease)).await.unwrap();
     }
-    // A number that none of ours can have reached shuts nobody out.
+    // A number that is not a valid fencing number must not fence later holders.
     open(&config).append(vec![Append::json(LEASES, "sink", &u64::MAX)]).await.unwrap();
     let poison = serde_json::json!({"number": u64::MAX, "at": 0, "version": "x"});
     open(&config).append(vec![Append::json(LEASES, "sink", &poison)]).await.unwrap();
@@ -141,7 +142,7 @@ async fn a_log_on_kafka_of_a_later_format_or_begun_with_other_partitions_is_refu
     let Some(kafka) = Kafka::shared() else { return };
     let config = own(kafka, 2);
     open(&config).append(numbered(0..1)).await.unwrap();
-    // A log of before, without a record of its format, is taken over as it is.
+    // A log of an earlier version, without a format record, is used as it is.
     open(&config).prepare(&[prices(), LOG_FORMAT]).await.unwrap();
     open(&config).prepare(&[prices(), LOG_FORMAT]).await.unwrap();
     assert_eq!(open(&config).read(&LOG_FORMAT, 0, 0, 9).await.unwrap().len(), 1);
@@ -167,8 +168,8 @@ async fn a_holder_of_a_lease_is_shut_out_at_each_of_its_turns_and_keeps_its_orde
     let Some(kafka) = Kafka::shared() else { return };
     let config = own(kafka, 1);
     let mut written = 0;
-    // The transactions of a holder take turns between two ids: whichever has the next
-    // one when another takes the lease, it is refused.
+    // The transactions of a holder alternate between two ids: whichever is next when another
+    // process takes the lease, it is refused.
     for appends in 20..22 {
         let lease = tokio::time::timeout(PATIENCE, open(&config).lease("producer")).await.unwrap().unwrap();
         let log = lease.log().unwrap();

@@ -1,4 +1,4 @@
-//! What the log on Kafka does when Kafka goes away, and what it makes there.
+//! Tests of the log on Kafka: outages, and the topics that it creates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -26,7 +26,7 @@ async fn appends_wait_for_a_kafka_that_is_killed_and_comes_back_and_nothing_is_l
         let (log, back) = (log.clone(), back.clone());
         async move {
             let mut end = 1_000;
-            // One more once Kafka is back: it goes on as if nothing had been.
+            // One more append after Kafka is back continues normally.
             loop {
                 let last = back.load(SeqCst);
                 log.append(numbered(end..end + 1_000)).await.unwrap();
@@ -72,7 +72,7 @@ async fn what_is_begun_before_kafka_is_there_is_done_once_it_is() {
     assert_eq!(values(&log.read(&prices(), 0, 0, 100).await.unwrap()), (0..10).collect::<Vec<_>>());
 }
 
-/// Why an append ended that Kafka did not answer.
+/// The error of an append that Kafka did not answer.
 async fn ended(log: &dyn Log, number: u32) -> LogError {
     let append = log.append(numbered(number..number + 1));
     tokio::time::timeout(PATIENCE, append).await.unwrap().unwrap_err()
@@ -89,7 +89,7 @@ async fn a_command_whose_kafka_stops_answering_ends_and_says_whether_it_wrote() 
     plain.append(numbered(1..2)).await.unwrap();
     fenced.append(numbered(2..3)).await.unwrap();
     kafka.hold();
-    // Within a transaction nothing is written that was not committed.
+    // In a transaction nothing is written that was not committed.
     let error = ended(&*fenced, 3).await;
     assert!(matches!(error, LogError::KafkaNotWritten { .. }), "{error}");
     let error = ended(&plain, 4).await;
@@ -97,7 +97,7 @@ async fn a_command_whose_kafka_stops_answering_ends_and_says_whether_it_wrote() 
     for said in [&kafka.bootstrap_servers(), "4 seconds", "not known whether", "check that Kafka runs"] {
         assert!(error.to_string().contains(said), "{error}");
     }
-    // A service goes on waiting.
+    // A service keeps waiting.
     let waiting = tokio::spawn(async move { services.append(numbered(5..6)).await });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
@@ -132,7 +132,7 @@ async fn a_topic_of_another_number_of_partitions_is_refused_with_the_remedy() {
         let error = other.append(numbered(0..1)).await.unwrap_err().to_string();
         let said = format!("has 2 partition(s), {partitions} expected: set kafka.partitions");
         assert!(error.contains(&said) && error.contains("stock-prices-"), "{error}");
-        // Compacted topics have one, whatever the settings say.
+        // Compacted topics have one partition, whatever the settings say.
         other.append(vec![Append::json(WATCHLIST, "watchlist", &0)]).await.unwrap();
     }
 }
@@ -178,7 +178,8 @@ async fn of_two_instances_one_has_the_lease_and_the_other_takes_over_where_it_co
         drop(lease);
         values(&records)
     });
-    // The newcomer has joined the group once the holder was asked to share, and was not.
+    // The second process has joined the group once the holder had to rebalance and did not
+    // release the lease.
     tokio::time::sleep(SHORT * 40).await;
     assert!(!standing_by.is_finished());
     reader.commit(reader.positions()).await.unwrap();
@@ -199,7 +200,7 @@ async fn a_note_that_is_too_long_is_an_error_that_says_so() {
     reader.commit(positions.clone()).await.unwrap();
     positions[0].note = "x".repeat(4_097);
     let error = reader.commit(positions).await.unwrap_err().to_string();
-    assert!(error.contains("has 4097 bytes, the log takes 4096"), "{error}");
+    assert!(error.contains("has 4097 bytes, the log accepts 4096"), "{error}");
 }
 
 #[tokio::test]
@@ -220,7 +221,7 @@ async fn a_reader_that_kafkas_retention_has_passed_says_what_it_missed() {
     assert_eq!(missed.iter().map(|it| (it.partition, it.from, it.to)).collect::<Vec<_>>(), [(0, 10, 60)]);
 }
 
-/// As retention does.
+/// Deletes records as retention does.
 async fn delete_before(config: &KafkaConfig, offset: i64) {
     use rdkafka::admin::{AdminClient, AdminOptions};
     let admin: AdminClient<_> =

@@ -1,4 +1,4 @@
-//! The log: what every implementation does alike, and what Kafka's does when Kafka goes away.
+//! Tests of the log: those that every kind passes, and those of Kafka outages and fencing.
 #![cfg(test)]
 
 mod bench;

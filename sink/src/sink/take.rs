@@ -166,7 +166,7 @@ impl Sink {
 
     fn refuse(&mut self, record: &Record, reason: &str) {
         let Record { topic, partition, offset, .. } = record;
-        log::passed_over(record, &reason);
+        log::warn_skipped(record, &reason);
         let reason = format!("partition {partition}, offset {offset}: {reason}");
         let letter = DeadLetter::new(topic.name(), reason, &record.value, model::time::now());
         self.gathered.append(letter.to_append());
