@@ -1,8 +1,8 @@
-//! Records that others put onto topics of ours: each is judged where it is read, passed
-//! over when it is not what belongs there, and told once.
+//! Validates the records of control topics, to which other programs may append.
 //!
-//! The sink keeps such records as dead letters; it reads every topic with a position of
-//! its own, so each becomes one letter. Whoever else meets one only warns.
+//! An invalid record is skipped where it is read, with one warning. The sink stores it as a
+//! dead letter; it reads each topic under one reader, so that each record becomes one dead
+//! letter. Other services only log the warning.
 
 use log::Record;
 use model::topic::{
@@ -15,18 +15,18 @@ use crate::preview::{Preview, Question};
 use crate::rules::Rule;
 use crate::watchlist::Entry;
 
-/// The topics of control: who changes what, who asks what.
+/// The control topics: versioned lists, their histories, and previews.
 pub const CONTROL: [Topic; 6] =
     [WATCHLIST, WATCHLIST_HISTORY, ALERT_RULES, ALERT_RULES_HISTORY, PREVIEW_QUESTIONS, PREVIEWS];
 
-/// A list starts at version 1 and counts changes, which people make: a version beyond
-/// this was not reached by counting.
+/// The largest valid version of a list. Versions count the changes that people make from 1 on,
+/// so a larger one is not a count.
 pub const MOST_VERSIONS: u64 = 1_000_000_000;
 
-/// Whether a record of one of [`CONTROL`] is what belongs there.
+/// Checks that a record of a topic in [`CONTROL`] has the format of that topic.
 ///
 /// # Errors
-/// Says what it is not.
+/// Why the record is invalid.
 pub fn check(record: &Record) -> Result<(), String> {
     #[derive(Deserialize)]
     struct Version<E> {

@@ -1,14 +1,14 @@
-//! Lists that are data in the log: each is one record of a compacted topic,
-//! with a version, and is read, changed and followed in one way.
+//! Versioned lists in the log: each list is one record of a compacted topic, and all lists are
+//! read, changed and followed in the same way.
 //!
-//! A change names the version that it read, so that of two at the same time
-//! one is told of the other, also where they are made by different processes: a change
-//! is made under the list's name ([`Log::fenced`]), read to the end, compared and
-//! appended, and is refused if another one was begun meanwhile. Every version stays in
-//! a history beside the list, for ever.
+//! A change names the version that it was made from, so that of two concurrent changes one is
+//! refused with a conflict, even if different processes make them. For this a change takes over
+//! the name of the list (see [`Log::fenced`]), reads the topic to its end, compares the version
+//! and appends. If another process takes over the name in the meantime, the append is refused.
+//! A history topic keeps every version without a time limit.
 //!
-//! What else is put onto the topic is passed over: versions rise by one, and one that
-//! is further ahead than the history says is not believed.
+//! Records by other programs are skipped. Versions rise by one, so a version that is further
+//! ahead than the history allows is skipped as well.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -22,57 +22,57 @@ use tokio::sync::{Mutex, watch};
 
 use crate::foreign::MOST_VERSIONS;
 
-/// What such a list is made of.
+/// The type of the entries of a versioned list.
 pub trait Kept: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The compacted topic with the list as it stands.
+    /// The compacted topic with the current list.
     const TOPIC: Topic;
-    /// The topic with every version of it.
+    /// The topic with every version of the list.
     const HISTORY: Topic;
-    /// The one key of the compacted topic, and the list's name in the API.
+    /// The single key of the compacted topic, which is also the name of the list in the API.
     const KEY: &'static str;
-    /// What a person calls the list: `the watchlist`.
+    /// The name of the list in messages: `the watchlist`.
     const NAME: &'static str;
-    /// Why a list is refused.
+    /// Why a list is invalid.
     type Bad: std::error::Error + Send + Sync + 'static;
 
-    /// The list before anybody has changed it, at version 0.
+    /// The entries of version 0, before the first change.
     fn defaults() -> Vec<Self> {
         Vec::new()
     }
 
-    /// Reads and checks a list as a person writes it: a JSON array, or an object
-    /// that holds it under `entries`, as it is listed.
+    /// Parses and checks a list: a JSON array, or an object with this array in `entries`, as
+    /// the list command prints it.
     ///
     /// # Errors
-    /// As [`Kept::checked`], and when it is no JSON or of another shape.
+    /// As [`Kept::checked`], and if it is not JSON or has another structure.
     fn parse(json: &[u8]) -> Result<Vec<Self>, Self::Bad>;
 
-    /// A whole list from outside, trimmed and checked.
+    /// Trims and checks a whole list from outside.
     ///
     /// # Errors
-    /// Names everything that is wrong with it.
+    /// Everything that is invalid.
     fn checked(entries: Vec<Self>) -> Result<Vec<Self>, Self::Bad>;
 
-    /// Checks what a change brings that did not stand in the list before, by rules
-    /// that no list which is kept already is held to.
+    /// Checks the entries that a change adds, by rules that do not apply to entries of the old
+    /// list.
     ///
     /// # Errors
-    /// Names everything that is wrong with it.
+    /// Everything that is invalid.
     fn check_new(old: &[Self], new: &[Self]) -> Result<(), Self::Bad> {
         let _ = (old, new);
         Ok(())
     }
 
-    /// What is different in `new`, for a person.
+    /// Summarizes the differences between two lists for a person.
     fn summary(old: &[Self], new: &[Self]) -> String;
 }
 
-/// The whole list at one version.
+/// A list at one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List<E> {
-    /// Rises by one with every change; a change names the version that it read.
+    /// The version; rises by one with every change.
     pub version: u64,
-    /// In the order in which they are shown.
+    /// The entries in display order.
     pub entries: Vec<E>,
 }
 
@@ -85,19 +85,19 @@ impl<E: Kept> Default for List<E> {
 /// One version of the list in its history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past<E> {
-    /// The version that the change led to.
+    /// The version that the change resulted in.
     pub version: u64,
-    /// When it was made, by the wall clock.
+    /// When the change was made, by the wall clock (ms).
     pub at: Millis,
-    /// By whom: `command`, `web` …
+    /// Who made it, such as `command` or `web`.
     pub by: String,
-    /// What was changed, in words.
+    /// A summary of the change.
     pub summary: String,
-    /// The list from then on.
+    /// The entries after the change.
     pub entries: Vec<E>,
 }
 
-/// Somebody else was faster.
+/// The list was changed since the version that the change was made from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} has been changed in the meantime: it is at version {}, the change was made from version {read}; look at it and try again",
@@ -106,46 +106,47 @@ pub struct Past<E> {
 pub struct Conflict<E: Kept> {
     /// The version that the change was made from.
     pub read: u64,
-    /// The list as it is.
+    /// The current list.
     pub current: List<E>,
 }
 
-/// Why a list was not put.
+/// Why a list was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError<E: Kept> {
-    /// Somebody else was faster.
+    /// The list was changed in the meantime.
     #[error(transparent)]
     Conflict(#[from] Conflict<E>),
-    /// The list is a bad one.
+    /// The list is invalid.
     #[error(transparent)]
     Bad(E::Bad),
-    /// The log.
+    /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// The list as it stands; as at first, at version 0, where nobody has changed it.
+/// The current list; the default entries at version 0 if it was never changed.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn read<E: Kept>(log: &dyn Log) -> Result<List<E>, LogError> {
     let mut latest = List::default();
     Tail::default().read_on(log, &mut latest).await?;
     Ok(latest)
 }
 
-/// Puts another list, made from the version `read`; returns it as it stands then.
-/// Changing nothing makes no new version.
+/// Replaces the list of version `read` and returns the new one. A change without a difference
+/// makes no new version.
 ///
 /// # Errors
-/// When the list is bad, has been changed since, or the log fails.
+/// If the list is invalid or was changed since, or if the log fails.
 pub async fn put<E: Kept>(
     log: &dyn Log,
     read: u64,
     entries: Vec<E>,
     by: &str,
 ) -> Result<List<E>, PutError<E>> {
-    // One change at a time in this process; other processes are shut out or shut us out.
+    // One change at a time in this process. Between processes the log fences all but the
+    // latest.
     static CHANGING: Mutex<()> = Mutex::const_new(());
     let entries = E::checked(entries).map_err(PutError::Bad)?;
     let _changing = CHANGING.lock().await;
@@ -173,7 +174,7 @@ pub async fn put<E: Kept>(
         let history = Append::json(E::HISTORY, &past.version.to_string(), &past);
         match log.append(vec![Append::json(E::TOPIC, E::KEY, &list), history]).await {
             Ok(()) => {
-                // The change is written: a log that cannot be read now does not undo it.
+                // The change is written, even if the log cannot be read now.
                 if fenced.is_some()
                     && let Err(error) = shows(log, &list).await
                 {
@@ -184,21 +185,21 @@ pub async fn put<E: Kept>(
             Err(LogError::Fenced { .. }) if tries < TRIES => {}
             Err(error) => return Err(error.into()),
         }
-        // Of many who change it at once each goes on after another while.
+        // With jitter, so that concurrent writers do not retry at the same time.
         tokio::time::sleep(backoff.mul_f64(0.5 + jitter())).await;
         backoff = (backoff * 2).min(LONGEST_PAUSE);
     }
     unreachable!("the loop ends with an answer")
 }
 
-/// A change is begun again so many times when others begin one meanwhile.
+/// How often a change is retried after another process fenced it.
 const TRIES: u32 = 30;
-/// The longest pause before it is begun again.
+/// The longest pause between two retries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long what was committed may take to show to readers.
+/// How long a committed record may take until readers see it.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Waits until readers see a list that was put: who put it may look at it at once.
+/// Waits until readers see a new list, so that the caller can read it at once.
 async fn shows<E: Kept>(log: &dyn Log, list: &List<E>) -> Result<(), LogError> {
     let until = tokio::time::Instant::now() + SHOWS_WITHIN;
     while read::<E>(log).await?.version < list.version && tokio::time::Instant::now() < until {
@@ -207,21 +208,21 @@ async fn shows<E: Kept>(log: &dyn Log, list: &List<E>) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A random number from 0 up to 1.
+/// A random number from 0 (inclusive) to 1 (exclusive).
 fn jitter() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(time::now()) as f64 / u64::MAX as f64
 }
 
-/// How long a change may wait before followers see it, about.
+/// The longest wait for new records, about.
 const LOOK: Duration = Duration::from_millis(150);
-/// The shortest time between two looks at a busy log.
+/// The shortest time between two reads of a busy log.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The list as it stands, kept up to date by a task that ends with the last receiver.
+/// Follows the current list, in a task that ends with the last receiver.
 ///
 /// # Errors
-/// When the log cannot be read at the start; later failures are logged and tried again.
+/// If the log cannot be read at the start; later failures are logged and retried.
 pub async fn follow<E: Kept>(log: SharedLog) -> Result<watch::Receiver<List<E>>, LogError> {
     let mut tail = Tail::default();
     let mut latest = List::default();
@@ -254,7 +255,7 @@ pub async fn follow<E: Kept>(log: SharedLog) -> Result<watch::Receiver<List<E>>,
     Ok(receiver)
 }
 
-/// A list that is looked at again and again.
+/// A list that is read repeatedly; each read continues at the offset of the one before.
 pub struct Standing<E: Kept> {
     tail: Tail,
     latest: List<E>,
@@ -267,24 +268,24 @@ impl<E: Kept> Default for Standing<E> {
 }
 
 impl<E: Kept> Standing<E> {
-    /// The list as it stands now.
+    /// The current list.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub async fn read_on(&mut self, log: &dyn Log) -> Result<&List<E>, LogError> {
         self.tail.read_on(log, &mut self.latest).await?;
         Ok(&self.latest)
     }
 }
 
-/// How far the topic has been read, by partition.
+/// The next offset of each partition of the topic.
 #[derive(Default)]
 struct Tail {
     next: std::collections::BTreeMap<u32, u64>,
 }
 
 impl Tail {
-    /// Reads what has come since, and leaves the last list in `latest`.
+    /// Reads the new records, and stores the last valid list in `latest`.
     async fn read_on<E: Kept>(&mut self, log: &dyn Log, latest: &mut List<E>) -> Result<(), LogError> {
         const AT_ONCE: usize = 16;
         let mut refused = false;
@@ -305,8 +306,8 @@ impl Tail {
                 }
             }
         }
-        // Compaction keeps the last record of the key: where that is none of ours, what
-        // it took the place of is in the history.
+        // Compaction keeps only the last record of the key. If that record is invalid, the list
+        // that it replaced is still in the history.
         if (refused || latest.version == 0)
             && let Some(past) = newest::<E>(log).await?
             && past.version > latest.version
@@ -317,10 +318,11 @@ impl Tail {
     }
 }
 
-/// The list that a record holds; `None` where it is an older one.
+/// The list in a record; `None` if its version is older.
 ///
 /// # Errors
-/// Within, why it is not believed; outside, when the log cannot be read.
+/// The inner error says why the record is not accepted; the outer one, that the log cannot be
+/// read.
 async fn judged<E: Kept>(
     log: &dyn Log,
     record: &Record,
@@ -336,7 +338,7 @@ async fn judged<E: Kept>(
     if list.version - latest.version <= 1 {
         return Ok(Ok(Some(list)));
     }
-    // Versions between may be gone by compaction; the history has them.
+    // Compaction may have removed the versions in between, but the history keeps them.
     let most = match newest::<E>(log).await? {
         Some(past) => past.version.max(latest.version).saturating_add(1),
         None => MOST_VERSIONS,
@@ -347,11 +349,11 @@ async fn judged<E: Kept>(
     Ok(Err(format!("version {} cannot follow version {}", list.version, most.saturating_sub(1))))
 }
 
-/// Records at the end of each partition of a history that are looked at, where the last
-/// one is none of ours; each may hold a megabyte.
+/// How many records at the end of a partition of the history are searched if the last one is
+/// invalid; each may hold a megabyte.
 const LOOKED_AT: usize = 8;
 
-/// The newest version that the history holds.
+/// The newest valid version in the history.
 async fn newest<E: Kept>(log: &dyn Log) -> Result<Option<Past<E>>, LogError> {
     let mut newest: Option<Past<E>> = None;
     for extent in log.extents(&E::HISTORY).await? {
@@ -372,11 +374,11 @@ async fn newest<E: Kept>(log: &dyn Log) -> Result<Option<Past<E>>, LogError> {
     Ok(newest)
 }
 
-/// The values of a list as a person writes it: a JSON array, or an object that
-/// holds it under `entries`, as it is listed.
+/// The values of a list: a JSON array, or an object with this array in `entries`, as the list
+/// command prints it.
 ///
 /// # Errors
-/// In words, when it is no JSON or of another shape.
+/// If it is not JSON or has another structure.
 pub(crate) fn typed_values(json: &[u8]) -> Result<Vec<serde_json::Value>, String> {
     use serde_json::Value;
     match serde_json::from_slice(json).map_err(|error| error.to_string())? {
@@ -389,7 +391,7 @@ pub(crate) fn typed_values(json: &[u8]) -> Result<Vec<serde_json::Value>, String
     }
 }
 
-/// At most a line of a text that may be anything, for a message.
+/// The beginning of a text of unknown content, on one line, for a message.
 pub(crate) fn short(text: &str) -> String {
     let mut short: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
     if short.len() < text.len() {

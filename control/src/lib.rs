@@ -1,6 +1,6 @@
-//! What services and people agree on through the log: the watchlist and the alert rules as
-//! versioned lists, states of services, questions and answers, and what stands on the raw
-//! topics.
+//! What services and people exchange through the log: the watchlist and the alert rules as
+//! versioned lists, the states of services, previews, replayed dead letters, and the types of
+//! the raw topics.
 
 pub mod foreign;
 pub mod kept;

@@ -1,6 +1,6 @@
-//! Previews: what a search term would have found lately. Whoever edits the
-//! watchlist asks through the log, and the service that has the key answers
-//! there, within its quota.
+//! Previews: the recent articles that a search term matches. The editor of the watchlist
+//! appends a question to the log, and the service that has the API key appends the answer,
+//! within its quota.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,40 +13,40 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-/// A question older than this is no longer waited for.
+/// The age in ms (wall clock) after which a question is not answered any more.
 pub const STALE: Millis = 20 * SECOND;
 
-/// How long a record may wait before it is seen, about.
+/// The longest wait for new records, about.
 const LOOK: Duration = Duration::from_millis(150);
-/// The shortest time between two looks at a busy log.
+/// The shortest time between two reads of a busy log.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What somebody wants to know, on `preview-questions`.
+/// A question, on the topic `preview-questions`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Names the question; its answer carries the same.
+    /// Identifies the question; the answer has the same `id`.
     pub id: String,
-    /// When it was asked, by the wall clock.
+    /// When it was asked, by the wall clock (ms).
     pub at: Millis,
-    /// The term, as an entry of the watchlist has it.
+    /// The search term, as in an entry of the watchlist.
     pub search_term: String,
-    /// The sections; none stands for what an entry without any gets.
+    /// The sections; empty means those that an entry without sections gets.
     #[serde(default)]
     pub sections: Vec<String>,
 }
 
-/// The answer, on `previews`.
+/// The answer, on the topic `previews`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
-    /// The question's.
+    /// The `id` of the question.
     pub id: String,
-    /// When it was answered.
+    /// When it was answered, by the wall clock (ms).
     pub at: Millis,
-    /// How many articles the term finds in the time looked at.
+    /// The number of articles that match in the searched period.
     pub total: u64,
-    /// The newest of them.
+    /// The newest of these articles.
     pub headlines: Vec<Headline>,
-    /// Why there is no answer: no call can be spared, or the source refuses the term.
+    /// Why the question is not answered: the quota is used up, or the source refuses the term.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
@@ -54,21 +54,21 @@ pub struct Preview {
 /// One headline of a preview.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headline {
-    /// Plain text; hostile input.
+    /// Plain text from outside, to be escaped where it is shown.
     pub headline: String,
-    /// Where it can be read.
+    /// The address of the article.
     pub url: String,
-    /// The section as a person reads it.
+    /// The name of the section for display.
     #[serde(default)]
     pub section_name: Option<String>,
-    /// When it was published.
+    /// When it was published (event time, ms).
     pub published_timestamp: Millis,
 }
 
-/// Asks, and waits for the answer; none when nobody answers within `patience`.
+/// Asks a question and waits for the answer; `None` if there is none within `patience`.
 ///
 /// # Errors
-/// When the log fails.
+/// If the log fails.
 pub async fn ask(
     log: &dyn Log,
     search_term: &str,
@@ -95,10 +95,10 @@ pub async fn ask(
     tokio::time::timeout(patience, answered).await.ok().transpose()
 }
 
-/// The questions from now on, read by a task that ends with the receiver.
+/// Receives the questions that are asked from now on, from a task that ends with the receiver.
 ///
 /// # Errors
-/// When the log cannot be read at the start; later failures are tried again.
+/// If the log cannot be read at the start; later failures are retried.
 pub async fn questions(log: SharedLog) -> Result<mpsc::Receiver<Question>, LogError> {
     const WAITING: usize = 16;
     let mut tail = Tail::at_the_end(&*log, PREVIEW_QUESTIONS).await?;
@@ -110,7 +110,8 @@ pub async fn questions(log: SharedLog) -> Result<mpsc::Receiver<Question>, LogEr
                     for question in
                         asked.into_iter().filter(|asked| time::now().saturating_sub(asked.at) <= STALE)
                     {
-                        // Who finds the queue full asks again.
+                        // If the queue is full, the question is dropped and has to be asked
+                        // again.
                         drop(sender.try_send(question));
                     }
                 }
@@ -126,19 +127,19 @@ pub async fn questions(log: SharedLog) -> Result<mpsc::Receiver<Question>, LogEr
 }
 
 impl Preview {
-    /// No answer to a question, and why.
+    /// An answer that refuses the question, with the reason.
     pub fn refusal(question: &Question, why: impl Into<String>) -> Preview {
         let (id, at) = (question.id.clone(), time::now());
         Preview { id, at, total: 0, headlines: Vec::new(), refused: Some(why.into()) }
     }
 
-    /// The record that carries it to the log.
+    /// The record of the answer.
     pub fn to_append(&self) -> Append {
         Append::json(PREVIEWS, &self.id, self)
     }
 }
 
-/// What comes onto a topic from some time on.
+/// Reads the records of a topic that are appended after a point in time.
 struct Tail {
     topic: Topic,
     next: BTreeMap<u32, u64>,

@@ -1,5 +1,5 @@
-//! What stands on a raw topic, whichever service writes or reads it: bars on
-//! `stock-prices`, articles on `news-articles`.
+//! The types of the raw topics, common to their writers and readers: bars on `stock-prices`,
+//! articles on `news-articles`.
 
 use log::Record;
 use model::service::Service;
@@ -9,30 +9,31 @@ use model::{Article, Bar, heartbeat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What stands on a raw topic, as its writer sees it.
+/// An event of a raw topic, as its writer sees it.
 pub trait RawEvent: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The topic.
     const TOPIC: Topic;
-    /// The service that writes it.
+    /// The service that writes the topic.
     const SERVICE: Service;
-    /// The name of their count.
+    /// The name of the count of events in the status of the service.
     const COUNT: &'static str;
 
-    /// The heartbeat of a key.
+    /// A heartbeat with the watermark `at` and the position `position`.
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Self;
-    /// Whether this is one.
+    /// Whether this event is a heartbeat.
     fn is_heartbeat(&self) -> bool;
-    /// The key on the topic.
+    /// The key of its record.
     fn key(&self) -> &str;
-    /// Bar's start or article's publication, then what orders events of one time.
+    /// The event time (ms), then what orders events of the same time.
     fn order(&self) -> (Millis, &str);
-    /// The watermark.
+    /// The watermark: the `complete_until` field (event time, ms).
     fn complete_until(&self) -> Millis;
-    /// In a replay, the rows taken.
+    /// In a replay, the number of rows read so far.
     fn position(&self) -> Option<u64>;
 }
 
-/// An event of a record, with what it states and its own time.
+/// Parses the event of a record; returns it with its watermark and its event time (ms). `None`
+/// if it is invalid.
 pub fn read<T: RawEvent>(record: &Record) -> Option<(T, [Millis; 2])> {
     let event: T = serde_json::from_slice(&record.value).ok()?;
     let times = [event.complete_until(), event.order().0];

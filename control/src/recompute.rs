@@ -1,46 +1,46 @@
-//! Asking the sink, in its own process, to compute results again.
+//! Requests to the sink in the same process to compute results again.
 
 use model::time::Millis;
 use tokio::sync::{mpsc, oneshot};
 
-/// What is asked: everything whose point has a time in [`from`, `to`).
+/// A request to recompute all points with a time in [`from`, `to`).
 #[derive(Debug)]
 pub struct Ask {
-    /// From this time on.
+    /// The first event time (ms).
     pub from: Millis,
-    /// Up to but not including this time.
+    /// The event time (ms) that ends the range, exclusive.
     pub to: Millis,
-    /// Where the number of rows written goes, or why there is none.
+    /// The channel for the number of rows written, or for the error.
     pub answer: oneshot::Sender<Result<u64, String>>,
 }
 
-/// Where to ask. Cheap to clone.
+/// The sending side of the requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RecomputeHandle(mpsc::Sender<Ask>);
 
-/// Why nothing was computed again.
+/// Why nothing was recomputed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRecomputed {
-    /// There is no sink in this process, or it has ended.
+    /// No sink runs in this process.
     #[error("the sink does not run here; ask the process in which it runs")]
     NoSink,
-    /// The sink tried.
+    /// The sink failed.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Where to ask, and where a sink takes what was asked.
+/// The sending side of the requests, and the receiving side for a sink.
 pub fn channel() -> (RecomputeHandle, mpsc::Receiver<Ask>) {
     let (sender, receiver) = mpsc::channel(1);
     (RecomputeHandle(sender), receiver)
 }
 
 impl RecomputeHandle {
-    /// Has everything whose point has a time in [`from`, `to`) computed again from
-    /// what is stored; gives the number of rows written.
+    /// Recomputes all points with an event time in [`from`, `to`) from the stored records;
+    /// returns the number of rows written.
     ///
     /// # Errors
-    /// When no sink answers, or it fails.
+    /// If no sink runs in this process, or it fails.
     pub async fn compute(&self, from: Millis, to: Millis) -> Result<u64, NotRecomputed> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Ask { from, to, answer }).await.map_err(|_| NotRecomputed::NoSink)?;

@@ -1,4 +1,5 @@
-//! Dead letters that validate after all: back onto the topic that they were meant for.
+//! Replays dead letters whose events validate when they are read again: their events are
+//! appended to the topic that they were meant for.
 
 use log::time_bounds::last_good;
 use log::{Append, Log, LogError, Record, partition_of};
@@ -13,89 +14,91 @@ use serde_json::Value as Json;
 
 use crate::raw::{self, RawEvent};
 
-/// What a letter holds when it is read again.
+/// An event of a dead letter that is replayed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// For `stock-prices`.
+    /// An event for the topic `stock-prices`.
     Bar(Box<Bar>),
-    /// For `news-articles`.
+    /// An event for the topic `news-articles`.
     Article(Box<Article>),
 }
 
-/// A letter with the events that it holds: of an article, one for every entry that wants it.
+/// A dead letter with its events; an article gives one event for every entry of the watchlist
+/// that matches it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
-    /// The partition of `dead-letters`.
+    /// Its partition of the topic `dead-letters`.
     pub partition: u32,
-    /// The offset there.
+    /// Its offset in this partition.
     pub offset: u64,
-    /// What it holds.
+    /// The events.
     pub events: Vec<Event>,
 }
 
 /// Why nothing was replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReplayed {
-    /// No letter there.
+    /// There is no dead letter at this offset.
     #[error("there is no dead letter at offset {0}: `tickwire dead-letters list` shows what there is")]
     NoLetter(u64),
-    /// The events have nothing to do with the letter.
+    /// The events are not those of the dead letter.
     #[error("the dead letter at offset {0} does not hold what is to be replayed from it")]
     OtherEvent(u64),
-    /// A bar that still does not validate.
+    /// A bar is still invalid.
     #[error("the dead letter at offset {offset} is still no bar: {reason}")]
     Bar {
-        /// Its offset.
+        /// The offset of the dead letter.
         offset: u64,
-        /// The rule that it breaks.
+        /// The rule that it violates.
         reason: BadBar,
     },
-    /// An article that still does not validate.
+    /// An article is still invalid.
     #[error("the dead letter at offset {offset} is still no article: {reason}")]
     Article {
-        /// Its offset.
+        /// The offset of the dead letter.
         offset: u64,
-        /// The rule that it breaks.
+        /// The rule that it violates.
         reason: BadArticle,
     },
-    /// An event from a time that is still to come, which would carry the clock away.
+    /// The time of the event is in the future; it would advance the watermark too far.
     #[error("the dead letter at offset {offset} is dated {}, which lies ahead of the clock", time::rfc3339(*.at))]
     Ahead {
-        /// Its offset.
+        /// The offset of the dead letter.
         offset: u64,
-        /// Its event time.
+        /// The event time (ms).
         at: Millis,
     },
-    /// A letter of another kind of data than the run has.
+    /// The dead letter belongs to another kind of run.
     #[error(
         "the dead letter at offset {offset} is {letter} data, and this run is {run}: live, replayed and simulated data are never mixed"
     )]
     OtherRun {
-        /// Its offset.
+        /// The offset of the dead letter.
         offset: u64,
-        /// What kind its data is of.
+        /// The kind of data of the dead letter.
         letter: &'static str,
-        /// What kind those of the run are of.
+        /// The kind of data of this run.
         run: &'static str,
     },
-    /// The log.
+    /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// Live events may be dated so far ahead of the clock: clocks differ.
+/// How far the time of a live event may be ahead of the wall clock, since clocks differ.
 const AHEAD: Millis = 10 * MINUTE;
-/// Rows of files may be dated so far ahead of what has been replayed: rows are not
-/// always in order.
+/// How far the time of a row of a file may be ahead of the watermark, since rows are not always
+/// in order.
 const ROWS_AHEAD: Millis = DAY;
 
-/// Appends what letters hold to their topics, all of it or nothing; returns how
-/// many events that were. They are as late as they are: the results that they
-/// touch are computed again. What was replayed before counts once.
+/// Appends the events of dead letters to their topics, all or none; returns their number. The
+/// events are late records, so the results of their windows are computed again. Replaying a
+/// dead letter twice has the effect of replaying it once.
 ///
 /// # Errors
-/// For the first letter that is not there or holds no good event, and when the log fails.
+/// For the first dead letter that does not exist or whose event is invalid, and if the log
+/// fails.
 pub async fn replay(log: &dyn Log, replays: Vec<Replay>) -> Result<usize, NotReplayed> {
     let (mut bars, mut articles) = (Vec::new(), Vec::new());
     let run = Run::of(log).await?;
@@ -123,10 +126,10 @@ async fn letter_at(log: &dyn Log, partition: u32, offset: u64) -> Result<Option<
     Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()))
 }
 
-/// What a run is of, which decides what may go onto its topics.
+/// The kind of a run and its times, which decide which events may be appended to its topics.
 struct Run {
     kind: Option<&'static str>,
-    /// The latest time that its topics state.
+    /// The latest watermark of its topics (ms).
     reached: Millis,
     now: Millis,
 }
@@ -136,7 +139,7 @@ impl Run {
         let said = crate::status::last(log, <Bar as RawEvent>::SERVICE).await?;
         let kind = said.and_then(|said| match said.source.as_deref() {
             _ if said.simulated => Some(SIMULATED),
-            // Event time follows the wall clock in a live run alone.
+            // Only a live run follows the wall clock.
             _ if said.planned_lag.is_some() => Some(LIVE),
             Some(_) => Some(REPLAYED),
             None => None,
@@ -154,8 +157,7 @@ impl Run {
         Ok(Run { kind, reached, now: time::now() })
     }
 
-    /// The event as it may go onto its topic: of the source of its letter, whatever
-    /// it says itself.
+    /// Checks an event, and sets its source to that of its dead letter.
     fn checked(&self, letter: &DeadLetter, offset: u64, mut event: Event) -> Result<Event, NotReplayed> {
         let other = || NotReplayed::OtherEvent(offset);
         let source = source_of(letter).ok_or_else(other)?;
@@ -163,7 +165,7 @@ impl Run {
         if let Some(run) = self.kind.filter(|run| *run != kind) {
             return Err(NotReplayed::OtherRun { offset, letter: kind, run });
         }
-        // A live event counts from when it came.
+        // A live event keeps the time at which it was first received.
         let received = if kind == LIVE { letter.received_timestamp } else { Millis::MAX };
         let (at, is_held) = match &mut event {
             Event::Bar(bar) => {
@@ -197,7 +199,7 @@ const LIVE: &str = "live";
 const REPLAYED: &str = "replayed";
 const SIMULATED: &str = "simulated";
 
-/// What matters of a record.
+/// The watermark of a record.
 #[derive(Deserialize)]
 struct Stated {
     complete_until: Millis,
@@ -212,12 +214,12 @@ fn kind_of(source: Source) -> Option<&'static str> {
     }
 }
 
-/// What a letter's source consists of: what it is, and of what.
+/// The kind and the detail of the source of a dead letter: `kind:detail`.
 fn parts(letter: &DeadLetter) -> (&str, &str) {
     letter.source.split_once(':').unwrap_or((&letter.source, ""))
 }
 
-/// Where the event of a letter came from.
+/// The source of the event of a dead letter.
 fn source_of(letter: &DeadLetter) -> Option<Source> {
     #[derive(Deserialize)]
     struct Of {
@@ -228,7 +230,7 @@ fn source_of(letter: &DeadLetter) -> Option<Source> {
         "polygon-history" => Some(Source::PolygonHistory),
         "guardian" => Some(Source::Guardian),
         "replay" => Some(Source::Replay),
-        // A record that stood on its topic.
+        // A record that was on its topic already.
         "stock-prices" | "news-articles" => {
             serde_json::from_str::<Of>(&letter.event).ok().map(|of| of.source)
         }
@@ -236,7 +238,8 @@ fn source_of(letter: &DeadLetter) -> Option<Source> {
     }
 }
 
-/// Whether a letter is about this bar: its symbol, and its start where the letter tells one.
+/// Whether a dead letter holds this bar: the symbol is the same, and so is the start if the
+/// dead letter has one.
 fn holds_bar(letter: &DeadLetter, bar: &Bar) -> bool {
     let is_start = |of: &Json, key: &str| match of.get(key).map(Json::as_f64) {
         Some(Some(start)) => start == bar.start_timestamp as f64,
@@ -260,7 +263,7 @@ fn holds_bar(letter: &DeadLetter, bar: &Bar) -> bool {
     }
 }
 
-/// Whether a letter is about this article.
+/// Whether a dead letter holds this article.
 fn holds_article(letter: &DeadLetter, article: &Article) -> bool {
     let is_it = || {
         let event = serde_json::from_str::<Json>(&letter.event);
@@ -273,8 +276,8 @@ fn holds_article(letter: &DeadLetter, article: &Article) -> bool {
     }
 }
 
-/// Whether a row of a file has a cell that says `text` and nothing else, whatever the
-/// case and the punctuation in which files write it.
+/// Whether a row of a file has a cell that equals `text`, without regard to case and
+/// punctuation.
 fn has_cell(row: &str, text: &str) -> bool {
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect()
@@ -296,8 +299,8 @@ fn has_cell(row: &str, text: &str) -> bool {
     }
 }
 
-/// The records of events in the order of time. Each states what the last record
-/// of its partition states: a letter that comes late says nothing of its own.
+/// Orders events by time and makes their records. Each record repeats the watermark of the last
+/// record of its partition, because a late record does not advance the watermark.
 async fn placed<T: RawEvent>(
     log: &dyn Log,
     mut events: Vec<T>,
@@ -376,7 +379,7 @@ mod tests {
         };
         for (bar, said) in [
             (Bar { symbol: "MSFT".into(), ..good() }, "does not hold"),
-            // A part of a symbol is another symbol.
+            // A prefix of a symbol is a different symbol.
             (Bar { symbol: "AAP".into(), ..good() }, "does not hold"),
             (Bar { volume: -1.0, ..good() }, "still no bar: volume is -1"),
             (ahead, "ahead of the clock"),
@@ -389,7 +392,8 @@ mod tests {
         assert!(log.extents(&STOCK_PRICES).await.unwrap().is_empty());
     }
 
-    /// What becomes of `bar` from a letter with this source and event, in a run whose producer is of `run`.
+    /// Replays `bar` from a dead letter with this source and event, in a run whose producer has
+    /// the status `run`.
     async fn replayed(
         run: &str,
         simulated: bool,

@@ -1,34 +1,34 @@
-//! How services are asked to end: after what is there, or at once.
+//! How services are asked to end: after the records that the log holds, or at once.
 
 use tokio::sync::watch;
 
-/// What a service is asked to do.
+/// The requested state of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
-    /// Go on.
+    /// Keep running.
     Run,
-    /// Finish what the log already holds, then end.
+    /// Process the records that the log already holds, then end.
     Drain,
-    /// Leave things in order and end now.
+    /// Finish the current work and end.
     Stop,
 }
 
-/// The asking side.
+/// The sending side: requests that services end.
 #[derive(Clone, Debug)]
 pub struct ShutdownHandle(watch::Sender<Shutdown>);
 
-/// The side that a service holds.
+/// The receiving side, held by each service.
 #[derive(Clone, Debug)]
 pub struct ShutdownToken(watch::Receiver<Shutdown>);
 
-/// A stopper with its receiving side.
+/// A pair of connected sides, in the state [`Shutdown::Run`].
 pub fn channel() -> (ShutdownHandle, ShutdownToken) {
     let (sender, receiver) = watch::channel(Shutdown::Run);
     (ShutdownHandle(sender), ShutdownToken(receiver))
 }
 
 impl ShutdownHandle {
-    /// Asks for `wish`; a stronger wish is never taken back by a weaker one.
+    /// Requests `wish`. A weaker request does not replace a stronger one.
     pub fn ask(&self, wish: Shutdown) {
         self.0.send_if_modified(|held| {
             let stronger = wish > *held;
@@ -41,7 +41,7 @@ impl ShutdownHandle {
 }
 
 impl ShutdownToken {
-    /// What is wished now; a dropped stopper means stop.
+    /// The current request; [`Shutdown::Stop`] if the handle was dropped.
     pub fn wish(&self) -> Shutdown {
         if self.0.has_changed().is_err() { Shutdown::Stop } else { *self.0.borrow() }
     }
@@ -51,12 +51,12 @@ impl ShutdownToken {
         self.wish() == Shutdown::Stop
     }
 
-    /// Whether to end once nothing is left to read.
+    /// Whether to end once no record is left to read.
     pub fn draining(&self) -> bool {
         self.wish() >= Shutdown::Drain
     }
 
-    /// Waits until at least `wish` is wished.
+    /// Waits until `wish` or a stronger one is requested.
     pub async fn at_least(&self, wish: Shutdown) {
         let mut receiver = self.0.clone();
         let _ = receiver.wait_for(|held| *held >= wish).await;

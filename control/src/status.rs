@@ -1,4 +1,5 @@
-//! The status of a service on `service-status`: read back, and said about once a second.
+//! The status of a service on the topic `service-status`: reading the last one, and writing it
+//! about once a second.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,10 @@ use model::service::Service;
 use model::status::ServiceStatus;
 use model::{time, topic};
 
-/// What `service` said last, if anything.
+/// The last status of `service`, if there is one.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn last(log: &dyn Log, service: Service) -> Result<Option<ServiceStatus>, LogError> {
     let mut last = None;
     each_record(log, &topic::SERVICE_STATUS, |record| {
@@ -22,30 +23,30 @@ pub async fn last(log: &dyn Log, service: Service) -> Result<Option<ServiceStatu
     Ok(last)
 }
 
-/// How long a change may wait before it is said.
+/// The shortest time between two records of a changed status.
 const SAID_EVERY: Duration = Duration::from_millis(900);
 
-/// A status that its service keeps up to date and says about once a second, when it changed.
+/// The status of a running service, which is written about once a second when it has changed.
 #[derive(Debug)]
 pub struct Report {
-    /// What will be said next.
+    /// The status to be written next.
     pub status: ServiceStatus,
     said: Option<(Instant, ServiceStatus)>,
 }
 
 impl Report {
-    /// A status of which nothing has been said yet.
+    /// A status that has not been written yet.
     pub fn new(status: ServiceStatus) -> Report {
         Report { status, said: None }
     }
 
-    /// Whether it has changed and the last word is old enough.
+    /// Whether the status has changed and the last record is old enough.
     pub fn is_due(&self) -> bool {
         let status = |said: &ServiceStatus| ServiceStatus { at: said.at, ..self.status.clone() };
         self.said.as_ref().is_none_or(|(when, said)| when.elapsed() >= SAID_EVERY && status(said) != *said)
     }
 
-    /// The record that says it now.
+    /// The record of the status, with the current time.
     pub fn say(&mut self) -> Append {
         self.status.at = time::now();
         self.said = Some((Instant::now(), self.status.clone()));

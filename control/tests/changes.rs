@@ -1,4 +1,4 @@
-//! Changes of a list by several processes at once, on a real Kafka.
+//! Tests of concurrent changes of a list by several processes, on a real Kafka.
 #![cfg(test)]
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use log::{KafkaConfig, KafkaLog, each_record};
 use model::topic::WATCHLIST_HISTORY;
 use testkit::kafka::Kafka;
 
-/// Adds an entry as a process of its own does; says whether it was told that it was taken.
+/// Adds an entry as another process does; returns whether the change was accepted.
 async fn add(config: KafkaConfig, symbol: String) -> bool {
     let log = KafkaLog::new(&config).unwrap();
     for _ in 0..50 {
@@ -29,8 +29,8 @@ async fn of_changes_by_different_processes_each_is_taken_or_told_of_a_conflict()
     let Some(kafka) = Kafka::shared() else { return };
     let suffix = format!("-changes-{}", std::process::id());
     let config = KafkaConfig { suffix, ..KafkaConfig::new(kafka.bootstrap_servers()) };
-    // Processes of their own: what serializes changes within one must not hide what
-    // happens between them.
+    // In separate processes, because the lock within one process would hide races between
+    // processes.
     let me = std::env::current_exe().unwrap();
     let settings = format!("{}\n{}", config.bootstrap_servers, config.suffix);
     let changers = ["A", "B", "C"].map(|name| {

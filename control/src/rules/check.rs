@@ -1,4 +1,4 @@
-//! What a list of alert rules may hold.
+//! The rules for a valid list of alert rules, and its JSON form.
 
 use std::collections::HashMap;
 
@@ -9,58 +9,58 @@ use serde::Deserialize;
 use super::{Rule, on};
 use crate::kept::{short, typed_values};
 
-/// The most rules.
+/// The largest number of rules.
 pub const MAX_RULES: usize = 200;
-/// The longest name of a rule, or of a signal, in characters.
+/// The largest length of the name of a rule or a signal, in characters.
 pub const MAX_NAME: usize = 64;
-/// The most symbols of one rule.
+/// The largest number of symbols of one rule.
 pub const MAX_SYMBOLS: usize = 500;
-/// The longest meaning, in characters.
+/// The largest length of a meaning, in characters.
 pub const MAX_MEANING: usize = 300;
 
-/// What is wrong with one rule.
+/// Why a rule is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadRule {
-    /// The name is none.
+    /// The name is invalid.
     #[error(
         "`name` is `{0}`: it takes 1 to {MAX_NAME} small letters, digits and hyphens, as volatility-spike"
     )]
     Name(String),
-    /// The same name as an earlier rule.
+    /// An earlier rule, at this position, has the same name.
     #[error("`name` repeats that of rule {0}: choose another, or change that one")]
     Repeats(usize),
-    /// The signal cannot be a column.
+    /// The signal cannot be the name of a column.
     #[error("`signal` is `{0}`: it takes the name of a column of the job `signals`, as jump_share")]
     Signal(String),
-    /// The job has no such column.
+    /// The job `signals` has no such column.
     #[error("`signal` is `{asked}`, which the job `signals` does not have: take one of {known}")]
     NoSuchSignal {
-        /// What was asked for.
+        /// The requested signal.
         asked: String,
-        /// What there is.
+        /// The existing signals.
         known: String,
     },
-    /// A threshold that nothing can be compared with.
+    /// The threshold is not finite.
     #[error("`threshold` is {0}: it takes a finite number, in the signal's unit")]
     Threshold(f64),
-    /// A hysteresis that makes no sense.
+    /// The hysteresis is negative or not finite.
     #[error(
         "`hysteresis` is {0}: it takes a finite number, zero or above; with zero an episode closes at the threshold"
     )]
     Hysteresis(f64),
-    /// A symbol that is none.
+    /// A symbol is invalid.
     #[error("`symbols` holds one that is none: {0}")]
     Symbol(#[from] BadSymbol),
-    /// Too many symbols.
+    /// It has too many symbols.
     #[error("`symbols` names {0}, at most {MAX_SYMBOLS} are taken; none stands for all")]
     TooManySymbols(usize),
-    /// A meaning that does not fit into a sentence.
+    /// The meaning is too long.
     #[error("`meaning` has {0} characters, at most {MAX_MEANING} are taken: say it in a sentence")]
     MeaningTooLong(usize),
-    /// A line break, a tab, or worse.
+    /// The meaning has a control character, such as a line break or a tab.
     #[error("`meaning` holds the control character {0:?}: leave it out")]
     ControlCharacter(char),
-    /// Not a JSON object of the right fields.
+    /// It is not a JSON object with the fields of a rule.
     #[error(
         "it is no rule: {0}. A rule is written {{\"name\": \"jump\", \"signal\": \"jump_share\", \"comparison\": \"above\", \"threshold\": 0.5}}, and may have `hysteresis`, `enabled`, `symbols` and `meaning`"
     )]
@@ -68,7 +68,7 @@ pub enum BadRule {
 }
 
 impl BadRule {
-    /// The field that is to be changed, if one is.
+    /// The invalid field, if the error is about one field.
     pub fn field(&self) -> Option<&'static str> {
         match self {
             BadRule::Name(_) | BadRule::Repeats(_) => Some("name"),
@@ -82,27 +82,27 @@ impl BadRule {
     }
 }
 
-/// A bad rule with its place in the list.
+/// An invalid rule with its position in the list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadPlace {
-    /// Counted from 1.
+    /// The position, counted from 1.
     pub place: usize,
-    /// The rule as a person reads it.
+    /// The name of the rule, shortened for display.
     pub rule: String,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub problem: BadRule,
 }
 
-/// Why a list was refused.
+/// Why a list is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadRules {
-    /// Rules that are none.
+    /// Some rules are invalid.
     #[error("{}", name_places(.0))]
     Rules(Vec<BadPlace>),
-    /// Too many rules.
+    /// It has too many rules.
     #[error("the list has {0} rules, at most {MAX_RULES} are taken; a rule without `symbols` is for all")]
     TooMany(usize),
-    /// No JSON, or JSON of another shape.
+    /// It is not JSON, or has another structure.
     #[error(
         "the list cannot be read: {0}. It is written [{{\"name\": \"jump\", \"signal\": \"jump_share\", \"comparison\": \"above\", \"threshold\": 0.5}}]"
     )]
@@ -116,7 +116,7 @@ fn name_places(places: &[BadPlace]) -> String {
 }
 
 impl Rule {
-    /// The rule without the blanks around its texts, which mean nothing.
+    /// The rule with leading and trailing spaces removed.
     #[must_use]
     pub fn trimmed(self) -> Rule {
         let trim = |text: String| text.trim_matches(' ').to_owned();
@@ -129,10 +129,10 @@ impl Rule {
         }
     }
 
-    /// Checks a rule from outside.
+    /// Checks the fields of a rule from outside.
     ///
     /// # Errors
-    /// The first rule of the form that it breaks.
+    /// The first rule of syntax that it violates.
     pub fn check(&self) -> Result<(), BadRule> {
         if !is_name(&self.name, '-') {
             return Err(BadRule::Name(short(&self.name)));
@@ -163,16 +163,16 @@ impl Rule {
     }
 }
 
-/// Small letters, digits and `joint`, with a letter first.
+/// Whether a name has only lower-case letters, digits and `joint`, and begins with a letter.
 fn is_name(text: &str, joint: char) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == joint;
     text.len() <= MAX_NAME && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(allowed)
 }
 
-/// A whole list from outside: trimmed and checked, every bad rule named.
+/// Trims and checks a whole list from outside.
 ///
 /// # Errors
-/// When it is too long, or some rules are bad.
+/// If it is too long, or with every invalid rule.
 pub fn checked(rules: Vec<Rule>) -> Result<Vec<Rule>, BadRules> {
     if rules.len() > MAX_RULES {
         return Err(BadRules::TooMany(rules.len()));
@@ -189,11 +189,11 @@ pub fn checked(rules: Vec<Rule>) -> Result<Vec<Rule>, BadRules> {
     Ok(rules)
 }
 
-/// Checks that the job `signals` has the columns that rules name; `known` are
-/// its columns, and where there are none nothing can be said.
+/// Checks that the signals of all rules are among the columns `known` of the job `signals`.
+/// With no known column nothing is checked.
 ///
 /// # Errors
-/// Names every rule of another signal, and the signals that there are.
+/// Every rule with an unknown signal, and the known signals.
 pub fn check_signals(rules: &[Rule], known: &[String]) -> Result<(), BadRules> {
     name_bad(rules, |_, rule| {
         if known.is_empty() || known.contains(&rule.signal) {
@@ -216,9 +216,8 @@ fn name_bad<'a>(
     if bad.is_empty() { Ok(()) } else { Err(BadRules::Rules(bad)) }
 }
 
-// Alert rules as a person writes them, in JSON.
-
-/// The fields that a rule from outside may have: a misspelt one is not passed over.
+/// The fields of a rule from outside. Unknown fields are refused, so that a misspelt one is
+/// reported.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TypedRule {
@@ -243,11 +242,11 @@ impl From<TypedRule> for Rule {
     }
 }
 
-/// Reads and checks a list as a person writes it: a JSON array of rules, or an
-/// object that holds it under `entries`, as it is listed.
+/// Parses and checks a list: a JSON array of rules, or an object with this array in `entries`,
+/// as the list command prints it.
 ///
 /// # Errors
-/// As [`checked`], and when it is no JSON or of another shape.
+/// As [`checked`], and if it is not JSON or has another structure.
 pub fn parse(json: &[u8]) -> Result<Vec<Rule>, BadRules> {
     let values = typed_values(json).map_err(BadRules::Malformed)?;
     if values.len() > MAX_RULES {

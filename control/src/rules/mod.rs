@@ -1,7 +1,9 @@
-//! Alert rules: when a signal of a symbol is worth a word, as data in the log.
+//! Alert rules: the conditions on the signals of a symbol that raise an alert, stored in the
+//! log.
 //!
-//! A rule names a column of the job `signals`, a threshold, and how far the
-//! signal must come back (its hysteresis) before the rule may speak again.
+//! A rule names a column of the job `signals`, a threshold, and a hysteresis: how far the
+//! signal must return before the rule can raise the next alert. The rules are a versioned list
+//! (see [`kept`]).
 
 mod check;
 
@@ -17,31 +19,31 @@ pub use check::{
     BadPlace, BadRule, BadRules, MAX_MEANING, MAX_NAME, MAX_RULES, MAX_SYMBOLS, check_signals, checked, parse,
 };
 
-/// The rules that a folder starts with.
+/// The rules of a new data folder.
 const AT_FIRST: &str = include_str!("defaults.json");
 
-/// One rule.
+/// An alert rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    /// What it is called; stands once.
+    /// The name, which is unique in the list.
     pub name: String,
     /// A column of the job `signals`.
     pub signal: String,
-    /// On which side of the threshold an episode is.
+    /// The side of the threshold on which an episode is open.
     pub comparison: Comparison,
-    /// The threshold, in the signal's unit.
+    /// The threshold, in the unit of the signal.
     pub threshold: f64,
-    /// How far the signal must come back over the threshold before an episode
-    /// closes; of a crossing, how far it must go beyond before that counts.
+    /// How far the signal must return over the threshold before an episode closes, in the unit
+    /// of the signal; for a crossing, how far it must go beyond the threshold to count.
     #[serde(default)]
     pub hysteresis: f64,
-    /// Whether it is applied.
+    /// Whether the rule is evaluated.
     #[serde(default = "on")]
     pub enabled: bool,
-    /// The symbols that it is applied to; empty is all.
+    /// The symbols that it is evaluated for; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub symbols: Vec<String>,
-    /// What an alert of it means, in a sentence that ends every explanation.
+    /// What its alerts mean: the last sentence of every explanation.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub meaning: String,
 }
@@ -50,39 +52,37 @@ fn on() -> bool {
     true
 }
 
-/// All rules at one version.
+/// The rules at one version.
 pub type Rules = List<Rule>;
 
-/// The one key of the topic.
+/// The single key of the topic.
 pub const KEY: &str = "rules";
 
 impl Rule {
-    /// Whether it is applied to a symbol.
+    /// Whether the rule is evaluated for a symbol.
     pub fn is_for(&self, symbol: &str) -> bool {
         self.enabled && (self.symbols.is_empty() || self.symbols.iter().any(|named| named == symbol))
     }
 }
 
-/// The rule as a person reads it: `big-jump` (jump_share above 0.5).
+/// Formats the rule for a person: `big-jump` (jump_share above 0.5).
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "`{}` ({} {} {})", self.name, self.signal, self.comparison, self.threshold)
     }
 }
 
-/// The rules that a folder starts with.
+/// The rules of a new data folder.
 pub fn defaults() -> Vec<Rule> {
-    // Read by a test: the file is part of the program.
+    // A test parses the file, which is compiled into the program.
     parse(AT_FIRST.as_bytes()).unwrap_or_default()
 }
 
-// The alert rules in the log: read, changed and followed, as every kept list is.
-
 /// One version of the rules in `alert-rules-history`.
 pub type Past = kept::Past<Rule>;
-/// Somebody else was faster.
+/// The rules were changed since the version that the change was made from.
 pub type Conflict = kept::Conflict<Rule>;
-/// Why rules were not put.
+/// Why the rules were not written.
 pub type PutError = kept::PutError<Rule>;
 
 impl Kept for Rule {
@@ -109,67 +109,64 @@ impl Kept for Rule {
     }
 }
 
-/// The rules as they stand; those that a folder starts with, at version 0,
-/// where nobody has changed them.
+/// The current rules; the default ones at version 0 if they were never changed.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn read(log: &dyn Log) -> Result<Rules, LogError> {
     kept::read(log).await
 }
 
-/// Puts other rules, made from the version `read`; see [`kept::put`].
+/// Replaces the rules of version `read`; see [`kept::put`].
 ///
 /// # Errors
-/// When the rules are bad, have been changed since, or the log fails.
+/// If the rules are invalid or were changed since, or if the log fails.
 pub async fn put(log: &dyn Log, read: u64, rules: Vec<Rule>, by: &str) -> Result<Rules, PutError> {
     kept::put(log, read, rules, by).await
 }
 
-/// The rules as they stand, kept up to date; see [`kept::follow`].
+/// Follows the current rules; see [`kept::follow`].
 ///
 /// # Errors
-/// When the log cannot be read at the start.
+/// If the log cannot be read at the start.
 pub async fn follow(log: SharedLog) -> Result<watch::Receiver<Rules>, LogError> {
     kept::follow(log).await
 }
 
-// Changes of the alert rules, and what they come to in words.
-
-/// What is to be different.
+/// A change of the rules.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// One more rule, at the end.
+    /// Adds a rule at the end.
     Add(Rule),
-    /// Without the rule of this name.
+    /// Removes the rule with this name.
     Remove(String),
-    /// The rule of this name, switched on or off.
+    /// Enables or disables the rule with this name.
     Enable(String, bool),
-    /// Another threshold or hysteresis for the rule of this name.
+    /// Changes the threshold or the hysteresis of the rule with this name.
     Adjust {
-        /// The rule.
+        /// The name of the rule.
         name: String,
-        /// The threshold, unless it stays.
+        /// The new threshold, if it changes.
         threshold: Option<f64>,
-        /// The hysteresis, unless it stays.
+        /// The new hysteresis, if it changes.
         hysteresis: Option<f64>,
     },
-    /// Other rules.
+    /// Replaces all rules.
     Set(Vec<Rule>),
 }
 
 /// Why a change cannot be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadChange {
-    /// The list would be a bad one.
+    /// The resulting list would be invalid.
     #[error(transparent)]
     Rules(#[from] BadRules),
-    /// There is no such rule.
+    /// No rule has this name.
     #[error(transparent)]
     NoSuchRule(#[from] NoSuchRule),
 }
 
-/// No rule has the name that was given.
+/// No rule has the given name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no rule is called `{name}`; there are: {known}")]
 pub struct NoSuchRule {
@@ -178,10 +175,10 @@ pub struct NoSuchRule {
 }
 
 impl Rules {
-    /// The rules after a change, one version on.
+    /// The rules after a change, with the next version.
     ///
     /// # Errors
-    /// When the list would be a bad one, or there is no rule to change.
+    /// If the resulting list is invalid, or no rule has the given name.
     pub fn apply(&self, change: Change) -> Result<Rules, BadChange> {
         let mut rules = self.entries.clone();
         match change {
@@ -210,7 +207,7 @@ impl Rules {
     }
 }
 
-/// What is different in `new`, for a person: `added jump; switched rsi-high off`.
+/// Summarizes the differences for a person: `added jump; switched rsi-high off`.
 pub fn summary(old: &[Rule], new: &[Rule]) -> String {
     let find = |rules: &[Rule], wanted: &Rule| rules.iter().find(|rule| rule.name == wanted.name).cloned();
     let mut parts: Vec<String> =

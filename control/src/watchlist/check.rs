@@ -1,4 +1,4 @@
-//! What a watchlist may hold.
+//! The rules for a valid watchlist.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,94 +8,94 @@ use super::query::{self, BadQuery};
 use super::{EVERY_SYMBOL, Entry};
 use crate::kept::short;
 
-/// The most entries.
+/// The largest number of entries.
 pub const MAX_ENTRIES: usize = 10_000;
-/// The longest search term, in characters.
+/// The largest length of a search term, in characters.
 pub const MAX_TERM: usize = 200;
-/// The most sections of one entry.
+/// The largest number of sections of one entry.
 pub const MAX_SECTIONS: usize = 20;
-/// The longest section, in characters.
+/// The largest length of a section, in characters.
 pub const MAX_SECTION: usize = 64;
-/// The longest list, in bytes of JSON: it has to fit into one record of any log.
+/// The largest size of a list, in bytes of JSON, so that it fits into one record of any log.
 pub const MAX_BYTES: usize = 900_000;
 
-/// So many bad entries are named one by one; the rest is counted.
+/// How many invalid entries a message describes; the others are counted.
 const NAMED: usize = 20;
 
-/// What is wrong with one entry.
+/// Why an entry is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadEntry {
-    /// Neither a symbol nor a search term.
+    /// It has neither a symbol nor a search term.
     #[error("it names nothing: give it a `symbol`, a `search_term`, or both")]
     Empty,
-    /// The symbol is none.
+    /// The symbol is invalid.
     #[error("{0} (`*` stands for every symbol)")]
     Symbol(#[from] BadSymbol),
-    /// A symbol that is written as it is elsewhere.
+    /// The symbol has the spelling of another source.
     #[error("the source calls `{symbol}` {right}, and nothing would come of it otherwise: write {right}")]
     Spelling {
-        /// As it was written.
+        /// The symbol as it was entered.
         symbol: String,
-        /// As the source writes it.
+        /// The symbol in the spelling of the feed.
         right: String,
     },
-    /// All symbols tied to one term: nobody could say whose news it is.
+    /// A search term for all symbols: its news could not be assigned to a symbol.
     #[error("`*` stands for every symbol and takes no search term: put the term into an entry of its own")]
     TermOfEverySymbol,
-    /// The term is too long.
+    /// The search term is too long.
     #[error(
         "the search term has {0} characters, at most {MAX_TERM} are taken: split it over several entries"
     )]
     TermTooLong(usize),
-    /// A line break, a tab, or worse.
+    /// The search term has a control character, such as a line break or a tab.
     #[error("the search term holds the control character {0:?}: leave it out")]
     ControlCharacter(char),
-    /// The term is no query.
+    /// The search term is not a valid query.
     #[error(transparent)]
     Query(#[from] BadQuery),
-    /// Sections, and nothing that they could limit.
+    /// It has sections but no search term.
     #[error("its sections limit nothing: they go with a `search_term`")]
     SectionsOfNothing,
-    /// Too many sections.
+    /// It has too many sections.
     #[error("it names {0} sections, at most {MAX_SECTIONS} are taken")]
     TooManySections(usize),
-    /// A section that cannot be one.
+    /// The name of a section is invalid.
     #[error("`{0}` is no section: sections are written as in the Guardian's addresses, us-news or business")]
     Section(String),
-    /// Not a JSON object of the right fields.
+    /// It is not a JSON object with the fields of an entry.
     #[error(
         "it is no entry: {0}. An entry is written {{\"symbol\": \"AAPL\", \"search_term\": \"apple\", \"sections\": [\"business\"]}}, each field optional"
     )]
     Malformed(String),
-    /// The same symbol and term as an earlier one.
+    /// It has the same symbol and search term as the earlier entry at this position.
     #[error("it repeats entry {0}: symbol and search term together stand once")]
     Repeats(usize),
 }
 
-/// A bad entry with its place in the list.
+/// An invalid entry with its position in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadPlace {
-    /// Counted from 1.
+    /// The position, counted from 1.
     pub place: usize,
-    /// The entry as a person reads it.
+    /// The entry, formatted for a person.
     pub entry: String,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub problem: BadEntry,
 }
 
-/// Why a list was refused.
+/// Why a list is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadList {
-    /// Entries that are none.
+    /// Some entries are invalid.
     #[error("{}", name_places(.0))]
     Entries(Vec<BadPlace>),
-    /// Too many entries.
+    /// It has too many entries.
     #[error("the list has {0} entries, at most {MAX_ENTRIES} are taken; `*` stands for every symbol")]
     TooMany(usize),
-    /// Too many bytes.
+    /// It has too many bytes.
     #[error("the list has {0} bytes as JSON, at most {MAX_BYTES} are taken: shorten terms and sections")]
     TooLarge(usize),
-    /// No JSON, or JSON of another shape.
+    /// It is not JSON, or has another structure.
     #[error(
         "the list cannot be read: {0}. It is written [{{\"symbol\": \"AAPL\", \"search_term\": \"apple\"}}, {{\"symbol\": \"MSFT\"}}]"
     )]
@@ -113,7 +113,7 @@ fn name_places(places: &[BadPlace]) -> String {
 }
 
 impl Entry {
-    /// The entry without the blanks around its texts, which mean nothing.
+    /// The entry with leading and trailing spaces removed.
     #[must_use]
     pub fn trimmed(self) -> Entry {
         let trim = |text: String| text.trim_matches(' ').to_owned();
@@ -127,7 +127,7 @@ impl Entry {
     /// Checks an entry from outside.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that it violates.
     pub fn check(&self) -> Result<(), BadEntry> {
         if self.symbol.is_none() && self.search_term.is_none() {
             return Err(if self.sections.is_empty() { BadEntry::Empty } else { BadEntry::SectionsOfNothing });
@@ -151,7 +151,7 @@ impl Entry {
         }
     }
 
-    /// What may stand in a list once: an entry's symbol and term.
+    /// The symbol and the search term, which together are unique in a list.
     pub(super) fn identity(&self) -> (Option<&str>, Option<&str>) {
         (self.symbol.as_deref(), self.search_term.as_deref())
     }
@@ -176,10 +176,10 @@ fn is_section(section: &str) -> bool {
         && section.bytes().all(allowed)
 }
 
-/// A whole list from outside: trimmed and checked, every bad entry named.
+/// Trims and checks a whole list from outside.
 ///
 /// # Errors
-/// When it is too long, or some entries are bad.
+/// If it is too long, or with every invalid entry.
 pub fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
     if entries.len() > MAX_ENTRIES {
         return Err(BadList::TooMany(entries.len()));
@@ -205,11 +205,11 @@ pub fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, BadList> {
     }
 }
 
-/// Checks how the symbols are written that `new` holds and `old` does not: a
-/// list that was kept before is not spoilt by one of them.
+/// Checks the spelling of symbols that are in `new` but not in `old`. Symbols of the old list
+/// are not checked, so that an old misspelling does not block other changes.
 ///
 /// # Errors
-/// Names every such entry with the right spelling.
+/// Every misspelt entry with the right spelling.
 pub fn check_spelling(old: &[Entry], new: &[Entry]) -> Result<(), BadList> {
     let held: HashSet<&str> = old.iter().filter_map(|entry| entry.symbol.as_deref()).collect();
     let misspelt = |(place, entry): (usize, &Entry)| {
@@ -221,7 +221,7 @@ pub fn check_spelling(old: &[Entry], new: &[Entry]) -> Result<(), BadList> {
     if bad.is_empty() { Ok(()) } else { Err(BadList::Entries(bad)) }
 }
 
-/// An entry that may be bad, for a message.
+/// Formats an entry of unknown content for a message.
 fn shown(entry: &Entry) -> String {
     short(&entry.to_string())
 }

@@ -1,7 +1,7 @@
-//! The watchlist: what is watched, as data in the log.
+//! The watchlist: the symbols and search terms to watch, stored in the log.
 //!
-//! It is one record of a compacted topic. A change names the version that it
-//! read, so that of two at the same time one is told of the other.
+//! It is a versioned list (see [`kept`]): the list with its entries, its history, and the
+//! changes that can be made to it with their summaries.
 
 mod check;
 mod query;
@@ -22,32 +22,32 @@ pub use check::{
 };
 pub use query::{BadQuery, Problem, check as check_query, parse};
 
-/// One entry; it ties a symbol to a search term, or either stands alone.
+/// One entry: a symbol, a search term, or a search term for the news of a symbol.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
-    /// The ticker whose bars are wanted; [`EVERY_SYMBOL`] for all of them.
+    /// The symbol whose bars are wanted; [`EVERY_SYMBOL`] for all symbols.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<String>,
-    /// The query whose headlines are wanted.
+    /// The query whose headlines are wanted, in the Guardian's syntax.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_term: Option<String>,
-    /// The sections that the headlines are limited to; empty is all.
+    /// The sections of the Guardian to which the headlines are limited; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<String>,
 }
 
-/// The whole list at one version.
+/// The watchlist at one version.
 pub type Watchlist = List<Entry>;
 
-/// The one key of the topic.
+/// The single key of the topic.
 pub const KEY: &str = "watchlist";
 
-/// The symbol that stands for every symbol of the feed.
+/// The symbol that means every symbol of the feed.
 pub const EVERY_SYMBOL: &str = "*";
 
 impl Watchlist {
-    /// The symbols whose bars are wanted, each once, in the order of the list;
-    /// [`EVERY_SYMBOL`] among them where all are.
+    /// The symbols whose bars are wanted, without duplicates, in the order of the list. May
+    /// contain [`EVERY_SYMBOL`].
     pub fn symbols(&self) -> Vec<&str> {
         let mut seen = std::collections::HashSet::new();
         let symbols = self.entries.iter().filter_map(|entry| entry.symbol.as_deref());
@@ -55,7 +55,7 @@ impl Watchlist {
     }
 }
 
-/// The entry as a person reads it: AAPL, `apple`, or AAPL with `apple` in business.
+/// Formats the entry for a person: AAPL, `apple`, or AAPL with `apple` in business.
 impl std::fmt::Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.symbol, &self.search_term) {
@@ -71,13 +71,11 @@ impl std::fmt::Display for Entry {
     }
 }
 
-// The watchlist in the log: read, changed and followed, as every kept list is.
-
 /// One version of the list in `watchlist-history`.
 pub type Past = kept::Past<Entry>;
-/// Somebody else was faster.
+/// The list was changed since the version that the change was made from.
 pub type Conflict = kept::Conflict<Entry>;
-/// Why a list was not put.
+/// Why a list was not written.
 pub type PutError = kept::PutError<Entry>;
 
 impl Kept for Entry {
@@ -104,40 +102,38 @@ impl Kept for Entry {
     }
 }
 
-/// The list as it stands; empty at version 0 where there never was one.
+/// The current list; empty at version 0 if it was never changed.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn read(log: &dyn Log) -> Result<Watchlist, LogError> {
     kept::read(log).await
 }
 
-/// Puts another list, made from the version `read`; see [`kept::put`].
+/// Replaces the list of version `read`; see [`kept::put`].
 ///
 /// # Errors
-/// When the list is bad, has been changed since, or the log fails.
+/// If the list is invalid or was changed since, or if the log fails.
 pub async fn put(log: &dyn Log, read: u64, entries: Vec<Entry>, by: &str) -> Result<Watchlist, PutError> {
     kept::put(log, read, entries, by).await
 }
 
-/// The list as it stands, kept up to date; see [`kept::follow`].
+/// Follows the current list; see [`kept::follow`].
 ///
 /// # Errors
-/// When the log cannot be read at the start.
+/// If the log cannot be read at the start.
 pub async fn follow(log: SharedLog) -> Result<watch::Receiver<Watchlist>, LogError> {
     kept::follow(log).await
 }
 
-// The past of the watchlist, as `watchlist-history` keeps it.
-
-/// Versions read at once: each holds the whole list, up to a megabyte.
+/// How many versions are read at once; each holds the whole list, up to a megabyte.
 const AT_ONCE: usize = 4;
 
-/// The last `count` versions, the newest first, without their entries: what was
-/// changed, by whom and when.
+/// The last `count` versions, newest first, without their entries: what was changed, by whom
+/// and when.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn history(log: &dyn Log, count: usize) -> Result<Vec<Past>, LogError> {
     let mut past: Vec<Past> = Vec::new();
     each(log, count, |version| past.push(Past { entries: Vec::new(), ..version })).await?;
@@ -147,10 +143,10 @@ pub async fn history(log: &dyn Log, count: usize) -> Result<Vec<Past>, LogError>
     Ok(past)
 }
 
-/// One of the last `count` versions, with its entries; none where it lies further back.
+/// Version `version` with its entries, if it is among the last `count` versions.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// If the log cannot be read.
 pub async fn past(log: &dyn Log, version: u64, count: usize) -> Result<Option<Past>, LogError> {
     let mut found = None;
     let is_it = |past: Past| {
@@ -162,11 +158,11 @@ pub async fn past(log: &dyn Log, version: u64, count: usize) -> Result<Option<Pa
     Ok(found)
 }
 
-/// Hands on the last `count` versions of each partition, and maybe others.
+/// Passes at least the last `count` versions to `take`, in no particular order.
 async fn each(log: &dyn Log, count: usize, mut take: impl FnMut(Past)) -> Result<(), LogError> {
     for extent in log.extents(&WATCHLIST_HISTORY).await? {
-        // However the versions are spread, the last ones are among the last of each partition.
-        // A marker of a transaction may follow each, and takes an offset.
+        // The last `count` versions are among the last `count` records of each partition. A
+        // transaction marker, which takes an offset, may follow each record.
         let back = (count as u64).saturating_mul(2);
         let mut from = extent.first.max(extent.next.saturating_sub(back));
         while from < extent.next {
@@ -183,36 +179,34 @@ async fn each(log: &dyn Log, count: usize, mut take: impl FnMut(Past)) -> Result
     Ok(())
 }
 
-// Changes of the watchlist, and what they come to in words.
-
-/// What is to be different.
+/// A change of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// One more entry, at the end.
+    /// Adds an entry at the end.
     Add(Entry),
-    /// Without the entries of this symbol, of this search term, or of both.
+    /// Removes the entries with this symbol, with this search term, or with both.
     Remove {
-        /// The symbol; any where left out.
+        /// The symbol; `None` matches any.
         symbol: Option<String>,
-        /// The search term; any where left out.
+        /// The search term; `None` matches any.
         search_term: Option<String>,
     },
-    /// Another list.
+    /// Replaces the whole list.
     Set(Vec<Entry>),
 }
 
 /// Why a change cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadChange {
-    /// The list would be a bad one.
+    /// The resulting list would be invalid.
     #[error(transparent)]
     List(#[from] BadList),
-    /// Nothing to remove.
+    /// No entry matches the removal.
     #[error(transparent)]
     NotListed(#[from] NotListed),
 }
 
-/// No entry is as the one that is to be removed.
+/// No entry matches the one that is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no entry is {wanted}; `tickwire watch list` shows what there is")]
 pub struct NotListed {
@@ -220,10 +214,10 @@ pub struct NotListed {
 }
 
 impl Watchlist {
-    /// The list after a change, one version on.
+    /// The list after a change, with the next version.
     ///
     /// # Errors
-    /// When the list would be a bad one, or there is nothing to remove.
+    /// If the resulting list is invalid, or no entry matches a removal.
     pub fn apply(&self, change: Change) -> Result<Watchlist, BadChange> {
         let entries = match change {
             Change::Set(entries) => entries,
@@ -247,10 +241,10 @@ impl Watchlist {
     }
 }
 
-/// So many entries are named in a summary; the rest is counted.
+/// How many entries a summary names; the others are counted.
 const NAMED: usize = 5;
 
-/// What is different in `new`, for a person: `added MSFT; removed AAPL`.
+/// Summarizes the differences for a person: `added MSFT; removed AAPL`.
 pub fn summary(old: &[Entry], new: &[Entry]) -> String {
     let index = |entries: &[Entry]| -> HashMap<(Option<String>, Option<String>), Vec<String>> {
         let identity = |entry: &Entry| (entry.symbol.clone(), entry.search_term.clone());
@@ -301,7 +295,7 @@ mod tests {
         Entry { symbol: Some(symbol.into()), ..Entry::default() }
     }
 
-    /// As long as a follower may take in a test on a busy machine.
+    /// How long a follower may take in a test on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
@@ -405,7 +399,7 @@ mod tests {
             let ours = put(&*log, 0, vec![symbol("AAPL")], "test").await.unwrap();
             let mut followed = follow(log.clone()).await.unwrap();
             log.append(vec![poison()]).await.unwrap();
-            // Compacted: the poison is all that the topic holds.
+            // The topic is compacted: it holds only the invalid record.
             assert_eq!(log.read(&WATCHLIST, 0, 0, 9).await.unwrap().len(), 1);
             assert_eq!(read(&*log).await.unwrap(), ours, "{version}");
             let next = put(&*log, 1, vec![symbol("MSFT")], "test").await.unwrap();

@@ -1,5 +1,7 @@
-//! The syntax of a search term: words, "phrases", brackets, AND, OR and NOT, as
-//! the Guardian's search takes them.
+//! The syntax of a search term, and the JSON form of a watchlist.
+//!
+//! A term has words, "phrases", brackets, AND, OR and NOT, as in the `q` parameter of the
+//! Guardian's content API.
 
 use serde::Deserialize;
 
@@ -7,30 +9,30 @@ use super::Entry;
 use super::check::{BadEntry, BadList, BadPlace, MAX_ENTRIES, checked};
 use crate::kept::{short, typed_values};
 
-/// A search term that is no query, with the place where it goes wrong.
+/// A search term that is not a valid query, with the position of the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadQuery {
-    /// The term.
+    /// The search term.
     pub term: String,
-    /// The character that is wrong, counted from 0.
+    /// The position of the error, in characters from 0.
     pub at: usize,
-    /// What is wrong there.
+    /// The error.
     pub problem: Problem,
 }
 
-/// What is wrong at one place of a query.
+/// An error at one position of a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// No word at all.
+    /// The query has no word.
     #[error("nothing is searched for")]
     Empty,
-    /// A quote without its partner.
+    /// A quotation mark without its partner.
     #[error("this quote is never closed")]
     OpenQuote,
     /// `""`.
     #[error("these quotes hold nothing")]
     EmptyPhrase,
-    /// A quote of a word processor, which the search takes for a letter.
+    /// A typographic quotation mark, which the Guardian's search takes for a letter.
     #[error("this quote is not a plain one: write \"")]
     CurlyQuote,
     /// `(` without `)`.
@@ -42,10 +44,10 @@ pub enum Problem {
     /// `()`.
     #[error("these brackets hold nothing")]
     EmptyBrackets,
-    /// An operator that begins a query or group, or follows another one.
+    /// An operator at the beginning of a query or group, or after another operator.
     #[error("{0} needs a word before it (in lower case it is a word itself)")]
     NothingBefore(&'static str),
-    /// An operator that ends a query or group.
+    /// An operator at the end of a query or group.
     #[error("{0} needs a word after it (in lower case it is a word itself)")]
     NothingAfter(&'static str),
 }
@@ -63,7 +65,7 @@ impl std::fmt::Display for BadQuery {
     }
 }
 
-/// What a term is made of.
+/// A token of a search term.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
     /// A word or a phrase.
@@ -73,17 +75,17 @@ enum Token {
     Close,
 }
 
-/// Checks that a term is a query.
+/// Checks the syntax of a search term.
 ///
 /// # Errors
-/// The first place at which it is none.
+/// The first error.
 pub fn check(term: &str) -> Result<(), BadQuery> {
     first_problem(term).map_err(|(at, problem)| BadQuery { term: term.to_owned(), at, problem })
 }
 
 fn first_problem(term: &str) -> Result<(), (usize, Problem)> {
     let tokens = tokens(term)?;
-    // A word, phrase or bracketed group ends here: AND and OR may follow.
+    // Whether a word, phrase or group ends here, so that AND or OR may follow.
     let mut complete = false;
     let mut open = Vec::new();
     let mut before = None;
@@ -119,7 +121,7 @@ fn first_problem(term: &str) -> Result<(), (usize, Problem)> {
     }
 }
 
-/// The tokens with the places, in characters, at which they begin.
+/// The tokens with their positions, in characters from 0.
 fn tokens(term: &str) -> Result<Vec<(usize, Token)>, (usize, Problem)> {
     let mut tokens = Vec::new();
     let mut rest = term.chars().enumerate().peekable();
@@ -159,9 +161,8 @@ fn tokens(term: &str) -> Result<Vec<(usize, Token)>, (usize, Problem)> {
     Ok(tokens)
 }
 
-// A list as a person writes it, in JSON.
-
-/// The fields that an entry from outside may have: a misspelt one is not passed over.
+/// The fields of an entry from outside. Unknown fields are refused, so that a misspelt one is
+/// reported.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TypedEntry {
@@ -173,11 +174,11 @@ struct TypedEntry {
     sections: Vec<String>,
 }
 
-/// Reads and checks a list as a person writes it: a JSON array of entries, or
-/// an object that holds it under `entries`, as it is listed.
+/// Parses and checks a list: a JSON array of entries, or an object with this array in
+/// `entries`, as the list command prints it.
 ///
 /// # Errors
-/// As [`checked`], and when it is no JSON or of another shape.
+/// As [`checked`], and if it is not JSON or has another structure.
 pub fn parse(json: &[u8]) -> Result<Vec<Entry>, BadList> {
     let values = typed_values(json).map_err(BadList::Malformed)?;
     if values.len() > MAX_ENTRIES {
@@ -256,7 +257,7 @@ mod tests {
         assert!(said.ends_with("\n  apple AND (pie\n            ^"), "{said}");
     }
 
-    /// Quotes in pairs and, outside of them, brackets that match.
+    /// Whether quotation marks come in pairs and, outside of them, brackets match.
     fn is_balanced(term: &str) -> bool {
         let (mut quoted, mut depth) = (false, 0_i64);
         for character in term.chars() {
