@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use control::foreign::MOST_VERSIONS;
-use control::kept::Standing;
+use control::foreign::MAX_VERSION;
+use control::kept::ListReader;
 use control::rules::{KEY, Rule, Rules};
 use control::shutdown::{Shutdown, ShutdownToken};
 use control::status::Report;
@@ -207,7 +207,7 @@ pub(crate) struct Schedule {
     versions: BTreeMap<u64, (Millis, Rules)>,
     next: BTreeMap<(Topic, u32), u64>,
     /// The current list; a record that claims to be a newer version is not believed.
-    standing: Standing<Rule>,
+    standing: ListReader<Rule>,
     current: u64,
 }
 
@@ -234,7 +234,7 @@ impl Schedule {
                             continue;
                         }
                         match serde_json::from_slice::<Version>(&record.value) {
-                            Ok(Version { version, entries }) if version <= MOST_VERSIONS => {
+                            Ok(Version { version, entries }) if version <= MAX_VERSION => {
                                 let rules = Rules { version, entries };
                                 self.versions.entry(version).or_insert((record.appended_at, rules));
                                 if self.versions.len() > MAX_HELD_VERSIONS {
@@ -429,7 +429,7 @@ mod schedule_tests {
         let most = MAX_HELD_VERSIONS as u64;
         let ours = (1..=most + 50).map(|n| version(ALERT_RULES_HISTORY, &n.to_string(), n));
         // Records of another program that claim very high version numbers.
-        let foreign = (0..most + 50).map(|n| version(ALERT_RULES_HISTORY, "x", MOST_VERSIONS - n));
+        let foreign = (0..most + 50).map(|n| version(ALERT_RULES_HISTORY, "x", MAX_VERSION - n));
         let latest = version(ALERT_RULES, KEY, most + 50);
         log.append(ours.chain(foreign).chain([latest]).collect()).await.unwrap();
         let mut schedule = Schedule::default();

@@ -21,7 +21,7 @@ pub const CONTROL: [Topic; 6] =
 
 /// The largest valid version of a list. Versions count the changes that people make from 1 on,
 /// so a larger one is not a count.
-pub const MOST_VERSIONS: u64 = 1_000_000_000;
+pub const MAX_VERSION: u64 = 1_000_000_000;
 
 /// Checks that a record of a topic in [`CONTROL`] has the format of that topic.
 ///
@@ -39,8 +39,8 @@ pub fn check(record: &Record) -> Result<(), String> {
     }
     fn version(version: u64) -> Result<(), String> {
         match version {
-            1..=MOST_VERSIONS => Ok(()),
-            _ => Err(format!("version {version} is not between 1 and {MOST_VERSIONS}")),
+            1..=MAX_VERSION => Ok(()),
+            _ => Err(format!("version {version} is not between 1 and {MAX_VERSION}")),
         }
     }
     let topic = &record.topic;

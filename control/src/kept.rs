@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 
-use crate::foreign::MOST_VERSIONS;
+use crate::foreign::MAX_VERSION;
 
 /// The type of the entries of a versioned list.
 pub trait Kept: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -176,9 +176,9 @@ pub async fn put<E: Kept>(
             Ok(()) => {
                 // The change is written, even if the log cannot be read now.
                 if fenced.is_some()
-                    && let Err(error) = shows(log, &list).await
+                    && let Err(error) = wait_until_visible(log, &list).await
                 {
-                    tracing::warn!(%error, topic = %E::TOPIC, "A change is written and cannot be read back just now.");
+                    tracing::warn!(%error, topic = %E::TOPIC, "A change is written, but cannot be read back at the moment.");
                 }
                 return Ok(list);
             }
@@ -197,11 +197,11 @@ const TRIES: u32 = 30;
 /// The longest pause between two retries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a committed record may take until readers see it.
-const SHOWS_WITHIN: Duration = Duration::from_secs(10);
+const VISIBLE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Waits until readers see a new list, so that the caller can read it at once.
-async fn shows<E: Kept>(log: &dyn Log, list: &List<E>) -> Result<(), LogError> {
-    let until = tokio::time::Instant::now() + SHOWS_WITHIN;
+async fn wait_until_visible<E: Kept>(log: &dyn Log, list: &List<E>) -> Result<(), LogError> {
+    let until = tokio::time::Instant::now() + VISIBLE_WITHIN;
     while read::<E>(log).await?.version < list.version && tokio::time::Instant::now() < until {
         tokio::time::sleep(PAUSE / 10).await;
     }
@@ -239,7 +239,7 @@ pub async fn follow<E: Kept>(log: SharedLog) -> Result<watch::Receiver<List<E>>,
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::warn!(%error, topic = %E::TOPIC, "A list cannot be followed just now.");
+                    tracing::warn!(%error, topic = %E::TOPIC, "A list cannot be read at the moment; trying again.");
                 }
                 Err(_) => {}
             }
@@ -256,18 +256,18 @@ pub async fn follow<E: Kept>(log: SharedLog) -> Result<watch::Receiver<List<E>>,
 }
 
 /// A list that is read repeatedly; each read continues at the offset of the one before.
-pub struct Standing<E: Kept> {
+pub struct ListReader<E: Kept> {
     tail: Tail,
     latest: List<E>,
 }
 
-impl<E: Kept> Default for Standing<E> {
-    fn default() -> Standing<E> {
-        Standing { tail: Tail::default(), latest: List::default() }
+impl<E: Kept> Default for ListReader<E> {
+    fn default() -> ListReader<E> {
+        ListReader { tail: Tail::default(), latest: List::default() }
     }
 }
 
-impl<E: Kept> Standing<E> {
+impl<E: Kept> ListReader<E> {
     /// The current list.
     ///
     /// # Errors
@@ -295,7 +295,7 @@ impl Tail {
                 let records = log.read(&E::TOPIC, extent.partition, *next, AT_ONCE).await?;
                 *next = records.last().map_or(extent.next, |last| last.offset + 1);
                 for record in records.iter().filter(|record| record.key == E::KEY) {
-                    match judged(log, record, latest).await? {
+                    match validated(log, record, latest).await? {
                         Ok(Some(list)) => *latest = list,
                         Ok(None) => {}
                         Err(reason) => {
@@ -323,7 +323,7 @@ impl Tail {
 /// # Errors
 /// The inner error says why the record is not accepted; the outer one, that the log cannot be
 /// read.
-async fn judged<E: Kept>(
+async fn validated<E: Kept>(
     log: &dyn Log,
     record: &Record,
     latest: &List<E>,
@@ -341,7 +341,7 @@ async fn judged<E: Kept>(
     // Compaction may have removed the versions in between, but the history keeps them.
     let most = match newest::<E>(log).await? {
         Some(past) => past.version.max(latest.version).saturating_add(1),
-        None => MOST_VERSIONS,
+        None => MAX_VERSION,
     };
     if list.version <= most {
         return Ok(Ok(Some(list)));
@@ -351,19 +351,19 @@ async fn judged<E: Kept>(
 
 /// How many records at the end of a partition of the history are searched if the last one is
 /// invalid; each may hold a megabyte.
-const LOOKED_AT: usize = 8;
+const SEARCHED: usize = 8;
 
 /// The newest valid version in the history.
 async fn newest<E: Kept>(log: &dyn Log) -> Result<Option<Past<E>>, LogError> {
     let mut newest: Option<Past<E>> = None;
     for extent in log.extents(&E::HISTORY).await? {
-        for count in [1, LOOKED_AT] {
+        for count in [1, SEARCHED] {
             let records = tail_of(log, &E::HISTORY, extent, count).await?;
             let read = records
                 .iter()
                 .rev()
                 .filter_map(|record| serde_json::from_slice::<Past<E>>(&record.value).ok());
-            let mut ours = read.filter(|past| (1..=MOST_VERSIONS).contains(&past.version));
+            let mut ours = read.filter(|past| (1..=MAX_VERSION).contains(&past.version));
             let Some(past) = ours.next() else { continue };
             if newest.as_ref().is_none_or(|newest| past.version > newest.version) {
                 newest = Some(past);

@@ -115,7 +115,7 @@ pub async fn questions(log: SharedLog) -> Result<mpsc::Receiver<Question>, LogEr
                         drop(sender.try_send(question));
                     }
                 }
-                Err(error) => tracing::debug!(%error, "previews cannot be asked for just now"),
+                Err(error) => tracing::debug!(%error, "questions for previews cannot be read at the moment"),
             }
             tokio::select! {
                 () = sender.closed() => return,

@@ -43,10 +43,10 @@ pub enum NotReplayed {
     #[error("there is no dead letter at offset {0}: `tickwire dead-letters list` shows what there is")]
     NoLetter(u64),
     /// The events are not those of the dead letter.
-    #[error("the dead letter at offset {0} does not hold what is to be replayed from it")]
+    #[error("the dead letter at offset {0} does not hold the event that is to be replayed")]
     OtherEvent(u64),
     /// A bar is still invalid.
-    #[error("the dead letter at offset {offset} is still no bar: {reason}")]
+    #[error("the dead letter at offset {offset} is still not a valid bar: {reason}")]
     Bar {
         /// The offset of the dead letter.
         offset: u64,
@@ -54,7 +54,7 @@ pub enum NotReplayed {
         reason: BadBar,
     },
     /// An article is still invalid.
-    #[error("the dead letter at offset {offset} is still no article: {reason}")]
+    #[error("the dead letter at offset {offset} is still not a valid article: {reason}")]
     Article {
         /// The offset of the dead letter.
         offset: u64,
@@ -62,7 +62,7 @@ pub enum NotReplayed {
         reason: BadArticle,
     },
     /// The time of the event is in the future; it would advance the watermark too far.
-    #[error("the dead letter at offset {offset} is dated {}, which lies ahead of the clock", time::rfc3339(*.at))]
+    #[error("the dead letter at offset {offset} is dated {}, which is ahead of the clock", time::rfc3339(*.at))]
     Ahead {
         /// The offset of the dead letter.
         offset: u64,
@@ -113,9 +113,10 @@ pub async fn replay(log: &dyn Log, replays: Vec<Replay>) -> Result<usize, NotRep
     }
     let count = bars.len() + articles.len();
     let mut appends =
-        placed(log, bars, |bar, until, position| Bar { complete_until: until, position, ..bar }).await?;
+        late_records(log, bars, |bar, until, position| Bar { complete_until: until, position, ..bar })
+            .await?;
     let place = |article, until, position| Article { complete_until: until, position, ..article };
-    appends.extend(placed(log, articles, place).await?);
+    appends.extend(late_records(log, articles, place).await?);
     log.append(appends).await?;
     Ok(count)
 }
@@ -130,7 +131,7 @@ async fn letter_at(log: &dyn Log, partition: u32, offset: u64) -> Result<Option<
 struct Run {
     kind: Option<&'static str>,
     /// The latest watermark of its topics (ms).
-    reached: Millis,
+    watermark: Millis,
     now: Millis,
 }
 
@@ -144,17 +145,17 @@ impl Run {
             Some(_) => Some(REPLAYED),
             None => None,
         });
-        let mut reached = Millis::MIN;
+        let mut watermark = Millis::MIN;
         for topic in [STOCK_PRICES, NEWS_ARTICLES] {
             let read = |record: &Record| {
                 let stated = serde_json::from_slice::<Stated>(&record.value).ok()?.complete_until;
                 time::is_believable(stated).then_some((stated, [stated, stated]))
             };
             for stated in last_good(log, &topic, read).await?.into_iter().flatten() {
-                reached = reached.max(stated);
+                watermark = watermark.max(stated);
             }
         }
-        Ok(Run { kind, reached, now: time::now() })
+        Ok(Run { kind, watermark, now: time::now() })
     }
 
     /// Checks an event, and sets its source to that of its dead letter.
@@ -184,7 +185,7 @@ impl Run {
         if !is_held {
             return Err(other());
         }
-        let latest = if kind == LIVE { self.now + AHEAD } else { self.now.max(self.reached) + ROWS_AHEAD };
+        let latest = if kind == LIVE { self.now + AHEAD } else { self.now.max(self.watermark) + ROWS_AHEAD };
         if at > latest {
             return Err(NotReplayed::Ahead { offset, at });
         }
@@ -215,7 +216,7 @@ fn kind_of(source: Source) -> Option<&'static str> {
 }
 
 /// The kind and the detail of the source of a dead letter: `kind:detail`.
-fn parts(letter: &DeadLetter) -> (&str, &str) {
+fn source_parts(letter: &DeadLetter) -> (&str, &str) {
     letter.source.split_once(':').unwrap_or((&letter.source, ""))
 }
 
@@ -225,7 +226,7 @@ fn source_of(letter: &DeadLetter) -> Option<Source> {
     struct Of {
         source: Source,
     }
-    match parts(letter).0 {
+    match source_parts(letter).0 {
         "polygon" => Some(Source::Polygon),
         "polygon-history" => Some(Source::PolygonHistory),
         "guardian" => Some(Source::Guardian),
@@ -246,7 +247,7 @@ fn holds_bar(letter: &DeadLetter, bar: &Bar) -> bool {
         _ => true,
     };
     let event = serde_json::from_str::<Json>(&letter.event);
-    match parts(letter) {
+    match source_parts(letter) {
         ("polygon-history", symbol) => symbol == bar.symbol && event.is_ok_and(|of| is_start(&of, "t")),
         ("polygon", _) => {
             let events = event.map(|event| match event {
@@ -269,7 +270,7 @@ fn holds_article(letter: &DeadLetter, article: &Article) -> bool {
         let event = serde_json::from_str::<Json>(&letter.event);
         event.is_ok_and(|of| of.get("id").is_some_and(|id| *id == article.id))
     };
-    match parts(letter) {
+    match source_parts(letter) {
         ("guardian", term) => term == article.search_term && is_it(),
         ("news-articles", _) => is_it(),
         _ => has_cell(&letter.event, &article.id),
@@ -301,7 +302,7 @@ fn has_cell(row: &str, text: &str) -> bool {
 
 /// Orders events by time and makes their records. Each record repeats the watermark of the last
 /// record of its partition, because a late record does not advance the watermark.
-async fn placed<T: RawEvent>(
+async fn late_records<T: RawEvent>(
     log: &dyn Log,
     mut events: Vec<T>,
     place: impl Fn(T, Millis, Option<u64>) -> T,

@@ -24,32 +24,34 @@ pub async fn last(log: &dyn Log, service: Service) -> Result<Option<ServiceStatu
 }
 
 /// The shortest time between two records of a changed status.
-const SAID_EVERY: Duration = Duration::from_millis(900);
+const WRITE_INTERVAL: Duration = Duration::from_millis(900);
 
 /// The status of a running service, which is written about once a second when it has changed.
 #[derive(Debug)]
 pub struct Report {
     /// The status to be written next.
     pub status: ServiceStatus,
-    said: Option<(Instant, ServiceStatus)>,
+    written: Option<(Instant, ServiceStatus)>,
 }
 
 impl Report {
     /// A status that has not been written yet.
     pub fn new(status: ServiceStatus) -> Report {
-        Report { status, said: None }
+        Report { status, written: None }
     }
 
     /// Whether the status has changed and the last record is old enough.
     pub fn is_due(&self) -> bool {
-        let status = |said: &ServiceStatus| ServiceStatus { at: said.at, ..self.status.clone() };
-        self.said.as_ref().is_none_or(|(when, said)| when.elapsed() >= SAID_EVERY && status(said) != *said)
+        let status = |written: &ServiceStatus| ServiceStatus { at: written.at, ..self.status.clone() };
+        self.written
+            .as_ref()
+            .is_none_or(|(when, written)| when.elapsed() >= WRITE_INTERVAL && status(written) != *written)
     }
 
     /// The record of the status, with the current time.
     pub fn say(&mut self) -> Append {
         self.status.at = time::now();
-        self.said = Some((Instant::now(), self.status.clone()));
+        self.written = Some((Instant::now(), self.status.clone()));
         self.status.to_append()
     }
 }

@@ -49,7 +49,7 @@ pub enum BadRule {
     )]
     Hysteresis(f64),
     /// A symbol is invalid.
-    #[error("`symbols` holds one that is none: {0}")]
+    #[error("`symbols` has an invalid one: {0}")]
     Symbol(#[from] BadSymbol),
     /// It has too many symbols.
     #[error("`symbols` names {0}, at most {MAX_SYMBOLS} are taken; none stands for all")]
@@ -62,7 +62,7 @@ pub enum BadRule {
     ControlCharacter(char),
     /// It is not a JSON object with the fields of a rule.
     #[error(
-        "it is no rule: {0}. A rule is written {{\"name\": \"jump\", \"signal\": \"jump_share\", \"comparison\": \"above\", \"threshold\": 0.5}}, and may have `hysteresis`, `enabled`, `symbols` and `meaning`"
+        "it is not a valid rule: {0}. A rule is written {{\"name\": \"jump\", \"signal\": \"jump_share\", \"comparison\": \"above\", \"threshold\": 0.5}}, and may have `hysteresis`, `enabled`, `symbols` and `meaning`"
     )]
     Malformed(String),
 }
@@ -338,7 +338,7 @@ mod tests {
             ("jump", "the list cannot be read"),
             ("7", "neither an array nor an object"),
             ("{}", "no array `entries`"),
-            (&format!("[{row}, 7]"), "rule 2 (7): it is no rule"),
+            (&format!("[{row}, 7]"), "rule 2 (7): it is not a valid rule"),
             (&row.replace("above", "over").replace('{', "[{").replace('}', "}]"), "`above`"),
             (&format!("[{}]", row.replace("threshold", "treshold")), "unknown field `treshold`"),
             (&format!("[{}]", row.replace("\"threshold\": 1", "\"threshold\": \"1\"")), "invalid type"),

@@ -20,7 +20,7 @@ pub use check::{
 };
 
 /// The rules of a new data folder.
-const AT_FIRST: &str = include_str!("defaults.json");
+const DEFAULTS: &str = include_str!("defaults.json");
 
 /// An alert rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl std::fmt::Display for Rule {
 /// The rules of a new data folder.
 pub fn defaults() -> Vec<Rule> {
     // A test parses the file, which is compiled into the program.
-    parse(AT_FIRST.as_bytes()).unwrap_or_default()
+    parse(DEFAULTS.as_bytes()).unwrap_or_default()
 }
 
 /// One version of the rules in `alert-rules-history`.
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_rules_that_a_folder_starts_with_are_good_and_each_says_what_it_means() {
-        let rules = parse(AT_FIRST.as_bytes()).unwrap();
+        let rules = parse(DEFAULTS.as_bytes()).unwrap();
         assert!(rules.len() >= 4);
         assert!(rules.iter().all(|rule| rule.meaning.ends_with('.')), "{rules:?}");
         assert_eq!(defaults(), rules);

@@ -26,13 +26,13 @@ const NAMED: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadEntry {
     /// It has neither a symbol nor a search term.
-    #[error("it names nothing: give it a `symbol`, a `search_term`, or both")]
+    #[error("it is empty: give it a `symbol`, a `search_term`, or both")]
     Empty,
     /// The symbol is invalid.
     #[error("{0} (`*` stands for every symbol)")]
     Symbol(#[from] BadSymbol),
     /// The symbol has the spelling of another source.
-    #[error("the source calls `{symbol}` {right}, and nothing would come of it otherwise: write {right}")]
+    #[error("the source calls `{symbol}` {right}, so that no bar would match this spelling: write {right}")]
     Spelling {
         /// The symbol as it was entered.
         symbol: String,
@@ -54,21 +54,23 @@ pub enum BadEntry {
     #[error(transparent)]
     Query(#[from] BadQuery),
     /// It has sections but no search term.
-    #[error("its sections limit nothing: they go with a `search_term`")]
+    #[error("it has sections but no search term: add a `search_term`")]
     SectionsOfNothing,
     /// It has too many sections.
     #[error("it names {0} sections, at most {MAX_SECTIONS} are taken")]
     TooManySections(usize),
     /// The name of a section is invalid.
-    #[error("`{0}` is no section: sections are written as in the Guardian's addresses, us-news or business")]
+    #[error(
+        "`{0}` is not a section: sections are written as in the Guardian's addresses, us-news or business"
+    )]
     Section(String),
     /// It is not a JSON object with the fields of an entry.
     #[error(
-        "it is no entry: {0}. An entry is written {{\"symbol\": \"AAPL\", \"search_term\": \"apple\", \"sections\": [\"business\"]}}, each field optional"
+        "it is not a valid entry: {0}. An entry is written {{\"symbol\": \"AAPL\", \"search_term\": \"apple\", \"sections\": [\"business\"]}}, each field optional"
     )]
     Malformed(String),
     /// It has the same symbol and search term as the earlier entry at this position.
-    #[error("it repeats entry {0}: symbol and search term together stand once")]
+    #[error("it repeats entry {0}: symbol and search term together must be unique")]
     Repeats(usize),
 }
 
@@ -260,14 +262,14 @@ mod tests {
             (entry(Some("~clock0"), None, &[]), "heartbeats"),
             (entry(Some("A*"), None, &[]), "'*'"),
             (entry(Some("*"), Some("x"), &[]), "takes no search term"),
-            (entry(None, Some(""), &[]), "nothing is searched for"),
+            (entry(None, Some(""), &[]), "the search term has no word"),
             (entry(None, Some("a\nb"), &[]), "'\\n'"),
             (entry(None, Some(&"é".repeat(MAX_TERM + 1)), &[]), "has 201 characters"),
             (entry(None, Some("a \"b"), &[]), "at character 3"),
-            (entry(Some("AAPL"), None, &["business"]), "limit nothing"),
-            (entry(None, None, &["business"]), "limit nothing"),
-            (entry(None, Some("a"), &["Business"]), "`Business` is no section"),
-            (entry(None, Some("a"), &["-business"]), "is no section"),
+            (entry(Some("AAPL"), None, &["business"]), "sections but no search term"),
+            (entry(None, None, &["business"]), "sections but no search term"),
+            (entry(None, Some("a"), &["Business"]), "`Business` is not a section"),
+            (entry(None, Some("a"), &["-business"]), "is not a section"),
             (entry(None, Some("a"), &many), "names 21 sections"),
         ] {
             let error = bad.check().unwrap_err().to_string();
@@ -287,7 +289,7 @@ mod tests {
         let error = checked(list).unwrap_err().to_string();
         assert!(error.contains("entry 2 (A B): the symbol `A B`"), "{error}");
         assert!(error.contains("entry 3 (AAPL): it repeats entry 1"), "{error}");
-        assert!(error.contains("entry 5 (`(a`): the search term goes wrong at character 1"), "{error}");
+        assert!(error.contains("entry 5 (`(a`): the search term is invalid at character 1"), "{error}");
         assert!(!error.contains("entry 4"), "{error}");
     }
 

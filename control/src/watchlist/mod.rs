@@ -13,7 +13,7 @@ use model::topic::{Topic, WATCHLIST, WATCHLIST_HISTORY};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::foreign::MOST_VERSIONS;
+use crate::foreign::MAX_VERSION;
 use crate::kept::{self, Kept, List};
 
 pub use check::{
@@ -172,7 +172,7 @@ async fn each(log: &dyn Log, count: usize, mut take: impl FnMut(Past)) -> Result
             records
                 .iter()
                 .filter_map(|record| serde_json::from_slice::<Past>(&record.value).ok())
-                .filter(|past| past.version <= MOST_VERSIONS)
+                .filter(|past| past.version <= MAX_VERSION)
                 .for_each(&mut take);
         }
     }
@@ -208,7 +208,7 @@ pub enum BadChange {
 
 /// No entry matches the one that is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no entry is {wanted}; `tickwire watch list` shows what there is")]
+#[error("no entry matches {wanted}; `tickwire watch list` shows the entries")]
 pub struct NotListed {
     wanted: Entry,
 }
@@ -475,7 +475,7 @@ mod tests {
         assert_eq!(removed(Some("AAPL"), Some("apple")), Ok(3));
         assert_eq!(removed(None, Some("rates")), Ok(3));
         let error = removed(Some("aapl"), None).unwrap_err().to_string();
-        assert!(error.contains("no entry is aapl") && error.contains("watch list"), "{error}");
+        assert!(error.contains("no entry matches aapl") && error.contains("watch list"), "{error}");
         assert!(removed(None, None).is_err());
     }
 

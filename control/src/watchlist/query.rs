@@ -24,13 +24,13 @@ pub struct BadQuery {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The query has no word.
-    #[error("nothing is searched for")]
+    #[error("the search term has no word")]
     Empty,
     /// A quotation mark without its partner.
     #[error("this quote is never closed")]
     OpenQuote,
     /// `""`.
-    #[error("these quotes hold nothing")]
+    #[error("these quotes are empty")]
     EmptyPhrase,
     /// A typographic quotation mark, which the Guardian's search takes for a letter.
     #[error("this quote is not a plain one: write \"")]
@@ -42,7 +42,7 @@ pub enum Problem {
     #[error("this bracket was never opened")]
     ClosingBracket,
     /// `()`.
-    #[error("these brackets hold nothing")]
+    #[error("these brackets are empty")]
     EmptyBrackets,
     /// An operator at the beginning of a query or group, or after another operator.
     #[error("{0} needs a word before it (in lower case it is a word itself)")]
@@ -59,7 +59,7 @@ impl std::fmt::Display for BadQuery {
         let (place, margin) = (self.at + 1, " ".repeat(self.at));
         write!(
             f,
-            "the search term goes wrong at character {place}: {}\n  {}\n  {margin}^",
+            "the search term is invalid at character {place}: {}\n  {}\n  {margin}^",
             self.problem, self.term
         )
     }
@@ -312,7 +312,7 @@ mod tests {
             (&b"AAPL"[..], "the list cannot be read"),
             (b"7", "neither an array nor an object"),
             (b"{}", "no array `entries`"),
-            (br#"[{"symbol": "A"}, "MSFT"]"#, "entry 2 (\"MSFT\"): it is no entry"),
+            (br#"[{"symbol": "A"}, "MSFT"]"#, "entry 2 (\"MSFT\"): it is not a valid entry"),
             (br#"[{"term": "apple"}]"#, "unknown field `term`"),
             (br#"[{"symbol": 7}]"#, "invalid type"),
         ] {
