@@ -1,11 +1,10 @@
-//! Builds the files of `sql/` into the program, so that it runs from anywhere;
-//! a new job is a new file there and nothing else.
+//! Compiles the files of `sql/` into the program; a new job needs only a new file there.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    // Not as it was when this was compiled: a kept build may meet another checkout.
+    // Read at run time: a cached build script may run for another checkout.
     let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let folder = Path::new(&here).join("../sql");
     println!("cargo::rerun-if-changed={}", folder.display());

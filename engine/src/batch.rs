@@ -1,4 +1,4 @@
-//! The batch path: a job over bars and articles that are all there already.
+//! The batch path: runs a job over bars and articles that are all available.
 
 use std::cmp::Ordering;
 
@@ -12,18 +12,17 @@ use crate::plan::{Plan, Row, Visibility};
 use crate::rolling::{Rolling, in_any_order};
 use crate::table::Rows;
 
-/// So many bars are taken in between two closings of windows: what is held in
-/// memory beside input and result is what the open windows need.
+/// How many bars are added between two closings of windows. Besides the input and the result,
+/// only the rows of open windows are in memory.
 const CHUNK: usize = 16 * 1024;
 
-/// Runs `job` over bars and articles in any order; gives all its rows, ordered
-/// by the job's key, then window (in a job without windows: the time of its
-/// points), with values in the order of [`Job::columns`]. Nothing is late here: input is sorted
-/// by event time first. Of the versions of a bar or article the latest received
-/// counts.
+/// Runs `job` over bars and articles in any order. Returns all rows ordered by the key of the
+/// job, then by window (in a job without windows by the time of its points), with values in the
+/// order of [`Job::columns`]. No row is late, because the input is sorted by event time first.
+/// Of several versions of a bar or article the one received last counts.
 ///
 /// # Errors
-/// When the job cannot be planned.
+/// If the job cannot be planned.
 pub async fn compute(
     job: &Job,
     bars: Vec<Bar>,
@@ -32,13 +31,13 @@ pub async fn compute(
     compute_knowing(job, bars, articles, Visibility::Complete).await
 }
 
-/// As [`compute`], but without looking ahead: a window is computed from the bars
-/// and articles that had been received (`received_timestamp`) by its end, and
-/// there is none where nothing had. A job without windows takes each bar and
-/// article as it was first received; its rows say when that was.
+/// As [`compute`], but without look-ahead: a window is computed from the bars and articles that
+/// had been received (`received_timestamp`) by its end, and a window without such a row has no
+/// result. A job without windows uses the first received version of each bar and article; its
+/// rows have the time at which they could be made.
 ///
 /// # Errors
-/// When the job cannot be planned.
+/// If the job cannot be planned.
 pub async fn compute_as_of_arrival(
     job: &Job,
     bars: Vec<Bar>,
@@ -51,15 +50,15 @@ async fn compute_knowing(
     job: &Job,
     bars: Vec<Bar>,
     articles: Vec<Article>,
-    knowing: Visibility,
+    visibility: Visibility,
 ) -> Result<Vec<Row>, EngineError> {
-    if let Some(rolling) = Rolling::of(job).filter(|_| knowing == Visibility::Complete) {
+    if let Some(rolling) = Rolling::of(job).filter(|_| visibility == Visibility::Complete) {
         return Ok(rolled(&rolling, &bars));
     }
-    compute_planned(Plan::of(job, knowing).await?, job, bars, articles, knowing).await
+    compute_planned(Plan::of(job, visibility).await?, job, bars, articles, visibility).await
 }
 
-/// Runs a job that is made of measures, for which no plan is needed.
+/// Runs a job of known measures, which needs no plan.
 fn rolled(rolling: &Rolling, bars: &[Bar]) -> Vec<Row> {
     let mut candles = Candles::default();
     for bar in bars {
@@ -80,14 +79,14 @@ pub(crate) async fn compute_planned(
     job: &Job,
     mut bars: Vec<Bar>,
     mut articles: Vec<Article>,
-    knowing: Visibility,
+    visibility: Visibility,
 ) -> Result<Vec<Row>, EngineError> {
     if job.window.is_none() {
-        // Windows settle versions themselves, a join gives a row for each.
+        // A windowed job replaces versions itself, but a join makes a row for each version.
         let bar = |bar: &Bar| (bar.symbol.clone(), bar.start_timestamp);
-        settle(&mut bars, bar, |bar| bar.received_timestamp, knowing);
+        keep_one_version(&mut bars, bar, |bar| bar.received_timestamp, visibility);
         let article = |found: &Article| (found.symbol.clone(), found.id.clone(), found.published_timestamp);
-        settle(&mut articles, article, |found| found.received_timestamp, knowing);
+        keep_one_version(&mut articles, article, |found| found.received_timestamp, visibility);
     }
     bars.sort_by_key(|bar| bar.start_timestamp);
     articles.sort_by_key(|article| article.published_timestamp);
@@ -96,7 +95,7 @@ pub(crate) async fn compute_planned(
     let mut articles = articles.as_slice();
     let mut rows = Vec::new();
     for chunk in bars.chunks(CHUNK) {
-        // Every minute before that of the chunk's last bar is whole.
+        // All minutes before that of the last bar of the chunk are complete.
         let whole = chunk.last().map_or(Millis::MIN, |bar| minute_of(bar.start_timestamp));
         if let Some(source) = prices {
             rows.extend(push(&mut plan, job, source, |plan| plan.sources[source].of_bars(chunk))?);
@@ -117,17 +116,17 @@ pub(crate) async fn compute_planned(
     Ok(rows)
 }
 
-/// Leaves one version of each row: the last received, or, knowing no more than
-/// what had arrived, the first; between equal ones the later in the list.
-fn settle<T, K: Ord>(
+/// Keeps one version of each row: the one received last, or, without look-ahead, the one
+/// received first. Of equal ones the later in the list stays.
+fn keep_one_version<T, K: Ord>(
     rows: &mut Vec<T>,
     identity: impl Fn(&T) -> K,
     received: impl Fn(&T) -> Millis,
-    knowing: Visibility,
+    visibility: Visibility,
 ) {
     rows.sort_by_cached_key(|row| {
         let received = received(row);
-        (identity(row), if knowing == Visibility::Complete { received } else { -received })
+        (identity(row), if visibility == Visibility::Complete { received } else { -received })
     });
     rows.dedup_by(|later, kept| {
         let same = identity(later) == identity(kept);
@@ -138,8 +137,8 @@ fn settle<T, K: Ord>(
     });
 }
 
-/// Orders rows as their points lie in a store: by key and time, and paths of one time
-/// by the offset that tells their articles apart.
+/// Orders rows as the store orders their points: by key and time, and rows of one time by the
+/// offset that distinguishes articles.
 fn sort(job: &Job, rows: &mut [Row]) {
     let column = |name: &str| job.columns.iter().position(|column| column.name == name);
     let by = |row: &[Value], at: usize| (row[at].as_i64(), row[at].as_str().map(str::to_owned));

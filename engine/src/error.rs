@@ -1,4 +1,4 @@
-//! What can go wrong in the engine.
+//! The errors of the engine.
 
 use std::path::PathBuf;
 
@@ -13,39 +13,39 @@ pub enum EngineError {
     Unreadable {
         /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file of `sql/` does not parse.
     #[error("sql/{file}.sql does not parse: {reason}")]
     Syntax {
-        /// The file's name without its ending.
+        /// The name of the file without `.sql`.
         file: String,
-        /// What is wrong, with line and column.
+        /// The syntax error, with line and column.
         reason: String,
     },
-    /// A file of `sql/` parses, but asks for what is not supported.
+    /// A file of `sql/` needs an unsupported feature.
     #[error("sql/{file}.sql: {reason}")]
     Unsupported {
-        /// The file's name without its ending.
+        /// The name of the file without `.sql`.
         file: String,
         /// What is not supported, and what is.
         reason: String,
     },
-    /// DataFusion refused to plan or run a job.
+    /// DataFusion could not plan or run a job.
     #[error("the job `{job}` cannot be planned or run: {source}")]
     Plan {
-        /// The job.
+        /// The name of the job.
         job: String,
-        /// DataFusion's words.
+        /// The error of DataFusion.
         source: Box<DataFusionError>,
     },
     /// There is no such job.
     #[error("there is no job `{asked}`; the jobs are: {known}")]
     UnknownJob {
-        /// What was asked for.
+        /// The requested name.
         asked: String,
-        /// All jobs, with commas.
+        /// The names of all jobs, separated by commas.
         known: String,
     },
     /// The log failed.
@@ -58,7 +58,7 @@ impl EngineError {
         EngineError::Unsupported { file: file.to_owned(), reason: reason.into() }
     }
 
-    /// Names the job in DataFusion's errors.
+    /// Adds the name of the job to errors of DataFusion.
     pub(crate) fn plan(job: &str) -> impl Fn(DataFusionError) -> EngineError + '_ {
         move |source| EngineError::Plan { job: job.to_owned(), source: Box::new(source) }
     }

@@ -1,4 +1,4 @@
-//! What `docs/extending.md` shows, done as it says.
+//! Tests the examples of `docs/extending.md`.
 
 use model::schema::Value;
 use model::time::MINUTE;
@@ -10,13 +10,13 @@ use crate::sql;
 const PAGE: &str = include_str!("../../docs/extending.md");
 const FILE: &str = include_str!("../../docs/examples/high_low.rs");
 
-/// The text of the page's blocks of one language, in order.
+/// The code blocks of the page in one language, in order.
 fn blocks(language: &str) -> Vec<&'static str> {
     let opening = format!("```{language}\n");
     PAGE.split(&opening[..]).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
 }
 
-/// `sql/volatility.sql` with the page's lines where it says.
+/// `sql/volatility.sql` with the lines of the page inserted.
 fn extended() -> String {
     let (_, text) = sql::FILES.iter().find(|(file, _)| *file == "volatility").unwrap();
     let places = ["    volume DOUBLE,\n", "    volume,\n    arrow_cast", "        volume(start_timestamp"];
@@ -53,7 +53,7 @@ async fn a_measure_added_as_the_page_says_is_a_column_of_every_row() {
     let bars = vec![bar(100, 10.0, 11.0), bar(101, 8.0, 9.0)];
     let rows = crate::compute(&job, bars, Vec::new()).await.unwrap();
     assert_eq!(rows.len(), 31);
-    // The first window holds the first bar alone, the others up to the last but one both.
+    // The first window holds only the first bar; the others, except the last, hold both.
     assert_eq!(rows[0][at], Value::Float(100.0 * (11.0 / 10.0 - 1.0)));
     assert_eq!(rows[1][at], Value::Float(100.0 * (11.0 / 8.0 - 1.0)));
 }

@@ -1,4 +1,4 @@
-//! Jobs: one file of `sql/` each, with the table that it writes.
+//! Jobs: each is one file of `sql/`, with the table that it writes.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,22 +14,23 @@ use crate::sql::{
     self, SinkTable, SourceTable, Table, WindowedQuery, pull_out_windows, statements, updating_ttl,
 };
 
-/// A hop window: `size` long, one beginning every `slide`, aligned to the epoch.
+/// A hop window: it has the length `size`, and one begins every `slide`, aligned to the Unix
+/// epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
-    /// How long a window is.
+    /// The length of a window (ms).
     pub size: Millis,
-    /// How far apart windows begin.
+    /// The time between the starts of two windows (ms).
     pub slide: Millis,
 }
 
 impl Hop {
-    /// The start of the first window that holds `at`.
+    /// The start of the first window that contains the event time `at`.
     pub fn first_start(&self, at: Millis) -> Millis {
         self.slide_of(at) - self.size + self.slide
     }
 
-    /// The start of the last window that holds `at`: the slide that it falls into.
+    /// The start of the last window that contains `at`, which is the slide of `at`.
     pub fn slide_of(&self, at: Millis) -> Millis {
         at.div_euclid(self.slide) * self.slide
     }
@@ -38,22 +39,22 @@ impl Hop {
 /// A SQL job.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The name: that of its file, and of the table that it writes.
+    /// The name, which is that of its file and of the table that it writes.
     pub name: String,
     /// The topic that it writes.
     pub topic: Topic,
     /// The column whose value is the key of its records.
     pub key: String,
-    /// The columns that it writes, in order.
+    /// The columns of its table, in order.
     pub columns: Vec<Column>,
     /// The topics that it reads.
     pub reads: Vec<Topic>,
-    /// Its hop window; `None` for a job without.
+    /// Its hop window; `None` for a job without windows.
     pub window: Option<Hop>,
-    /// Of a job without windows: how far apart the event times of two rows may lie
-    /// that it joins, which is its `updating_ttl`.
+    /// In a job without windows, the largest difference (ms) between the event times of two
+    /// rows that it joins: its `updating_ttl`.
     pub reach: Option<Millis>,
-    /// Whether its rows depend on those of other symbols in their window, as ranks do.
+    /// Whether its rows depend on other symbols in the same window, as ranks do.
     pub ranks: bool,
     pub(crate) sources: Vec<SourceTable>,
     pub(crate) windows: Vec<WindowedQuery>,
@@ -61,19 +62,19 @@ pub struct Job {
 }
 
 impl Job {
-    /// All jobs that are built in, in the order of their names.
+    /// All built-in jobs, ordered by name.
     ///
     /// # Errors
-    /// When a file of `sql/` does not parse or asks for what is not supported.
+    /// If a file of `sql/` does not parse or needs an unsupported feature.
     pub fn all() -> Result<Vec<Job>, EngineError> {
         Job::read(sql::FILES)
     }
 
-    /// The jobs of a folder such as `sql/`, in the order of their names.
+    /// The jobs of a folder such as `sql/`, ordered by name.
     ///
     /// # Errors
-    /// When the folder or a file cannot be read, or a file does not parse or asks
-    /// for what is not supported.
+    /// If the folder or a file cannot be read, or a file does not parse or needs an unsupported
+    /// feature.
     pub fn in_folder(folder: &Path) -> Result<Vec<Job>, EngineError> {
         let files = sql::files_of(folder)?;
         Job::read(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
@@ -82,7 +83,7 @@ impl Job {
     /// The built-in job `name`.
     ///
     /// # Errors
-    /// When there is none of that name; the error lists those that there are.
+    /// If there is no such job; the error lists the existing ones.
     pub fn named(name: &str) -> Result<Job, EngineError> {
         let jobs = Job::all()?;
         let known = jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -91,10 +92,10 @@ impl Job {
             .ok_or_else(|| EngineError::UnknownJob { asked: name.to_owned(), known })
     }
 
-    /// The same job over windows of another size, to compare what sizes cost.
+    /// The same job with windows of another size (ms), to compare the cost of sizes.
     ///
     /// # Errors
-    /// When the size is no multiple of the slide, or the job has no windows.
+    /// If the size is not a multiple of the slide, or the job has no windows.
     pub fn with_window(mut self, size: Millis) -> Result<Job, EngineError> {
         let fits = |hop: Hop| size > 0 && size % hop.slide == 0;
         let Some(hop) = self.window.filter(|hop| fits(*hop)) else {
@@ -108,7 +109,7 @@ impl Job {
         Ok(self)
     }
 
-    /// Reads jobs from files of SQL, by name; the file `tables` holds the sources.
+    /// Parses jobs from SQL files by name; the file `tables` declares the sources.
     pub(crate) fn read(files: &[(&str, &str)]) -> Result<Vec<Job>, EngineError> {
         let mut sources = BTreeMap::new();
         for (file, text) in files.iter().filter(|(file, _)| *file == sql::TABLES) {
@@ -198,8 +199,8 @@ fn ranking(expression: &Expr) -> ControlFlow<()> {
     }
 }
 
-/// All windows of a job are equal, because only equal ones can be joined; and
-/// what has none must say how long it keeps its rows.
+/// Checks that all windows of a job are equal, because only equal windows can be joined, and
+/// that a job without windows sets how long it keeps its rows.
 fn check_windows(windows: &[WindowedQuery], ttl: Option<Millis>) -> Result<(), String> {
     if windows.iter().any(|window| window.hop != windows[0].hop) {
         return Err("its windows differ: give all of them the same size and slide".into());

@@ -1,13 +1,12 @@
-//! The local engine: plans the files of `sql/` with the UDFs on DataFusion and
-//! runs them in this process, over the log (streaming) or over bars (batch).
+//! The local engine: it plans the files of `sql/` with the UDFs on DataFusion and runs them in
+//! this process, over the log (streaming) or over a list of bars (batch).
 //!
-//! A job's SQL is cut at its hop windows. What stands under a hop window is
-//! aggregated here, incrementally and in event time ([`window`]); what stands
-//! above it is run by DataFusion over the rows of each window as it closes. A job
-//! without windows is a join, whose rows go out as they meet ([`plan`]). A job
-//! that only chooses measures of bars is computed from sums instead ([`rolling`]).
-//! Both ways of running share every step, so that what was streamed equals
-//! what is computed afterwards, bit for bit.
+//! The SQL of a job is split at its hop windows. The part under a hop window is aggregated
+//! here, incrementally and in event time ([`window`]). DataFusion runs the part above it over
+//! the rows of each window as it closes. A job without windows is a join, which emits rows as
+//! they match ([`plan`]). A job that only selects known measures of bars is computed from sums
+//! ([`rolling`]). Streaming and batch share these steps, so that both have the same results,
+//! bit for bit.
 
 mod batch;
 mod error;

@@ -1,4 +1,4 @@
-//! A job, planned: rows of its sources in, rows of its table out.
+//! The plan of a job: it takes rows of the sources of the job and returns rows of its table.
 
 mod joined;
 mod leaf;
@@ -23,52 +23,53 @@ use crate::udaf;
 use joined::Joined;
 use leaf::Leaf;
 
-/// A row of the job's table, with values in the order of its columns.
+/// A row of the table of a job, with values in the order of its columns.
 pub(crate) type Row = Vec<Value>;
 
-/// What a window is computed from.
+/// Which rows a window is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visibility {
-    /// Every row that belongs to it.
+    /// All rows of the window.
     Complete,
-    /// Only rows that had been received by the window's end.
+    /// Only the rows that had been received by the end of the window.
     AsOfArrival,
 }
 
-/// A job that can take rows in and give rows out.
+/// A planned job.
 pub(crate) struct Plan {
-    /// One for each of the job's sources, in its order.
+    /// One per source of the job, in the same order.
     pub(crate) sources: Vec<SourceReader>,
     job: String,
     shape: Shape,
 }
 
-/// The kinds of jobs that there are.
+/// The kinds of jobs.
 enum Shape {
-    /// Columns of one hop window of measures that are known here: as `Windowed`, and faster.
+    /// Columns of one hop window with known measures: the results of `Windowed`, but faster.
     Rolling(Tracks),
-    /// Aggregations under hop windows: rows go out when windows close.
+    /// Aggregations under hop windows: rows are emitted when windows close.
     Windowed(Box<Windowed>),
-    /// A join without windows: rows go out as they meet.
+    /// A join without windows: rows are emitted when they match.
     Joined(Box<Joined>),
 }
 
 impl Plan {
     /// Plans `job`.
-    pub(crate) async fn of(job: &Job, knowing: Visibility) -> Result<Plan, EngineError> {
-        // Of the versions of a bar a track keeps one, which is not enough for what was known when.
-        let rolling = Rolling::of(job).filter(|_| knowing == Visibility::Complete);
-        Plan::build(job, rolling, knowing).await.map_err(EngineError::plan(&job.name))
+    pub(crate) async fn of(job: &Job, visibility: Visibility) -> Result<Plan, EngineError> {
+        // A track keeps one version of each bar only, which does not show what was known
+        // earlier.
+        let rolling = Rolling::of(job).filter(|_| visibility == Visibility::Complete);
+        Plan::build(job, rolling, visibility).await.map_err(EngineError::plan(&job.name))
     }
 
-    /// Plans `job` as if it were of no particular form.
+    /// Plans `job` without the faster way for known measures.
     #[cfg(test)]
     pub(crate) async fn general(job: &Job) -> Result<Plan, EngineError> {
         Plan::build(job, None, Visibility::Complete).await.map_err(EngineError::plan(&job.name))
     }
 
-    async fn build(job: &Job, rolling: Option<Rolling>, knowing: Visibility) -> Result<Plan> {
-        // One partition: the work is small, and its order stays the same.
+    async fn build(job: &Job, rolling: Option<Rolling>, visibility: Visibility) -> Result<Plan> {
+        // A single partition, because there is little data and the order must not change.
         let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
         let context = SessionContext::new_with_state(state);
@@ -83,12 +84,12 @@ impl Plan {
         let shape = match (job.reach, rolling) {
             (_, Some(rolling)) => Shape::Rolling(Tracks::new(rolling)),
             (Some(reach), None) => Shape::Joined(Box::new(Joined::plan(&context.state(), job, reach).await?)),
-            (None, None) => Shape::Windowed(Box::new(Windowed::plan(&context, job, knowing).await?)),
+            (None, None) => Shape::Windowed(Box::new(Windowed::plan(&context, job, visibility).await?)),
         };
         Ok(Plan { sources, job: job.name.clone(), shape })
     }
 
-    /// From here on, windows that end at or before `closed` are taken as emitted.
+    /// Treats windows that end at or before `closed` as already emitted.
     pub(crate) fn skip_until(&mut self, closed: Millis) {
         match &mut self.shape {
             Shape::Rolling(tracks) => tracks.skip_until(closed),
@@ -97,7 +98,7 @@ impl Plan {
         }
     }
 
-    /// The earliest event time that is still needed.
+    /// The earliest event time whose rows are still needed.
     pub(crate) fn needed_from(&self) -> Millis {
         match &self.shape {
             Shape::Rolling(tracks) => tracks.needed_from(),
@@ -106,30 +107,29 @@ impl Plan {
         }
     }
 
-    /// Whether a row behind the watermark is taken all the same.
-    pub(crate) fn takes_late_rows(&self) -> bool {
+    /// Whether late rows are processed.
+    pub(crate) fn keeps_late_rows(&self) -> bool {
         matches!(self.shape, Shape::Joined(_))
     }
 
-    /// Takes in rows of one source, in the order in which they came; gives the
-    /// rows that go out at once. Those that were taken before a restart and only
-    /// come `again` go out with new ones alone.
+    /// Adds rows of one source in their order of arrival, and returns the rows that are emitted
+    /// at once. Rows that are `reread` after a restart are joined with new rows only.
     pub(crate) fn push(
         &mut self,
         source: usize,
         rows: &Rows,
-        again: &[bool],
+        reread: &[bool],
     ) -> Result<Vec<Row>, EngineError> {
         match &mut self.shape {
             Shape::Rolling(tracks) => tracks.push(rows).map(|()| Vec::new()),
             Shape::Windowed(windowed) => windowed.push(source, rows).map(|()| Vec::new()),
-            Shape::Joined(joined) => joined.push(source, rows, again),
+            Shape::Joined(joined) => joined.push(source, rows, reread),
         }
         .map_err(EngineError::plan(&self.job))
     }
 
-    /// The watermark has come to `watermark`: gives the rows of the windows that
-    /// end by then, and forgets what nothing can need any more.
+    /// Advances the watermark: returns the rows of the windows that end at or before it, and
+    /// frees what is not needed any more.
     pub(crate) async fn close(&mut self, watermark: Millis) -> Result<Vec<Row>, EngineError> {
         match &mut self.shape {
             Shape::Rolling(tracks) => Ok(tracks.close(watermark)),
@@ -148,7 +148,7 @@ async fn logical_plan(state: &SessionState, query: Query) -> Result<LogicalPlan>
     state.statement_to_plan(Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))))).await
 }
 
-/// The job's table takes as many columns as its query selects.
+/// Checks that the query selects as many columns as the table of the job has.
 fn check_width(job: &Job, query: &LogicalPlan) -> Result<()> {
     let (selected, wanted) = (query.schema().fields().len(), job.columns.len());
     if selected != wanted {
@@ -157,8 +157,8 @@ fn check_width(job: &Job, query: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
-// A job of windows: its aggregations, and the query above them, which runs
-// over the rows of the windows that close together.
+// A job with windows: its aggregations, and the outer query, which runs over the rows of the
+// windows that close together.
 
 pub(crate) struct Windowed {
     leaves: Vec<Leaf>,
@@ -169,17 +169,21 @@ pub(crate) struct Windowed {
 }
 
 impl Windowed {
-    pub(crate) async fn plan(context: &SessionContext, job: &Job, knowing: Visibility) -> Result<Windowed> {
+    pub(crate) async fn plan(
+        context: &SessionContext,
+        job: &Job,
+        visibility: Visibility,
+    ) -> Result<Windowed> {
         let mut leaves = Vec::new();
         for windowed in &job.windows {
-            let leaf = Leaf::plan(&context.state(), job, windowed, knowing).await?;
+            let leaf = Leaf::plan(&context.state(), job, windowed, visibility).await?;
             context.register_table(&windowed.table, leaf.table.clone())?;
             leaves.push(leaf);
         }
         let state = context.state();
         let above = state.optimize(&logical_plan(&state, job.query.clone()).await?)?;
         check_width(job, &above)?;
-        // Rows leave in the order of time, then key, whatever the query does to their order.
+        // Rows are emitted in the order of time, then key, whatever order the query gives them.
         let place = |name: &str| job.columns.iter().position(|column| column.name == name);
         let order = ["window_end", job.key.as_str()].into_iter().filter_map(place).collect();
         Ok(Windowed { leaves, above, state, columns: job.columns.clone(), order })
@@ -197,7 +201,7 @@ impl Windowed {
         self.leaves.iter_mut().filter(|leaf| leaf.source == source).try_for_each(|leaf| leaf.push(rows))
     }
 
-    /// Closes the windows that end at or before `watermark`; gives their rows.
+    /// Closes the windows that end at or before `watermark`; returns their rows.
     pub(crate) async fn close(&mut self, watermark: Millis) -> Result<Vec<Row>> {
         let mut any = false;
         for leaf in &mut self.leaves {

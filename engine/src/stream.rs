@@ -1,9 +1,9 @@
-//! The streaming path: each job follows its topics in the log, closes windows
-//! as the watermark passes them, and writes their rows to its own topic.
+//! The streaming path: each job reads its topics from the log, closes windows as the watermark
+//! passes them, and writes their rows to its own topic.
 //!
-//! Rows are durable before the position behind them is committed, and after a
-//! restart every window that had not been committed is built again from the
-//! same records: rows may be written twice, with one value.
+//! Rows are durable before the offset after them is committed. After a restart every window
+//! that was not committed is rebuilt from the same records, so that rows may be written twice,
+//! with the same values.
 
 mod checkpoint;
 
@@ -30,20 +30,20 @@ use crate::job::Job;
 use crate::plan::{Plan, Row, Visibility};
 use checkpoint::{Partitions, Seen};
 
-/// How many records of a partition are taken at once.
+/// How many records one poll may return.
 const POLL: usize = 2_048;
-/// How long to wait for records before looking at the wish to stop.
+/// The longest wait for records before the request to stop is checked.
 const WAIT: Duration = Duration::from_millis(250);
-/// How often positions are committed.
+/// The interval between two commits of offsets.
 const CHECKPOINT: Duration = Duration::from_secs(5);
-/// How many result rows are appended at once.
+/// How many result rows one append may have.
 const APPEND: usize = 4_096;
 
-/// Runs all `jobs` until `stop` asks for an end; with [`Shutdown::Drain`] once
-/// everything that the log holds has been read and written out.
+/// Runs all `jobs` until `stop` requests an end; with [`Shutdown::Drain`], until everything in
+/// the log has been processed.
 ///
 /// # Errors
-/// When a job cannot be planned, or the log fails.
+/// If a job cannot be planned, or the log fails.
 pub async fn run(log: SharedLog, jobs: Vec<Job>, stop: ShutdownToken) -> Result<(), EngineError> {
     let mut running = JoinSet::new();
     let mut progress = Vec::new();
@@ -87,7 +87,7 @@ async fn follow(
         }
         let skipped = follower.reader.skipped();
         follower.progress.skipped(skipped.iter().map(|skipped| skipped.to - skipped.from).sum());
-        follower.take(&records).await?;
+        follower.process(&records).await?;
         follower.close_windows().await?;
         if committed.elapsed() >= CHECKPOINT {
             follower.commit().await?;
@@ -96,7 +96,7 @@ async fn follow(
     }
 }
 
-/// One job on its way through the log.
+/// A running job.
 struct Follower {
     log: SharedLog,
     job: Job,
@@ -114,7 +114,7 @@ impl Follower {
             &job.reads,
             log.partitions(),
             reader.resumed_from(),
-            plan.takes_late_rows(),
+            plan.keeps_late_rows(),
             TimeBounds::of(log.as_ref()),
         );
         if let Some(closed) = partitions.closed_until() {
@@ -125,8 +125,8 @@ impl Follower {
         Ok(Follower { log, job, plan, reader, partitions, progress })
     }
 
-    /// Takes records in, notes what is late, and writes out what goes out at once.
-    async fn take(&mut self, records: &[Record]) -> Result<(), EngineError> {
+    /// Processes records, counts late ones, and writes the rows that are emitted at once.
+    async fn process(&mut self, records: &[Record]) -> Result<(), EngineError> {
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
             let Some(source) = self.job.reads.iter().position(|topic| *topic == run[0].topic) else {
                 continue;
@@ -135,8 +135,8 @@ impl Follower {
             let (rows, refused) =
                 self.plan.sources[source].decode(&values).map_err(EngineError::plan(&self.job.name))?;
             for &at in &refused {
-                // The sink keeps it as a dead letter; here it only must not stop what follows.
-                log::warn_skipped(&run[at], &"it does not decode");
+                // The sink stores it as a dead letter; the engine only skips it.
+                log::warn_skipped(&run[at], &"it cannot be decoded");
             }
             self.progress.refused(refused.len());
             let decoded =
@@ -145,26 +145,26 @@ impl Follower {
                 .zip(rows.event_times.iter().zip(&rows.watermarks))
                 .map(|(record, (&at, &watermark))| {
                     let seen = self.partitions.see(source, record, minute_of(at), watermark);
-                    seen.inspect_err(|beyond| log::warn_skipped(record, beyond)).ok()
+                    seen.inspect_err(|out_of_bounds| log::warn_skipped(record, out_of_bounds)).ok()
                 })
                 .collect();
             self.progress.refused(seen.iter().filter(|seen| seen.is_none()).count());
-            let taken = |seen: &Seen| seen.in_time || self.plan.takes_late_rows();
+            let taken = |seen: &Seen| seen.in_time || self.plan.keeps_late_rows();
             let mask: Vec<bool> = seen.iter().map(|seen| seen.as_ref().is_some_and(taken)).collect();
             let rows = match mask.contains(&false) {
                 true => rows.keep(&mask).map_err(EngineError::plan(&self.job.name))?,
                 false => rows,
             };
-            let again: Vec<bool> =
-                seen.iter().flatten().filter(|seen| taken(seen)).map(|seen| seen.again).collect();
-            let out = self.plan.push(source, &rows, &again)?;
+            let reread: Vec<bool> =
+                seen.iter().flatten().filter(|seen| taken(seen)).map(|seen| seen.reread).collect();
+            let out = self.plan.push(source, &rows, &reread)?;
             self.write(&out).await?;
         }
         self.progress.late(self.partitions.late());
         Ok(())
     }
 
-    /// Closes what the watermark has passed, and writes the rows out.
+    /// Closes the windows that the watermark has passed, and writes their rows.
     async fn close_windows(&mut self) -> Result<(), EngineError> {
         let Some(watermark) = self.partitions.watermark() else { return Ok(()) };
         if self.partitions.closed_until().is_some_and(|closed| watermark < closed + MINUTE) {
@@ -212,9 +212,9 @@ impl serde::Serialize for RowJson<'_> {
     }
 }
 
-// What the engine says of itself.
+// The status of the engine.
 
-/// How often the status is looked at; it is published when it changed.
+/// How often the status is checked; it is published if it has changed.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The counts of one job.
@@ -260,7 +260,7 @@ impl Progress {
     }
 }
 
-/// Publishes the status of all jobs together.
+/// Publishes one status for all jobs.
 pub(crate) struct Publishing {
     log: SharedLog,
     jobs: Vec<Arc<Progress>>,
@@ -273,7 +273,7 @@ pub(crate) fn publish(log: SharedLog, jobs: Vec<Arc<Progress>>) -> Publishing {
 }
 
 impl Publishing {
-    /// Publishes until `work` is done, and once more then.
+    /// Publishes until `work` ends, and once more after that.
     pub(crate) async fn until(
         mut self,
         work: impl Future<Output = Result<(), EngineError>>,

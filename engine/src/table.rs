@@ -1,5 +1,4 @@
-//! A source table: records decoded into Arrow rows with their event time and
-//! their watermark.
+//! A source table: decodes records into Arrow rows with their event times and watermarks.
 
 use std::sync::Arc;
 
@@ -34,18 +33,18 @@ pub(crate) struct SourceReader {
 /// Decoded rows.
 #[derive(Clone)]
 pub(crate) struct Rows {
-    /// All columns, the generated ones too.
+    /// All columns, including the generated ones.
     pub(crate) batch: RecordBatch,
-    /// The event time of each row.
+    /// The event time of each row (ms).
     pub(crate) event_times: Vec<Millis>,
-    /// What each row says of the watermark.
+    /// The watermark that each row states (event time, ms).
     pub(crate) watermarks: Vec<Millis>,
-    /// When each row was received, by its `received_timestamp`.
+    /// The `received_timestamp` of each row (wall clock, ms).
     pub(crate) received: Vec<Millis>,
 }
 
 impl Rows {
-    /// Only the rows whose place in `kept` is true.
+    /// The rows for which `kept` is true.
     pub(crate) fn keep(self, kept: &[bool]) -> Result<Rows> {
         let of = |times: Vec<Millis>| {
             times.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(at, _)| at).collect()
@@ -60,7 +59,7 @@ impl Rows {
     }
 }
 
-/// Every source has it: a `BIGINT NOT NULL` that orders the versions of a row.
+/// A `BIGINT NOT NULL` column of every source, which orders the versions of a row.
 const RECEIVED: &str = "received_timestamp";
 
 const NANOSECONDS: DataType = DataType::Timestamp(TimeUnit::Nanosecond, None);
@@ -98,8 +97,8 @@ impl SourceReader {
         self.schema.clone()
     }
 
-    /// Decodes JSON records. One that does not decode is left out and named in
-    /// the list beside the rows by its place.
+    /// Decodes JSON records. Returns the rows, and the indices of the records that do not
+    /// decode.
     pub(crate) fn decode(&self, values: &[impl AsRef<[u8]>]) -> Result<(Rows, Vec<usize>)> {
         if let Ok(batch) = self.decode_all(values) {
             return Ok((self.complete(&batch)?, Vec::new()));
@@ -131,12 +130,12 @@ impl SourceReader {
         Ok(batch)
     }
 
-    /// Bars as rows of this table.
+    /// Converts bars to rows of this table.
     pub(crate) fn of_bars(&self, bars: &[Bar]) -> Result<Rows> {
         self.of(bars.len(), |name| bar_column(name, bars))
     }
 
-    /// Articles as rows of this table.
+    /// Converts articles to rows of this table.
     pub(crate) fn of_articles(&self, articles: &[Article]) -> Result<Rows> {
         self.of(articles.len(), |name| article_column(name, articles))
     }

@@ -1,5 +1,5 @@
-//! The UDFs as DataFusion knows them: enough to plan with. The windows call
-//! them directly.
+//! The UDFs as aggregates of DataFusion, for planning only: windows call the UDFs directly.
+//! Also plans expressions of SQL.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ pub(crate) fn aggregates() -> impl Iterator<Item = Arc<AggregateUDF>> {
     known().filter(|udf| udf.aggregate).map(|udf| Arc::new(AggregateUDF::new_from_impl(Measure::of(udf))))
 }
 
-/// The aggregate of `udfs/` that DataFusion planned under `name`.
+/// The UDF that DataFusion planned under `name`.
 pub(crate) fn named(name: &str) -> Option<&'static Udf> {
     known().find(|udf| udf.aggregate && udf.name == name)
 }
 
-/// All functions; in tests those of the documentation too.
+/// All UDFs; in tests also those of the documentation.
 fn known() -> impl Iterator<Item = &'static Udf> {
     let examples = if cfg!(test) { udfs::examples() } else { &[] };
     udfs::all().iter().chain(examples)
@@ -47,7 +47,7 @@ impl Measure {
     }
 }
 
-/// The Arrow type of a UDF's argument or result.
+/// The Arrow type of an argument or a result of a UDF.
 pub(crate) fn data_type(kind: Kind) -> DataType {
     match kind {
         Kind::Bool => DataType::Boolean,
@@ -80,10 +80,8 @@ impl AggregateUDFImpl for Measure {
     }
 }
 
-// Expressions of SQL, made ready to be evaluated.
-
-/// Plans `expression` over rows of `schema`. It is simplified first, which some
-/// functions (`arrow_cast`) rely on: they exist only until then.
+/// Plans `expression` over rows of `schema`. It is simplified first, because some functions
+/// (`arrow_cast`) exist only until simplification.
 pub(crate) fn physical(
     state: &SessionState,
     expression: Expr,

@@ -1,9 +1,8 @@
-//! Hop windows: rows are kept per group in time order, and every window that
-//! the watermark has passed is aggregated over its slice of them.
+//! Hop windows: rows are kept per group in time order, and each window that the watermark has
+//! passed is aggregated over its range of rows.
 //!
-//! Only what open windows need is kept. A row counts as Arroyo counts it: it
-//! belongs to the slide that its event time falls into, and windows hold whole
-//! slides; within a slide rows keep the order in which they came.
+//! Only the rows of open windows are kept. A row belongs to the slide of its event time, and a
+//! window to whole slides, as in Arroyo. Rows of one slide keep their order of arrival.
 
 mod cells;
 
@@ -32,18 +31,18 @@ pub(crate) struct HopAggregate {
     arguments: Vec<Arc<dyn PhysicalExpr>>,
     kernels: Vec<Kernel>,
     groups: BTreeMap<OwnedRow, Group>,
-    knowing: Visibility,
+    visibility: Visibility,
     /// Windows that start before this have been closed.
     next_start: Millis,
 }
 
-/// Rows of one group, ordered by slide.
+/// The rows of one group, ordered by slide.
 struct Group {
     slides: Vec<Millis>,
-    /// When each row was received.
+    /// When each row was received, by the wall clock (ms).
     received: Vec<Millis>,
     cells: Vec<Cells>,
-    /// Rows before this belong to no open window any more.
+    /// The index of the first row that an open window needs.
     first: usize,
 }
 
@@ -56,13 +55,13 @@ struct Slice<'a> {
 }
 
 impl HopAggregate {
-    /// An aggregation over `keys` of rows of one source.
+    /// An aggregation of rows of one source, grouped by `keys`.
     pub(crate) fn new(
         hop: Hop,
         keys: Vec<Arc<dyn PhysicalExpr>>,
         key_types: Vec<datafusion::arrow::datatypes::DataType>,
         aggregates: &[Arc<AggregateFunctionExpr>],
-        knowing: Visibility,
+        visibility: Visibility,
     ) -> Result<HopAggregate> {
         let mut arguments: Vec<Arc<dyn PhysicalExpr>> = Vec::new();
         let mut kernels = Vec::new();
@@ -86,22 +85,22 @@ impl HopAggregate {
             arguments,
             kernels,
             groups: BTreeMap::new(),
-            knowing,
+            visibility,
             next_start: Millis::MIN / 2,
         })
     }
 
-    /// From here on, windows that end at or before `closed` are taken as emitted.
+    /// Treats windows that end at or before `closed` as already emitted.
     pub(crate) fn skip_until(&mut self, closed: Millis) {
         self.next_start = self.next_start.max(self.hop.slide_of(closed - self.hop.size) + self.hop.slide);
     }
 
-    /// The earliest event time that an open window may need.
+    /// The earliest event time of an open window.
     pub(crate) fn needed_from(&self) -> Millis {
         self.next_start
     }
 
-    /// Takes rows in, in the order in which they came.
+    /// Adds rows in their order of arrival.
     pub(crate) fn push(&mut self, taken: &Rows) -> Result<()> {
         let batch = &taken.batch;
         let evaluate = |expressions: &[Arc<dyn PhysicalExpr>]| -> Result<Vec<ArrayRef>> {
@@ -132,9 +131,9 @@ impl HopAggregate {
         Ok(())
     }
 
-    /// Closes every window that ends at or before `watermark`, in the order of
-    /// windows, then keys. The result's columns: the keys, start and end of the
-    /// window, the aggregates.
+    /// Closes every window that ends at or before `watermark`. The rows are ordered by window,
+    /// then by key; their columns are the keys, the start and the end of the window, and the
+    /// aggregates.
     pub(crate) fn close(&mut self, watermark: Millis) -> Result<Option<Vec<ArrayRef>>> {
         let last_start = self.hop.slide_of(watermark.saturating_sub(self.hop.size));
         if last_start < self.next_start {
@@ -142,9 +141,9 @@ impl HopAggregate {
         }
         let mut slices: Vec<Slice<'_>> = Vec::new();
         for (key, group) in &self.groups {
-            group.slices(key, self.hop, self.next_start..=last_start, self.knowing, &mut slices);
+            group.slices(key, self.hop, self.next_start..=last_start, self.visibility, &mut slices);
         }
-        // Stable: groups are visited in the order of their keys.
+        // The sort is stable, and groups are visited in the order of their keys.
         slices.sort_by_key(|slice| slice.start);
         let columns = if slices.is_empty() { None } else { Some(self.aggregate(&slices)?) };
         drop(slices);
@@ -191,13 +190,13 @@ impl Group {
         }
     }
 
-    /// The windows whose starts lie in `starts` that hold at least one row.
+    /// Adds the windows with at least one row and a start in `starts`.
     fn slices<'a>(
         &'a self,
         key: &'a OwnedRow,
         hop: Hop,
         starts: RangeInclusive<Millis>,
-        knowing: Visibility,
+        visibility: Visibility,
         found: &mut Vec<Slice<'a>>,
     ) {
         let held = &self.slides[self.first..];
@@ -209,21 +208,21 @@ impl Group {
             match held.get(high) {
                 _ if low < high => {
                     let rows = self.first + low..self.first + high;
-                    let known = match knowing {
+                    let known = match visibility {
                         Visibility::Complete => Some((Cow::Borrowed(self.cells.as_slice()), rows)),
                         Visibility::AsOfArrival => self.arrived(rows, start + hop.size),
                     };
                     found.extend(known.map(|(cells, rows)| Slice { start, key, cells, rows }));
                     start += hop.slide;
                 }
-                // Nothing in this window: on to the first one that holds the next row.
+                // The window is empty: continue with the first window that has the next row.
                 Some(&next) => start = hop.first_start(next).max(start + hop.slide),
                 None => return,
             }
         }
     }
 
-    /// Of some rows those that had been received by `until`, if any had.
+    /// The rows that had been received by `until`, if there are any.
     fn arrived(&self, rows: Range<usize>, until: Millis) -> Option<(Cow<'_, [Cells]>, Range<usize>)> {
         let arrived: Vec<usize> = rows.clone().filter(|&row| self.received[row] <= until).collect();
         if arrived.len() == rows.len() {
@@ -233,8 +232,8 @@ impl Group {
         (!arrived.is_empty()).then(|| (Cow::Owned(picked), 0..arrived.len()))
     }
 
-    /// Rows that no open window needs are passed over at once and freed in
-    /// bulk, so that their cost is shared by the rows that replace them.
+    /// Skips rows that no open window needs. They are freed in bulk, which makes the cost per
+    /// row constant.
     fn forget_before(&mut self, slide: Millis) {
         self.first += self.slides[self.first..].partition_point(|&held| held < slide);
         if self.first * 2 >= self.slides.len() {

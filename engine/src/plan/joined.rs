@@ -1,9 +1,9 @@
-//! A join without windows: each row that comes meets those of the other side
-//! that are there already, and what matches goes out at once.
+//! A join without windows: each new row is joined with the earlier rows of the other side, and
+//! the matches are emitted at once.
 //!
-//! What has come is kept as long as the job's `updating_ttl` says, in event time
-//! behind the watermark. Two rows whose event times lie further apart than that
-//! do not meet, however they came: so the result does not depend on arrival.
+//! Rows are kept until the watermark is `updating_ttl` after their event time. Two rows whose
+//! event times differ by more than that are never joined, in whatever order they arrive, so the
+//! result does not depend on the order of arrival.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) struct Joined {
     needed_from: Millis,
 }
 
-/// A row that came, by its number, and a row of the other side that it meets.
+/// The index of a new row, and a row of the other side that it matches.
 type Pair = (u64, Held);
 
 impl Joined {
@@ -47,7 +47,7 @@ impl Joined {
         check_width(job, &plan)?;
         let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
         let LogicalPlan::Projection(projection) = &plan else {
-            return not_impl_err!("a query without windows that is no plain SELECT … FROM … JOIN …");
+            return not_impl_err!("a query without windows that is not a plain SELECT … FROM … JOIN …");
         };
         let (join, above) = match projection.input.as_ref() {
             LogicalPlan::Join(join) => (join, None),
@@ -79,12 +79,12 @@ impl Joined {
         })
     }
 
-    /// The earliest event time that a row to come may meet.
+    /// The earliest event time that a future row may be joined with.
     pub(crate) fn needed_from(&self) -> Millis {
         self.needed_from
     }
 
-    /// Forgets what nothing can meet any more that is not late.
+    /// Removes rows that only late rows could still match.
     pub(crate) fn forget(&mut self, watermark: Millis) {
         let needed_from = minute_of(watermark.saturating_sub(self.reach));
         if needed_from > self.needed_from {
@@ -93,25 +93,26 @@ impl Joined {
         }
     }
 
-    /// Takes in rows of one source and gives what they make with those before them.
-    pub(crate) fn push(&mut self, source: usize, rows: &Rows, again: &[bool]) -> Result<Vec<Row>> {
+    /// Adds rows of one source, and returns their matches with earlier rows. A pair of rows
+    /// that were both `reread` after a restart was emitted before it.
+    pub(crate) fn push(&mut self, source: usize, rows: &Rows, reread: &[bool]) -> Result<Vec<Row>> {
         let mut out = Vec::new();
         for at in 0..self.sides.len() {
             if self.sides[at].source == source {
-                out.extend(self.meet(at, rows, again)?);
+                out.extend(self.meet(at, rows, reread)?);
             }
         }
         Ok(out)
     }
 
-    fn meet(&mut self, at: usize, rows: &Rows, again: &[bool]) -> Result<Vec<Row>> {
-        let came = self.sides[at].arrive(rows, again, &self.keys)?;
+    fn meet(&mut self, at: usize, rows: &Rows, reread: &[bool]) -> Result<Vec<Row>> {
+        let came = self.sides[at].arrive(rows, reread, &self.keys)?;
         let Some(batch) = came.first().map(|(_, held)| held.batch.clone()) else { return Ok(Vec::new()) };
         let other = &self.sides[1 - at];
         let mut pairs: Vec<Pair> = Vec::new();
         for (key, row) in &came {
             let near = |held: &&Held| {
-                !(row.again && held.again) && (row.event_time - held.event_time).abs() <= self.reach
+                !(row.reread && held.reread) && (row.event_time - held.event_time).abs() <= self.reach
             };
             pairs.extend(other.held(key).iter().filter(near).map(|held| (row.row as u64, held.clone())));
         }
@@ -130,7 +131,7 @@ impl Joined {
         self.select(&left, &right)
     }
 
-    /// What the query makes of rows of the left side beside rows of the right.
+    /// Applies the rest of the query to matching rows of the left and the right side.
     fn select(&self, left: &RecordBatch, right: &RecordBatch) -> Result<Vec<Row>> {
         let columns = left.columns().iter().chain(right.columns()).cloned().collect();
         let mut joined = RecordBatch::try_new(self.schema.clone(), columns)?;
@@ -147,7 +148,7 @@ impl Joined {
     }
 }
 
-/// The rows of the other side that pairs name, one for each pair.
+/// The rows of the other side in `pairs`, as one batch.
 fn gathered(pairs: &[Pair]) -> Result<RecordBatch> {
     let mut places: HashMap<*const RecordBatch, usize> = HashMap::new();
     let mut batches: Vec<&RecordBatch> = Vec::new();
@@ -164,13 +165,13 @@ fn gathered(pairs: &[Pair]) -> Result<RecordBatch> {
     Ok(interleave_record_batch(&batches, &rows)?)
 }
 
-/// Equalities, left and right.
+/// Pairs of a left and a right expression.
 type Equalities = Vec<(Expr, Expr)>;
 
-/// The equalities that rows meet by, and all other conditions.
+/// The equality conditions of the join, and all other conditions.
 fn conditions(join: &Join, above: Option<Expr>) -> Result<(Equalities, Vec<Expr>)> {
     if join.join_type != JoinType::Inner {
-        return not_impl_err!("a {} join without windows: only inner ones can do without", join.join_type);
+        return not_impl_err!("a {} join without windows: only inner joins are supported", join.join_type);
     }
     let (mut on, mut rest) = (join.on.clone(), Vec::new());
     for condition in join.filter.iter().cloned().flat_map(split_conjunction_owned) {
@@ -192,11 +193,8 @@ fn conditions(join: &Join, above: Option<Expr>) -> Result<(Equalities, Vec<Expr>
     Ok((on, rest))
 }
 
-// One side of a join: what becomes of its source's rows before they meet
-// others, and those that wait to be met.
-
 pub(crate) struct Side {
-    /// Which of the job's sources.
+    /// The index of the source in the job.
     pub(crate) source: usize,
     steps: Vec<Step>,
     keys: Vec<Arc<dyn PhysicalExpr>>,
@@ -204,27 +202,27 @@ pub(crate) struct Side {
     held: BTreeMap<OwnedRow, Vec<Held>>,
 }
 
-/// What is done with rows on the way to the join.
+/// A step that the rows of the source go through before the join.
 enum Step {
     Keep(Arc<dyn PhysicalExpr>),
     Select(Vec<Arc<dyn PhysicalExpr>>, SchemaRef),
 }
 
-/// A row that has come.
+/// A row that is kept for the join.
 #[derive(Clone)]
 pub(crate) struct Held {
     pub(crate) batch: Arc<RecordBatch>,
     pub(crate) row: usize,
     pub(crate) event_time: Millis,
-    /// It had been taken before a restart.
-    pub(crate) again: bool,
+    /// Whether it was processed before a restart already.
+    pub(crate) reread: bool,
 }
 
 impl Side {
     pub(crate) fn plan(state: &SessionState, job: &Job, plan: &LogicalPlan, on: Vec<Expr>) -> Result<Side> {
         let (table, steps) = steps(state, plan)?;
         let Some(source) = job.sources.iter().position(|source| source.name == table) else {
-            return plan_err!("`{table}` is no source table");
+            return plan_err!("`{table}` is not a source table");
         };
         let schema = plan.schema().clone();
         let keys = on.into_iter().map(|key| physical(state, key, &schema)).collect::<Result<_>>()?;
@@ -235,11 +233,11 @@ impl Side {
         self.keys.iter().map(|key| key.data_type(self.schema.as_arrow())).collect()
     }
 
-    /// The rows that have a key, each with it, in the order in which they came.
+    /// The rows with a join key after all steps, in the order of arrival, each with its key.
     pub(crate) fn arrive(
         &self,
         rows: &Rows,
-        again: &[bool],
+        reread: &[bool],
         converter: &RowConverter,
     ) -> Result<Vec<(OwnedRow, Held)>> {
         let mut batch = rows.batch.clone();
@@ -269,15 +267,15 @@ impl Side {
         let converted = converter.convert_columns(&keys)?;
         let batch = Arc::new(batch);
         let held = |(row, came): (usize, usize)| {
-            let (event_time, again) = (rows.event_times[came], again.get(came) == Some(&true));
-            (converted.row(row).owned(), Held { batch: batch.clone(), row, event_time, again })
+            let (event_time, reread) = (rows.event_times[came], reread.get(came) == Some(&true));
+            (converted.row(row).owned(), Held { batch: batch.clone(), row, event_time, reread })
         };
-        // As everywhere in SQL, what is NULL equals nothing.
+        // In SQL, NULL is not equal to anything.
         let has_key = |(row, _): &(usize, usize)| keys.iter().all(|key| key.is_valid(*row));
         Ok(came.into_iter().enumerate().filter(has_key).map(held).collect())
     }
 
-    /// The rows that wait under `key`, in the order in which they came.
+    /// The rows with `key`, in the order of arrival.
     pub(crate) fn held(&self, key: &OwnedRow) -> &[Held] {
         self.held.get(key).map_or(&[], Vec::as_slice)
     }
@@ -294,7 +292,7 @@ impl Side {
     }
 }
 
-/// The source table under a side, and what is done with its rows.
+/// The source table of a side, and the steps of its rows.
 fn steps(state: &SessionState, plan: &LogicalPlan) -> Result<(String, Vec<Step>)> {
     match plan {
         LogicalPlan::TableScan(scan) => Ok((scan.table_name.table().to_owned(), Vec::new())),
@@ -316,6 +314,8 @@ fn steps(state: &SessionState, plan: &LogicalPlan) -> Result<(String, Vec<Step>)
             before.push(Step::Select(expressions, schema));
             Ok((table, before))
         }
-        _ => not_impl_err!("a side of a join without windows that is no table with columns and conditions"),
+        _ => {
+            not_impl_err!("a side of a join without windows that is not a table with columns and conditions")
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! One aggregation under a hop window: from the rows of its source to the table
-//! of its results, which the query above reads.
+//! One aggregation under a hop window: it takes rows of a source and fills the table of results
+//! that the outer query reads.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::table::Rows;
 use crate::udaf::physical;
 use crate::window::HopAggregate;
 
-/// One windowed aggregation, and the table that its results stand in.
+/// One windowed aggregation, with the table of its results.
 pub(crate) struct Leaf {
     pub(crate) source: usize,
     filters: Vec<Arc<dyn PhysicalExpr>>,
@@ -46,21 +46,21 @@ impl Leaf {
         state: &SessionState,
         job: &Job,
         windowed: &WindowedQuery,
-        knowing: Visibility,
+        visibility: Visibility,
     ) -> Result<Leaf> {
         let query =
             Query { body: Box::new(SetExpr::Select(Box::new(windowed.select.clone()))), ..bare(&job.query) };
         let plan = logical_plan(state, query).await?;
         let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
         let LogicalPlan::Projection(projection) = &plan else {
-            return not_impl_err!("a windowed query that is no plain SELECT … GROUP BY …");
+            return not_impl_err!("a windowed query that is not a plain SELECT … GROUP BY …");
         };
         let LogicalPlan::Aggregate(aggregate) = projection.input.as_ref() else {
             return not_impl_err!("a windowed query without an aggregate, or with HAVING or DISTINCT");
         };
         let (table, filters) = scanned(&aggregate.input)?;
         let Some(source) = job.sources.iter().position(|source| source.name == table) else {
-            return plan_err!("`{table}` is no source table");
+            return plan_err!("`{table}` is not a source table");
         };
         let input = aggregate.input.schema();
         let filters =
@@ -77,7 +77,7 @@ impl Leaf {
         Ok(Leaf {
             source,
             filters,
-            aggregate: hop_aggregate(state, windowed, aggregate, knowing)?,
+            aggregate: hop_aggregate(state, windowed, aggregate, visibility)?,
             keys: aggregate.group_expr.len(),
             aggregated: aggregate.schema.inner().clone(),
             selected,
@@ -87,7 +87,7 @@ impl Leaf {
         })
     }
 
-    /// Takes in rows of its source.
+    /// Filters rows of its source and adds them.
     pub(crate) fn push(&mut self, rows: &Rows) -> Result<()> {
         let mut kept = rows.clone();
         for filter in &self.filters {
@@ -97,8 +97,8 @@ impl Leaf {
         self.aggregate.push(&kept)
     }
 
-    /// Puts the rows of the windows that end by `watermark` into the table;
-    /// says whether there are any.
+    /// Replaces the rows of the table by those of the windows that end at or before
+    /// `watermark`; returns whether there are any.
     pub(crate) async fn close(&mut self, watermark: Millis) -> Result<bool> {
         let rows = match self.aggregate.close(watermark)? {
             None => Vec::new(),
@@ -109,7 +109,7 @@ impl Leaf {
         Ok(any)
     }
 
-    /// From keys, window and aggregates to what the query selects of them.
+    /// Evaluates the selected columns of the query over keys, window and aggregates.
     fn select(&self, mut columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         let end = columns.remove(self.keys + 1);
         let start = columns.remove(self.keys);
@@ -129,7 +129,7 @@ fn hop_aggregate(
     state: &SessionState,
     windowed: &WindowedQuery,
     aggregate: &Aggregate,
-    knowing: Visibility,
+    visibility: Visibility,
 ) -> Result<HopAggregate> {
     let input = aggregate.input.schema();
     let keys = aggregate
@@ -154,10 +154,10 @@ fn hop_aggregate(
         }
         aggregates.push(lowered.aggregate);
     }
-    HopAggregate::new(windowed.hop, keys, key_types, &aggregates, knowing)
+    HopAggregate::new(windowed.hop, keys, key_types, &aggregates, visibility)
 }
 
-/// The table under an aggregate, and the conditions on the way to it.
+/// The source table under an aggregate, and the conditions of its WHERE clause.
 fn scanned(plan: &LogicalPlan) -> Result<(String, Vec<Expr>)> {
     match plan {
         LogicalPlan::TableScan(scan) => Ok((scan.table_name.table().to_owned(), Vec::new())),
@@ -171,7 +171,7 @@ fn scanned(plan: &LogicalPlan) -> Result<(String, Vec<Expr>)> {
     }
 }
 
-/// The query around a body: nothing but the body.
+/// A query that consists of a body only.
 fn bare(query: &Query) -> Query {
     Query {
         with: None,
@@ -187,9 +187,7 @@ fn bare(query: &Query) -> Query {
     }
 }
 
-// Arrow columns as values of a job's columns.
-
-/// The rows that arrays hold side by side, as values of `columns`.
+/// Converts columns to rows, with values of the types of `columns`.
 pub(crate) fn rows(arrays: &[ArrayRef], columns: &[Column]) -> Result<Vec<Vec<Value>>> {
     let count = arrays.first().map_or(0, |array| array.len());
     let columns = columns
@@ -201,7 +199,7 @@ pub(crate) fn rows(arrays: &[ArrayRef], columns: &[Column]) -> Result<Vec<Vec<Va
     Ok((0..count).map(|_| columns.iter_mut().filter_map(Iterator::next).collect()).collect())
 }
 
-/// An Arrow column as values of `kind`; a NULL and what is not finite are null.
+/// Converts an Arrow column to values of type `kind`; NULL, NaN and infinities become null.
 fn values(array: &ArrayRef, kind: ColumnType) -> Result<Vec<Value>> {
     let rows = 0..array.len();
     macro_rules! read {

@@ -1,7 +1,8 @@
-//! The way of files: all of history, as much of it in memory as is being worked on.
+//! Computes a rolling job over files of any length: symbols in parallel, while the next rows
+//! are read.
 //!
-//! Symbols are worked on side by side, while the next rows are read. What a
-//! symbol's windows are for, its taker decides: it is given them in time order.
+//! A consumer per symbol receives the windows of its symbol in time order. If the bars of each
+//! symbol are in time order, only the open windows are in memory; otherwise all bars are.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,8 +14,8 @@ use rayon::prelude::*;
 use super::Rolling;
 use super::track::Track;
 
-/// So many bars of a symbol are taken in between two closings of its windows:
-/// they and their terms stay in the processor's cache.
+/// How many bars of a symbol are added between two closings of its windows; they and their
+/// terms stay in the cache of the processor.
 const BLOCK: usize = 1_024;
 
 /// Windows of one symbol, in time order.
@@ -26,7 +27,7 @@ pub struct Windows<'a> {
 }
 
 impl Windows<'_> {
-    /// The rows as values of the job's columns.
+    /// The rows, as values of the columns of the job.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Value>> {
         self.starts
             .iter()
@@ -34,35 +35,35 @@ impl Windows<'_> {
             .map(|(start, measured)| self.rolling.row(self.symbol, *start, measured))
     }
 
-    /// The measures of each window, in the order of the job's columns; NaN for none.
+    /// The measures of each window, in the order of the columns of the job; NaN for NULL.
     pub fn measured(&self) -> impl Iterator<Item = &[f64]> {
         self.measured.chunks(self.measured.len().checked_div(self.starts.len()).unwrap_or(1).max(1))
     }
 
-    /// The starts of the windows.
+    /// The starts of the windows (event time, ms).
     pub fn starts(&self) -> &[Millis] {
         self.starts
     }
 }
 
-/// A file whose bars of a symbol do not all come in time order, each once.
+/// The error for a file in which the bars of a symbol are repeated or not in time order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Disordered;
+pub struct Unordered;
 
-/// Runs a job over bars that are read piece by piece, of which each symbol's
-/// come in time order, however symbols are mixed. What is held in memory does
-/// not depend on how many there are. Every symbol has its own taker; they are
-/// given back by symbol.
+/// Runs a job over bars that are read in pieces. The bars of each symbol must be in time order;
+/// symbols may alternate in any way. The memory does not depend on the number of bars.
+/// `consumer` makes the consumer of a symbol, which receives its windows through `consume`; the
+/// result holds all consumers by symbol.
 ///
 /// # Errors
-/// At the first bar that comes after a later one of its symbol, or twice: then
-/// [`in_any_order`] is left. What takers have been given is to be forgotten.
+/// At the first bar that is not after the previous bar of its symbol. What the consumers have
+/// received is then invalid, and [`in_any_order`] can be used instead.
 pub fn in_order<T: Send>(
     rolling: &Rolling,
     pieces: impl Iterator<Item = Vec<Candles>> + Send,
-    taker: impl Fn(&str) -> T + Sync,
-    take: impl Fn(&mut T, &Windows<'_>) + Sync,
-) -> Result<BTreeMap<String, T>, Disordered> {
+    consumer: impl Fn(&str) -> T + Sync,
+    consume: impl Fn(&mut T, &Windows<'_>) + Sync,
+) -> Result<BTreeMap<String, T>, Unordered> {
     let mut pieces = pieces;
     let (mut places, mut runs) = (HashMap::new(), Vec::new());
     let mut piece = pieces.next();
@@ -70,7 +71,7 @@ pub fn in_order<T: Send>(
         for batch in &candles {
             for symbol in batch.symbols() {
                 places.entry(symbol.clone()).or_insert_with(|| {
-                    runs.push(Run::new(symbol, taker(symbol)));
+                    runs.push(Run::new(symbol, consumer(symbol)));
                     runs.len() - 1
                 });
             }
@@ -79,24 +80,24 @@ pub fn in_order<T: Send>(
             || pieces.next(),
             || {
                 by_symbol(&candles, &places, &mut runs).into_par_iter().try_for_each(|(run, bars)| {
-                    bars.iter().try_for_each(|bars| run.go_on(rolling, bars, &take))
+                    bars.iter().try_for_each(|bars| run.add(rolling, bars, &consume))
                 })
             },
         );
         done?;
         piece = next;
     }
-    runs.par_iter_mut().for_each(|run| run.finish(rolling, &take));
-    Ok(runs.into_iter().map(|run| (run.symbol, run.taker)).collect())
+    runs.par_iter_mut().for_each(|run| run.finish(rolling, &consume));
+    Ok(runs.into_iter().map(|run| (run.symbol, run.consumer)).collect())
 }
 
-/// Runs a job over bars in any order, of which some may be repeated or
-/// corrected; all of them are held in memory.
+/// Runs a job over bars in any order, some of which may be repeated or corrected; all of them
+/// are held in memory.
 pub fn in_any_order<T: Send>(
     rolling: &Rolling,
     pieces: impl Iterator<Item = Vec<Candles>>,
-    taker: impl Fn(&str) -> T + Sync,
-    take: impl Fn(&mut T, &Windows<'_>) + Sync,
+    consumer: impl Fn(&str) -> T + Sync,
+    consume: impl Fn(&mut T, &Windows<'_>) + Sync,
 ) -> BTreeMap<String, T> {
     let mut bars: BTreeMap<String, Vec<Candle>> = BTreeMap::new();
     for batch in pieces.flatten() {
@@ -108,19 +109,19 @@ pub fn in_any_order<T: Send>(
     }
     bars.into_par_iter()
         .map(|(symbol, mut bars)| {
-            settle(&mut bars);
-            let mut run = Run::new(&symbol, taker(&symbol));
-            // Settled bars are in order.
-            let _ = run.go_on(rolling, &bars, &take);
-            run.finish(rolling, &take);
-            (symbol, run.taker)
+            sort_and_deduplicate(&mut bars);
+            let mut run = Run::new(&symbol, consumer(&symbol));
+            // Cannot fail, because the bars are in order now.
+            let _ = run.add(rolling, &bars, &consume);
+            run.finish(rolling, &consume);
+            (symbol, run.consumer)
         })
         .collect()
 }
 
-/// Time order, and of the versions of a bar the last received; of equal ones
+/// Sorts bars by time and keeps one version of each: the one received last, and of equal ones
 /// the last in the file.
-fn settle(bars: &mut Vec<Candle>) {
+fn sort_and_deduplicate(bars: &mut Vec<Candle>) {
     bars.sort_by_key(|bar| (bar.start_timestamp, bar.received_timestamp));
     bars.dedup_by(|later, kept| {
         let same = later.start_timestamp == kept.start_timestamp;
@@ -131,7 +132,7 @@ fn settle(bars: &mut Vec<Candle>) {
     });
 }
 
-/// The bars of each symbol of a piece, batch by batch, beside the symbol's run.
+/// The bars of each symbol of a piece, batch by batch, with the run of the symbol.
 fn by_symbol<'r, T>(
     piece: &[Candles],
     places: &HashMap<String, usize>,
@@ -150,55 +151,55 @@ fn by_symbol<'r, T>(
     runs.iter_mut().zip(of_symbol).filter(|(_, bars)| !bars.is_empty()).collect()
 }
 
-/// One symbol on its way through history.
+/// The state of one symbol.
 struct Run<T> {
     symbol: String,
     track: Track,
-    /// Windows that start before this have been given.
+    /// Windows that start before this have been passed to the consumer.
     next_start: Millis,
     starts: Vec<Millis>,
     measured: Vec<f64>,
-    taker: T,
+    consumer: T,
 }
 
 impl<T> Run<T> {
-    fn new(symbol: &str, taker: T) -> Run<T> {
+    fn new(symbol: &str, consumer: T) -> Run<T> {
         Run {
             symbol: symbol.to_owned(),
             track: Track::default(),
             next_start: Millis::MIN / 2,
             starts: Vec::new(),
             measured: Vec::new(),
-            taker,
+            consumer,
         }
     }
 
-    /// Takes bars in, and gives the windows that no later bar can be in.
-    fn go_on(
+    /// Adds bars, and passes on the windows that no later bar can be in.
+    fn add(
         &mut self,
         rolling: &Rolling,
         bars: &[Candle],
-        take: impl Fn(&mut T, &Windows<'_>),
-    ) -> Result<(), Disordered> {
+        consume: impl Fn(&mut T, &Windows<'_>),
+    ) -> Result<(), Unordered> {
         for block in bars.chunks(BLOCK) {
             for bar in block {
                 if !self.track.ends_before(bar.start_timestamp) {
-                    return Err(Disordered);
+                    return Err(Unordered);
                 }
                 self.track.push(rolling.hop.slide_of(bar.start_timestamp), *bar);
             }
             let Some(last) = block.last() else { continue };
-            self.close(rolling, rolling.hop.first_start(last.start_timestamp) - rolling.hop.slide, &take);
+            self.close(rolling, rolling.hop.first_start(last.start_timestamp) - rolling.hop.slide, &consume);
         }
         Ok(())
     }
 
-    /// Gives what is left.
-    fn finish(&mut self, rolling: &Rolling, take: impl Fn(&mut T, &Windows<'_>)) {
-        self.close(rolling, Millis::MAX / 4, take);
+    /// Passes on the remaining windows.
+    fn finish(&mut self, rolling: &Rolling, consume: impl Fn(&mut T, &Windows<'_>)) {
+        self.close(rolling, Millis::MAX / 4, consume);
     }
 
-    fn close(&mut self, rolling: &Rolling, last_start: Millis, take: impl Fn(&mut T, &Windows<'_>)) {
+    fn close(&mut self, rolling: &Rolling, last_start: Millis, consume: impl Fn(&mut T, &Windows<'_>)) {
         let Run { starts, measured, .. } = self;
         starts.clear();
         measured.clear();
@@ -207,7 +208,7 @@ impl<T> Run<T> {
             rolling.measure(bars, measured);
         });
         if !starts.is_empty() {
-            take(&mut self.taker, &Windows { rolling, symbol: &self.symbol, starts, measured });
+            consume(&mut self.consumer, &Windows { rolling, symbol: &self.symbol, starts, measured });
         }
         self.next_start = self.next_start.max(last_start + rolling.hop.slide);
         self.track.forget_before(self.next_start);

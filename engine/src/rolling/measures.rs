@@ -1,4 +1,5 @@
-//! The measures that are sums over bars, each as its file in `udfs/` defines it.
+//! The measures that are sums over bars, each by the definition in its file in `udfs/`; the
+//! terms of a bar; and the sums of a window.
 
 use std::f64::consts::{FRAC_PI_2, LN_2};
 
@@ -53,7 +54,7 @@ impl Measure {
         }
     }
 
-    /// Its value over a window; NaN where there is none.
+    /// Its value over a window; NaN if it is not defined there.
     pub(super) fn over(self, sums: &Sums, window: &Slice<'_>) -> f64 {
         let (n, of) = (sums.bars as f64, &sums.of);
         match self {
@@ -73,7 +74,7 @@ impl Measure {
         }
     }
 
-    /// A value as the row shows it.
+    /// Its value as a value of a row.
     pub(super) fn as_value(self, value: f64) -> Value {
         match self.kind() {
             _ if value.is_nan() => Value::Null,
@@ -83,7 +84,8 @@ impl Measure {
     }
 }
 
-/// The root of a squared value; nothing below zero, where bad prints and rounding can lead.
+/// The square root of a variance. Rounding or bad prices can make the variance negative, which
+/// counts as zero.
 fn root(squared: f64) -> f64 {
     if squared.is_finite() { squared.max(0.0).sqrt() } else { f64::NAN }
 }
@@ -109,8 +111,8 @@ fn jump_share(sums: &Sums) -> f64 {
     }
 }
 
-/// The latest receipt of any bar, in epoch milliseconds: exact as a double for any time
-/// that there is.
+/// The latest `received_timestamp` of a bar, in epoch ms; a double represents every valid time
+/// exactly.
 fn received_until(window: &Slice<'_>) -> f64 {
     let (head, tail) = (window.head.len(), window.bars.len() - window.tail.len());
     let bars = window.bars[..head].iter().chain(&window.bars[tail..]).map(|bar| bar.received_timestamp);
@@ -125,39 +127,39 @@ fn log_return(window: &Slice<'_>) -> f64 {
     }
 }
 
-// What each bar adds to the sums that measures are made of, and those sums.
+// The terms of a bar, and the sums of a window.
 //
-// Logarithms are taken once a bar and not once a bar and window. A window's
-// sums are added up anew, bar after bar in time order, whole stretches of long
-// windows at once: subtracting what leaves a window drifts.
+// Logarithms are computed once per bar instead of once per bar and window. The sums of each
+// window are added up from the start in time order (whole stretches at once in long windows),
+// because subtracting the bars that leave a window accumulates rounding errors.
 
-/// Sums over all bars of a window.
+/// Terms that are summed over all bars of a window.
 pub(super) const SQUARED_RANGE: usize = 0;
 pub(super) const GARMAN_KLASS: usize = 1;
 pub(super) const ROGERS_SATCHELL: usize = 2;
 pub(super) const VOLUME: usize = 3;
-/// Sums from the second bar on: what a bar adds together with the one before it.
+/// Terms that are summed from the second bar on, because they need the bar before.
 pub(super) const SQUARED_RETURN: usize = 4;
 pub(super) const GKYZ: usize = 5;
 pub(super) const GAP: usize = 6;
 pub(super) const BODY: usize = 7;
 pub(super) const LATER_ROGERS_SATCHELL: usize = 8;
-/// A sum from the third bar on.
+/// The term that is summed from the third bar on.
 pub(super) const PRODUCT: usize = 9;
 const ALL: usize = 10;
 
-/// The terms of one bar, by the constants above.
+/// The terms of one bar, indexed by the constants above.
 pub(super) type Terms = [f64; ALL];
 
-/// Of the bar before: its close, and how large its own return was.
+/// The close and the absolute log return of the previous bar.
 #[derive(Clone, Copy)]
 pub(super) struct Before {
     pub(super) close: f64,
     pub(super) return_size: f64,
 }
 
-/// The terms of a bar, and the size of its return. Where nothing came before,
-/// the terms that need it are none, and no window adds them up.
+/// The terms of a bar, and its absolute log return. Without a previous bar the terms that need
+/// one are zero, and no window adds them.
 pub(super) fn terms_of(bar: &Candle, before: Option<Before>) -> (Terms, f64) {
     let range = (bar.high / bar.low).ln();
     let up = (bar.high / bar.open).ln();
@@ -185,16 +187,16 @@ pub(super) fn terms_of(bar: &Candle, before: Option<Before>) -> (Terms, f64) {
 /// The sums of one window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums {
-    /// How many bars it holds.
+    /// The number of bars.
     pub(super) bars: usize,
-    /// The sums, by the constants above.
+    /// The sums, indexed by the constants above.
     pub(super) of: Terms,
 }
 
 impl Sums {
-    /// Adds up the terms of a window's bars.
+    /// Adds up the terms of the bars of a window.
     pub(super) fn over(window: &Slice<'_>) -> Sums {
-        // What Rust's own sum of no floats is: adding it to a number changes nothing.
+        // Rust's sum of no floats is -0.0: adding it to a number does not change the number.
         let mut of = [-0.0; ALL];
         if let Some(first) = window.head.first() {
             of[..SQUARED_RETURN].copy_from_slice(&first[..SQUARED_RETURN]);
@@ -215,9 +217,10 @@ impl Sums {
     }
 }
 
-/// The sample variances of gaps and bodies from the second bar on, whose sums are known.
+/// The sample variances of gaps and bodies from the second bar on.
 ///
-/// In two passes: a mean square less a squared mean would lose a split's window its digits.
+/// In two passes: the difference between the mean square and the squared mean would lose its
+/// precision in a window with a stock split.
 pub(super) fn variances(sums: &Sums, window: &Slice<'_>) -> (f64, f64) {
     let m = (sums.bars - 1) as f64;
     let means = [sums.of[GAP] / m, sums.of[BODY] / m];

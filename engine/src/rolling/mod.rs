@@ -1,12 +1,12 @@
-//! Jobs that choose columns of one hop window of measures over bars, as
-//! `volatility` does: computed without a query planner, from what each bar adds.
+//! Rolling jobs, which select columns of one hop window with known measures of bars, as
+//! `volatility` does. They are computed from the terms that each bar adds, without a query
+//! plan.
 //!
-//! The SQL decides ([`of_sql`]): a job of any other form, or with a measure that
-//! is not known here, takes the general way of [`crate::plan`]. What a bar adds
-//! to the sums of its windows is worked out once ([`terms`]), and a window adds
-//! that up in time order, as the measure's own file in `udfs/` does: the rows
-//! are the same, bit for bit, which tests hold both ways to. Windows of hours add
-//! up whole [`stretches`], and come to the same but for the last digits.
+//! The SQL decides ([`of_sql`]): a job of another form, or with another measure, uses the
+//! general plan ([`crate::plan`]). The terms of a bar are computed once ([`measures`]), and a
+//! window adds them up in time order, as the UDF in `udfs/` does. The rows of both ways are
+//! equal bit for bit, which tests check. Windows of hours add up sums over whole stretches of
+//! bars ([`track`]), and are equal up to rounding.
 
 mod history;
 mod measures;
@@ -29,16 +29,16 @@ use crate::table::Rows;
 use measures::{Measure, Sums};
 use track::Track;
 
-pub use history::{Disordered, Windows, in_any_order, in_order};
+pub use history::{Unordered, Windows, in_any_order, in_order};
 
-/// A job of this form: its window, and what each of its columns shows.
+/// A rolling job: its window and the content of each of its columns.
 #[derive(Clone, Debug)]
 pub struct Rolling {
     hop: Hop,
     shown: Vec<Shown>,
 }
 
-/// What a column shows.
+/// The content of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     Symbol,
@@ -48,7 +48,7 @@ enum Shown {
 }
 
 impl Rolling {
-    /// The measures that are shown, in the order of the columns.
+    /// The measures among the columns, in the order of the columns.
     fn measures(&self) -> impl Iterator<Item = Measure> {
         self.shown.iter().filter_map(|shown| match shown {
             Shown::Measure(measure) => Some(*measure),
@@ -56,8 +56,8 @@ impl Rolling {
         })
     }
 
-    /// A row as values of the job's columns, from the start of its window and its
-    /// measures in the order of the columns; NaN is none.
+    /// A row as values of the columns of the job, from the start of its window and its measures
+    /// in the order of the columns; NaN means NULL.
     pub fn row(&self, symbol: &str, start: Millis, measured: &[f64]) -> Vec<Value> {
         let mut measured = measured.iter();
         let value = |shown: &Shown| match shown {
@@ -69,14 +69,14 @@ impl Rolling {
         self.shown.iter().map(value).collect()
     }
 
-    /// The measures of one window, put behind `measured`.
+    /// Appends the measures of one window to `measured`.
     fn measure(&self, bars: &track::Slice<'_>, measured: &mut Vec<f64>) {
         let sums = Sums::over(bars);
         measured.extend(self.measures().map(|measure| measure.over(&sums, bars)));
     }
 }
 
-// The way of the log: bars in as they come, rows out as the watermark passes.
+// Streaming: bars are added as they arrive, and rows are emitted as the watermark passes.
 
 /// The bars of all symbols that open windows need.
 pub(crate) struct Tracks {
@@ -91,18 +91,18 @@ impl Tracks {
         Tracks { rolling, tracks: BTreeMap::new(), next_start: Millis::MIN / 2 }
     }
 
-    /// From here on, windows that end at or before `closed` are taken as emitted.
+    /// Treats windows that end at or before `closed` as already emitted.
     pub(crate) fn skip_until(&mut self, closed: Millis) {
         let hop = self.rolling.hop;
         self.next_start = self.next_start.max(hop.slide_of(closed - hop.size) + hop.slide);
     }
 
-    /// The earliest event time that an open window may need.
+    /// The earliest event time of an open window.
     pub(crate) fn needed_from(&self) -> Millis {
         self.next_start
     }
 
-    /// Takes bars in, in the order in which they came.
+    /// Adds bars in their order of arrival.
     pub(crate) fn push(&mut self, rows: &Rows) -> Result<()> {
         let figures = Figures::of(&rows.batch)?;
         for (row, &event_time) in rows.event_times.iter().enumerate() {
@@ -120,8 +120,8 @@ impl Tracks {
         Ok(())
     }
 
-    /// Closes every window that ends at or before `watermark`: its rows, in the
-    /// order of windows, then symbols.
+    /// Closes every window that ends at or before `watermark`; returns the rows, ordered by
+    /// window, then by symbol.
     pub(crate) fn close(&mut self, watermark: Millis) -> Vec<Vec<Value>> {
         let hop = self.rolling.hop;
         let last_start = hop.slide_of(watermark.saturating_sub(hop.size));
@@ -136,7 +136,7 @@ impl Tracks {
                 rows.push((start, self.rolling.row(symbol, start, &measured)));
             });
         }
-        // Stable: symbols are visited in their order.
+        // The sort is stable, and symbols are visited in order.
         rows.sort_by_key(|(start, _)| *start);
         self.next_start = last_start + hop.slide;
         self.tracks.retain(|_, track| {
@@ -147,7 +147,7 @@ impl Tracks {
     }
 }
 
-/// The columns of a batch of `stock_prices` that measures are made of.
+/// The columns of a batch of `stock_prices` from which measures are computed.
 struct Figures<'a> {
     symbol: &'a datafusion::arrow::array::StringArray,
     times: [&'a [i64]; 2],

@@ -1,4 +1,4 @@
-//! Recognizing a job of this form by its SQL, as it was cut at its window.
+//! Recognizes a rolling job by its SQL, after it was split at its window.
 
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Query,
@@ -11,7 +11,7 @@ use super::{Rolling, Shown};
 use crate::job::Job;
 use crate::sql::{SourceTable, WindowedQuery, end_column, start_column};
 
-/// The column that tells bars apart, and the event time that follows from it.
+/// The column with the start of a bar, and the expression of the event time.
 const START: &str = "start_timestamp";
 const EVENT_TIME: &str = "arrow_cast(start_timestamp * 1000000, 'Timestamp(Nanosecond, None)')";
 const SYMBOL: &str = "symbol";
@@ -19,8 +19,8 @@ const SYMBOL: &str = "symbol";
 const RECEIVED: &str = "received_timestamp";
 
 impl Rolling {
-    /// `job`, if it chooses columns of one window over bars by symbol, each a
-    /// measure that is known here and called as its UDF names its arguments.
+    /// The rolling job of `job`, if it selects columns of one window over bars by symbol, and
+    /// each column is a known measure whose arguments have the names that its UDF declares.
     pub fn of(job: &Job) -> Option<Rolling> {
         let ([source], [windowed]) = (job.sources.as_slice(), job.windows.as_slice()) else { return None };
         if source.topic != model::topic::STOCK_PRICES.name() || !is_by_start(source) {
@@ -51,7 +51,7 @@ impl Shown {
     }
 }
 
-/// Whether the event time is the bar's start and nothing else.
+/// Whether the event time is the start of the bar.
 fn is_by_start(source: &SourceTable) -> bool {
     source
         .generated
@@ -59,7 +59,7 @@ fn is_by_start(source: &SourceTable) -> bool {
         .any(|(name, expression)| *name == source.watermark.column && expression.to_string() == EVENT_TIME)
 }
 
-/// What each name under the window shows: the symbol or a measure.
+/// The content of each name in the windowed query: the symbol or a measure.
 fn under_the_window(select: &Select, source: &str) -> Option<Vec<(String, Shown)>> {
     let plain = Select {
         projection: Vec::new(),
@@ -92,8 +92,7 @@ fn under_the_window(select: &Select, source: &str) -> Option<Vec<(String, Shown)
         .collect()
 }
 
-/// What the query above chooses, when choosing is all that it does: a name, which may
-/// be shown as the time that its milliseconds stand for.
+/// A column that the outer query selects: a name, or a name with epoch ms cast to a timestamp.
 struct Chosen {
     name: String,
     as_time: bool,
@@ -154,7 +153,7 @@ fn shown(chosen: &Chosen, windowed: &WindowedQuery, under: &[(String, Shown)]) -
     shown.filter(|shown| *shown != Shown::Measure(Measure::ReceivedUntil))
 }
 
-/// The measure that a call computes, where each argument is the column of its name.
+/// The measure that a call computes, if each argument is the column of the same name.
 fn measure(call: &Function) -> Option<Measure> {
     let FunctionArguments::List(list) = &call.args else { return None };
     let bare = Function { args: FunctionArguments::None, ..call.clone() };
@@ -184,7 +183,7 @@ fn is(expression: &Expr, name: &str) -> bool {
     matches!(expression, Expr::Identifier(found) if found.value == name)
 }
 
-/// The one table that is selected from.
+/// The single table of the FROM clause.
 fn table(select: &Select) -> Option<String> {
     match select.from.as_slice() {
         [TableWithJoins { relation: relation @ TableFactor::Table { alias: None, .. }, joins }]

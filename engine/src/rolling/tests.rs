@@ -1,5 +1,5 @@
-//! Every way to the rows of a rolling job, held against the general one bit for bit,
-//! and over windows of hours but for the last digits.
+//! Tests that every way to compute a rolling job has the results of the general plan: bit for
+//! bit for short windows, and up to rounding for windows of hours.
 
 use model::schema::Value;
 use model::time::{MINUTE, Millis};
@@ -11,7 +11,8 @@ use crate::batch::compute_planned;
 use crate::job::Job;
 use crate::plan::{Plan, Visibility};
 
-/// What a bar of a test is made of: symbol, minute, milliseconds into it, receipt, and prices.
+/// A generated bar: symbol, minute, milliseconds into the minute, received time, prices,
+/// volume.
 type Drawn = (u8, i64, i64, i64, [f64; 4], u32);
 
 fn drawn() -> impl Strategy<Value = Drawn> {
@@ -23,7 +24,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
 fn bar((symbol, minute, into, received, mut prices, volume): Drawn) -> Bar {
     let [open, close] = [prices[1], prices[2]];
     prices.sort_by(f64::total_cmp);
-    // A long silence between the first hour and the rest.
+    // A long gap between the first hour and the rest.
     let start = (minute + minute / 60 * 1_000) * MINUTE + into;
     Bar {
         symbol: char::from(b'A' + symbol).to_string(),
@@ -44,7 +45,7 @@ fn job() -> (Job, Rolling) {
     with_rolling(Job::named("volatility").unwrap())
 }
 
-/// The same with windows of a whole session.
+/// The same job with windows of a whole session.
 fn long_job() -> (Job, Rolling) {
     with_rolling(Job::named("volatility").unwrap().with_window(390 * MINUTE).unwrap())
 }
@@ -54,7 +55,7 @@ fn with_rolling(job: Job) -> (Job, Rolling) {
     (job, rolling)
 }
 
-/// Roughly in time order, so that some bars come late and many do not.
+/// Roughly in time order, so that some bars are late and most are not.
 fn in_disorder(drawn: Vec<(Drawn, i64)>) -> Vec<(i64, Bar)> {
     let mut order: Vec<(i64, Bar)> =
         drawn.into_iter().map(|(drawn, jitter)| (drawn.1 + jitter, bar(drawn))).collect();
@@ -62,7 +63,7 @@ fn in_disorder(drawn: Vec<(Drawn, i64)>) -> Vec<(i64, Bar)> {
     order
 }
 
-/// The rows, with every double by its bits: -0 is not 0, and one NULL is the other.
+/// The rows with the bits of every double: -0 differs from 0, and all NULLs are equal.
 fn bits(rows: &[Vec<Value>]) -> Vec<Vec<String>> {
     let bits = |value: &Value| match value {
         Value::Float(value) => format!("{:x}", value.to_bits()),
@@ -139,7 +140,7 @@ proptest! {
     }
 }
 
-/// Whether two rows are the same but for the last digits of their doubles.
+/// Whether two rows are equal up to rounding.
 fn nearly(one: &[Value], other: &[Value]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|(one, other)| match (one, other) {
@@ -170,7 +171,8 @@ proptest! {
         let rows = in_any_order(&rolling, pieces, |_| Vec::new(), |rows, found| rows.extend(found.rows()));
         let rows: Vec<_> = rows.into_values().flatten().collect();
         all_nearly(&rows, &planned_generally(&job, &bars))?;
-        // The watermark stays behind the silence, so that nothing is late; much is added up before a bar comes.
+        // The watermark stays behind the gap, so that no bar is late and many are summed up
+        // before one arrives.
         let streamed = run(async {
             let plan = Plan::of(&job, Visibility::Complete).await.unwrap();
             streamed(plan, &order, behind).await
@@ -195,10 +197,10 @@ proptest! {
     }
 }
 
-/// Rows, by the step of the watermark at which they go out.
+/// The rows that are emitted at each step of the watermark.
 type Steps = Vec<Vec<Vec<Value>>>;
 
-/// What goes out of the plan that the job has, and of the general one.
+/// The rows that the plan of the job emits, and those of the general plan.
 fn streamed_both_ways(job: &Job, order: &[(i64, Bar)], behind: i64) -> (Steps, Steps) {
     run(async {
         let fast = Plan::of(job, Visibility::Complete).await.unwrap();
@@ -207,7 +209,7 @@ fn streamed_both_ways(job: &Job, order: &[(i64, Bar)], behind: i64) -> (Steps, S
     })
 }
 
-/// What goes out at each step of the watermark, which follows the bars.
+/// The rows at each step of the watermark, which follows the bars.
 async fn streamed(mut plan: Plan, order: &[(i64, Bar)], behind: i64) -> Steps {
     let mut out = Vec::new();
     plan.skip_until(10 * MINUTE);

@@ -1,5 +1,5 @@
-//! The bars of one symbol that open windows need: in time order, one version
-//! of each, with their terms.
+//! The bars of one symbol that open windows need, in time order, with one version of each bar
+//! and its terms; and sums over fixed stretches of them for long windows.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -9,37 +9,37 @@ use model::time::Millis;
 use super::measures::{BODY, Before, GAP, Terms, terms_of};
 use crate::job::Hop;
 
-/// See the module.
+/// The bars of one symbol; see the documentation of the module.
 #[derive(Debug, Default)]
 pub(super) struct Track {
-    /// The slide that each bar falls into.
+    /// The slide of each bar.
     slides: Vec<Millis>,
     bars: Vec<Candle>,
     terms: Vec<Terms>,
     stretches: Stretches,
-    /// The size of the last bar's return.
+    /// The absolute log return of the last bar.
     last_return: f64,
-    /// Bars before this belong to no open window any more.
+    /// The index of the first bar that an open window needs.
     first: usize,
 }
 
-/// The bars of one window.
+/// The bars of one window, with their terms.
 pub(super) struct Slice<'a> {
     pub(super) bars: &'a [Candle],
-    /// The terms of the bars before the stretches; of all bars where there are none.
+    /// The terms of the bars before the stretches; of all bars if there is no stretch.
     pub(super) head: &'a [Terms],
     pub(super) stretches: &'a [Stretch],
-    /// Of the bars after them.
+    /// The terms of the bars after the stretches.
     pub(super) tail: &'a [Terms],
 }
 
 impl Track {
-    /// Whether a bar that starts at `start` comes after all that are here.
+    /// Whether a bar with this start is after all bars of the track.
     pub(super) fn ends_before(&self, start: Millis) -> bool {
         self.bars.last().is_none_or(|last| last.start_timestamp < start)
     }
 
-    /// Adds a bar that comes after all others.
+    /// Appends a bar that is after all others.
     pub(super) fn push(&mut self, slide: Millis, bar: Candle) {
         let before = self.bars.last().map(|last| Before { close: last.close, return_size: self.last_return });
         let (terms, last_return) = terms_of(&bar, before);
@@ -50,8 +50,8 @@ impl Track {
         self.last_return = last_return;
     }
 
-    /// Adds a bar wherever it belongs. Of the versions of a bar the last received
-    /// stays, of equal ones the last to come.
+    /// Inserts a bar in time order. Of several versions of a bar the one received last stays,
+    /// and of equal ones the one that arrived last.
     pub(super) fn insert(&mut self, slide: Millis, bar: Candle) {
         if self.ends_before(bar.start_timestamp) {
             return self.push(slide, bar);
@@ -68,11 +68,11 @@ impl Track {
             return;
         }
         self.stretches.changed(slide, self.first);
-        self.work_out_again(at);
+        self.recompute_terms(at);
     }
 
-    /// A bar changes its own terms, and those of the two that follow.
-    fn work_out_again(&mut self, changed: usize) {
+    /// Recomputes the terms of a changed bar, and of the two bars after it, which depend on it.
+    fn recompute_terms(&mut self, changed: usize) {
         let before = |at: usize| {
             let close = self.bars[at.checked_sub(1)?].close;
             let return_size = match at.checked_sub(2) {
@@ -90,7 +90,7 @@ impl Track {
         }
     }
 
-    /// Gives every window whose start lies in `starts` and that holds a bar.
+    /// Calls `each` for every window with at least one bar and a start in `starts`.
     pub(super) fn windows(
         &mut self,
         hop: Hop,
@@ -114,7 +114,7 @@ impl Track {
                     each(start, &self.slice(low..high));
                     start += hop.slide;
                 }
-                // Nothing in this window: on to the first one that holds the next bar.
+                // The window is empty: continue with the first window that has the next bar.
                 Some(&next) => start = hop.first_start(next).max(start + hop.slide),
                 None => return,
             }
@@ -126,8 +126,8 @@ impl Track {
         Slice { bars: &self.bars[rows], head: &self.terms[head], stretches, tail: &self.terms[tail] }
     }
 
-    /// Passes over bars that no open window needs, and frees them in bulk, so
-    /// that their cost is shared by the bars that replace them.
+    /// Skips bars that no open window needs. They are freed in bulk, which makes the cost per
+    /// bar constant.
     pub(super) fn forget_before(&mut self, slide: Millis) {
         self.first += self.slides[self.first..].partition_point(|&held| held < slide);
         if self.first * 2 >= self.slides.len() {
@@ -139,7 +139,7 @@ impl Track {
         }
     }
 
-    /// Whether no bar is needed any more.
+    /// Whether no open window needs any bar.
     pub(super) fn is_empty(&self) -> bool {
         self.first == self.slides.len()
     }
@@ -147,25 +147,26 @@ impl Track {
 
 // Sums over whole stretches of time, so that a long window need not add up every bar.
 //
-// Stretches lie at fixed times, whatever came when. A window is the bars before
-// its first whole stretch, its stretches, and the bars after the last, added up in
-// that order: wherever it is computed it comes to the same bits, and to the UDF's
-// but for the last digits. Short windows have none, and come to the UDF's very bits.
+// Stretches begin at fixed times, independent of arrival. A window is the sum of the bars
+// before its first whole stretch, of its stretches, and of the bars after the last one, in that
+// order: every computation has the same bits, and differs from the UDF only by rounding. Short
+// windows have no stretches, and have the bits of the UDF.
 
-/// Slides in a stretch: of a day's window, the root of its length.
+/// The number of slides in a stretch; close to the square root of the slides of a window of one
+/// trading session.
 const SLIDES: Millis = 16;
-/// Windows of fewer slides are added up bar after bar.
+/// Windows of fewer slides have no stretches.
 const LONG: Millis = 8 * SLIDES;
 
-/// What the bars of one stretch add up to.
+/// The sums of the bars of one stretch.
 #[derive(Debug)]
 pub(super) struct Stretch {
-    /// Which bars of the track they are.
+    /// The indices of the bars in the track.
     rows: Range<usize>,
     pub(super) sums: Terms,
-    /// The squared deviations of gaps and bodies from their means.
+    /// The sums of squared deviations of gaps and bodies from their means.
     deviations: [f64; 2],
-    /// The latest receipt of any of them.
+    /// The latest `received_timestamp` of the bars (wall clock, ms).
     received: Millis,
 }
 
@@ -191,8 +192,8 @@ impl Stretch {
         self.rows.len()
     }
 
-    /// The squared deviations of gaps and bodies from other means
-    /// (Chan, Golub and LeVeque, 1983, "Algorithms for Computing the Sample Variance").
+    /// The sums of squared deviations of gaps and bodies from other means (Chan, Golub and
+    /// LeVeque, 1983, "Algorithms for Computing the Sample Variance").
     pub(super) fn deviations_from(&self, means: [f64; 2]) -> [f64; 2] {
         let n = self.bars() as f64;
         let from =
@@ -205,9 +206,9 @@ impl Stretch {
 #[derive(Debug)]
 pub(super) struct Stretches {
     all: Vec<Stretch>,
-    /// Bars before this row are in one, or in none for ever.
+    /// The index of the first bar that no stretch has been made for yet.
     until_row: usize,
-    /// Time before this is.
+    /// The time up to which stretches have been made.
     until: Millis,
 }
 
@@ -218,7 +219,8 @@ impl Default for Stretches {
 }
 
 impl Stretches {
-    /// Adds up the stretches that end by `end`, where windows of `hop` are long enough for it.
+    /// Adds the stretches that end at or before `end`, if windows of `hop` are long enough to
+    /// use them.
     pub(super) fn reach(
         &mut self,
         end: Millis,
@@ -243,14 +245,14 @@ impl Stretches {
         }
     }
 
-    /// A bar came, or came otherwise: what it belongs to is added up anew.
+    /// Removes the stretches from `slide` on, because a bar there was added or changed.
     pub(super) fn changed(&mut self, slide: Millis, first: usize) {
         if slide < self.until {
             *self = Stretches { until_row: first, ..Stretches::default() };
         }
     }
 
-    /// The first `rows` bars of the track are gone.
+    /// Shifts all indices after the first `rows` bars were removed.
     pub(super) fn forget(&mut self, rows: usize) {
         self.all.retain(|stretch| stretch.rows.start >= rows);
         for stretch in &mut self.all {
@@ -259,8 +261,8 @@ impl Stretches {
         self.until_row = self.until_row.saturating_sub(rows);
     }
 
-    /// Those among `rows`, and the rows before and after them. The first two bars of a
-    /// window are never in one: they add less than all that they hold.
+    /// The stretches within `rows`, and the rows before and after them. The first two bars of a
+    /// window are never in a stretch, because some of their terms do not count.
     pub(super) fn within(&self, rows: Range<usize>) -> (Range<usize>, &[Stretch], Range<usize>) {
         let from = self.all.partition_point(|stretch| stretch.rows.start < rows.start + 2);
         let to = self.all.partition_point(|stretch| stretch.rows.end <= rows.end);

@@ -1,12 +1,11 @@
-//! Cutting a query at its hop windows.
+//! Splits a query at its hop windows.
 //!
-//! `hop()` gives many windows a row, so it is no function that DataFusion could
-//! evaluate. Each `SELECT … hop(slide, size) AS window … GROUP BY …, window`
-//! is pulled out and replaced by a table of its results, in which the window is
-//! two columns, `window__start` and `window__end`. References to the window in
-//! the rest of the query follow: `window.start` is that column, and a bare
-//! `window` is its start where it is compared or partitioned by (windows of one
-//! size are equal when their starts are) and both where it is selected.
+//! `hop()` assigns a row to several windows, so DataFusion cannot evaluate it as a function.
+//! Each `SELECT … hop(slide, size) AS window … GROUP BY …, window` is replaced by a table of
+//! its results, in which the window has two columns, `window__start` and `window__end`.
+//! References to the window in the rest of the query are rewritten: `window.start` is the first
+//! column. A bare `window` is the start where it is compared or partitioned by (windows of one
+//! size are equal if their starts are), and both columns where it is selected.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -23,35 +22,36 @@ use super::interval_millis;
 use crate::error::EngineError;
 use crate::job::Hop;
 
-/// An aggregation under a hop window, pulled out of its query.
+/// An aggregation under a hop window, removed from its query.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowedQuery {
-    /// The table that stands in its place.
+    /// The name of the table that replaces it.
     pub(crate) table: String,
-    /// The aggregation without its window.
+    /// The aggregation without the window.
     pub(crate) select: Select,
-    /// The window.
+    /// The hop window.
     pub(crate) hop: Hop,
-    /// The window's place in the list of selected columns.
+    /// The index of the window in the list of selected columns.
     pub(crate) window_at: usize,
-    /// The name that the query gave to the window.
+    /// The alias of the window in the query.
     pub(crate) alias: String,
 }
 
 const START: &str = "__start";
 const END: &str = "__end";
 
-/// The name of the column that holds the start of the window `alias`.
+/// The name of the column with the start of the window `alias`.
 pub(crate) fn start_column(alias: &str) -> String {
     format!("{alias}{START}")
 }
 
-/// The name of the column that holds the end of the window `alias`.
+/// The name of the column with the end of the window `alias`.
 pub(crate) fn end_column(alias: &str) -> String {
     format!("{alias}{END}")
 }
 
-/// Pulls every windowed aggregation out of `query`.
+/// Removes every windowed aggregation from `query`, and rewrites the references to their
+/// windows.
 pub(crate) fn pull_out_windows(file: &str, query: &mut Query) -> Result<Vec<WindowedQuery>, EngineError> {
     let mut pull_out = PullOut { file, found: Vec::new() };
     if let ControlFlow::Break(error) = query.visit(&mut pull_out) {
@@ -146,13 +146,13 @@ fn interval_arguments(arguments: &FunctionArguments) -> Result<Vec<Millis>, Stri
         .collect()
 }
 
-/// The names under which windows are known in the rest of the query.
+/// The aliases of windows in the rest of the query.
 struct Names {
     windows: BTreeSet<String>,
 }
 
 impl Names {
-    /// The window that a bare reference names, with the table before it, if any.
+    /// The window that a bare reference names, with the table in front of it, if any.
     fn window<'a>(&self, expression: &'a Expr) -> Option<(&'a [Ident], &'a str)> {
         let parts = match expression {
             Expr::Identifier(name) => std::slice::from_ref(name),
@@ -172,14 +172,14 @@ fn column(before: &[Ident], name: String) -> Expr {
     }
 }
 
-/// Where a window is selected or grouped by as a whole, both its ends are;
-/// inner queries come first, so that new names are known further out.
+/// Selects or groups by both columns where a window is named as a whole. Inner queries are
+/// visited first, so that outer ones know the new names.
 struct SelectBoth<'a> {
     names: &'a mut Names,
 }
 
 impl SelectBoth<'_> {
-    /// Both columns of the window that `expression` names, with the name of the window.
+    /// Both columns of the window that `expression` names, with the alias of the window.
     fn both(&self, expression: &Expr) -> Option<(String, [(Expr, &'static str); 2])> {
         let (before, alias) = self.names.window(expression)?;
         let end = |suffix: &'static str| (column(before, format!("{alias}{suffix}")), suffix);

@@ -1,4 +1,5 @@
-//! The files of `sql/`, read as Arroyo's dialect.
+//! Reads the files of `sql/`, in Arroyo's dialect: the files, intervals, and statements with
+//! their `WATERMARK FOR` clause.
 
 mod hop;
 mod tables;
@@ -17,16 +18,16 @@ use crate::error::EngineError;
 pub(crate) use hop::{WindowedQuery, end_column, pull_out_windows, start_column};
 pub(crate) use tables::{SinkTable, SourceTable, Table};
 
-/// The file that holds the source tables.
+/// The name of the file that declares the source tables.
 pub(crate) const TABLES: &str = "tables";
 
-/// Every file of `sql/` by name, as built into the program.
+/// The files of `sql/` by name, compiled into the program.
 pub(crate) const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sql_files.rs"));
 
-/// Every file of a folder by name, as `sql/` has them.
+/// The SQL files of a folder by name.
 ///
 /// # Errors
-/// When the folder or a file cannot be read, or the source tables are not there.
+/// If the folder or a file cannot be read, or if the file of the source tables is missing.
 pub(crate) fn files_of(folder: &Path) -> Result<Vec<(String, String)>, EngineError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -48,10 +49,7 @@ pub(crate) fn files_of(folder: &Path) -> Result<Vec<(String, String)>, EngineErr
     Ok(files)
 }
 
-// Intervals, and the setting that is one: how long a join without windows
-// keeps its rows.
-
-/// What a `SET updating_ttl = INTERVAL '…'` sets; `None` for any other statement.
+/// The value (ms) of a `SET updating_ttl = INTERVAL '…'`; `None` for any other statement.
 pub(crate) fn updating_ttl(statement: &ast::Statement) -> Option<Result<Millis, String>> {
     let ast::Statement::Set(Set::SingleAssignment { variable, values, .. }) = statement else { return None };
     if !variable.to_string().eq_ignore_ascii_case("updating_ttl") {
@@ -63,7 +61,7 @@ pub(crate) fn updating_ttl(statement: &ast::Statement) -> Option<Result<Millis, 
     })
 }
 
-/// How long an `INTERVAL '…'` is.
+/// The length of an `INTERVAL '…'`, in ms.
 pub(crate) fn interval_millis(interval: &Interval) -> Result<Millis, String> {
     let refused = || format!("`{interval}` is no interval of seconds, minutes, hours or days");
     let text = match interval.value.as_ref() {
@@ -86,26 +84,27 @@ pub(crate) fn interval_millis(interval: &Interval) -> Result<Millis, String> {
     Ok(number * unit)
 }
 
-// Statements of a file: Arroyo's `WATERMARK FOR` clause is taken out of the
-// tokens, what remains is SQL that DataFusion's parser reads.
+// Statements. DataFusion's parser does not know Arroyo's `WATERMARK FOR` clause, so the clause
+// is removed from the tokens before they are parsed.
 
-/// A statement with the clause that was taken out of it.
+/// A statement, with its clause.
 pub(crate) struct Statement {
     pub(crate) parsed: ast::Statement,
     pub(crate) watermark: Option<Watermark>,
 }
 
-/// `WATERMARK FOR column AS expression`.
+/// The clause `WATERMARK FOR column AS expression`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Watermark {
     pub(crate) column: String,
     pub(crate) expression: Expr,
 }
 
-/// Reads all statements of a file.
+/// Parses all statements of a file.
 pub(crate) fn statements(file: &str, text: &str) -> Result<Vec<Statement>, EngineError> {
     let syntax = |reason: String| EngineError::Syntax { file: file.to_owned(), reason };
-    // Placeholders are filled in for Arroyo; here they only need to be tokens, and stand in quotes.
+    // Arroyo gets values for the placeholders. Here they are only put in quotes, so that they
+    // are valid tokens.
     let tokens = Tokenizer::new(&GenericDialect {}, text)
         .tokenize_with_location()
         .map_err(|error| syntax(error.to_string()))?;
@@ -118,18 +117,18 @@ pub(crate) fn statements(file: &str, text: &str) -> Result<Vec<Statement>, Engin
 
 fn statement(tokens: &[TokenWithSpan]) -> Result<Statement, ParserError> {
     let (rest, clause) = take_watermark(tokens);
-    let parsed = whole(rest, Parser::parse_statement)?;
+    let parsed = parse_all(rest, Parser::parse_statement)?;
     let watermark = match clause {
         None => None,
         Some((column, expression)) => {
-            Some(Watermark { column, expression: whole(expression, Parser::parse_expr)? })
+            Some(Watermark { column, expression: parse_all(expression, Parser::parse_expr)? })
         }
     };
     Ok(Statement { parsed, watermark })
 }
 
-/// Parses all of `tokens`; what is left over is an error, not ignored.
-fn whole<T>(
+/// Parses all of `tokens`; tokens that are left over are an error.
+fn parse_all<T>(
     tokens: Vec<TokenWithSpan>,
     parse: impl Fn(&mut Parser<'static>) -> Result<T, ParserError>,
 ) -> Result<T, ParserError> {
@@ -141,7 +140,7 @@ fn whole<T>(
     }
 }
 
-/// The tokens without the clause, and the clause's column and expression.
+/// The tokens without the clause, and the column and the expression of the clause.
 fn take_watermark(tokens: &[TokenWithSpan]) -> (Vec<TokenWithSpan>, Option<(String, Vec<TokenWithSpan>)>) {
     let Some(start) = tokens.iter().position(|token| is_word(token, "watermark")) else {
         return (tokens.to_vec(), None);
@@ -162,7 +161,7 @@ fn take_watermark(tokens: &[TokenWithSpan]) -> (Vec<TokenWithSpan>, Option<(Stri
     (rest, Some((column.value.clone(), tokens[as_at + 1..end].to_vec())))
 }
 
-/// Where the comma or bracket stands that ends the expression.
+/// The index of the comma or bracket that ends the expression.
 fn end_of_expression(tokens: &[TokenWithSpan], from: usize) -> usize {
     let mut depth = 0;
     for (at, token) in tokens.iter().enumerate().skip(from) {

@@ -1,4 +1,4 @@
-//! Source and sink tables, as `CREATE TABLE … WITH (…)` describes them.
+//! Source and sink tables, from their `CREATE TABLE … WITH (…)` statements.
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
@@ -20,9 +20,9 @@ pub(crate) enum Table {
 pub(crate) struct SourceTable {
     pub(crate) name: String,
     pub(crate) topic: String,
-    /// What the records hold: name, type, whether it may be missing.
+    /// The fields of the records: name, type, and whether a value may be missing.
     pub(crate) stored: Vec<(String, DataType, bool)>,
-    /// What is worked out from them.
+    /// The generated columns, with their expressions.
     pub(crate) generated: Vec<(String, Expr)>,
     pub(crate) watermark: Watermark,
 }
@@ -32,13 +32,13 @@ pub(crate) struct SourceTable {
 pub(crate) struct SinkTable {
     pub(crate) name: String,
     pub(crate) topic: String,
-    /// The column whose value is the records' key.
+    /// The column whose value is the key of the records.
     pub(crate) key: String,
     pub(crate) columns: Vec<Column>,
 }
 
 impl Table {
-    /// Reads a `CREATE TABLE`; `None` for any other statement.
+    /// Interprets a `CREATE TABLE`; `None` for any other statement.
     pub(crate) fn read(file: &str, statement: &Statement) -> Result<Option<Table>, EngineError> {
         let ast::Statement::CreateTable(table) = &statement.parsed else { return Ok(None) };
         let name = table.name.to_string();

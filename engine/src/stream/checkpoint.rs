@@ -1,5 +1,5 @@
-//! Where a job stands in each partition, and from where it must read again
-//! after a restart so that every open window is whole.
+//! The progress of a job in each partition, and the offsets from which it must read again after
+//! a restart to rebuild every open window.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use model::time::{Millis, minute_of};
 use model::topic::Topic;
 use serde::{Deserialize, Serialize};
 
-/// The partitions of all of a job's sources.
+/// The partitions of all sources of a job.
 pub(crate) struct Partitions {
     sources: Vec<(Topic, Vec<Partition>)>,
-    /// Late records are needed as well.
+    /// Whether late records are needed too.
     keeps_late: bool,
-    /// Which times on records are believed.
+    /// The limits on the times of records.
     bounds: TimeBounds,
     closed_until: Option<Millis>,
 }
@@ -26,39 +26,39 @@ struct Partition {
     counted_until: u64,
     watermark: Option<Millis>,
     late: u64,
-    /// The first record of each minute that an open window may need, with the
-    /// watermark as it stood before that record.
+    /// The first record of each minute that an open window may need, with the watermark before
+    /// that record.
     minutes: BTreeMap<Millis, (u64, Option<Millis>)>,
 }
 
-/// What is to be said of a record.
+/// How a record relates to the watermark and to the last checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Its minute is not before that of the source's watermark as it stood before it.
+    /// Whether its minute is not before the watermark of the source.
     pub(crate) in_time: bool,
-    /// It had been taken before the restart.
-    pub(crate) again: bool,
+    /// Whether it was processed before the restart already.
+    pub(crate) reread: bool,
 }
 
-/// Why a record is to be passed over: its times are beyond bounds.
-pub(crate) type Beyond = String;
+/// Why a record is skipped: its times are out of bounds.
+pub(crate) type OutOfBounds = String;
 
-/// What stands beside a committed offset.
+/// The metadata of a committed offset, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Note {
     /// The watermark before the record at the offset.
     watermark: Option<Millis>,
-    /// The records up to here have been counted.
+    /// Records before this offset have been counted.
     counted_until: u64,
     late: u64,
-    /// Windows that end at or before this were written out.
+    /// Windows that end at or before this have been emitted.
     closed_until: Option<Millis>,
 }
 
 impl Partitions {
-    /// `count` partitions for each topic, standing where `resumed` says. With
-    /// `keeps_late`, late records are read again after a restart like others.
-    /// Event time beyond `bounds` that was noted by a version that believed it is forgotten.
+    /// `count` partitions for each topic, at the positions `resumed`. With `keeps_late`, late
+    /// records are read again after a restart like others. A stored event time that is out of
+    /// `bounds` is dropped.
     pub(crate) fn resume(
         topics: &[Topic],
         count: u32,
@@ -86,40 +86,40 @@ impl Partitions {
         Partitions { sources, keeps_late, bounds, closed_until }
     }
 
-    /// Takes note of a record of source `source`.
+    /// Records that a record of source `source` was read.
     ///
     /// # Errors
-    /// Where its times are beyond bounds: it is not to be taken.
+    /// If its times are out of bounds; the record is then to be skipped.
     pub(crate) fn see(
         &mut self,
         source: usize,
         record: &Record,
         minute: Millis,
         watermark: Millis,
-    ) -> Result<Seen, Beyond> {
+    ) -> Result<Seen, OutOfBounds> {
         let before = self.source_watermark(source);
         let in_time = before.is_none_or(|before| minute >= minute_of(before));
         let Some(partition) = self.sources[source].1.get_mut(record.partition as usize) else {
-            return Ok(Seen { in_time, again: false });
+            return Ok(Seen { in_time, reread: false });
         };
-        if let Err(beyond) = self.bounds.check(partition.watermark, record, [watermark, minute]) {
+        if let Err(out_of_bounds) = self.bounds.check(partition.watermark, record, [watermark, minute]) {
             partition.next = record.offset + 1;
-            return Err(beyond);
+            return Err(out_of_bounds);
         }
-        let again = record.offset < partition.counted_until;
+        let reread = record.offset < partition.counted_until;
         if in_time || self.keeps_late {
             partition.minutes.entry(minute).or_insert((record.offset, partition.watermark));
         }
-        if !in_time && !again {
+        if !in_time && !reread {
             partition.late += 1;
         }
         partition.next = record.offset + 1;
         partition.counted_until = partition.counted_until.max(partition.next);
         partition.watermark = partition.watermark.max(Some(watermark));
-        Ok(Seen { in_time, again })
+        Ok(Seen { in_time, reread })
     }
 
-    /// The job's watermark: the least of all partitions; `None` until each has spoken.
+    /// The watermark of the job: the minimum over all partitions, or `None` until each has one.
     pub(crate) fn watermark(&self) -> Option<Millis> {
         (0..self.sources.len()).map(|source| self.source_watermark(source)).min().flatten()
     }
@@ -128,7 +128,8 @@ impl Partitions {
         self.sources[source].1.iter().map(|partition| partition.watermark).min().flatten()
     }
 
-    /// Windows up to `watermark` are written out, and no row before `needed_from` is wanted any more.
+    /// Notes that windows up to `watermark` have been emitted, and that rows before
+    /// `needed_from` are not needed any more.
     pub(crate) fn closed(&mut self, watermark: Millis, needed_from: Millis) {
         self.closed_until = Some(watermark);
         for (_, partitions) in &mut self.sources {
@@ -138,17 +139,17 @@ impl Partitions {
         }
     }
 
-    /// Windows that end at or before this were written out.
+    /// Windows that end at or before this have been emitted.
     pub(crate) fn closed_until(&self) -> Option<Millis> {
         self.closed_until
     }
 
-    /// How many rows came late.
+    /// The number of late rows.
     pub(crate) fn late(&self) -> u64 {
         self.sources.iter().flat_map(|(_, partitions)| partitions).map(|partition| partition.late).sum()
     }
 
-    /// Where to read on after a restart.
+    /// The positions to commit: where a restart must begin to read.
     pub(crate) fn positions(&self) -> Vec<Position> {
         let mut positions = Vec::new();
         for (topic, partitions) in &self.sources {
@@ -233,7 +234,7 @@ mod tests {
     fn what_was_taken_before_a_restart_is_known_again_and_late_records_are_read_where_they_are_needed() {
         for (keeps_late, first) in [(false, 20), (true, 10)] {
             let mut partitions = Partitions::resume(&[STOCK_PRICES], 1, &[], keeps_late, REASON);
-            // Offset 10 comes ten minutes late, into a time that is still needed.
+            // Offset 10 is ten minutes late, but its time is still needed.
             for offset in 0..30 {
                 let minute = if offset == 10 { 20 } else { offset as i64 + 20 };
                 partitions
@@ -245,8 +246,8 @@ mod tests {
             let positions = partitions.positions();
             assert_eq!(positions[0].offset, if keeps_late { 0 } else { first });
             let mut resumed = Partitions::resume(&[STOCK_PRICES], 1, &positions, keeps_late, REASON);
-            assert!(resumed.see(0, &record(0, 29), 49 * MINUTE, 49 * MINUTE).unwrap().again);
-            assert!(!resumed.see(0, &record(0, 30), 50 * MINUTE, 50 * MINUTE).unwrap().again);
+            assert!(resumed.see(0, &record(0, 29), 49 * MINUTE, 49 * MINUTE).unwrap().reread);
+            assert!(!resumed.see(0, &record(0, 30), 50 * MINUTE, 50 * MINUTE).unwrap().reread);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The values of one argument for the rows of one group, in plain vectors: a
-//! window is a range of them.
+//! The values of one argument of an aggregate for the rows of one group, as vectors of which
+//! each window is a range; and the aggregation of such a range.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,19 +17,19 @@ use udfs::{Column, Kind, Udf, Value};
 
 use crate::udaf;
 
-/// A column of values with its gaps.
+/// A column of values and their NULLs.
 #[derive(Clone)]
 pub(crate) enum Cells {
     Float(Vec<f64>, Gaps),
     Int(Vec<i64>, Gaps),
-    /// Nanoseconds.
+    /// Times in nanoseconds.
     Time(Vec<i64>, Gaps),
     Bool(Vec<bool>, Gaps),
-    /// Any other type, value by value.
+    /// Values of any other type.
     Other(Vec<ScalarValue>, DataType),
 }
 
-/// Which rows are NULL; empty as long as none is.
+/// Which rows are NULL; empty if none is.
 #[derive(Clone, Default)]
 pub(crate) struct Gaps(Vec<bool>);
 
@@ -54,7 +54,7 @@ impl Gaps {
         Gaps(if self.0.is_empty() { Vec::new() } else { rows.iter().map(|&row| self.0[row]).collect() })
     }
 
-    /// Whether a range holds no NULL.
+    /// Whether no row of a range is NULL.
     pub(crate) fn none_in(&self, rows: &Range<usize>) -> bool {
         self.0.is_empty() || !self.0[rows.clone()].contains(&true)
     }
@@ -78,7 +78,7 @@ impl Cells {
         }
     }
 
-    /// Puts the value of `column` at `row` before the cell `at`.
+    /// Inserts the value of `column` at `row` before the cell `at`.
     pub(crate) fn insert(&mut self, at: usize, column: &ArrayRef, row: usize) {
         let null = column.is_null(row);
         match self {
@@ -106,7 +106,7 @@ impl Cells {
         }
     }
 
-    /// Drops the first `rows` cells.
+    /// Removes the first `rows` cells.
     pub(crate) fn forget(&mut self, rows: usize) {
         match self {
             Cells::Float(values, gaps) => {
@@ -125,7 +125,7 @@ impl Cells {
         }
     }
 
-    /// Only the cells of some rows.
+    /// The cells of the given rows.
     pub(crate) fn pick(&self, rows: &[usize]) -> Cells {
         fn of<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
             rows.iter().map(|&row| values[row].clone()).collect()
@@ -173,10 +173,8 @@ fn int_array(values: &[i64], gaps: &Gaps, rows: Range<usize>) -> ArrayRef {
     }
 }
 
-// One aggregate over one window: a UDF called directly on the cells, or an
-// aggregate of DataFusion through its accumulator.
-
-/// What computes one aggregate; `places` say which arguments it takes.
+/// Computes one aggregate over one window: a UDF called directly on the cells, or an aggregate
+/// of DataFusion through its accumulator. `places` are the indices of its arguments.
 pub(crate) enum Kernel {
     Udf { udf: &'static Udf, places: Vec<usize> },
     BuiltIn { aggregate: Arc<AggregateFunctionExpr>, places: Vec<usize> },
@@ -193,7 +191,7 @@ impl Kernel {
         Ok(Kernel::Udf { udf, places })
     }
 
-    /// The value for each window, a window being a range of a group's cells.
+    /// The value for each window, which is a range of the cells of a group.
     pub(crate) fn evaluate<'a>(
         &self,
         windows: impl Iterator<Item = (&'a [Cells], Range<usize>)>,
@@ -223,8 +221,8 @@ impl Kernel {
     }
 }
 
-/// The UDF over a range of cells. A NULL is left out of an argument that does
-/// not take NULLs, exactly as Arroyo leaves it out.
+/// Calls the UDF on a range of cells. Rows with a NULL in an argument that does not accept
+/// NULLs are left out, as Arroyo does.
 fn call(udf: &Udf, places: &[usize], cells: &[Cells], rows: &Range<usize>) -> Result<Value> {
     enum Given<'a> {
         Floats(Cow<'a, [f64]>),

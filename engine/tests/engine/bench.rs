@@ -1,4 +1,4 @@
-//! A log, a job, and what comes of them: streamed and computed.
+//! A log, a job, and its rows, streamed and computed.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use engine::{Job, compute, run};
 use log::{Append, EmbeddedLog, SharedLog};
 use model::{Article, Bar, topic};
 
-/// The rows of a job by symbol, point time and article, as the result topic holds them last.
+/// The last rows of a job in its topic, by symbol, time of the point, and article.
 pub type Rows = BTreeMap<(String, i64, String), serde_json::Value>;
 
-/// A job over a log in a folder of its own.
+/// A job over a log in a temporary folder.
 pub struct Bench {
     _folder: tempfile::TempDir,
     pub log: SharedLog,
@@ -30,14 +30,14 @@ impl Bench {
         Bench { _folder: folder, log, job: Job::named(job).unwrap() }
     }
 
-    /// Runs the engine until everything in the log has been taken.
+    /// Runs the engine until everything in the log has been processed.
     pub async fn drain(&self) {
         let (stopper, stop) = shutdown::channel();
         stopper.ask(Shutdown::Drain);
         run(self.log.clone(), vec![self.job.clone()], stop).await.unwrap();
     }
 
-    /// Runs the engine and kills it after a while.
+    /// Runs the engine and kills it after `wait`.
     pub async fn killed_after(&self, wait: Duration) {
         let (_stopper, stop) = shutdown::channel();
         let running = tokio::spawn(run(self.log.clone(), vec![self.job.clone()], stop));
@@ -46,7 +46,7 @@ impl Bench {
         let _ = running.await;
     }
 
-    /// Runs the engine for a while and stops it in order, so that it commits.
+    /// Runs the engine for `wait` and stops it in order, so that it commits.
     pub async fn stopped_after(&self, wait: Duration) {
         let (stopper, stop) = shutdown::channel();
         let running = tokio::spawn(run(self.log.clone(), vec![self.job.clone()], stop));
@@ -109,7 +109,7 @@ impl Bench {
     }
 }
 
-/// What makes a row of a job the same point as another.
+/// The identity of the point of a row.
 fn key(row: &serde_json::Value) -> (String, i64, String) {
     let time = row.get("window_end").or(row.get("path_time")).and_then(serde_json::Value::as_i64);
     let text = |name: &str| row.get(name).and_then(|text| text.as_str()).unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
 #![cfg(test)]
-//! Jobs over a log, as they are streamed, against the same jobs computed at once.
+//! Tests of jobs over a log, streamed and computed at once.
 
 mod bench;
 mod market;

@@ -1,10 +1,10 @@
-//! Small seeded markets, fed into a log as a producer would.
+//! Small seeded markets, as a producer would write them into a log.
 
 use log::{Append, partition_of};
 use model::time::{DAY, MINUTE, Millis};
 use model::{Article, Bar, Source, heartbeat, topic};
 
-/// A generator of numbers that is the same everywhere (SplitMix64).
+/// A portable generator of random numbers (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -20,8 +20,8 @@ impl Numbers {
     }
 }
 
-/// Two short sessions with a night between them, three symbols, holes, and a
-/// few bars that are sent twice, in the order of their starts.
+/// Two short sessions with a night between them, three symbols, gaps, and a few bars that are
+/// sent twice, in the order of their starts.
 pub fn seeded(seed: u64) -> Vec<Bar> {
     let mut numbers = Numbers(seed);
     let mut bars = Vec::new();
@@ -62,12 +62,12 @@ fn bar(symbol: &str, start: Millis, numbers: &mut Numbers) -> Bar {
     }
 }
 
-/// The bars alone, as records.
+/// The bars as records.
 pub fn in_order(bars: &[Bar]) -> Vec<Append> {
     bars.iter().map(|bar| Append::json(topic::STOCK_PRICES, &bar.symbol, bar)).collect()
 }
 
-/// The bars with a heartbeat a minute and partition, and a day of them after the end.
+/// The bars with one heartbeat per minute and partition, until a day after the last bar.
 pub fn feed(bars: &[Bar], partitions: u32) -> Vec<Append> {
     let mut records = Vec::new();
     let mut done = bars[0].start_timestamp - MINUTE;
@@ -91,9 +91,9 @@ pub fn feed(bars: &[Bar], partitions: u32) -> Vec<Append> {
     records
 }
 
-/// News about some of the market of [`seeded`], at times of its sessions and of
-/// the night, in the order of publication: found twice by two terms, about
-/// symbols that have no bars, and about none.
+/// News about some symbols of [`seeded`], during its sessions and its night, in the order of
+/// publication: some found by two search terms, some about symbols without bars, and some about
+/// no symbol.
 pub fn headlines(seed: u64) -> Vec<Article> {
     let mut numbers = Numbers(seed ^ 0xa11);
     let mut articles = Vec::new();
@@ -126,8 +126,8 @@ pub fn article(id: &str, symbol: Option<&str>, at: Millis) -> Article {
     }
 }
 
-/// The articles with a heartbeat a minute and partition, from a day before the
-/// first bar of [`seeded`] to as long after its last as [`feed`] goes.
+/// The articles with one heartbeat per minute and partition, from a day before the first bar of
+/// [`seeded`] to the end of [`feed`].
 pub fn news_feed(articles: &[Article], partitions: u32) -> Vec<Append> {
     let mut records = Vec::new();
     let mut articles = articles.iter().peekable();
@@ -152,8 +152,8 @@ pub fn news(article: &Article, partitions: u32) -> Append {
     record.into_partition(partition_of(article.key(), partitions))
 }
 
-/// As [`feed`], but each tenth bar comes `minutes` later than its time. Gives the
-/// records, the bars that were in time, and how many were late.
+/// As [`feed`], but each tenth bar arrives `minutes` after its time. Returns the records, the
+/// bars in time, and the number of late bars.
 pub fn late_by(bars: &[Bar], minutes: i64) -> (Vec<Append>, Vec<Bar>, u64) {
     let (late, in_time): (Vec<_>, Vec<_>) =
         bars.iter().cloned().enumerate().partition(|(at, _)| at % 10 == 5);

@@ -1,4 +1,5 @@
-//! What news does to the rows of jobs, seen on a few bars and articles by eye.
+//! Tests of the effect of news on the rows of jobs, with a few bars and articles whose results
+//! are known.
 
 use engine::{Job, compute, compute_as_of_arrival};
 use model::schema::Value;
@@ -7,7 +8,7 @@ use model::{Article, Bar, Source, heartbeat};
 
 use crate::market::{article, headlines, seeded};
 
-/// The bar of a minute; its open is 10.
+/// The bar of a minute, with an open of 10.
 fn bar(symbol: &str, minute: i64, close: f64) -> Bar {
     Bar {
         symbol: symbol.into(),
@@ -27,7 +28,7 @@ fn published(id: &str, symbol: Option<&str>, minute: i64) -> Article {
     article(id, symbol, minute * MINUTE + 17_000)
 }
 
-/// A job's rows, by the names of its columns.
+/// The rows of a job, by the names of its columns.
 struct Table {
     job: Job,
     rows: Vec<Vec<Value>>,
@@ -50,7 +51,7 @@ impl Table {
         self.job.columns.iter().position(|known| known.name == column).unwrap()
     }
 
-    /// What a column holds in the window that ends with `minute`.
+    /// The value of a column in the window that ends with `minute`.
     fn cell(&self, symbol: &str, minute: i64, column: &str) -> Option<&Value> {
         let end = Value::Int(minute * MINUTE);
         let row = self
@@ -80,7 +81,7 @@ async fn every_distinct_article_of_a_window_counts_once_and_windows_without_one_
         published("6", Some("B"), 3),
     ];
     let table = Table::of("news_impact", &bars, &articles).await;
-    // Thirty windows for each minute with a bar, and no other.
+    // Thirty windows per minute with a bar, and no other.
     assert_eq!(table.rows.len(), 31 + 30);
     let articles = |symbol, end| table.cell(symbol, end, "articles").cloned();
     assert_eq!(articles("A", 101), Some(Value::Int(0)), "the window ends where the first is published");
@@ -181,12 +182,12 @@ async fn as_of_arrival_a_window_knows_only_what_had_come_by_its_end() {
     }
     assert_eq!(at(&all, 101, "close"), Some(Value::Float(20.0)));
     assert_eq!(at(&all, 101, "articles"), Some(Value::Float(1.0)));
-    // A bar that came after its last window is in none.
+    // A bar that was received after its last window had ended is in no window.
     let never = Bar { received_timestamp: 10_000 * MINUTE, ..bar("A", 100, 11.0) };
     assert!(Table::as_of_arrival("signals", &[never], &[]).await.rows.is_empty());
 }
 
-/// Rows of windows that end by `end`.
+/// The rows of the windows that end at or before `end`.
 fn until(table: &Table, end: Millis) -> Vec<Vec<Value>> {
     let at = table.at("window_end");
     table.rows.iter().filter(|row| row[at].as_i64() <= Some(end)).cloned().collect()
@@ -195,7 +196,7 @@ fn until(table: &Table, end: Millis) -> Vec<Vec<Value>> {
 #[tokio::test]
 async fn as_of_arrival_nothing_that_comes_later_changes_an_earlier_window() {
     let (mut bars, mut articles) = (seeded(40), headlines(40));
-    // Every third row comes a while late, some by hours.
+    // Every third row is received late, some by hours.
     for (at, bar) in bars.iter_mut().enumerate().filter(|(at, _)| at % 3 == 0) {
         bar.received_timestamp += (at as i64 % 17) * 7 * MINUTE;
     }

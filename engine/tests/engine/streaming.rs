@@ -1,5 +1,5 @@
-//! What is streamed through the log equals what is computed over the same
-//! bars at once: in order, interrupted, in one partition or many.
+//! Tests that streaming through the log has the results of the batch path over the same bars:
+//! without and with interruptions, in one partition or several.
 
 use std::time::Duration;
 
@@ -102,18 +102,18 @@ async fn statements_beyond_reason_close_no_window_and_cost_no_other_record() {
         }
     }
     let bench = Bench::with("volatility", records, 2).await;
-    // Stopped in between: what it commits is sound.
+    // Stopped in between, with a commit.
     bench.stopped_after(Duration::from_millis(300)).await;
     bench.drain().await;
     assert_eq!(bench.rows().await, bench.computed(bars, vec![]).await);
 }
 
-// Jobs of two topics: what is streamed equals what is computed, whatever the
-// partitions, the interruptions, and how the topics come in beside each other.
+// Jobs of two topics: streaming equals batch for all partitions, interruptions, and orders in
+// which the topics alternate.
 
 const JOBS: [&str; 4] = ["news_impact", "movers", "signals", "news_reaction"];
 
-/// The records of both topics, so many of one after so many of the other.
+/// The records of both topics, alternating in groups of `at_once`.
 fn mixed(prices: Vec<Append>, news: Vec<Append>, at_once: usize) -> Vec<Append> {
     let (mut prices, mut news) = (prices.into_iter().peekable(), news.into_iter().peekable());
     let mut records = Vec::new();
@@ -161,7 +161,7 @@ async fn a_job_of_two_topics_goes_on_where_it_was_interrupted() {
 async fn a_join_meets_again_after_a_restart_what_came_before_it() {
     let (bars, articles) = (seeded(30), headlines(30));
     let (prices, news) = (feed(&bars, 1), news_feed(&articles, 1));
-    // All prices of the first session, a stop in order, then everything else.
+    // All prices of the first session, an orderly stop, then everything else.
     let first = prices.len() / 6;
     let bench = Bench::with("news_reaction", prices[..first].to_vec(), 1).await;
     bench.drain().await;
@@ -186,7 +186,7 @@ async fn nothing_is_said_twice_of_what_had_been_said_before_a_stop_in_order() {
 async fn windows_with_news_wait_for_the_news_and_those_without_do_not() {
     let (bars, articles) = (seeded(32), headlines(32));
     let news = news_feed(&articles, 1);
-    // The news ends before the first session: its clock has not come to any window.
+    // The news ends before the first session, so its watermark reaches no window.
     let early: Vec<_> = news[..60].to_vec();
     let bench = Bench::with("news_impact", mixed(feed(&bars, 1), early, 100), 1).await;
     bench.drain().await;
@@ -201,7 +201,7 @@ async fn without_any_news_for_a_day_windows_close_as_soon_as_the_news_clock_come
     let bars = seeded(33);
     let first = bars[0].start_timestamp;
     let clocks = news_feed(&[], 1);
-    // The news clock starts a day before the bars, and is 40 minutes into them.
+    // The watermark of the news starts a day before the bars, and ends 40 minutes into them.
     let reached = first / MINUTE * MINUTE + 40 * MINUTE;
     let said = |record: &Append| {
         let clock: model::Article = serde_json::from_slice(&record.value).unwrap();

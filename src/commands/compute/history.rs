@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::{Disordered, Rolling, Windows};
+use engine::{Rolling, Unordered, Windows};
 use log::time_bounds::RowTimes;
 use model::Candles;
 
@@ -18,7 +18,7 @@ pub fn run<'a>(rolling: &'a Rolling, file: &Path) -> anyhow::Result<(Spooled<'a>
     let in_order = engine::in_order(rolling, pieces, |_| Share::default(), into(&spool));
     let shares = match in_order {
         Ok(shares) => shares,
-        Err(Disordered) => {
+        Err(Unordered) => {
             reading.again("Sorting bars");
             spool = Spool::default();
             let pieces = told(file, &mut reading)?;
