@@ -33,8 +33,8 @@ pub async fn compute(
 
 /// As [`compute`], but without look-ahead: a window is computed from the bars and articles that
 /// had been received (`received_timestamp`) by its end, and a window without such a row has no
-/// result. A job without windows uses the first received version of each bar and article; its
-/// rows have the time at which they could be made.
+/// result. A job without windows uses the first received version of each bar and article; its rows
+/// state that received time.
 ///
 /// # Errors
 /// If the job cannot be planned.

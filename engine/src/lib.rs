@@ -24,5 +24,5 @@ mod window;
 pub use batch::{compute, compute_as_of_arrival};
 pub use error::EngineError;
 pub use job::{Hop, Job};
-pub use rolling::{Disordered, Rolling, Windows, in_any_order, in_order};
+pub use rolling::{Rolling, Unordered, Windows, in_any_order, in_order};
 pub use stream::run;
