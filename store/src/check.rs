@@ -1,4 +1,4 @@
-//! What a measurement and a point must be, so that any store can hold them.
+//! The rules for valid measurements and points, which allow any store to hold them.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use model::time::Millis;
 
 use crate::point::{Measurement, Point};
 
-/// Why a measurement cannot be.
+/// Why the shape of a measurement is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadShape {
-    /// A name that is none.
+    /// A name is invalid.
     #[error(
-        "`{0}` cannot name a measurement or a column: take a small letter, then small letters, digits and _, at most 64 in all, not starting with sqlite_ and not `time`, which InfluxDB keeps for itself"
+        "`{0}` cannot name a measurement or a column: use a lower-case letter, then lower-case letters, digits and _, at most 64 characters, not beginning with sqlite_ and not `time`, which InfluxDB reserves"
     )]
     Name(String),
-    /// Two columns of one name.
+    /// Two columns have the same name.
     #[error("measurement `{measurement}` has two columns `{column}`: give one of them another name")]
     Twice {
         /// The measurement.
@@ -23,7 +23,7 @@ pub enum BadShape {
         /// The column.
         column: String,
     },
-    /// A tag, time or version that is not a column of the type that it must have.
+    /// A tag, time or version is not a column of the required type.
     #[error("measurement `{measurement}`: its {role} `{column}` must be a column of type {wanted}")]
     Role {
         /// The measurement.
@@ -32,27 +32,27 @@ pub enum BadShape {
         role: &'static str,
         /// The column.
         column: String,
-        /// The type in words.
+        /// The required type.
         wanted: &'static str,
     },
 }
 
-/// Why a point cannot be stored.
+/// Why a point is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadPoint {
-    /// Too many values, or too few.
+    /// The point has too many or too few values.
     #[error("measurement `{measurement}` has {wanted} columns, the point has {found} values")]
     Count {
         /// The measurement.
         measurement: String,
-        /// Its columns.
+        /// The number of columns.
         wanted: usize,
-        /// The point's values.
+        /// The number of values.
         found: usize,
     },
-    /// A number that is none.
+    /// A number is not finite.
     #[error(
-        "measurement `{measurement}`, column `{column}`: {value} cannot be stored; store a finite number, or nothing"
+        "measurement `{measurement}`, column `{column}`: {value} cannot be stored; store a finite number or null"
     )]
     NotFinite {
         /// The measurement.
@@ -62,19 +62,19 @@ pub enum BadPoint {
         /// NaN or an infinity.
         value: f64,
     },
-    /// A value of another type than the column's.
+    /// A value has another type than its column.
     #[error("measurement `{measurement}`, column `{column}` takes {wanted:?}, not {found:?}")]
     Type {
         /// The measurement.
         measurement: String,
         /// The column.
         column: String,
-        /// The column's type.
+        /// The type of the column.
         wanted: ColumnType,
         /// The value.
         found: Value,
     },
-    /// A tag, the time or the version is not there.
+    /// A tag, the time or the version is missing.
     #[error("measurement `{measurement}`, column `{column}` is null: every point needs its {role}")]
     Missing {
         /// The measurement.
@@ -84,26 +84,26 @@ pub enum BadPoint {
         /// `tag`, `time` or `version`.
         role: &'static str,
     },
-    /// A time that nanoseconds in 64 bits do not reach, or an offset over a millisecond.
+    /// The time does not fit into 64 bits of nanoseconds, or the offset is a millisecond or
+    /// more.
     #[error(
         "measurement `{measurement}`: the time {time} ms + {nanos} ns cannot be stored; times reach from 1677 to 2262 in epoch milliseconds, the offset from 0 to 999,999"
     )]
     Time {
         /// The measurement.
         measurement: String,
-        /// The time column.
+        /// The time (ms).
         time: Millis,
-        /// The offset.
+        /// The offset (ns).
         nanos: i64,
     },
 }
 
 impl Measurement {
-    /// Checks the shape: names, and that tags, time and version are columns of
-    /// the types that they must have.
+    /// Checks the names, and that tags, time and version are columns of the required types.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that is violated.
     pub fn check_shape(&self) -> Result<(), BadShape> {
         let mut seen = BTreeSet::new();
         check_name(&self.name)?;
@@ -144,10 +144,10 @@ impl Measurement {
         }
     }
 
-    /// Checks that a point can be stored in this measurement, whose shape is good.
+    /// Checks that a point fits this measurement, whose shape must be valid.
     ///
     /// # Errors
-    /// The first rule that it breaks, with measurement and column.
+    /// The first rule that is violated, with the measurement and the column.
     pub fn check(&self, point: &Point) -> Result<(), BadPoint> {
         if point.values.len() != self.columns.len() {
             let (wanted, found) = (self.columns.len(), point.values.len());
@@ -190,7 +190,7 @@ impl Measurement {
         }
     }
 
-    /// What a column is for, where a point cannot be without it.
+    /// The role of a column that must not be null.
     fn role_of(&self, column: &str) -> Option<&'static str> {
         if column == self.time {
             Some("time")
@@ -204,8 +204,8 @@ impl Measurement {
     }
 }
 
-/// Names come from SQL files; what passes here needs no further care in SQL text,
-/// in line protocol or in a file name.
+/// Checks a name, which comes from a SQL file. A valid name is safe in SQL, in line protocol
+/// and as a file name.
 fn check_name(name: &str) -> Result<(), BadShape> {
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
     let goes_on = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! The errors of the store, and whether a retry can succeed.
 
 use std::time::Duration;
 
@@ -6,59 +6,59 @@ use model::schema::ColumnType;
 
 use crate::check::{BadPoint, BadShape};
 
-/// What can go wrong with the store, and what to do about it.
+/// An error of the store, with a remedy in its message.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite's own error.
+    /// SQLite failed.
     #[error("the store {path} failed: {source}. {}", log::sqlite::advice(source))]
     Sqlite {
         /// The file.
         path: String,
-        /// SQLite's words.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The file was written by a later version.
+    /// The file has the format of a later version.
     #[error(
         "the store {path} has format {found}, this program reads up to {known}: run the newer tickwire that wrote it, or name another data folder with --data-dir"
     )]
     Newer {
         /// The file.
         path: String,
-        /// Its format.
+        /// The format of the file.
         found: i64,
-        /// Ours.
+        /// The latest format that this program reads.
         known: i64,
     },
-    /// The bucket was written by a later version.
+    /// The bucket has the format of a later version.
     #[error(
         "{store} has format {found}, this program reads up to {known}: run the newer tickwire that wrote it, or name another bucket with influxdb.bucket"
     )]
     NewerBucket {
-        /// Which store.
+        /// The address and the bucket.
         store: String,
-        /// Its format.
+        /// The format of the bucket.
         found: i64,
-        /// Ours.
+        /// The latest format that this program reads.
         known: i64,
     },
-    /// There is no store to read from.
+    /// The file to be read does not exist.
     #[error("there is no store {path}: run `tickwire up` first, or name its data folder with --data-dir")]
     NotThere {
         /// The file.
         path: String,
     },
-    /// A store opened for reading was asked to write.
-    #[error("the store {path} was opened for reading only: its running owner writes it")]
+    /// A write to a store that was opened for reading.
+    #[error("the store {path} was opened for reading only: only the running process that owns it can write")]
     ReadOnly {
         /// The file.
         path: String,
     },
-    /// A measurement that nobody defined.
+    /// A measurement that was not defined.
     #[error("there is no measurement `{name}`: {}", the_known("measurements", known))]
     Unknown {
-        /// What was asked for.
+        /// The requested measurement.
         name: String,
-        /// Those that there are.
+        /// The existing measurements.
         known: Vec<String>,
     },
     /// A tag that the measurement does not have.
@@ -66,15 +66,15 @@ pub enum StoreError {
     UnknownTag {
         /// The measurement.
         measurement: String,
-        /// What was asked for.
+        /// The requested tag.
         tag: String,
-        /// Those that there are.
+        /// The existing tags.
         known: Vec<String>,
     },
-    /// A shape that no measurement can have.
+    /// The shape of a measurement is invalid.
     #[error(transparent)]
     Shape(#[from] BadShape),
-    /// A column that is stored with another type.
+    /// A column is stored with another type.
     #[error(
         "column `{column}` of measurement `{measurement}` is stored as {stored:?}, not {asked:?}: give the column another name, or use another data folder"
     )]
@@ -85,22 +85,23 @@ pub enum StoreError {
         column: String,
         /// Its type in the store.
         stored: ColumnType,
-        /// The type that it was to have.
+        /// The requested type.
         asked: ColumnType,
     },
-    /// Tags or time differ from what is stored: points would have other identities.
+    /// A measurement is stored with other tags or another time column, so that its points would
+    /// have other identities.
     #[error(
         "measurement `{measurement}` is stored with {stored}, not with {asked}: give the measurement another name, or use another data folder"
     )]
     Identity {
         /// The measurement.
         measurement: String,
-        /// Tags and time in the store.
+        /// The stored tags and time.
         stored: String,
-        /// Tags and time asked for.
+        /// The requested tags and time.
         asked: String,
     },
-    /// Points with a column that was never defined.
+    /// Points have a column that was not defined.
     #[error(
         "measurement `{measurement}` has no column `{column}`: define the measurement before writing to it"
     )]
@@ -110,35 +111,35 @@ pub enum StoreError {
         /// The column.
         column: String,
     },
-    /// A point that cannot be stored.
+    /// A point is invalid.
     #[error(transparent)]
     Point(#[from] BadPoint),
-    /// The server is not to be had, or has too much to do.
+    /// The server cannot be reached or is overloaded.
     #[error("{store} is not available: {reason}. Check that it runs and is reached under this address")]
     Unavailable {
-        /// Which store.
+        /// The address and the bucket.
         store: String,
-        /// What happened.
+        /// The error.
         reason: String,
-        /// How long it asks to be left alone.
+        /// How long the server asks to wait (`Retry-After`).
         retry_after: Option<Duration>,
     },
-    /// The server refuses us.
+    /// The server refuses the request.
     #[error("{store} refuses: {reason}. {}", remedy(*status))]
     Refused {
-        /// Which store.
+        /// The address and the bucket.
         store: String,
-        /// The status of its answer; 0 where it was not even asked.
+        /// The HTTP status; 0 if no request was sent.
         status: u16,
-        /// Its words.
+        /// The message of the server.
         reason: String,
     },
-    /// Points that the server will never take. The others have been written, notes have not.
+    /// The server will never accept these points. All others have been written, but no note.
     #[error("the store refused {} point(s): {}", .0.len(), .0.first().map_or("", |first| &first.reason))]
     Rejected(Vec<RejectedPoint>),
-    /// Another writer has taken over, or may have.
+    /// Another sink has taken over the store, or may have.
     #[error(
-        "another sink has taken the store over, or this one was silent for so long that another may have: what it held is dropped, and read again from the log"
+        "another sink has taken over the store, or may have, because this one was silent for too long: the points that it has not written are dropped, and their records are read again from the log"
     )]
     Fenced,
     /// The store has been closed.
@@ -146,32 +147,32 @@ pub enum StoreError {
     Closed,
 }
 
-/// A point that the server will never take.
+/// A point that the server will never accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedPoint {
-    /// Its place among [`crate::Batch::points`].
+    /// The index of its measurement in [`crate::Batch::points`].
     pub group: usize,
-    /// Its place among the points of that measurement.
+    /// Its index among the points of that measurement.
     pub point: usize,
-    /// Why.
+    /// The message of the server.
     pub reason: String,
-    /// It is older than the store keeps points at all.
+    /// Whether it is older than the retention of the store.
     pub past_retention: bool,
 }
 
-/// Whether it helps to wait.
+/// Whether a retry can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// It passes by itself; the store may have said when.
+    /// After a while; the server may have said when.
     Wait(Option<Duration>),
-    /// Somebody has to do something first.
+    /// After the operator has fixed the cause.
     Hold,
-    /// It stays as it is.
+    /// Never.
     None,
 }
 
 impl StoreError {
-    /// Whether trying again may succeed.
+    /// Whether a retry can succeed.
     pub fn patience(&self) -> Patience {
         match self {
             StoreError::Unavailable { retry_after, .. } => Patience::Wait(*retry_after),

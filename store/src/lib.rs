@@ -1,5 +1,8 @@
-//! Points, and where they are kept: written once or many times with one
-//! result, read back by measurement, tags and time.
+//! The store: points that can be written repeatedly with the same result, and read by
+//! measurement, tags and time.
+//!
+//! The trait [`Store`] has two implementations, [`EmbeddedStore`] in the data folder and
+//! [`InfluxStore`] on InfluxDB 2. A point is identified by its measurement, tags and time.
 
 mod check;
 #[cfg(test)]
@@ -23,49 +26,48 @@ pub use influx::{BucketToken, FirstUser, InfluxAddress, InfluxAdmin, InfluxStore
 pub use point::{Measurement, Point};
 pub use raw::NoSuchRecord;
 
-/// Points as InfluxDB's line protocol.
+/// InfluxDB's line protocol.
 pub mod line_protocol {
     pub use crate::influx::lines::{Layout, Lines, Unwritable};
 }
 
-/// A store. Cheap to clone behind [`SharedStore`].
+/// A store. It is shared as a [`SharedStore`].
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes a measurement, or adds the columns that it lacks and takes over the
-    /// order in which they are shown.
+    /// Creates a measurement, or adds missing columns and adopts the new order of columns.
     ///
     /// # Errors
-    /// When the shape is none ([`BadShape`]), or contradicts what is stored: other
-    /// tags, another time, or another type for a column.
+    /// If the shape is invalid ([`BadShape`]), or conflicts with the stored one: other tags,
+    /// another time column, or another type of a column.
     async fn define(&self, measurement: &Measurement) -> Result<(), StoreError>;
 
-    /// Every measurement there is, by name.
+    /// All measurements, ordered by name.
     async fn measurements(&self) -> Result<Vec<Measurement>, StoreError>;
 
-    /// Writes points and changes notes; returns once durable. When it fails no note
-    /// has changed, so that whoever writes the same again leaves everything in
-    /// order; a store that can also leaves every point as it was.
-    /// A point that is there already is replaced as a whole, unless it carries a
-    /// later version; between equal versions the later write wins.
+    /// Writes points and changes notes; returns when they are durable. A failed write has not
+    /// changed any note, so that writing the same batch again is always safe; a store with
+    /// transactions has not changed any point either.
+    ///
+    /// A stored point is replaced completely, unless it has a later version; of equal versions
+    /// the later write counts.
     ///
     /// # Errors
-    /// When a measurement was never defined, or a point does not fit it
-    /// ([`Measurement::check`]); nothing of the batch is then written. Where only
-    /// the server knows what it takes, [`StoreError::Rejected`] names the points that
-    /// it refused; all others have been written.
+    /// If a measurement was not defined, or a point does not fit it ([`Measurement::check`]);
+    /// nothing of the batch has been written then. If only the server can judge a point,
+    /// [`StoreError::Rejected`] has the refused points, and all others have been written.
     async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError>;
 
-    /// The rows that a query asks for, at most [`Query::limit`].
+    /// The rows of a query, at most [`Query::limit`].
     ///
     /// # Errors
-    /// When there is no such measurement, or a named tag is none of its tags.
+    /// If there is no such measurement, or it does not have a given tag.
     async fn read(&self, query: &Query) -> Result<Rows, StoreError>;
 
-    /// What is stored under the identities of these points, each with the columns of
-    /// `measurement` in their order; `None` where nothing is.
+    /// The stored rows with the identities of these points, with the columns of `measurement`
+    /// in their order; `None` for a point that is not stored.
     ///
     /// # Errors
-    /// When there is no such measurement.
+    /// If there is no such measurement.
     async fn held(
         &self,
         measurement: &Arc<Measurement>,
@@ -92,24 +94,24 @@ pub trait Store: Send + Sync + 'static {
         Ok(held)
     }
 
-    /// The newest row of every symbol of a measurement: of every value of its
-    /// first tag. Rows come ordered by that tag.
+    /// The newest row of every symbol of a measurement (more precisely, of every value of its
+    /// first tag), ordered by that tag.
     ///
     /// # Errors
-    /// When there is no such measurement.
+    /// If there is no such measurement.
     async fn latest(&self, measurement: &str) -> Result<Rows, StoreError>;
 
-    /// The notes kept under keys that start with `prefix`, in order of their keys.
+    /// The notes whose keys begin with `prefix`, ordered by key.
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError>;
 
-    /// The point time before which a measurement has been trimmed: what is stored
-    /// before it is not everything that was written.
+    /// The event time (ms) before which retention has deleted points of a measurement; `None`
+    /// if it has not deleted any.
     async fn trimmed_before(&self, measurement: &str) -> Result<Option<Millis>, StoreError>;
 
-    /// Whether the store answers just now; cheap, and waits for no other work on it.
+    /// Checks whether the store answers; cheap, and does not wait for other requests.
     ///
     /// # Errors
-    /// When it does not, or no longer knows who asks.
+    /// If the store does not answer, or refuses the credentials.
     async fn health(&self) -> Result<(), StoreError> {
         self.measurements().await.map(drop)
     }
@@ -118,43 +120,43 @@ pub trait Store: Send + Sync + 'static {
 /// A store shared by services.
 pub type SharedStore = Arc<dyn Store>;
 
-/// What is written together.
+/// Points and notes that are written together.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Points by measurement.
+    /// The points, by measurement.
     pub points: Vec<(Arc<Measurement>, Vec<Point>)>,
-    /// Notes to set, or with `None` to forget: what the sink must remember with
-    /// exactly the points that it wrote.
+    /// Notes to set, or with `None` to delete. The sink stores its offsets in them together
+    /// with the points that were read up to these offsets.
     pub notes: Vec<(String, Option<String>)>,
 }
 
-/// Which rows are wanted. Rows come ordered by tags, then time.
+/// A query. Its rows are ordered by tags, then by time.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// The measurement.
     pub measurement: String,
-    /// Tags that must have these values.
+    /// The values that tags must have.
     pub tags: Vec<(String, String)>,
-    /// Point time at or after this.
+    /// The first event time (ms).
     pub from: Option<Millis>,
-    /// Point time before this.
+    /// The event time (ms) that ends the range, exclusive.
     pub to: Option<Millis>,
-    /// Newest first within equal tags.
+    /// Whether rows with equal tags are ordered newest first.
     pub newest_first: bool,
-    /// At most so many rows; `None` is all.
+    /// The largest number of rows; `None` for no limit.
     pub limit: Option<usize>,
-    /// Only rows after the one with these tags and this point time in nanoseconds:
-    /// the way to page through long results ([`Rows::last_key`]).
+    /// Returns only rows after the one with these tags and this time (ns), to read long results
+    /// in pages ([`Rows::last_key`]).
     pub after: Option<(Vec<String>, i64)>,
 }
 
-/// Rows with their columns.
+/// The rows of a query.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// The columns, in the measurement's order.
+    /// The columns, in the order of the measurement.
     pub columns: Vec<Column>,
-    /// The values, a row a point.
+    /// One list of values per point.
     pub rows: Vec<Vec<Value>>,
-    /// Tags and time (nanoseconds) of the last row, for [`Query::after`].
+    /// The tags and the time (ns) of the last row, for [`Query::after`].
     pub last_key: Option<(Vec<String>, i64)>,
 }

@@ -1,4 +1,5 @@
-//! Points: what a measurement is made of, and what makes two points the same.
+//! Measurements and points: the shape of a measurement, the identity of a point, and the checks
+//! of queries and definitions against a stored shape.
 
 use model::schema::{Column, ColumnType, Value};
 
@@ -7,45 +8,46 @@ use crate::{Query, StoreError};
 /// The shape of a measurement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measurement {
-    /// The name: the topic's, with `_` for `-`.
+    /// The name: that of the topic, with `_` for `-`.
     pub name: String,
-    /// All columns in the order in which they are shown.
+    /// All columns in display order.
     pub columns: Vec<Column>,
-    /// The columns that are tags: text, few values each; part of a point's identity.
+    /// The columns that are tags: texts with few distinct values, which are part of the
+    /// identity of a point.
     pub tags: Vec<String>,
-    /// The column that is the point's time, in milliseconds.
+    /// The column with the time of a point (event time, ms).
     pub time: String,
-    /// A column of integers that orders the versions of a point: a write with a
-    /// lower value than the stored one is ignored.
+    /// An integer column that orders the versions of a point: a write with a lower value than
+    /// the stored one is ignored.
     pub version: Option<String>,
 }
 
-/// One point; its identity is measurement, tags and time.
+/// A point. Its identity is its measurement, tags and time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// Nanoseconds added to the time column, to tell points of one instant
-    /// apart: 0 to 999,999.
+    /// An offset in ns (0 to 999,999) that is added to the time, to distinguish points of the
+    /// same millisecond.
     pub nanos: i64,
-    /// One value for every column of the measurement, in its order.
+    /// One value for each column of the measurement, in the same order.
     pub values: Vec<Value>,
 }
 
-/// Nanoseconds in a millisecond.
+/// Nanoseconds per millisecond.
 pub(crate) const NANOS: i64 = 1_000_000;
 
 impl Measurement {
-    /// Where a column stands.
+    /// The index of a column.
     pub fn index_of(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|known| known.name == column)
     }
 
-    /// Tags and time in nanoseconds: what makes two points of a measurement the same.
+    /// The tags and the time (ns) of a point, which identify it in the measurement.
     pub(crate) fn identity(&self, point: &Point) -> Option<(Vec<String>, i64)> {
         let tag = |tag: &String| Some(point.values.get(self.index_of(tag)?)?.as_str()?.to_owned());
         Some((self.tags.iter().map(tag).collect::<Option<_>>()?, self.time_ns(point)?))
     }
 
-    /// A row of `columns` as one of this measurement's; what it lacks is null.
+    /// Reorders a row of `columns` into one of this measurement; missing columns are null.
     pub(crate) fn in_order(&self, columns: &[Column], row: &[Value]) -> Vec<Value> {
         let place = |name: &str| columns.iter().position(|column| column.name == name);
         let value = |column: &Column| place(&column.name).and_then(|at| row.get(at)).cloned();
@@ -56,7 +58,7 @@ impl Measurement {
         self.index_of(&self.time)
     }
 
-    /// The point's time in nanoseconds, if it has one that can be stored.
+    /// The time of a point in ns; `None` if it is missing or out of range.
     pub(crate) fn time_ns(&self, point: &Point) -> Option<i64> {
         let time = point.values.get(self.time_index()?)?.as_i64()?;
         let offset = (0..NANOS).contains(&point.nanos).then_some(point.nanos)?;
@@ -66,7 +68,7 @@ impl Measurement {
 
 // Queries against the shape of their measurement.
 
-/// The times wanted, in nanoseconds, both ends included.
+/// A range of times in ns, both ends inclusive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) low: i64,
@@ -77,7 +79,7 @@ impl Bounds {
     /// All times.
     pub(crate) const ALL: Bounds = Bounds { low: i64::MIN, high: i64::MAX };
 
-    /// The times that a query wants of the points with these tags.
+    /// The times that a query requests of points with these tags.
     pub(crate) fn new(query: &Query, tags: &[String]) -> Bounds {
         let mut low = query.from.map_or(i64::MIN, |from| from.saturating_mul(NANOS));
         let mut high = query.to.map_or(i64::MAX, |to| to.saturating_mul(NANOS).saturating_sub(1));
@@ -93,7 +95,7 @@ impl Bounds {
 }
 
 impl Query {
-    /// For every tag of the measurement, in order, the value asked for.
+    /// The requested value for every tag of the measurement, in order.
     pub(crate) fn wanted_tags(&self, measurement: &Measurement) -> Result<Vec<Option<String>>, StoreError> {
         let mut wanted = vec![None; measurement.tags.len()];
         for (tag, value) in &self.tags {
@@ -107,11 +109,11 @@ impl Query {
     }
 }
 
-// Definitions against what is stored: measurements grow, and never bend.
+// Definitions against the stored shape: columns can be added, but not changed.
 
 impl Measurement {
-    /// This stored measurement, with the columns and the order that are asked for.
-    /// Columns that are not asked for any more stay, at the end.
+    /// This stored measurement with the columns and the order of `asked`. Columns that are not
+    /// in `asked` stay at the end.
     pub(crate) fn merged_with(&self, asked: &Measurement) -> Result<Measurement, StoreError> {
         self.check_identity(asked)?;
         for column in &asked.columns {
@@ -126,8 +128,8 @@ impl Measurement {
         Ok(merged)
     }
 
-    /// That points of the shape `given` fit this stored measurement. They may come
-    /// with fewer columns than are stored, as from an older definition.
+    /// Checks that points of the shape `given` fit this stored measurement. They may have fewer
+    /// columns, as from an older definition.
     pub(crate) fn check_given(&self, given: &Measurement) -> Result<(), StoreError> {
         self.check_identity(given)?;
         for column in &given.columns {
@@ -142,7 +144,7 @@ impl Measurement {
         Ok(())
     }
 
-    /// That `asked` identifies its points as this stored measurement does.
+    /// Checks that `asked` has the tags and the time column of this stored measurement.
     fn check_identity(&self, asked: &Measurement) -> Result<(), StoreError> {
         if (&self.tags, &self.time) == (&asked.tags, &asked.time) {
             return Ok(());
@@ -154,7 +156,7 @@ impl Measurement {
     }
 }
 
-/// That a column is asked for as it is stored.
+/// Checks that a column is requested with its stored type.
 fn check_type(asked: &Measurement, stored: &Column, column: &Column) -> Result<(), StoreError> {
     if stored.kind == column.kind {
         return Ok(());
@@ -175,12 +177,12 @@ const KINDS: [(ColumnType, &str); 5] = [
     (ColumnType::Bool, "bool"),
 ];
 
-/// A column's type as a word, as definitions are kept.
+/// The name of a column type in stored definitions.
 pub(crate) fn word_of(kind: ColumnType) -> &'static str {
     KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, word)| word)
 }
 
-/// The type that a word stands for.
+/// The column type with this name.
 pub(crate) fn kind_of(word: &str) -> Option<ColumnType> {
     KINDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
 }

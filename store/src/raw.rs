@@ -1,5 +1,5 @@
-//! The measurements of the raw topics and of results: bars, articles and rows
-//! as points, and points as bars and articles again.
+//! The measurements of the raw topics and of results: converts bars, articles and rows to
+//! points, and points back to bars and articles.
 
 use model::article::offset_of;
 use model::schema::{Column, Value, article_columns, bar_columns};
@@ -11,24 +11,24 @@ use serde::de::IntoDeserializer;
 use crate::Rows;
 use crate::point::{Measurement, Point};
 
-/// The time of a window's row.
+/// The time column of the row of a window.
 const WINDOW_END: &str = "window_end";
-/// The time of a row of an article's path: publication and minute.
+/// The time column of a row of the price path around an article: publication plus minutes.
 const PATH_TIME: &str = "path_time";
 
-/// A stored row that is no bar or article.
+/// A stored row that is not a bar or an article.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored row is no {what}: its column `{column}` is missing or of another kind")]
+#[error("a stored row is not a valid {what}: its column `{column}` is missing or has another type")]
 pub struct NoSuchRecord {
     /// `bar` or `article`.
     what: &'static str,
-    /// The column.
+    /// The missing or wrong column.
     column: &'static str,
 }
 
 impl Measurement {
-    /// The bars of `stock-prices`: a point a symbol and start, the latest received
-    /// version of each.
+    /// The bars of `stock-prices`: one point per symbol and start, with the latest received
+    /// version.
     pub fn bars() -> Measurement {
         Measurement {
             name: topic::STOCK_PRICES.measurement(),
@@ -39,8 +39,8 @@ impl Measurement {
         }
     }
 
-    /// The articles of `news-articles`: a point an article and watchlist entry
-    /// that it matched.
+    /// The articles of `news-articles`: one point per article and matching entry of the
+    /// watchlist.
     pub fn articles() -> Measurement {
         Measurement {
             name: topic::NEWS_ARTICLES.measurement(),
@@ -51,9 +51,9 @@ impl Measurement {
         }
     }
 
-    /// The rows of a job: a point a symbol and window's end. Where there is no
-    /// `window_end`, the rows are paths around articles: a point a symbol, article
-    /// and `path_time`, the latest received version of each.
+    /// The rows of a job: one point per symbol and end of the window. Without a column
+    /// `window_end` the rows are price paths around articles: one point per symbol, article and
+    /// `path_time`, with the latest received version.
     pub fn results(topic: &Topic, columns: &[Column]) -> Measurement {
         let is_windowed = columns.iter().any(|column| column.name == WINDOW_END);
         Measurement {
@@ -67,9 +67,9 @@ impl Measurement {
 }
 
 impl Point {
-    /// A row of a job as a point of [`Measurement::results`]. Articles of one
-    /// second have paths of equal times; an offset made from the identity keeps
-    /// them apart, the same as that of the article's own point.
+    /// A row of a job as a point of [`Measurement::results`]. The paths of articles of the same
+    /// second have equal times; an offset from a hash of the article's id distinguishes them,
+    /// and is the same as that of the point of the article.
     pub fn result(measurement: &Measurement, values: Vec<Value>) -> Point {
         let id = measurement.index_of("id").filter(|_| measurement.time == PATH_TIME);
         let id = id.and_then(|at| values.get(at)?.as_str());
@@ -99,8 +99,8 @@ impl Point {
         Point { nanos: 0, values }
     }
 
-    /// An article as a point of [`Measurement::articles`]. Many headlines share
-    /// a second; an offset made from the identity keeps them apart.
+    /// An article as a point of [`Measurement::articles`]. Headlines often share a second; an
+    /// offset from a hash of the id distinguishes them.
     pub fn article(article: &Article) -> Point {
         let values = vec![
             text(article.symbol.as_deref().unwrap_or_default()),
@@ -130,19 +130,19 @@ fn optional<T>(value: Option<T>, wrap: impl Fn(T) -> Value) -> Value {
 }
 
 impl Rows {
-    /// The rows of [`Measurement::bars`] as bars, in their order.
+    /// Converts rows of [`Measurement::bars`] to bars, in order.
     ///
     /// # Errors
-    /// When the rows are of another measurement.
+    /// If the rows are from another measurement.
     pub fn to_bars(&self) -> Result<Vec<Bar>, NoSuchRecord> {
         let at = Fields::new(&self.columns, &Measurement::bars());
         self.rows.iter().map(|row| bar(&at.of("bar", row))).collect()
     }
 
-    /// The rows of [`Measurement::articles`] as articles, in their order.
+    /// Converts rows of [`Measurement::articles`] to articles, in order.
     ///
     /// # Errors
-    /// When the rows are of another measurement.
+    /// If the rows are from another measurement.
     pub fn to_articles(&self) -> Result<Vec<Article>, NoSuchRecord> {
         let at = Fields::new(&self.columns, &Measurement::articles());
         self.rows.iter().map(|row| article(&at.of("article", row))).collect()
@@ -195,8 +195,8 @@ fn article(row: &Fielded) -> Result<Article, NoSuchRecord> {
     })
 }
 
-/// Where the columns of a measurement stand in some rows; stored columns may
-/// have another order than a fresh definition.
+/// The index of each column of a measurement in some rows, since stored columns may be in
+/// another order.
 struct Fields(Vec<(String, Option<usize>)>);
 
 impl Fields {
@@ -210,7 +210,7 @@ impl Fields {
     }
 }
 
-/// One row, read by column name.
+/// A row that is read by the names of its columns.
 struct Fielded<'a> {
     what: &'static str,
     fields: &'a Fields,
@@ -320,7 +320,10 @@ mod tests {
     fn rows_of_another_measurement_are_no_bars() {
         let rows = Rows { columns: vec![], rows: vec![vec![]], last_key: None };
         let error = rows.to_bars().unwrap_err().to_string();
-        assert_eq!(error, "a stored row is no bar: its column `symbol` is missing or of another kind");
+        assert_eq!(
+            error,
+            "a stored row is not a valid bar: its column `symbol` is missing or has another type"
+        );
     }
 
     fn bar_of(symbol: &str) -> Bar {

@@ -1,4 +1,4 @@
-//! What every store must do, told once and held against each of them.
+//! Tests that every store must pass, run against each of them.
 
 mod read;
 mod write;
@@ -12,10 +12,10 @@ use crate::embedded::tests::Folder;
 use crate::influx::tests::Bucket;
 use crate::{Batch, Measurement, Point, Query, Rows, SharedStore};
 
-/// Where a store is kept, empty at first.
+/// The storage of a store, empty at first.
 #[async_trait]
 pub(crate) trait Place: Send + Sync {
-    /// The store, as another process would open it.
+    /// Opens the store as another process would.
     async fn open(&self) -> SharedStore;
 }
 
@@ -67,7 +67,7 @@ hold_for_every_store! {
     write::notes_are_set_and_forgotten_with_the_points_and_found_by_prefix,
 }
 
-/// A new store that knows [`readings`].
+/// A new store with the measurement [`readings`].
 pub(crate) async fn with_readings(place: &dyn Place) -> SharedStore {
     let store = place.open().await;
     store.define(&readings()).await.unwrap();
@@ -101,7 +101,7 @@ pub(crate) fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-/// A point of [`readings`] whose `int` and `version` are given.
+/// A point of [`readings`] with the given `int` and `version`.
 pub(crate) fn reading(symbol: &str, term: &str, at: i64, int: i64, version: i64) -> Point {
     let values = vec![
         text(symbol),

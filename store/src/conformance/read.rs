@@ -1,4 +1,4 @@
-//! Rows come by tags and time, in the order of their identities.
+//! Tests of reading by tags and time, in the order of identities.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use proptest::test_runner::TestRunner;
 use super::{Place, all_of, batch, ints, reading, readings, text, with_readings};
 use crate::{Measurement, Point, Query, Rows, SharedStore, StoreError};
 
-/// A, B and C, each with the terms "" and "x", each at the times 0 to 9; `int`
-/// counts from 0 in the order of identities.
+/// A, B and C, each with the terms "" and "x", each at the times 0 to 9; `int` counts from 0 in
+/// the order of identities.
 async fn sixty(place: &dyn Place) -> SharedStore {
     let store = with_readings(place).await;
     let mut points: Vec<Point> = (0..60)
@@ -143,7 +143,7 @@ pub(super) async fn what_is_held_is_found_by_the_identities_of_points(place: &dy
     assert_eq!(ints, [Some(33), None, Some(9), None, None, Some(33)]);
 }
 
-// Any sequence of writes leaves what a map from identities to rows would hold.
+// Any sequence of writes has the result of a map from identities to rows.
 
 #[derive(Clone, Debug)]
 struct Write {
@@ -168,7 +168,7 @@ fn writes() -> impl Strategy<Value = Vec<Vec<Write>>> {
 
 type Model = BTreeMap<(String, String, i64), (i64, Vec<Value>)>;
 
-/// How many sequences are tried.
+/// How many sequences are tested.
 const CASES: usize = 32;
 
 pub(super) async fn a_store_holds_what_a_map_would(place: &dyn Place) {
@@ -195,7 +195,7 @@ pub(super) async fn a_store_holds_what_a_map_would(place: &dyn Place) {
     }
 }
 
-/// The point of a write, which the model holds from now on unless it holds a newer one.
+/// Makes the point of a write, and stores it in the model unless the model has a newer version.
 fn held(model: &mut Model, write: &Write) -> Point {
     let mut point = reading(write.symbol, write.term, write.at, write.int, write.version);
     point.nanos = write.nanos;

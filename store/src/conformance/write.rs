@@ -1,4 +1,4 @@
-//! What is written is what is read.
+//! Tests that what was written is read back.
 
 use std::sync::Arc;
 
@@ -131,7 +131,7 @@ pub(super) async fn notes_are_set_and_forgotten_with_the_points_and_found_by_pre
     assert!(store.notes("c").await.unwrap().is_empty());
 }
 
-// Measurements: made once, grown, and never bent.
+// Measurements: created once, extended with columns, never changed otherwise.
 
 pub(super) async fn what_was_defined_is_known_with_order_tags_time_and_version(place: &dyn Place) {
     let store = with_readings(place).await;
@@ -151,7 +151,7 @@ pub(super) async fn an_added_column_is_null_in_old_rows_and_shown_where_the_defi
     let mut point = reading("A", "", 2, 2, 0);
     point.values.insert(4, Value::Float(2.5));
     store.write(batch(&grown, vec![point])).await.unwrap();
-    // A writer that does not know the new column yet clears it in rows that it replaces.
+    // A writer with the old definition clears the new column in rows that it replaces.
     store.write(batch(&readings(), vec![reading("A", "", 3, 3, 0)])).await.unwrap();
     let rows = store.read(&all_of("readings")).await.unwrap();
     assert_eq!(rows.columns, grown.columns);

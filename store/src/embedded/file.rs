@@ -1,5 +1,5 @@
-//! The file with its format, and its connections for reading: made as needed,
-//! used again.
+//! The file of the embedded store: its format, its pool of read connections, and the catalogue
+//! of its measurements.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::scan::{add_column, create};
 use crate::point::{kind_of, word_of};
 use crate::{Measurement, StoreError};
 
-/// The format of the file; a higher one is refused.
+/// The format of the file (`user_version`); a later one is refused.
 const FORMAT: i64 = 1;
 
-/// Names that start with `_` cannot collide with measurements and columns.
+/// Names that begin with `_` cannot collide with those of measurements and columns.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS _measurements (
         name TEXT PRIMARY KEY, time TEXT NOT NULL, version TEXT, trimmed_before INTEGER) STRICT, WITHOUT ROWID;
@@ -25,16 +25,17 @@ const SCHEMA: &str = "
         tag INTEGER, PRIMARY KEY (measurement, position)) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS _notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;";
 
-/// Connections that wait for the next reader; more readers at once make their own.
+/// How many idle read connections are kept; more are closed.
 const KEPT_IDLE: usize = 8;
 
-/// Prepared statements that a connection keeps.
+/// How many prepared statements a connection caches.
 const STATEMENTS: usize = 64;
 
-/// After a burst, the write-ahead log is cut back to this many bytes.
+/// The size in bytes to which the write-ahead log is truncated after a burst
+/// (`journal_size_limit`).
 const WAL_KEPT: i64 = 16 << 20;
 
-/// What went wrong inside one step; the file is named by [`StoreFile::name_in`].
+/// The error of one step, without the name of the file; [`StoreFile::name_in`] adds it.
 pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     Store(StoreError),
@@ -68,7 +69,7 @@ impl StoreFile {
         self.path.display().to_string()
     }
 
-    /// The fault as an error that names this file.
+    /// Converts the error to one that names this file.
     pub(super) fn name_in(&self, fault: Fault) -> StoreError {
         match fault {
             Fault::Sqlite(source) => StoreError::Sqlite { path: self.name(), source },
@@ -76,7 +77,7 @@ impl StoreFile {
         }
     }
 
-    /// The one connection that writes; makes the file where there is none.
+    /// The single connection that writes; creates the file if it is missing.
     pub(super) fn connect_to_write(&self) -> Result<Connection, StoreError> {
         let connection = self.connect()?;
         self.refuse_newer(&connection)?;
@@ -92,7 +93,7 @@ impl StoreFile {
         connection.pragma_update(None, "user_version", FORMAT)
     }
 
-    /// That there is a store to read from, of a format that is known.
+    /// Checks that there is a store with a known format.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if !self.path.is_file() {
             return Err(StoreError::NotThere { path: self.name() });
@@ -132,8 +133,8 @@ impl StoreFile {
         open().map_err(|error: rusqlite::Error| self.name_in(error.into()))
     }
 
-    /// Runs `query` on a thread for blocking work, in a transaction: all that it
-    /// reads is of one moment.
+    /// Runs `query` on a thread for blocking work and in a transaction, so that it reads one
+    /// consistent state.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
@@ -170,10 +171,10 @@ fn in_one_moment<T>(
     Ok(answer)
 }
 
-// The catalogue: which measurements there are, with what columns, kept in the
-// file so that every process knows them.
+// The catalogue: the measurements and their columns, stored in the file so that every process
+// knows them.
 
-/// Every measurement, by name.
+/// All measurements, ordered by name.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Measurement>, Fault> {
     names(connection)?.iter().map(|name| find(connection, name)).collect()
 }
@@ -217,7 +218,7 @@ fn look_up(connection: &Connection, name: &str) -> rusqlite::Result<Option<Measu
     Ok(Some(Measurement { name: name.to_owned(), columns, tags, time, version }))
 }
 
-/// Makes a measurement with its table, or adds the columns that it lacks.
+/// Creates a measurement with its table, or adds missing columns.
 pub(super) fn define(connection: &Connection, asked: &Measurement) -> Result<(), Fault> {
     let Some(stored) = look_up(connection, &asked.name)? else {
         connection.execute_batch(&create(asked))?;

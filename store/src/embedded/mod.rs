@@ -1,10 +1,10 @@
-//! The store in the data folder: one SQLite file, written by one thread that
-//! commits whatever is waiting as one transaction, and read beside it.
+//! The store in the data folder: an SQLite file with one writer thread, which commits all
+//! waiting requests in one transaction, and with concurrent readers.
 //!
-//! A measurement is a table clustered by its points' identity: tags, then time.
-//! So a range of one symbol is one walk along neighbouring pages, however large
-//! the table. Write-ahead logging with `synchronous = FULL`: what `write` has
-//! returned for is on the disk, and survives `kill -9` and a power cut alike.
+//! A measurement is a table that is clustered by the identity of its points, tags and time, so
+//! that a range of one symbol is read from adjacent pages, however large the table is. The file
+//! uses write-ahead logging with `synchronous = FULL`: what was written is on the disk when
+//! `write` returns, and survives `kill -9` and a power failure.
 
 mod file;
 mod scan;
@@ -31,10 +31,10 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens or makes the store `path` for reading and writing.
+    /// Opens the store `path` for reading and writing, and creates it if it is missing.
     ///
     /// # Errors
-    /// When the file cannot be opened or made, or has a later format.
+    /// If the file cannot be opened or created, or has a later format.
     pub fn open(path: &Path) -> Result<EmbeddedStore, StoreError> {
         let file = StoreFile::new(path, false);
         let connection = file.connect_to_write()?;
@@ -42,26 +42,26 @@ impl EmbeddedStore {
         Ok(EmbeddedStore { file, writer })
     }
 
-    /// Opens an existing store for reading only, beside the process that owns it.
+    /// Opens an existing store for reading only, while another process may write it.
     ///
     /// # Errors
-    /// When there is none, or it has a later format.
+    /// If the file does not exist or has a later format.
     pub fn open_to_read(path: &Path) -> Result<EmbeddedStore, StoreError> {
         let file = StoreFile::new(path, true);
         file.check()?;
         Ok(EmbeddedStore { file, writer: None })
     }
 
-    /// Deletes the points of a measurement whose time is before `before`;
+    /// Deletes the points of a measurement with a time before `before` (event time, ms);
     /// returns their number. Notes and later points stay.
     ///
     /// # Errors
-    /// When there is no such measurement or the file cannot be written.
+    /// If there is no such measurement, or the file cannot be written.
     pub async fn trim(&self, measurement: &str, before: Millis) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
             let name = measurement.to_owned();
-            // A part at a time, so that writes get in between.
+            // In parts, so that other writes get a turn.
             let part = self.writer()?.ask(|reply| Request::Trim(name, before, reply)).await?;
             removed += part;
             if part == 0 {
@@ -70,11 +70,11 @@ impl EmbeddedStore {
         }
     }
 
-    /// Lowers the time before which a measurement counts as trimmed to `latest`, where
-    /// it lies beyond: points after it have not been deleted for their age.
+    /// Lowers the recorded retention boundary of a measurement to `latest`, if it is later:
+    /// points from `latest` on have not been deleted.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub async fn trimmed_at_most(&self, measurement: &str, latest: Millis) -> Result<(), StoreError> {
         let name = measurement.to_owned();
         self.writer()?.ask(|reply| Request::TrimmedAtMost(name, latest, reply)).await

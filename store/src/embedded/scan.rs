@@ -1,5 +1,5 @@
-//! Reading: tag by tag, each a walk along the primary key, so that no query
-//! looks at rows that it does not return.
+//! Reads rows: one range of the primary key per combination of tags, so that a query visits
+//! only rows that it returns. Also has the SQL of a table.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use super::file::{Fault, find};
 use crate::point::{Bounds, NANOS};
 use crate::{Measurement, Query, Rows};
 
-/// The rows that a query asks for.
+/// The rows of a query.
 pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault> {
     let measurement = find(connection, &query.measurement)?;
     let wanted = query.wanted_tags(&measurement)?;
@@ -19,7 +19,7 @@ pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault
     let mut found = Found::new(&measurement, query.limit);
     let mut tags = match &query.after {
         None => scan.first_tags(&wanted)?,
-        // The page may have ended within these tags; what is left of them comes first.
+        // Continues within the tags of the last row of the previous page.
         Some((last, _)) => Some(last.clone()).filter(|last| last.len() == wanted.len()),
     };
     while let Some(these) = tags {
@@ -34,10 +34,10 @@ pub(super) fn read(connection: &Connection, query: &Query) -> Result<Rows, Fault
     Ok(found.rows)
 }
 
-/// Tags and time of a point, in nanoseconds.
+/// The tags and the time (ns) of a point.
 pub(super) type Identity = Option<(Vec<String>, i64)>;
 
-/// What is stored under some identities, each with the columns of `given`.
+/// The stored rows with the given identities, with the columns of `given`.
 pub(super) fn held(
     connection: &Connection,
     given: &Measurement,
@@ -54,7 +54,7 @@ pub(super) fn held(
     identities.iter().map(held).collect()
 }
 
-/// The newest row of every value of the first tag.
+/// The newest row for every value of the first tag.
 pub(super) fn latest(connection: &Connection, name: &str) -> Result<Rows, Fault> {
     let measurement = find(connection, name)?;
     let mut scan = Scan::new(connection, &measurement, 0, true)?;
@@ -70,7 +70,7 @@ pub(super) fn latest(connection: &Connection, name: &str) -> Result<Rows, Fault>
     Ok(latest.rows)
 }
 
-/// Deletes at most `at_most` points before a time in nanoseconds; returns their number.
+/// Deletes at most `at_most` points before a time (ns); returns their number.
 pub(super) fn trim(
     connection: &Connection,
     measurement: &Measurement,
@@ -104,8 +104,8 @@ impl Found {
         self.rows.rows.len() >= self.limit
     }
 
-    /// Takes the one row of `other`, unless the last row here has the same first
-    /// tag and is newer.
+    /// Adds the row of `other`, or replaces the last row if that has the same first tag and is
+    /// not newer.
     fn keep_newest(&mut self, other: Rows) {
         let Some(key) = other.last_key else { return };
         if let Some(last) = self.rows.last_key.as_ref().filter(|last| last.0.first() == key.0.first()) {
@@ -119,22 +119,22 @@ impl Found {
     }
 }
 
-/// How many of the first tags have a value that is wanted: a scan stays within it.
+/// How many leading tags have a requested value; the scan is limited to these values.
 fn leading(wanted: &[Option<String>]) -> usize {
     wanted.iter().take_while(|wanted| wanted.is_some()).count()
 }
 
-/// The statements of one walk over a table.
+/// The statements of one scan of a table.
 struct Scan<'a> {
     connection: &'a Connection,
     measurement: &'a Measurement,
     range: CachedStatement<'a>,
-    /// To the first and to the next tags; not needed where all tags are wanted.
+    /// To find the first and the next tags; `None` if all tags are given.
     seek: Option<[CachedStatement<'a>; 2]>,
 }
 
 impl<'a> Scan<'a> {
-    /// A walk over the tags that start with `fixed` values that are given later.
+    /// A scan of the tags whose first `fixed` values are given later.
     fn new(
         connection: &'a Connection,
         measurement: &'a Measurement,
@@ -151,7 +151,7 @@ impl<'a> Scan<'a> {
         Ok(Scan { connection, measurement, range, seek })
     }
 
-    /// The rows of exactly these tags.
+    /// Reads the rows with exactly these tags.
     fn range(&mut self, tags: &[String], bounds: &Bounds, found: &mut Found) -> Result<(), Fault> {
         let left = i64::try_from(found.limit - found.rows.rows.len()).unwrap_or(i64::MAX);
         let mut parameters: Vec<_> = tags.iter().cloned().map(Sql::Text).collect();
@@ -169,7 +169,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// The first tags that hold a row, of those that start as wanted.
+    /// The first stored tags with the requested leading values.
     fn first_tags(&mut self, wanted: &[Option<String>]) -> Result<Option<Vec<String>>, Fault> {
         match &mut self.seek {
             None => Ok(Some(wanted.iter().flatten().cloned().collect())),
@@ -177,7 +177,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The next tags that hold a row.
+    /// The next stored tags.
     fn next_tags(
         &mut self,
         wanted: &[Option<String>],
@@ -189,7 +189,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Deletes at most `at_most` points of these tags before a time.
+    /// Deletes at most `at_most` points with these tags before a time (ns).
     fn delete(&self, tags: &[String], before: i64, at_most: u64) -> Result<u64, Fault> {
         let table = quoted(&self.measurement.name);
         let filter = format!("{}{TIME} < ?", equal_tags(self.measurement));
@@ -228,7 +228,7 @@ fn seek(
     Ok(tags.optional()?)
 }
 
-/// The range of one combination of tags: one walk along the primary key.
+/// The range of one combination of tags, along the primary key.
 fn range_sql(measurement: &Measurement, newest_first: bool) -> String {
     format!(
         "SELECT {} FROM {} WHERE {}{TIME} >= ? AND {TIME} <= ? ORDER BY {TIME} {} LIMIT ?",
@@ -243,8 +243,8 @@ fn equal_tags(measurement: &Measurement) -> String {
     measurement.tags.iter().map(|tag| format!("{} = ? AND ", quoted(tag))).collect()
 }
 
-/// The `fixed` leading tags stay, the others move on to the next values that there
-/// are: one search of the primary key, however many rows share the tags.
+/// Finds the next stored tags after given ones, with the `fixed` leading tags unchanged: one
+/// search of the primary key, however many rows have the same tags.
 fn seek_sql(measurement: &Measurement, fixed: usize, onwards: bool) -> String {
     let names: Vec<_> = measurement.tags.iter().map(|tag| quoted(tag)).collect();
     let mut conditions: Vec<_> = names[..fixed].iter().map(|name| format!("{name} = ?")).collect();
@@ -258,10 +258,11 @@ fn seek_sql(measurement: &Measurement, fixed: usize, onwards: bool) -> String {
     format!("SELECT {list} FROM {} {filter} ORDER BY {list} LIMIT 1", quoted(&measurement.name))
 }
 
-// The SQL of one measurement's table. Names are checked by
-// [`Measurement::check_shape`] and quoted; values are only ever parameters.
+// The SQL of the table of a measurement. [`Measurement::check_shape`] checks the names, which
+// are quoted; values are always parameters.
 
-/// The point's time in nanoseconds, from which the measurement's time column is read.
+/// The column with the time of a point in ns, from which the time column of the measurement is
+/// computed.
 pub(super) const TIME: &str = "_time_ns";
 
 pub(super) fn create(measurement: &Measurement) -> String {
@@ -286,9 +287,9 @@ pub(super) fn add_column(measurement: &str, column: &Column) -> String {
     )
 }
 
-/// The insert of a point as `given`, into a table with the columns of `stored`:
-/// parameters are the given columns in order, the time in nanoseconds. A row that
-/// is there is replaced as a whole, columns that were not given become null.
+/// Inserts a point with the columns of `given` into a table with the columns of `stored`. The
+/// parameters are the given columns in order, then the time (ns). An existing row is replaced
+/// completely: columns that are not given become NULL.
 pub(super) fn upsert(stored: &Measurement, given: &Measurement) -> String {
     let columns: Vec<_> = given.columns.iter().map(|column| stored_name(given, &column.name)).collect();
     let parameters: Vec<_> = (1..=columns.len()).map(|n| format!("?{n}")).collect();
@@ -307,14 +308,14 @@ pub(super) fn upsert(stored: &Measurement, given: &Measurement) -> String {
     }
     let _ = write!(sql, "UPDATE SET {}", replaced.join(", "));
     if let Some(version) = &stored.version {
-        // A version may have been added to rows that were written without one.
+        // Rows may have been written before the measurement had a version.
         let (table, version) = (quoted(&given.name), quoted(version));
         let _ = write!(sql, " WHERE {table}.{version} IS NULL OR excluded.{version} >= {table}.{version}");
     }
     sql
 }
 
-/// The columns of a measurement in its order, then the time in nanoseconds.
+/// The columns of a measurement in order, then the time (ns).
 pub(super) fn selected(measurement: &Measurement) -> String {
     let mut columns: Vec<_> =
         measurement.columns.iter().map(|column| stored_name(measurement, &column.name)).collect();
@@ -322,7 +323,7 @@ pub(super) fn selected(measurement: &Measurement) -> String {
     columns.join(", ")
 }
 
-/// The values of a row that [`selected`] asked for, and its time in nanoseconds.
+/// The values of a row of [`selected`], and its time (ns).
 pub(super) fn values_of(measurement: &Measurement, row: &Row) -> rusqlite::Result<(Vec<Value>, i64)> {
     let value = |(at, column): (usize, &Column)| -> rusqlite::Result<Value> {
         Ok(match (row.get_ref(at)?, column.kind) {
@@ -340,7 +341,7 @@ pub(super) fn values_of(measurement: &Measurement, row: &Row) -> rusqlite::Resul
     Ok((values, row.get(measurement.columns.len())?))
 }
 
-/// A value as SQLite takes it; minus zero as zero.
+/// A value as a parameter of SQLite; minus zero becomes zero.
 pub(super) fn parameter(value: &Value) -> ToSqlOutput<'_> {
     match value {
         Value::Null => ToSqlOutput::Owned(Sql::Null),
@@ -360,14 +361,14 @@ fn stored_name(measurement: &Measurement, column: &str) -> String {
     if column == measurement.time { TIME.to_owned() } else { quoted(column) }
 }
 
-/// Tags, then time: the primary key.
+/// The primary key: tags, then time.
 fn identity(measurement: &Measurement) -> String {
     let mut columns: Vec<_> = measurement.tags.iter().map(|tag| quoted(tag)).collect();
     columns.push(TIME.to_owned());
     columns.join(", ")
 }
 
-/// The columns that are no part of the identity.
+/// The columns that are not part of the identity.
 fn fields(measurement: &Measurement) -> impl Iterator<Item = &Column> {
     let is_field =
         |column: &&Column| column.name != measurement.time && !measurement.tags.contains(&column.name);
@@ -386,7 +387,7 @@ fn affinity(kind: ColumnType) -> &'static str {
 mod tests {
     use super::*;
 
-    /// How SQLite goes about a statement, in its own words.
+    /// The query plan of a statement, from `EXPLAIN QUERY PLAN`.
     fn plan(connection: &Connection, sql: &str) -> String {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let nulls = vec![Sql::Null; statement.parameter_count()];

@@ -1,5 +1,5 @@
-//! The one thread that writes: whatever waits is committed together, with one
-//! sync of the disk.
+//! The writer thread of the embedded store: it commits waiting requests together, with one sync
+//! of the disk.
 
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
@@ -23,13 +23,13 @@ pub(super) enum Request {
     TrimmedAtMost(String, Millis, Reply<()>),
 }
 
-/// Requests that wait together are committed together, up to this many.
+/// The largest number of requests in one transaction.
 const GROUP: usize = 256;
 
-/// At most so many points are deleted in one transaction.
+/// The largest number of points that one transaction deletes.
 const TRIMMED_AT_ONCE: u64 = 20_000;
 
-/// The asking side of the thread; dropping it waits until all is written.
+/// The handle of the thread; dropping it waits until all requests are written.
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -72,7 +72,7 @@ struct WriterThread {
     inserts: Inserts,
 }
 
-/// The insert of each measurement, as it was last given.
+/// The last used INSERT statement of each measurement.
 type Inserts = HashMap<String, (Measurement, String)>;
 
 impl WriterThread {
@@ -87,8 +87,8 @@ impl WriterThread {
         }
     }
 
-    /// If the group as a whole fails, each request is tried alone, so that none
-    /// fails for another.
+    /// If the transaction of a group fails, each request gets its own, so that one bad request
+    /// does not fail the others.
     fn write_group(&mut self, group: Vec<Request>) {
         let together = if group.len() > 1 { self.commit(&group).ok() } else { None };
         let mut counts = together.map(Vec::into_iter);
@@ -98,7 +98,7 @@ impl WriterThread {
                 None => self.commit(std::slice::from_ref(&request)).map(|counts| counts.iter().sum()),
             };
             let outcome = outcome.map_err(|fault| self.file.name_in(fault));
-            // A receiver that is gone no longer wants the answer.
+            // A dropped receiver means that the caller no longer waits.
             match request {
                 Request::Define(_, reply)
                 | Request::Write(_, reply)
@@ -108,7 +108,7 @@ impl WriterThread {
         }
     }
 
-    /// One transaction; how many points each request deleted.
+    /// Runs one transaction; returns how many points each request deleted.
     fn commit(&mut self, requests: &[Request]) -> Result<Vec<u64>, Fault> {
         let mut apply_all = || {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -119,7 +119,7 @@ impl WriterThread {
         };
         let outcome = apply_all();
         if outcome.is_err() {
-            // What was defined in this transaction is not there.
+            // Definitions of this transaction were rolled back.
             self.inserts.clear();
         }
         outcome
@@ -195,7 +195,7 @@ fn insert(
     Ok(())
 }
 
-/// Deletes a part of what is before `before` and says how much; 0 when nothing is left.
+/// Deletes some points before `before` and returns their number; 0 when none is left.
 fn trim(connection: &Connection, name: &str, before: Millis) -> Result<u64, Fault> {
     let measurement = find(connection, name)?;
     connection.execute(

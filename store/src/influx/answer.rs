@@ -1,6 +1,6 @@
-//! A query's answer, read as it arrives: annotated CSV, a value of a field a line
-//! (<https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/>). Only
-//! one line is held, however long the answer is.
+//! Parses the answer of a query as it arrives: annotated CSV with one value of one field per
+//! line (<https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/>). Only one
+//! line is in memory, however long the answer is.
 
 use chrono::DateTime;
 use csv_core::{ReadRecordResult, Reader};
@@ -8,31 +8,31 @@ use model::schema::Value;
 
 use super::lines;
 
-/// No line is longer: a text of a field has at most 64 KiB, a tag less.
+/// The largest length of a line in bytes: the text of a field has at most 64 KiB, a tag less.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Columns are no more.
+/// The largest number of columns.
 const MOST_COLUMNS: usize = 1_024;
 
-/// An answer, line by line.
+/// The parser of an answer.
 pub(super) struct Answer {
     csv: Reader,
     text: Vec<u8>,
     ends: Vec<usize>,
-    /// What of the current line has come: bytes of text, and cells.
+    /// How much of the current line has arrived: bytes of text, and cells.
     written: (usize, usize),
     table: Table,
 }
 
-/// What the lines above a table say of its columns.
+/// The annotations and names of the columns of a table.
 #[derive(Default)]
 struct Table {
     names: Vec<String>,
     types: Vec<String>,
     defaults: Vec<String>,
-    /// Whether a line with the names is to come.
+    /// Whether the annotations have been read but the names have not.
     annotated: bool,
-    /// Whether it tells of an error and not of data.
+    /// Whether the table is an error message instead of data.
     is_error: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Record<'a> {
     cells: Cells<'a>,
 }
 
-/// The cells of one line, the first left out.
+/// The cells of one line without the first one.
 #[derive(Clone, Copy)]
 struct Cells<'a> {
     text: &'a str,
@@ -67,10 +67,10 @@ impl Answer {
         }
     }
 
-    /// Takes in what has arrived, and gives each record that is whole.
+    /// Parses the next bytes, and passes on each complete record.
     ///
     /// # Errors
-    /// What the server says went wrong, or why its answer does not read.
+    /// The error message of the server, or why its answer cannot be parsed.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -83,12 +83,12 @@ impl Answer {
         Ok(())
     }
 
-    /// The answer has ended.
+    /// Parses the end of the answer.
     ///
     /// # Errors
     /// As [`Answer::feed`].
     pub(super) fn finish(mut self, each: &mut impl FnMut(&Record<'_>)) -> Result<(), String> {
-        // The reader takes no bytes for the end.
+        // An empty input tells the CSV reader that the input has ended.
         while self.written != (0, 0) || self.csv.line() == 0 {
             let before = self.written;
             self.step(&[], each)?;
@@ -99,7 +99,7 @@ impl Answer {
         Ok(())
     }
 
-    /// One call of the reader; how many bytes it took.
+    /// Calls the CSV reader once; returns how many bytes it consumed.
     fn step(&mut self, bytes: &[u8], each: &mut impl FnMut(&Record<'_>)) -> Result<usize, String> {
         let (text, ends) = (&mut self.text[self.written.0..], &mut self.ends[self.written.1..]);
         let (result, taken, more_text, more_ends) = self.csv.read_record(bytes, text, ends);
@@ -153,7 +153,7 @@ impl Table {
             }
             "" if self.names.is_empty() => return Err("its answer has no annotations".to_owned()),
             "" => each(&Record { table: self, cells }),
-            // Other annotations say nothing that is needed.
+            // Other annotations are not needed.
             _ => {}
         }
         Ok(())
@@ -161,7 +161,7 @@ impl Table {
 }
 
 impl<'a> Record<'a> {
-    /// The value in a column and its type; what is empty is the column's default.
+    /// The value in a column and its type; an empty cell has the default of the column.
     fn cell(&self, column: &str) -> Option<(&'a str, &'a str)> {
         let at = self.table.names.iter().position(|name| name == column)?;
         let kind = self.table.types.get(at).map_or("", String::as_str);
@@ -170,24 +170,24 @@ impl<'a> Record<'a> {
         Some((if text.is_empty() { default() } else { text }, kind))
     }
 
-    /// A text; empty where there is none.
+    /// The text in a column; empty if there is none.
     pub(super) fn text(&self, column: &str) -> &'a str {
         self.cell(column).map_or("", |(text, _)| text)
     }
 
-    /// The point's time, in nanoseconds.
+    /// The time of the point in ns.
     pub(super) fn time(&self) -> Option<i64> {
         DateTime::parse_from_rfc3339(self.text("_time")).ok()?.timestamp_nanos_opt()
     }
 
-    /// The field's value; null where it is none that can be stored here.
+    /// The value of the field; null if its type is not supported.
     pub(super) fn value(&self) -> Value {
         let Some((text, kind)) = self.cell("_value") else { return Value::Null };
         let read = match kind {
             "double" => text.parse().ok().map(Value::Float),
             "long" => text.parse().ok().map(Value::Int),
             "boolean" => text.parse().ok().map(Value::Bool),
-            // Answers come with the line breaks of CSV.
+            // The answer has the line breaks of CSV.
             "string" => Some(Value::Text(lines::text_of_field(text.replace("\r\n", "\n")))),
             _ => None,
         };
@@ -251,7 +251,7 @@ mod tests {
         }
         let one_by_one: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(read(&one_by_one).unwrap(), expected());
-        // The last line may end without a line break.
+        // The last line may have no line break.
         assert_eq!(read(&[ANSWER.trim_end().as_bytes()]).unwrap(), expected());
         assert_eq!(read(&[b"\r\n"]).unwrap(), []);
         assert_eq!(read(&[]).unwrap(), []);

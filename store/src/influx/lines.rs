@@ -1,5 +1,7 @@
-//! Points as line protocol, a line a point, in buffers that are used again: no
-//! point costs an allocation once the buffers have grown.
+//! Encodes points as line protocol, one line per point, in reusable buffers, and stores texts
+//! (shapes and notes) as points of measurements of their own.
+//!
+//! Encoding a point needs no allocation once the buffers have grown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,29 +18,28 @@ use super::writing::send;
 use crate::point::{kind_of, word_of};
 use crate::{Measurement, Point, StoreError};
 
-/// The longest text that a field holds.
+/// The largest length of a text in a field, in bytes.
 const LONGEST_TEXT: usize = 65_535;
 
-/// The earliest and the latest time of a point, in nanoseconds.
+/// The range of times in ns that InfluxDB accepts.
 const TIMES: std::ops::RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 
-/// The field of a point whose other fields are all null: a line needs one. No
-/// column has a name that begins so.
+/// The field of a point without other values, since a line needs at least one field. Names of
+/// columns do not begin with `_`.
 pub(super) const EMPTY: &str = "_empty";
 
-/// The value of an empty tag: a line cannot hold an empty one, and points without
-/// a tag cannot be deleted apart from those that have it.
+/// The value for an empty tag. Line protocol has no empty tags, and points without a tag cannot
+/// be deleted separately from points that have it.
 pub(super) const NO_TAG: &str = " ";
 
-/// Whether a text stands in a field with one blank more than it has. The server
-/// loses empty texts: where one is the second of two different values in a row, its
-/// answer leaves it out and moves those after it up to earlier times. So the
-/// empty text is a blank there, one blank are two, and so on.
+/// Whether a text is stored with an additional blank. InfluxDB loses empty texts: if one is the
+/// second of two different values in a row, the answer omits it and moves the later ones to
+/// earlier times. So the empty text is stored as one blank, one blank as two, and so on.
 fn is_padded(text: &str) -> bool {
     text.bytes().all(|byte| byte == b' ')
 }
 
-/// The text that a field stands for.
+/// The text that a stored text stands for.
 pub(super) fn text_of_field(mut text: String) -> String {
     if is_padded(&text) {
         text.pop();
@@ -46,20 +47,20 @@ pub(super) fn text_of_field(mut text: String) -> String {
     text
 }
 
-/// What is the same in every line of a measurement.
+/// The parts that all lines of a measurement share.
 #[derive(Debug)]
 pub struct Layout {
     measurement: Arc<Measurement>,
-    /// The measurement's name.
+    /// The name of the measurement.
     name: String,
-    /// `,key=` and where the value stands, ordered by key.
+    /// `,key=` and the index of the value, ordered by key.
     tags: Vec<(String, usize)>,
-    /// `key=` and where the value stands.
+    /// `key=` and the index of the value.
     fields: Vec<(String, usize)>,
 }
 
 impl Layout {
-    /// How points of a measurement are written.
+    /// The layout of the lines of a measurement.
     pub fn new(measurement: Arc<Measurement>) -> Layout {
         let is_tag = |name: &String| measurement.tags.contains(name);
         let columns = || measurement.columns.iter().enumerate().map(|(at, column)| (&column.name, at));
@@ -77,7 +78,7 @@ impl Layout {
         &self.measurement
     }
 
-    /// The part of a line that is the same for all points of the same tags.
+    /// Writes the measurement and the tags, which all points of a series share.
     pub(super) fn write_series(&self, values: &[Value], text: &mut String) -> Result<(), Unwritable> {
         text.push_str(&self.name);
         for (key, at) in &self.tags {
@@ -117,7 +118,7 @@ impl Layout {
 fn write_value(value: &Value, text: &mut String) -> Result<(), ()> {
     match value {
         Value::Null => {}
-        // Minus zero is zero; digits are the fewest that read back as the same double.
+        // Minus zero becomes zero. The digits are the fewest that parse to the same double.
         Value::Float(value) => text.push_str(zmij::Buffer::new().format_finite(value + 0.0)),
         Value::Int(value) => {
             text.push_str(itoa::Buffer::new().format(*value));
@@ -134,8 +135,8 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), ()> {
     Ok(())
 }
 
-/// Whether every server reads a tag as it is written. There is no escape for a
-/// line break, and none that all agree on for a backslash before what is escaped.
+/// Whether every server reads a tag as it was written. Line protocol has no escape for a line
+/// break, and servers disagree about a backslash before an escaped character.
 fn can_be_tag(value: &str) -> bool {
     let ambiguous = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'\\' | b',' | b'=' | b' ');
     value != NO_TAG
@@ -144,14 +145,14 @@ fn can_be_tag(value: &str) -> bool {
         && !value.as_bytes().windows(2).any(ambiguous)
 }
 
-/// A tag's or a field's key.
+/// The escaped key of a tag or field.
 fn key(name: &str) -> String {
     let mut key = String::new();
     escaped(&mut key, name, b",= ");
     key
 }
 
-/// `value` with a backslash before each of `special`, which are ASCII.
+/// Appends `value` with a backslash before each byte of `special` (ASCII).
 fn escaped(text: &mut String, value: &str, special: &[u8]) {
     let mut from = 0;
     for (at, byte) in value.bytes().enumerate() {
@@ -167,40 +168,40 @@ fn escaped(text: &mut String, value: &str, special: &[u8]) {
 /// Why a point cannot be written as a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritable {
-    /// A tag that no server reads as it is written.
+    /// A tag that servers would read differently.
     #[error(
         "tag `{tag}` is a single blank, or holds a line break, or a backslash at its end or before a comma, an equals sign, a blank or another backslash, which no tag can"
     )]
     Tag {
-        /// Its key.
+        /// The key of the tag.
         tag: String,
     },
-    /// A text that is too long.
+    /// A text is too long.
     #[error("field `{field}` is longer than {LONGEST_TEXT} bytes, the longest text that a field can hold")]
     Text {
-        /// Its key.
+        /// The key of the field.
         field: String,
     },
-    /// A time that nanoseconds in 64 bits do not reach.
-    #[error("the time {time} ns is beyond what a point can have")]
+    /// The time is out of the range of InfluxDB.
+    #[error("the time {time} ns is out of the range of InfluxDB")]
     Time {
-        /// The time, in nanoseconds.
+        /// The time in ns.
         time: i64,
     },
 }
 
-/// Where one line stands in the text.
+/// The position of one line in the text.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     start: usize,
-    /// Where measurement and tags end.
+    /// The end of measurement and tags.
     series_end: usize,
-    /// Past the line break.
+    /// The position after the line break.
     end: usize,
     time: i64,
 }
 
-/// Lines, gathered to be sent.
+/// Lines that are collected before they are sent.
 #[derive(Debug, Default)]
 pub struct Lines {
     text: String,
@@ -211,7 +212,7 @@ impl Lines {
     /// Adds a point.
     ///
     /// # Errors
-    /// When it cannot be written; the lines before it stay as they are.
+    /// If it cannot be written; the lines before it stay unchanged.
     pub fn push(&mut self, layout: &Layout, point: &Point) -> Result<(), Unwritable> {
         let start = self.text.len();
         let pushed = self.try_push(layout, point, start);
@@ -236,14 +237,14 @@ impl Lines {
         Ok(())
     }
 
-    /// Takes the last line out again.
+    /// Removes the last line.
     pub(super) fn pop(&mut self) {
         if let Some(line) = self.lines.pop() {
             self.text.truncate(line.start);
         }
     }
 
-    /// Forgets the lines and keeps the room.
+    /// Removes all lines and keeps the buffers.
     pub fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
@@ -259,17 +260,17 @@ impl Lines {
         &self.text[start..series_end]
     }
 
-    /// The time of a line, in nanoseconds.
+    /// The time of a line in ns.
     pub(super) fn time(&self, line: usize) -> i64 {
         self.lines[line].time
     }
 
-    /// How long a line is, in bytes.
+    /// The length of a line in bytes.
     pub(super) fn size(&self, line: usize) -> usize {
         self.lines[line].end - self.lines[line].start
     }
 
-    /// Some lines as the body of a request.
+    /// Some lines, as the body of a request.
     pub(super) fn body(&self, lines: &[usize]) -> String {
         let mut body = String::with_capacity(lines.iter().map(|line| self.size(*line)).sum());
         for line in lines {
@@ -284,22 +285,22 @@ impl Lines {
     }
 }
 
-// What the store itself must remember: notes, and the shapes of measurements.
-// They are points of two measurements of their own.
+// Texts that the store keeps for itself: notes, and the shapes of measurements. They are points
+// of two measurements of their own.
 //
-// A bucket may forget points by their age, so these carry the hour in which
-// they were written. Shapes are written again every hour that anything is
-// written; a note that nobody renews may go with the points that it is about.
+// A bucket may delete points by age, so the points of texts have the hour in which they were
+// written as their time. Shapes are written again in every hour with a write; a note that is
+// not renewed expires with the points that it belongs to.
 
-/// A measurement of texts by key, each replaced as a whole.
-pub(super) struct Kept {
+/// A measurement with texts by key, each of which is replaced completely.
+pub(super) struct TextStore {
     layout: Layout,
-    /// The hour of the newest text: a clock that is set back does not make a text older.
+    /// The hour of the newest text, so that setting the clock back does not make a text older.
     hour: AtomicI64,
 }
 
-impl Kept {
-    pub(super) fn new(name: &str) -> Kept {
+impl TextStore {
+    pub(super) fn new(name: &str) -> TextStore {
         let columns = [
             ("key", ColumnType::Text),
             ("at", ColumnType::Time),
@@ -313,10 +314,10 @@ impl Kept {
             time: "at".to_owned(),
             version: None,
         };
-        Kept { layout: Layout::new(Arc::new(measurement)), hour: AtomicI64::new(Millis::MIN) }
+        TextStore { layout: Layout::new(Arc::new(measurement)), hour: AtomicI64::new(Millis::MIN) }
     }
 
-    /// All texts whose keys start with `prefix`, by key.
+    /// All texts whose keys begin with `prefix`, by key.
     pub(super) async fn read(
         &self,
         server: &Server,
@@ -342,7 +343,7 @@ impl Kept {
         Ok(texts)
     }
 
-    /// Sets texts, or with `None` forgets them, in one request.
+    /// Sets texts, or deletes them with `None`, in one request.
     pub(super) async fn write<'a>(
         &self,
         server: &Server,
@@ -367,19 +368,19 @@ impl Kept {
     }
 
     fn unfit(&self, server: &Server, key: &str, reason: &str) -> StoreError {
-        let reason = format!("`{key}` of {} could not be kept: {reason}", self.layout.measurement().name);
+        let reason = format!("`{key}` of {} could not be stored: {reason}", self.layout.measurement().name);
         StoreError::Refused { store: server.name(), status: 0, reason }
     }
 }
 
-/// A measurement's shape as a text to keep.
+/// Encodes the shape of a measurement as a text.
 pub(super) fn shape_text(measurement: &Measurement) -> String {
     let Measurement { columns, tags, time, version, .. } = measurement;
     let columns: Vec<_> = columns.iter().map(|column| json!([column.name, word_of(column.kind)])).collect();
     json!({"columns": columns, "tags": tags, "time": time, "version": version}).to_string()
 }
 
-/// The shape that a text tells of.
+/// Decodes the shape of a measurement.
 pub(super) fn shape_of(name: &str, text: &str) -> Option<Measurement> {
     let shape: Json = serde_json::from_str(text).ok()?;
     let word = |json: &Json| json.as_str().map(str::to_owned);

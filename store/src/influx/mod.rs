@@ -1,10 +1,10 @@
-//! The store on InfluxDB 2: a point is a line of its measurement, with its tags
-//! and its nanosecond.
+//! The store on InfluxDB 2: each point is one line of line protocol with its tags and its time
+//! in ns.
 //!
-//! There are no transactions, so the order of requests makes up for them: points
-//! first, then the notes of what has been read, in one request. Whatever happens
-//! in between, the same batch is written again and leaves the same. One sink
-//! writes a bucket at a time; any number of readers read it.
+//! InfluxDB has no transactions, so the order of requests replaces them: first the points, then
+//! one request with the notes that say what has been read. After a failure at any place,
+//! writing the same batch again has the same result. One sink writes a bucket at a time; any
+//! number of readers may read it.
 
 mod answer;
 pub(crate) mod lines;
@@ -26,33 +26,32 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::{Batch, Measurement, Point, Query, Rows, Store, StoreError};
-use lines::Kept;
+use lines::TextStore;
 use server::Server;
 use writing::Writing;
 
 pub use server::InfluxAddress;
 pub use setup::{BucketToken, FirstUser, InfluxAdmin, Rights, SetupError};
 
-/// The format of what is written to a bucket; a higher one is left alone.
+/// The format of the data in a bucket; a later one is refused.
 const FORMAT: i64 = 1;
-/// Where it is kept among the shapes: no measurement has a name that begins so.
+/// The key of the format among the shapes; names of measurements do not begin with `_`.
 const FORMAT_KEY: &str = "_format";
 
-/// How long a reader trusts the shapes that it has read.
+/// How long a reader uses shapes that it has read.
 const TRUSTED: Duration = Duration::from_secs(5);
 
-/// How long the retention of the bucket is taken as it was last said: `tickwire init`
-/// may change it.
+/// How long the retention of the bucket is cached; `tickwire init` may change it.
 const RETENTION_TRUSTED: Duration = Duration::from_secs(600);
 
 /// The store in one bucket.
 pub struct InfluxStore {
     server: Server,
-    notes: Kept,
-    definitions: Kept,
+    notes: TextStore,
+    definitions: TextStore,
     shapes: Mutex<Shapes>,
     writing: Mutex<Writing>,
-    /// How long the bucket keeps points, and when it said so.
+    /// The retention of the bucket, with the time when it was read.
     retention: Mutex<Option<(Instant, Option<Duration>)>>,
 }
 
@@ -61,20 +60,20 @@ pub struct InfluxStore {
 struct Shapes {
     known: BTreeMap<String, Measurement>,
     read: Option<Instant>,
-    /// The hour in which they were last written.
+    /// The hour in which the shapes were last written.
     renewed: Millis,
 }
 
 impl InfluxStore {
-    /// The store at an address; nothing is asked of the server yet.
+    /// Makes the store at an address, without a request to the server.
     ///
     /// # Errors
-    /// When this machine does not let an HTTP client be made.
+    /// If an HTTP client cannot be created.
     pub fn new(address: InfluxAddress) -> Result<InfluxStore, StoreError> {
         Ok(InfluxStore {
             server: Server::new(address)?,
-            notes: Kept::new("tickwire_notes"),
-            definitions: Kept::new("tickwire_measurements"),
+            notes: TextStore::new("tickwire_notes"),
+            definitions: TextStore::new("tickwire_measurements"),
             shapes: Mutex::default(),
             writing: Mutex::default(),
             retention: Mutex::default(),
@@ -99,10 +98,10 @@ impl InfluxStore {
         Ok(())
     }
 
-    /// What is kept of shapes, in a bucket of a format that is known.
+    /// The stored texts of shapes, from a bucket with a known format.
     async fn defined(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let texts = self.definitions.read(&self.server, "").await?;
-        // Where no format is told, the bucket was written before there was one.
+        // A bucket without a format was written by a version before formats.
         let found = texts.get(FORMAT_KEY).and_then(|text| text.parse().ok()).unwrap_or(FORMAT);
         if found > FORMAT {
             return Err(StoreError::NewerBucket { store: self.server.name(), found, known: FORMAT });
@@ -110,7 +109,7 @@ impl InfluxStore {
         Ok(texts)
     }
 
-    /// The stored shapes of what is to be written, which fits them.
+    /// The stored shapes of the measurements of a batch, after checking that its points fit.
     async fn shapes_for(&self, batch: &Batch) -> Result<Vec<Measurement>, StoreError> {
         let mut shapes = self.shapes.lock().await;
         if batch.points.iter().any(|(given, _)| !shapes.known.contains_key(&given.name)) {
@@ -137,11 +136,11 @@ impl InfluxStore {
         self.notes.write(&self.server, notes).await
     }
 
-    /// Writes the shapes once more in every hour, so that they outlive a retention.
+    /// Writes the shapes again once an hour, so that they survive the retention of the bucket.
     async fn renew(&self, shapes: &mut Shapes) -> Result<(), StoreError> {
         let hour = model::time::now().div_euclid(HOUR);
         if shapes.renewed < hour && !shapes.known.is_empty() {
-            // A newer program may have written here since.
+            // A newer program may have written here in the meantime.
             self.defined().await?;
             let known = shapes.known.values();
             let texts = known.map(|shape| (shape.name.as_str(), lines::shape_text(shape)));
@@ -193,7 +192,7 @@ impl Store for InfluxStore {
         }
         let written = self.write_checked(&batch).await;
         if let Err(StoreError::Refused { status: 404, .. }) = written {
-            // A bucket that comes again is empty: it must get to know the shapes.
+            // A bucket that was deleted and created again is empty: it needs the shapes again.
             self.shapes.lock().await.renewed = Millis::MIN;
         }
         written
@@ -226,7 +225,8 @@ impl Store for InfluxStore {
         let mut known = self.retention.lock().await;
         let retention = match *known {
             Some((at, retention)) if at.elapsed() < RETENTION_TRUSTED => retention,
-            // A failure is not remembered: it would stand for a bucket that keeps points for ever.
+            // A failure is not cached, because `None` means that the bucket keeps points
+            // without limit.
             _ => {
                 let retention = self.server.retention().await?;
                 *known = Some((Instant::now(), retention));

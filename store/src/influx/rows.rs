@@ -1,4 +1,5 @@
-//! Reading: values of fields become rows again, in the order of their identities.
+//! Reads rows: combines the values of fields to rows, ordered by their identities; and builds
+//! Flux queries and delete predicates.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,16 +12,16 @@ use super::server::Server;
 use crate::point::{Bounds, NANOS};
 use crate::{Measurement, Query, Rows, StoreError};
 
-/// The values of a measurement's tags, in their order.
+/// The values of the tags of a measurement, in order.
 pub(super) type Tags = Vec<String>;
 
-/// Rows by tags, then time in nanoseconds.
+/// Rows by tags, then time (ns).
 pub(super) type Found = BTreeMap<Tags, BTreeMap<i64, Vec<Value>>>;
 
-/// So many tags are asked for in one query at most.
+/// The largest number of tag combinations in one query.
 const SERIES: usize = 64;
 
-/// The rows that a query asks for, of a measurement with this shape.
+/// The rows of a query, from a measurement with this shape.
 pub(super) async fn read(server: &Server, shape: &Measurement, query: &Query) -> Result<Rows, StoreError> {
     let wanted = query.wanted_tags(shape)?;
     let mut rows = Rows { columns: shape.columns.clone(), ..Rows::default() };
@@ -33,7 +34,7 @@ pub(super) async fn read(server: &Server, shape: &Measurement, query: &Query) ->
             .collect();
         let bounds = Bounds::new(query, &[]);
         let asked = points(server, shape, &bounds).any_of(&[given]);
-        take(&mut rows, found(server, shape, asked).await?, query, usize::MAX);
+        add_rows(&mut rows, found(server, shape, asked).await?, query, usize::MAX);
         return Ok(rows);
     };
     let mut series = match wanted.iter().cloned().collect::<Option<Tags>>() {
@@ -43,7 +44,8 @@ pub(super) async fn read(server: &Server, shape: &Measurement, query: &Query) ->
     if let Some((last, _)) = &query.after {
         series.retain(|tags| tags >= last);
     }
-    // A page is often one symbol's; where symbols hold little, more are asked for at once.
+    // One page often has rows of one symbol only; if symbols have few rows, the number of
+    // symbols per query is doubled.
     let (mut at_once, mut left) = (1, series.as_slice());
     while !left.is_empty() && rows.rows.len() < limit {
         let paged = query.after.as_ref().is_some_and(|(last, _)| *last == left[0]);
@@ -53,18 +55,19 @@ pub(super) async fn read(server: &Server, shape: &Measurement, query: &Query) ->
         let tags: Vec<_> = these.iter().map(|tags| named(shape, tags)).collect();
         let asked = points(server, shape, &Bounds::new(query, &these[0])).any_of(&tags);
         let asked = asked.limit(room, query.newest_first);
-        take(&mut rows, found(server, shape, asked).await?, query, room);
+        add_rows(&mut rows, found(server, shape, asked).await?, query, room);
         at_once = (at_once * 2).min(SERIES);
     }
     Ok(rows)
 }
 
-/// The newest row of every value of the first tag.
+/// The newest row for every value of the first tag.
 pub(super) async fn latest(server: &Server, shape: &Measurement) -> Result<Rows, StoreError> {
     let newest = points(server, shape, &Bounds::ALL).last();
     let mut latest: BTreeMap<Option<String>, (i64, Tags, Vec<Value>)> = BTreeMap::new();
     for (tags, rows) in found(server, shape, newest).await? {
-        // Of a field that is null in the newest row, the last value is an older one's.
+        // A field that is null in the newest row has its last value in an older row, which is
+        // not used.
         let Some((time, row)) = rows.into_iter().next_back() else { continue };
         let first = tags.first().cloned();
         if latest.get(&first).is_none_or(|(held, ..)| time >= *held) {
@@ -79,7 +82,7 @@ pub(super) async fn latest(server: &Server, shape: &Measurement) -> Result<Rows,
     Ok(rows)
 }
 
-/// The tags that there are, of those that start as wanted, each with its newest time.
+/// The stored combinations of tags with the requested values, each with its newest time (ns).
 pub(super) async fn series(
     server: &Server,
     shape: &Measurement,
@@ -105,7 +108,7 @@ pub(super) async fn series(
     Ok(series)
 }
 
-/// The rows of some tags, both times included.
+/// The rows with these tags; both times are inclusive.
 pub(super) async fn rows_of(
     server: &Server,
     shape: &Measurement,
@@ -119,7 +122,7 @@ pub(super) async fn rows_of(
     found(server, shape, asked).await
 }
 
-/// The values of a measurement's tags with their names.
+/// The tags of a measurement with their names.
 pub(super) fn named<'a>(shape: &'a Measurement, tags: &'a Tags) -> Vec<(&'a str, &'a str)> {
     shape.tags.iter().map(String::as_str).zip(tags.iter().map(String::as_str)).collect()
 }
@@ -161,7 +164,7 @@ fn blank(shape: &Measurement, tags: &Tags, time: i64) -> Vec<Value> {
     shape.columns.iter().map(|column| value(&column.name)).collect()
 }
 
-/// What somebody else wrote with another type is no value of ours.
+/// A value that another program wrote with another type counts as null.
 fn as_kind(value: Value, kind: ColumnType) -> Value {
     let fits = matches!(
         (kind, &value),
@@ -173,8 +176,8 @@ fn as_kind(value: Value, kind: ColumnType) -> Value {
     if fits { value } else { Value::Null }
 }
 
-/// Adds at most `room` rows, in the order that the query asks for.
-fn take(rows: &mut Rows, found: Found, query: &Query, room: usize) {
+/// Adds at most `room` rows, in the order of the query.
+fn add_rows(rows: &mut Rows, found: Found, query: &Query, room: usize) {
     let mut left = room;
     for (tags, by_time) in found {
         let mut ordered: Vec<_> = by_time.into_iter().collect();
@@ -190,18 +193,18 @@ fn take(rows: &mut Rows, found: Found, query: &Query, room: usize) {
     }
 }
 
-// The text of queries and of deletions. Whatever comes from outside goes
-// through [`text`] or [`predicate_text`], and nothing is joined in raw.
+// The text of queries and deletions. All text from outside is escaped by [`text`] or
+// [`predicate_text`].
 
-/// A query in the making: which points of a bucket.
+/// A Flux query of points of a bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Flux(String);
 
 impl Flux {
-    /// The points of a measurement with times from `from` up to but not including
-    /// `to`, in nanoseconds.
+    /// The points of a measurement with times from `from` (inclusive) to `to` (exclusive), in
+    /// ns.
     pub(super) fn points(bucket: &str, measurement: &str, from: i64, to: i64) -> Flux {
-        // The server's own bounds: beyond them it knows no time.
+        // The range of times that InfluxDB accepts.
         let (from, to) = (from.max(i64::MIN + 2), to.min(i64::MAX - 1));
         Flux(format!(
             "from(bucket: {}) |> range(start: time(v: {from}), stop: time(v: {to})) |> filter(fn: (r) => r._measurement == {})",
@@ -210,13 +213,13 @@ impl Flux {
         ))
     }
 
-    /// Only this field.
+    /// Selects one field.
     pub(super) fn field(self, field: &str) -> Flux {
         let field = text(field);
         self.then(&format!("filter(fn: (r) => r._field == {field})"))
     }
 
-    /// Only points whose tags are one of these lists.
+    /// Selects points whose tags are one of these lists.
     pub(super) fn any_of(self, series: &[Vec<(&str, &str)>]) -> Flux {
         let one = |tags: &Vec<(&str, &str)>| match tags.as_slice() {
             [] => "true".to_owned(),
@@ -226,18 +229,18 @@ impl Flux {
         self.then(&format!("filter(fn: (r) => {})", any.join(" or ")))
     }
 
-    /// The last value of every field and tags.
+    /// Selects the last value of each field and series.
     pub(super) fn last(self) -> Flux {
         self.then("last()")
     }
 
-    /// At most so many values of every field and tags, the newest or the oldest.
+    /// Selects at most `limit` values of each field and series, the newest or the oldest.
     pub(super) fn limit(self, limit: usize, newest: bool) -> Flux {
         let sorted = if newest { self.then("sort(columns: [\"_time\"], desc: true)") } else { self };
         sorted.then(&format!("limit(n: {limit})"))
     }
 
-    /// The query with only the columns that are read: tags, time, field and value.
+    /// The text of the query, with only the columns that are read: tags, time, field and value.
     pub(super) fn keep(self, tags: &[String]) -> String {
         let tags: String = tags.iter().map(|tag| format!("{}, ", text(tag))).collect();
         self.then(&format!("keep(columns: [{tags}\"_time\", \"_field\", \"_value\"])")).0
@@ -254,19 +257,19 @@ fn equal(tag: &str, value: &str) -> String {
     format!("r[{}] == {}", text(tag), text(as_written(value)))
 }
 
-/// A tag's value as it stands in a line.
+/// The value of a tag as written in a line.
 fn as_written(value: &str) -> &str {
     if value.is_empty() { NO_TAG } else { value }
 }
 
-/// A text of Flux: nothing in it ends it or is put in its place.
+/// A string literal of Flux, escaped against termination and interpolation.
 fn text(value: &str) -> String {
     let mut literal = String::from("\"");
     for character in value.chars() {
         match character {
             '"' => literal.push_str("\\\""),
             '\\' => literal.push_str("\\\\"),
-            // `${…}` would be evaluated.
+            // `${…}` would be interpolated.
             '$' => literal.push_str("\\x24"),
             character if character.is_ascii_control() => {
                 let _ = write!(literal, "\\x{:02x}", u32::from(character));
@@ -278,19 +281,19 @@ fn text(value: &str) -> String {
     literal
 }
 
-/// Which points a deletion takes: those of exactly these tags.
+/// The predicate of a deletion: exactly these tags.
 pub(super) fn predicate(measurement: &str, tags: &[(&str, &str)]) -> String {
     let equal = |(tag, value): &(&str, &str)| format!(" AND {tag}={}", predicate_text(as_written(value)));
     let tags: String = tags.iter().map(equal).collect();
     format!("_measurement={}{tags}", predicate_text(measurement))
 }
 
-/// A text of a deletion's predicate.
+/// A string literal of a delete predicate.
 fn predicate_text(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A time in nanoseconds, in words.
+/// A time (ns) in RFC 3339.
 pub(super) fn rfc3339(time: i64) -> String {
     const SECOND: i64 = 1_000_000_000;
     let whole = model::time::rfc3339(time.div_euclid(SECOND) * 1_000);

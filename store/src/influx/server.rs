@@ -1,4 +1,4 @@
-//! The server: its three requests (write, delete, query), and what its answers mean.
+//! The requests to InfluxDB (write, delete, query, buckets), and the meaning of their answers.
 
 use std::time::Duration;
 
@@ -12,46 +12,46 @@ use super::answer::{Answer, Record};
 use super::rows::{predicate, rfc3339};
 use crate::StoreError;
 
-/// How long the server may work on a query before it answers.
+/// The timeout of a query until its first byte.
 const QUERY: Duration = Duration::from_secs(60);
-/// The longest answer that is no rows: an acknowledgement, a refusal, or the description of
-/// a bucket.
+/// The largest answer without rows in bytes: an acknowledgement, a refusal, or the description
+/// of a bucket.
 const LONGEST_ANSWER: usize = 1 << 20;
-/// So much of a server's words is repeated.
+/// How many characters of a message of the server are repeated.
 const WORDS: usize = 400;
 
-/// Where a store on InfluxDB is, and how it is entered.
+/// The address and the credentials of a store on InfluxDB.
 #[derive(Clone, Debug)]
 pub struct InfluxAddress {
-    /// The server, as `http://localhost:8086`.
+    /// The address of the server, as `http://localhost:8086`.
     pub url: Url,
-    /// The organization.
+    /// The name of the organization.
     pub org: String,
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: String,
-    /// A token that may read the bucket, and write it where that is wanted.
+    /// A token that can read the bucket, and write it if needed.
     pub token: Secret,
 }
 
 pub(super) struct Server {
     address: InfluxAddress,
     http: reqwest::Client,
-    /// For queries: the server may work for long before it answers.
+    /// For queries, which have a longer timeout.
     queries: reqwest::Client,
 }
 
-/// Why lines were not taken.
+/// Why lines were refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// Too many at once.
+    /// The request is too large.
     TooLarge(String),
-    /// Some of them cannot be stored; others of the same request may have been.
+    /// Some lines are invalid; others of the same request may have been written.
     BadLines {
         reason: String,
-        /// They are older than the bucket keeps.
+        /// Whether they are older than the retention of the bucket.
         past_retention: bool,
     },
-    /// Not the lines' fault.
+    /// The cause is not in the lines.
     Failed(StoreError),
 }
 
@@ -63,7 +63,7 @@ impl Server {
         Ok(Server { address, http, queries })
     }
 
-    /// How the store is called in errors.
+    /// The name of the store in errors.
     pub(super) fn name(&self) -> String {
         self.address.name()
     }
@@ -72,7 +72,7 @@ impl Server {
         &self.address.bucket
     }
 
-    /// Writes lines; nanoseconds.
+    /// Writes lines with times in ns.
     pub(super) async fn write(&self, lines: String) -> Result<(), Refusal> {
         let request = self.http.post(self.path("api/v2/write")).query(&[
             ("org", self.address.org.as_str()),
@@ -87,7 +87,8 @@ impl Server {
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => Err(Refusal::TooLarge(reason)),
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-                // "outside retention policy of …", and before 2.7 "points beyond retention policy".
+                // "outside retention policy of …", and before version 2.7 "points beyond
+                // retention policy".
                 let past_retention = reason.contains("retention policy");
                 Err(Refusal::BadLines { reason, past_retention })
             }
@@ -95,7 +96,7 @@ impl Server {
         }
     }
 
-    /// Deletes the points of one measurement and tags at one time.
+    /// Deletes the points of one measurement with these tags and this time (ns).
     pub(super) async fn delete(
         &self,
         measurement: &str,
@@ -116,8 +117,7 @@ impl Server {
         Err(self.failure(status.as_u16(), self.words(&answer), wait))
     }
 
-    /// Gives each record that a query yields, as it arrives. Where it fails, some may
-    /// have been given.
+    /// Passes each record of a query to `each` as it arrives, also before a failure.
     pub(super) async fn query(
         &self,
         flux: String,
@@ -131,7 +131,7 @@ impl Server {
             .query(&[("org", self.address.org.as_str())])
             .header(reqwest::header::ACCEPT, "application/csv")
             .json(&body);
-        let mut answer = self.asked(request).await?;
+        let mut answer = self.execute(request).await?;
         let (status, wait) = (answer.status(), retry_after(answer.headers()));
         if !status.is_success() {
             let words = net::text(answer, LONGEST_ANSWER).await.unwrap_or_default();
@@ -145,8 +145,8 @@ impl Server {
         read.finish(&mut each).map_err(unreadable)
     }
 
-    /// How long the bucket keeps points; `None` is for ever, or that the token may
-    /// not know.
+    /// The retention of the bucket; `None` if it is unlimited or the token is not allowed to
+    /// see it.
     pub(super) async fn retention(&self) -> Result<Option<Duration>, StoreError> {
         #[derive(Deserialize)]
         struct Buckets {
@@ -167,21 +167,22 @@ impl Server {
         let request = self.http.get(self.path("api/v2/buckets"));
         let request = request.query(&[("name", self.bucket()), ("org", self.address.org.as_str())]);
         let (status, answer, wait) = self.send(request).await?;
-        // Where its rights do not go so far, that does not pass.
+        // Missing rights are not transient.
         if matches!(status.as_u16(), 401 | 403 | 404) {
             return Ok(None);
         }
         if !status.is_success() {
             return Err(self.failure(status.as_u16(), self.words(&answer), wait));
         }
-        let buckets: Buckets = serde_json::from_str(&answer)
-            .map_err(|error| self.unavailable(format!("its list of buckets does not read: {error}"), None))?;
+        let buckets: Buckets = serde_json::from_str(&answer).map_err(|error| {
+            self.unavailable(format!("its list of buckets cannot be parsed: {error}"), None)
+        })?;
         let rule = buckets.buckets.first().and_then(|bucket| bucket.retention_rules.first());
         let seconds = rule.map_or(0, |rule| rule.every_seconds);
         Ok(Some(Duration::from_secs(seconds)).filter(|age| !age.is_zero()))
     }
 
-    /// Whether it answers and knows the token, by a question about the bucket that
+    /// Checks that the server answers and accepts the token, with a request for the bucket that
     /// reads no points.
     pub(super) async fn health(&self) -> Result<(), StoreError> {
         let request = self.http.get(self.path("api/v2/buckets")).query(&[
@@ -200,18 +201,19 @@ impl Server {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<(StatusCode, String, Option<Duration>), StoreError> {
-        let answer = self.asked(request).await?;
+        let answer = self.execute(request).await?;
         let (status, wait) = (answer.status(), retry_after(answer.headers()));
         match net::text(answer, LONGEST_ANSWER).await {
             Ok(text) => Ok((status, text, wait)),
-            // What was acknowledged is so, whatever became of the rest of the answer.
+            // An acknowledged request stays acknowledged, even if the rest of the answer is
+            // lost.
             Err(_) if status.is_success() => Ok((status, String::new(), wait)),
             Err(failure) => Err(self.unavailable(failure.to_string(), wait)),
         }
     }
 
-    /// The answer to a request, as far as its head.
-    async fn asked(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, StoreError> {
+    /// Sends a request and receives the head of the answer.
+    async fn execute(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, StoreError> {
         let token = format!("Token {}", self.address.token.expose());
         let sent = request.header(reqwest::header::AUTHORIZATION, token).send().await;
         sent.map_err(|error| self.cut_off(error))
@@ -221,7 +223,8 @@ impl Server {
         self.unavailable(HttpFailure::from(error).to_string(), None)
     }
 
-    /// Overload and trouble of the server pass; any other refusal needs somebody to do something.
+    /// The error for a status: overload and server errors are transient, others need the
+    /// operator.
     fn failure(&self, status: u16, reason: String, wait: Option<Duration>) -> StoreError {
         if status >= 500 || matches!(status, 408 | 425 | 429) {
             self.unavailable(format!("it answers {status}: {reason}"), wait)
@@ -240,7 +243,7 @@ impl Server {
         url
     }
 
-    /// The server's own words.
+    /// The message of the server, shortened.
     fn words(&self, answer: &str) -> String {
         #[derive(Deserialize)]
         struct Answer {

@@ -1,11 +1,11 @@
-//! Writing: new points go out at once; of those that may be there already, what
-//! is there decides.
+//! Writes points: new ones at once, and those that may exist already after a comparison with
+//! the stored ones.
 //!
-//! The server overwrites field by field and knows no versions. So a point that
-//! is not newer than all others of its tags is compared with what is stored: an
-//! older version is left out, and where the rewrite nulls a field the stored
-//! point is deleted first. Between the two a crash can only lose what is written
-//! again, since notes and positions follow the points.
+//! InfluxDB overwrites single fields and has no versions. A point that is not newer than all
+//! others with its tags is therefore compared with the stored point: an older version is not
+//! written, and if the new point nulls a field, the stored point is deleted first. A crash in
+//! between loses only points that will be written again, because notes and offsets are written
+//! after the points.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,27 +20,27 @@ use super::server::{Refusal, Server};
 use crate::point::{Bounds, NANOS};
 use crate::{Measurement, Point, RejectedPoint, StoreError};
 
-/// Stored points are looked up in one query as long as no gap between them is longer.
+/// The largest gap (ns) between two points that are looked up in one query.
 const GAP: i64 = HOUR * NANOS;
 
-/// No more are looked up in one query, but for those of one time: each brings the
-/// rows between it and the next into memory.
+/// The largest number of identities that are looked up in one query, except those of the same
+/// time: the rows between them are read into memory.
 const RUN: usize = 2_000;
 
-/// What one writer knows.
+/// The state of the writer.
 #[derive(Default)]
 pub(super) struct Writing {
     lines: Lines,
-    /// Which point each line is: the group, and its place there.
+    /// For each line the group of its point, and its index there.
     origins: Vec<(usize, usize)>,
     layouts: HashMap<String, Layout>,
-    /// The newest time written, by measurement and tags as they stand in a line.
+    /// The newest time written (ns), by measurement and tags as in a line.
     newest: HashMap<String, i64>,
     rejected: Vec<RejectedPoint>,
 }
 
 impl Writing {
-    /// Writes the points of all groups, whose shapes as stored are `shapes`.
+    /// Writes the points of all groups; `shapes` are their stored shapes.
     pub(super) async fn write(
         &mut self,
         server: &Server,
@@ -48,13 +48,13 @@ impl Writing {
         shapes: &[Measurement],
     ) -> Result<(), StoreError> {
         self.clear();
-        let mut again = Vec::new();
+        let mut existing = Vec::new();
         for (group, (measurement, points)) in groups.iter().enumerate() {
-            self.know(server, measurement, &shapes[group]).await?;
-            again.push(self.take_new(group, measurement, points));
+            self.prepare(server, measurement, &shapes[group]).await?;
+            existing.push(self.add_new(group, measurement, points));
         }
         self.send(server).await?;
-        for (group, places) in again.iter().enumerate().filter(|(_, places)| !places.is_empty()) {
+        for (group, places) in existing.iter().enumerate().filter(|(_, places)| !places.is_empty()) {
             let (measurement, points) = &groups[group];
             let compared = Compared::of(measurement, points, places);
             let changed = compared.against_stored(server, &shapes[group]).await?;
@@ -75,8 +75,8 @@ impl Writing {
         self.rejected.clear();
     }
 
-    /// Learns how points of a measurement are written, and how new its newest are.
-    async fn know(
+    /// Prepares the layout of a measurement, and reads the newest time of each of its series.
+    async fn prepare(
         &mut self,
         server: &Server,
         measurement: &Arc<Measurement>,
@@ -100,9 +100,9 @@ impl Writing {
         Ok(())
     }
 
-    /// Takes in the points that are newer than all others of their tags; returns
-    /// the places of the others.
-    fn take_new(&mut self, group: usize, measurement: &Measurement, points: &[Point]) -> Vec<usize> {
+    /// Adds the lines of points that are newer than all others with their tags; returns the
+    /// indices of the other points.
+    fn add_new(&mut self, group: usize, measurement: &Measurement, points: &[Point]) -> Vec<usize> {
         let mut others = Vec::new();
         for (place, point) in points.iter().enumerate() {
             if !self.push(group, place, &measurement.name, point) {
@@ -123,7 +123,7 @@ impl Writing {
         others
     }
 
-    /// Adds a point's line; whether it has one.
+    /// Adds the line of a point; returns false if it cannot be written.
     fn push(&mut self, group: usize, place: usize, measurement: &str, point: &Point) -> bool {
         let Some(layout) = self.layouts.get(measurement) else { return false };
         let pushed: Result<(), lines::Unwritable> = self.lines.push(layout, point);
@@ -150,7 +150,7 @@ impl Writing {
     }
 }
 
-/// What is stored under the identities of some points, each with the columns of `given`.
+/// The stored rows with the identities of some points, with the columns of `given`.
 pub(super) async fn held(
     server: &Server,
     shape: &Measurement,
@@ -176,7 +176,7 @@ pub(super) async fn held(
     Ok(held)
 }
 
-/// The stored rows around a run of identities.
+/// The stored rows in the range of a run of identities.
 async fn stored_of(
     server: &Server,
     shape: &Measurement,
@@ -189,8 +189,8 @@ async fn stored_of(
     rows::rows_of(server, shape, &series, &Bounds { low, high }).await
 }
 
-/// Identities, by time, in runs without long gaps. A run of many tags is short: all
-/// that is stored in its time is read.
+/// Groups identities, ordered by time, into runs without long gaps. The size of a run is
+/// bounded, because all rows in its range are read.
 fn in_runs<'a>(identities: impl Iterator<Item = &'a (i64, Tags)>) -> Vec<Vec<&'a (i64, Tags)>> {
     let mut runs: Vec<Vec<&(i64, Tags)>> = Vec::new();
     for identity in identities {
@@ -207,7 +207,7 @@ fn in_runs<'a>(identities: impl Iterator<Item = &'a (i64, Tags)>) -> Vec<Vec<&'a
     runs
 }
 
-/// Values of a row of which only the tags are known.
+/// A row of which only the tags are known.
 fn with_tags(shape: &Measurement, tags: Tags) -> Vec<Value> {
     let mut values = vec![Value::Null; shape.columns.len()];
     for (name, tag) in shape.tags.iter().zip(tags) {
@@ -218,12 +218,12 @@ fn with_tags(shape: &Measurement, tags: Tags) -> Vec<Value> {
     values
 }
 
-/// Points of one measurement that may be stored already: of each identity the
-/// one that stands in the end.
+/// Points of one measurement that may be stored already; of each identity the one with the
+/// latest version.
 struct Compared<'a> {
     measurement: &'a Measurement,
     points: &'a [Point],
-    /// Where each stands, by time, then tags.
+    /// The index of each point, by time, then tags.
     places: BTreeMap<(i64, Tags), usize>,
 }
 
@@ -241,8 +241,8 @@ impl<'a> Compared<'a> {
         compared
     }
 
-    /// The places of the points that are to be written, by time. What they null
-    /// has been deleted.
+    /// The indices of the points to be written, by time. Stored points that have a field that
+    /// the new one nulls are deleted.
     async fn against_stored(&self, server: &Server, shape: &Measurement) -> Result<Vec<usize>, StoreError> {
         let mut left_out = Vec::new();
         for run in self.runs(shape) {
@@ -267,15 +267,15 @@ impl<'a> Compared<'a> {
         in_runs(self.places.iter().filter(unsure).map(|(identity, _)| identity))
     }
 
-    /// Whether a point stands whatever is stored: it has no version, and a value
-    /// for every column.
+    /// Whether a point replaces the stored one in any case: it has no version, and a value for
+    /// every column.
     fn is_whole(&self, shape: &Measurement, values: &[Value]) -> bool {
         shape.version.is_none()
             && shape.columns.len() == self.measurement.columns.len()
             && !values.contains(&Value::Null)
     }
 
-    /// Whether the stored row has a value where the new one has none.
+    /// Whether the stored row has a value where the new one is null.
     fn nulls(&self, shape: &Measurement, row: &[Value], values: &[Value]) -> bool {
         shape.columns.iter().zip(row).any(|(column, stored)| {
             let new = self.measurement.index_of(&column.name).and_then(|at| values.get(at));
@@ -294,15 +294,15 @@ fn version_of(measurement: &Measurement, values: &[Value]) -> Option<i64> {
     values.get(measurement.index_of(measurement.version.as_deref()?)?)?.as_i64()
 }
 
-// Lines to the server: too many at once are split, bad ones are found and
-// named, and everything else is stored.
+// Sending lines: requests that are too large are split, invalid lines are found and reported,
+// and all others are stored.
 
-/// A request holds no more lines …
+/// The largest number of lines in a request.
 const LINES: usize = 10_000;
-/// … and no more bytes.
+/// The largest size of a request in bytes.
 const BYTES: usize = 4 << 20;
 
-/// A line that the server will never take.
+/// A line that the server will never accept.
 #[derive(Debug)]
 pub(super) struct BadLine {
     pub(super) line: usize,
@@ -310,10 +310,10 @@ pub(super) struct BadLine {
     pub(super) past_retention: bool,
 }
 
-/// Sends all lines; returns those that were refused. Sending them again does no harm.
+/// Sends all lines; returns those that were refused. Sending them again has no further effect.
 pub(super) async fn send(server: &Server, lines: &Lines) -> Result<Vec<BadLine>, StoreError> {
     let mut bad = Vec::new();
-    // What is still to be sent; the last goes first.
+    // The remaining requests, the next one last.
     let mut requests = in_requests(lines);
     requests.reverse();
     while let Some(some) = requests.pop() {
@@ -339,7 +339,7 @@ pub(super) async fn send(server: &Server, lines: &Lines) -> Result<Vec<BadLine>,
     Ok(bad)
 }
 
-/// All lines in their order, cut into requests.
+/// Splits all lines, in order, into requests.
 fn in_requests(lines: &Lines) -> Vec<Vec<usize>> {
     let mut requests: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0;
@@ -356,22 +356,22 @@ fn in_requests(lines: &Lines) -> Vec<Vec<usize>> {
     requests
 }
 
-/// Tells lines that are older than the bucket keeps from the others. Age decides
-/// alone, so few requests find the border, however many lines are too old.
+/// Separates lines that are older than the retention of the bucket from the others, by binary
+/// search over their times.
 async fn by_age(
     server: &Server,
     lines: &Lines,
     mut some: Vec<usize>,
 ) -> Result<(Vec<usize>, Vec<usize>), StoreError> {
     some.sort_by_key(|line| lines.time(*line));
-    // The oldest is too old; nothing at all would be taken.
+    // The oldest line is too old. It is possible that no line is accepted.
     let (mut too_old, mut kept) = (0, some.len());
     while kept - too_old > 1 {
         let middle = too_old + (kept - too_old) / 2;
         match server.write(lines.body(&some[middle..])).await {
             Err(Refusal::Failed(error)) => return Err(error),
             Err(Refusal::BadLines { past_retention: true, .. }) => too_old = middle,
-            // Refused for another reason: that is looked into later.
+            // Refused for another reason, which the caller looks into.
             Ok(()) | Err(_) => kept = middle,
         }
     }

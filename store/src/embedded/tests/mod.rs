@@ -1,4 +1,4 @@
-//! The store in the data folder: what it does beyond what every store must.
+//! Tests of the embedded store beyond those that every store passes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::conformance::{Place, all_of, batch, ints, reading, readings};
 use crate::{EmbeddedStore, Point, SharedStore, Store, StoreError};
 
-/// A store in a folder of its own.
+/// A store in a temporary folder.
 pub(crate) struct Folder {
     folder: tempfile::TempDir,
 }
@@ -26,7 +26,7 @@ impl Folder {
         EmbeddedStore::open(&self.path()).unwrap()
     }
 
-    /// A new store that knows [`readings`].
+    /// A new store with the measurement [`readings`].
     async fn with_readings(&self) -> EmbeddedStore {
         let store = self.open();
         store.define(&readings()).await.unwrap();
@@ -41,8 +41,8 @@ impl Place for Folder {
     }
 }
 
-// The file: it outlives the process, is read beside its owner, and is never
-// opened by a program too old for it.
+// The file: it survives the process, can be read while its owner writes, and is refused by
+// older programs.
 
 #[tokio::test]
 async fn what_was_written_is_there_after_reopening() {
@@ -103,7 +103,7 @@ async fn a_file_that_is_no_store_is_refused_with_its_name() {
     }
 }
 
-// Retention: old points go, the rest stays, and it is remembered.
+// Retention: old points are deleted, later ones stay, and the store records the boundary.
 
 #[tokio::test]
 async fn points_before_a_time_are_deleted_under_every_tag() {

@@ -1,5 +1,5 @@
-//! What a server must have before points can be stored: buckets, and tokens that
-//! may do no more than they must. Asked for twice, nothing changes.
+//! Sets up a server: its first user, buckets, and tokens with the least rights. Every step is
+//! idempotent.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,10 +20,9 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use url::Url;
 
-/// An organization on a server, entered with a token that may make buckets and
-/// tokens there.
+/// An organization on a server, with a token that can create buckets and tokens in it.
 pub struct InfluxAdmin {
-    asked: Asked,
+    endpoint: Endpoint,
     org: String,
     token: Secret,
     queries: influxdb2::Client,
@@ -31,29 +30,29 @@ pub struct InfluxAdmin {
 }
 
 impl InfluxAdmin {
-    /// Enters the organization `org`.
+    /// Looks up the organization `org`.
     ///
     /// # Errors
-    /// When the server is not reached, the token is refused, or there is no such organization.
+    /// If the server cannot be reached, refuses the token, or has no such organization.
     pub async fn enter(url: &Url, org: &str, token: Secret) -> Result<InfluxAdmin, SetupError> {
-        let asked = Asked { url: url.clone(), secrets: vec![token.clone()] };
-        let queries = asked.queries(org)?;
+        let endpoint = Endpoint { url: url.clone(), secrets: vec![token.clone()] };
+        let queries = endpoint.queries(org)?;
         let request = ListOrganizationRequest { org: Some(org.to_owned()), ..Default::default() };
         let found = match queries.list_organizations(request).await {
             Err(error) if is_missing(&error) => None,
-            found => found.map_err(|error| asked.failure(error))?.orgs.into_iter().next(),
+            found => found.map_err(|error| endpoint.failure(error))?.orgs.into_iter().next(),
         };
         let found = found.and_then(|found| found.id);
         let no_org = || SetupError::NoOrg { url: url.clone(), org: org.to_owned() };
-        let http = net::http().map_err(|error| asked.unreachable(&error.to_string()))?;
-        Ok(InfluxAdmin { org: found.ok_or_else(no_org)?, asked, token, queries, http })
+        let http = net::http().map_err(|error| endpoint.unreachable(&error.to_string()))?;
+        Ok(InfluxAdmin { org: found.ok_or_else(no_org)?, endpoint, token, queries, http })
     }
 
-    /// The bucket of that name, made if need be, which keeps points for so long,
-    /// or for ever; returns its id.
+    /// Creates the bucket `name` if it is missing, and sets its retention (`None` for no
+    /// limit); returns its id.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// If the server refuses it.
     pub async fn bucket(&self, name: &str, retention: Option<Duration>) -> Result<String, SetupError> {
         let seconds = seconds_of(retention)?;
         if let Some(bucket) = self.find_bucket(name).await? {
@@ -69,9 +68,9 @@ impl InfluxAdmin {
             retention_rules: vec![RetentionRule::new(Type::Expire, seconds)],
             ..PostBucketRequest::new(self.org.clone(), name.to_owned())
         };
-        self.queries.create_bucket(Some(request)).await.map_err(|error| self.asked.failure(error))?;
+        self.queries.create_bucket(Some(request)).await.map_err(|error| self.endpoint.failure(error))?;
         let made = self.find_bucket(name).await?.and_then(|made| made.id);
-        made.ok_or_else(|| self.asked.refused(404, &format!("the new bucket `{name}` is not there")))
+        made.ok_or_else(|| self.endpoint.refused(404, &format!("the new bucket `{name}` is not there")))
     }
 
     async fn find_bucket(&self, name: &str) -> Result<Option<Bucket>, SetupError> {
@@ -82,24 +81,25 @@ impl InfluxAdmin {
         };
         match self.queries.list_buckets(Some(request)).await {
             Err(error) if is_missing(&error) => Ok(None),
-            found => Ok(found.map_err(|error| self.asked.failure(error))?.buckets.into_iter().next()),
+            found => Ok(found.map_err(|error| self.endpoint.failure(error))?.buckets.into_iter().next()),
         }
     }
 
-    /// A request that the crate does not have.
+    /// Sends a request that the crate `influxdb2` does not support.
     async fn send(&self, method: Method, path: &str, body: Option<&Json>) -> Result<(), SetupError> {
-        let mut request = self.http.request(method, self.asked.at(path));
+        let mut request = self.http.request(method, self.endpoint.at(path));
         if let Some(body) = body {
             request = request.json(body);
         }
         let token = format!("Token {}", self.token.expose());
         let sent = request.header(reqwest::header::AUTHORIZATION, token).send().await;
-        let answer = sent.map_err(|error| self.asked.unreachable(&HttpFailure::from(error).to_string()))?;
+        let answer =
+            sent.map_err(|error| self.endpoint.unreachable(&HttpFailure::from(error).to_string()))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => {
                 let words = words_in(answer).await;
-                Err(self.asked.refused(status.as_u16(), &words))
+                Err(self.endpoint.refused(status.as_u16(), &words))
             }
         }
     }
@@ -109,84 +109,84 @@ fn is_missing(error: &RequestError) -> bool {
     matches!(error, RequestError::Http { status, .. } if status.as_u16() == StatusCode::NOT_FOUND)
 }
 
-/// A retention as the server takes it; 0 is for ever.
+/// The retention in seconds, as the server expects it; 0 means no limit.
 fn seconds_of(retention: Option<Duration>) -> Result<i32, SetupError> {
     let seconds = retention.map_or(0, |retention| retention.as_secs());
     i32::try_from(seconds).map_err(|_| SetupError::Retention { days: seconds / 86_400 })
 }
 
-// What can go wrong with a set-up, said with what to do about it and without secrets.
+// The errors of a set-up, each with a remedy and without secrets.
 
-/// How long a server may be silent while it sets up a bucket or a token.
+/// The timeout of a request that sets up a bucket or a token.
 const ANSWER: Duration = Duration::from_secs(60);
-/// The longest answer: a token or a user, with their rights.
+/// The largest answer in bytes: a token or a user, with its rights.
 const LONGEST_ANSWER: usize = 1 << 20;
-/// So much of a server's words is repeated.
+/// How many characters of a message of the server are repeated.
 const WORDS: usize = 400;
 
-/// What can go wrong with a set-up. Whatever was done until then stays, and is
-/// found by the next attempt.
+/// An error of a set-up. What was created before the error stays, and the next attempt finds
+/// it.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No answer.
+    /// The server does not answer.
     #[error(
         "InfluxDB at {url} is not available: {reason}. Check that it runs and influxdb.url, then run this again"
     )]
     Unavailable {
-        /// The server.
+        /// The address of the server.
         url: Url,
-        /// What happened.
+        /// The error.
         reason: String,
     },
-    /// The token or password does not hold.
-    #[error("InfluxDB at {url} refuses the {what} that it was shown: {reason}")]
+    /// The server refuses the token or the password.
+    #[error("InfluxDB at {url} refuses the {what}: {reason}")]
     Denied {
-        /// The server.
+        /// The address of the server.
         url: Url,
-        /// Token or password.
+        /// `token` or `password`.
         what: &'static str,
-        /// Its words.
+        /// The message of the server.
         reason: String,
     },
-    /// Anything else that the server will not do.
+    /// The server refuses the request for another reason.
     #[error("InfluxDB at {url} answers {status}: {reason}. Check influxdb.url, and that it is an InfluxDB 2")]
     Refused {
-        /// The server.
+        /// The address of the server.
         url: Url,
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// Its words.
+        /// The message of the server.
         reason: String,
     },
-    /// An organization that is not there.
+    /// The organization does not exist.
     #[error(
         "InfluxDB at {url} has no organization `{org}`, or the token may not see it: name one with influxdb.org, or make it with `influx org create`"
     )]
     NoOrg {
-        /// The server.
+        /// The address of the server.
         url: Url,
-        /// The organization.
+        /// The name of the organization.
         org: String,
     },
-    /// Longer than a bucket can keep points.
+    /// The retention is longer than InfluxDB supports.
     #[error(
-        "influxdb.retention is {days} days, more than the 24,855 that InfluxDB can count: leave it out to keep points for ever"
+        "influxdb.retention is {days} days, more than the 24,855 that InfluxDB supports: leave it out to keep points for ever"
     )]
     Retention {
-        /// What was asked for.
+        /// The requested retention in days.
         days: u64,
     },
 }
 
-/// Whom requests go to, and what must not show when they fail.
+/// The server of the requests, and the secrets to be removed from its messages.
 #[derive(Debug)]
-struct Asked {
+struct Endpoint {
     url: Url,
     secrets: Vec<Secret>,
 }
 
-impl Asked {
-    /// The crate's client, with the first secret as its token.
+impl Endpoint {
+    /// The client of the crate `influxdb2`, with the first secret as its token.
     fn queries(&self, org: &str) -> Result<influxdb2::Client, SetupError> {
         let token = self.secrets.first().map(Secret::expose).unwrap_or_default();
         let builder = influxdb2::ClientBuilder::with_builder(
@@ -234,12 +234,13 @@ impl Asked {
     }
 }
 
-/// [`words_of`] an answer; one that breaks off or is too long gives none.
+/// The message in an answer ([`words_of`]); empty text for an answer that is cut off or too
+/// long.
 async fn words_in(answer: reqwest::Response) -> String {
     words_of(&net::text(answer, LONGEST_ANSWER).await.unwrap_or_default())
 }
 
-/// The server's own words.
+/// The message of the server, shortened.
 fn words_of(answer: &str) -> String {
     #[derive(Deserialize)]
     struct Answer {
@@ -250,63 +251,63 @@ fn words_of(answer: &str) -> String {
     if words.is_empty() { "no reason given".to_owned() } else { words }
 }
 
-// The first user of a server: who sets it up gets a token that may do anything;
-// who has lost that gets a lesser one for the password.
+// The first user of a server. The set-up returns a token with all rights; a user who has lost
+// that token gets one with fewer rights for the password.
 
-/// The first user of a server, who belongs to one organization.
+/// The first user of a server, with one organization.
 #[derive(Clone, Debug)]
 pub struct FirstUser {
-    /// The server.
+    /// The address of the server.
     pub url: Url,
-    /// The organization.
+    /// The name of the organization.
     pub org: String,
-    /// The user's name.
+    /// The name of the user.
     pub name: String,
-    /// The user's password.
+    /// The password of the user.
     pub password: Secret,
 }
 
 impl FirstUser {
-    /// Whether nobody has set the server up yet.
+    /// Whether the server has not been set up yet.
     ///
     /// # Errors
-    /// When it is not reached.
+    /// If the server cannot be reached.
     pub async fn may_set_up(url: &Url) -> Result<bool, SetupError> {
-        let asked = Asked { url: url.clone(), secrets: Vec::new() };
-        asked.queries("")?.is_onboarding_allowed().await.map_err(|error| asked.failure(error))
+        let endpoint = Endpoint { url: url.clone(), secrets: Vec::new() };
+        endpoint.queries("")?.is_onboarding_allowed().await.map_err(|error| endpoint.failure(error))
     }
 
-    /// Sets the server up, with a first bucket; returns the token that may do anything.
+    /// Sets up the server with a first bucket; returns the token with all rights.
     ///
     /// # Errors
-    /// When the server does not take it, as one that has been set up before.
+    /// If the server refuses, for example because it has been set up before.
     pub async fn set_up(&self, bucket: &str, retention: Option<Duration>) -> Result<Secret, SetupError> {
-        let asked = Asked { url: self.url.clone(), secrets: Vec::new() };
+        let endpoint = Endpoint { url: self.url.clone(), secrets: Vec::new() };
         let password = Some(self.password.expose().to_owned());
         let retention = Some(seconds_of(retention)?);
-        let queries = asked.queries(&self.org)?;
+        let queries = endpoint.queries(&self.org)?;
         let made = queries.onboarding(&self.name, &self.org, bucket, password, None, retention).await;
-        // The server's words may repeat the password.
-        let asked = Asked { secrets: vec![self.password.clone()], ..asked };
-        let token = made.map_err(|error| asked.failure(error))?.auth.and_then(|auth| auth.token);
-        let token = token.ok_or_else(|| asked.unreachable("it answered without a token"))?;
+        // A message of the server may repeat the password.
+        let endpoint = Endpoint { secrets: vec![self.password.clone()], ..endpoint };
+        let token = made.map_err(|error| endpoint.failure(error))?.auth.and_then(|auth| auth.token);
+        let token = token.ok_or_else(|| endpoint.unreachable("it answered without a token"))?;
         Ok(Secret::new(token))
     }
 
-    /// A new token for [`InfluxAdmin`], for the password.
+    /// Signs in with the password and returns a new token for [`InfluxAdmin`].
     ///
     /// # Errors
-    /// When the password is refused, or the organization is not there.
+    /// If the password is refused, or the organization does not exist.
     pub async fn sign_in(&self) -> Result<Secret, SetupError> {
-        let asked = Asked { url: self.url.clone(), secrets: vec![self.password.clone()] };
-        let http = net::http().map_err(|error| asked.unreachable(&error.to_string()))?;
-        let login = http.post(asked.at("api/v2/signin"));
+        let endpoint = Endpoint { url: self.url.clone(), secrets: vec![self.password.clone()] };
+        let http = net::http().map_err(|error| endpoint.unreachable(&error.to_string()))?;
+        let login = http.post(endpoint.at("api/v2/signin"));
         let login = login.basic_auth(&self.name, Some(self.password.expose()));
         let answer = login.send().await;
-        let answer = answer.map_err(|error| asked.unreachable(&HttpFailure::from(error).to_string()))?;
+        let answer = answer.map_err(|error| endpoint.unreachable(&HttpFailure::from(error).to_string()))?;
         if !answer.status().is_success() {
             let status = answer.status().as_u16();
-            return Err(match asked.refused(status, &words_in(answer).await) {
+            return Err(match endpoint.refused(status, &words_in(answer).await) {
                 SetupError::Denied { url, reason, .. } => {
                     SetupError::Denied { url, what: "password", reason }
                 }
@@ -315,23 +316,23 @@ impl FirstUser {
         }
         let cookie = answer.headers().get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok());
         let cookie = cookie.and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
-        let as_user = |request: RequestBuilder| exchange(&asked, request.header(COOKIE, &cookie));
-        let user = as_user(http.get(asked.at("api/v2/me"))).await?;
-        let orgs = http.get(asked.at("api/v2/orgs")).query(&[("org", self.org.as_str())]);
+        let as_user = |request: RequestBuilder| exchange(&endpoint, request.header(COOKIE, &cookie));
+        let user = as_user(http.get(endpoint.at("api/v2/me"))).await?;
+        let orgs = http.get(endpoint.at("api/v2/orgs")).query(&[("org", self.org.as_str())]);
         let orgs = as_user(orgs).await?;
         let Some(org) = orgs["orgs"][0]["id"].as_str() else {
             return Err(SetupError::NoOrg { url: self.url.clone(), org: self.org.clone() });
         };
         let authorization = authorization(org, user["id"].as_str().unwrap_or_default());
-        let made = as_user(http.post(asked.at("api/v2/authorizations")).json(&authorization)).await?;
+        let made = as_user(http.post(endpoint.at("api/v2/authorizations")).json(&authorization)).await?;
         match made["token"].as_str() {
             Some(token) => Ok(Secret::new(token)),
-            None => Err(asked.unreachable("it answered without a token")),
+            None => Err(endpoint.unreachable("it answered without a token")),
         }
     }
 }
 
-/// What it takes to make buckets and tokens.
+/// The rights to create buckets and tokens.
 fn authorization(org: &str, user: &str) -> Json {
     let resources = [
         json!({"type": "authorizations", "orgID": org}),
@@ -345,22 +346,22 @@ fn authorization(org: &str, user: &str) -> Json {
     json!({"orgID": org, "description": "tickwire init", "permissions": permissions})
 }
 
-async fn exchange(asked: &Asked, request: RequestBuilder) -> Result<Json, SetupError> {
-    let failed = |error: reqwest::Error| asked.unreachable(&HttpFailure::from(error).to_string());
+async fn exchange(endpoint: &Endpoint, request: RequestBuilder) -> Result<Json, SetupError> {
+    let failed = |error: reqwest::Error| endpoint.unreachable(&HttpFailure::from(error).to_string());
     let answer = request.send().await.map_err(failed)?;
     let status = answer.status();
     let text = net::text(answer, LONGEST_ANSWER).await;
-    let text = text.map_err(|failure| asked.unreachable(&failure.to_string()))?;
+    let text = text.map_err(|failure| endpoint.unreachable(&failure.to_string()))?;
     if !status.is_success() {
-        return Err(asked.refused(status.as_u16(), &words_of(&text)));
+        return Err(endpoint.refused(status.as_u16(), &words_of(&text)));
     }
     serde_json::from_str(&text)
-        .map_err(|error| asked.unreachable(&format!("its answer does not read: {error}")))
+        .map_err(|error| endpoint.unreachable(&format!("its answer cannot be parsed: {error}")))
 }
 
 // Tokens, each for one bucket.
 
-/// What a token may do with its bucket.
+/// The rights of a token on its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
     /// Read.
@@ -378,28 +379,27 @@ impl Rights {
     }
 }
 
-/// A token, and the id by which the server lists it. From version 2.9 on a server keeps
-/// hashes and lists no token's text, so that only the id tells tokens apart.
+/// A token with its id. Since version 2.9 servers store hashes and do not list the text of
+/// tokens, so that only the id identifies a token.
 #[derive(Clone, Debug)]
 pub struct BucketToken {
-    /// The token.
+    /// The text of the token.
     pub token: Secret,
-    /// Its id.
+    /// The id of the token.
     pub id: String,
 }
 
-/// What a server shows of a token is its text where it has this length; a token has 88
-/// letters, and whatever stands in its place is shorter.
+/// The length from which on a listed text is taken for that of a token: tokens have 88
+/// characters, and placeholders are shorter.
 const SHORTEST: usize = 40;
 
 impl InfluxAdmin {
-    /// The id of `held`, if it is a token of that name that holds these rights on the
-    /// bucket with this id, and no others. Where the server shows no tokens, the id
-    /// `noted` for it when it was made decides; without one it is clear only where
-    /// there is no other such token.
+    /// The id of the token `held`, if its name is `name` and it has exactly these rights on the
+    /// bucket with this id. If the server does not list the texts of tokens, the id `noted` at
+    /// its creation decides; without a noted id there must be only one such token.
     ///
     /// # Errors
-    /// When the server does not say.
+    /// If the server refuses the request.
     pub async fn id_of_token(
         &self,
         name: &str,
@@ -436,26 +436,27 @@ impl InfluxAdmin {
         Ok(self.sees_bucket(bucket, held).await?.then(|| id.to_owned()))
     }
 
-    /// Whether a token is one of this server's that may see a bucket.
+    /// Whether the server accepts a token and lets it see a bucket.
     async fn sees_bucket(&self, bucket: &str, token: &Secret) -> Result<bool, SetupError> {
-        let request = self.http.get(self.asked.at(&format!("api/v2/buckets/{bucket}")));
+        let request = self.http.get(self.endpoint.at(&format!("api/v2/buckets/{bucket}")));
         let token = format!("Token {}", token.expose());
         let sent = request.header(reqwest::header::AUTHORIZATION, token).send().await;
-        let answer = sent.map_err(|error| self.asked.unreachable(&HttpFailure::from(error).to_string()))?;
+        let answer =
+            sent.map_err(|error| self.endpoint.unreachable(&HttpFailure::from(error).to_string()))?;
         match answer.status() {
             status if status.is_success() => Ok(true),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(false),
             status => {
                 let words = words_in(answer).await;
-                Err(self.asked.refused(status.as_u16(), &words))
+                Err(self.endpoint.refused(status.as_u16(), &words))
             }
         }
     }
 
-    /// A new token of that name, with these rights on the bucket with this id.
+    /// Creates a token with this name and these rights on the bucket with this id.
     ///
     /// # Errors
-    /// When the server does not make it.
+    /// If the server refuses it.
     pub async fn new_token(
         &self,
         name: &str,
@@ -475,17 +476,18 @@ impl InfluxAdmin {
             ..Default::default()
         };
         let made = self.queries.create_authorization(request).await;
-        let made = made.map_err(|error| self.asked.failure(error))?;
+        let made = made.map_err(|error| self.endpoint.failure(error))?;
         match (made.token, made.id) {
             (Some(token), Some(id)) => Ok(BucketToken { token: Secret::new(token), id }),
-            _ => Err(self.asked.unreachable("it answered without a token or its id")),
+            _ => Err(self.endpoint.unreachable("it answered without a token or its id")),
         }
     }
 
-    /// Removes all tokens of that name but the one with this id; returns how many.
+    /// Deletes all tokens with this name except the one with the id `kept`; returns their
+    /// number.
     ///
     /// # Errors
-    /// When the server does not remove one.
+    /// If the server refuses to delete one.
     pub async fn remove_tokens_but(&self, name: &str, kept: &str) -> Result<usize, SetupError> {
         let others = self.tokens(name).await?.into_iter().filter_map(|known| known.id);
         let mut removed = 0;
@@ -499,7 +501,7 @@ impl InfluxAdmin {
     async fn tokens(&self, name: &str) -> Result<Vec<Authorization>, SetupError> {
         let request = ListAuthorizationsRequest { org_id: Some(self.org.clone()), ..Default::default() };
         let all = self.queries.list_authorizations(request).await;
-        let all = all.map_err(|error| self.asked.failure(error))?.authorizations;
+        let all = all.map_err(|error| self.endpoint.failure(error))?.authorizations;
         Ok(all.into_iter().filter(|known| known.description.as_deref() == Some(name)).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! The store on InfluxDB: what it sends, against scripted answers and a real server.
+//! Tests of the store on InfluxDB, against scripted answers and against a real server.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ use crate::{
     StoreError,
 };
 
-/// A bucket of its own on a real server.
+/// A new bucket on a real server.
 pub(crate) struct Bucket {
     server: &'static Influxd,
     name: String,
 }
 
 impl Bucket {
-    /// `None` where there is no server, which is said.
+    /// `None`, with a message, if no server is available.
     pub(crate) async fn make() -> Option<Bucket> {
         let server = Influxd::shared().await?;
         Some(Bucket { server, name: server.bucket(None).await })
@@ -49,7 +49,7 @@ impl Place for Bucket {
     }
 }
 
-/// A server that sends every request on to another host; says where it listens.
+/// A server that redirects every request to another host; returns its address.
 async fn serve_redirects() -> String {
     const ANSWER: &[u8] = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://other.invalid/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -81,14 +81,14 @@ async fn queries_and_setup_go_out_by_the_one_http_client() {
     }
 }
 
-// What the store makes of the answers of a server that is played.
+// Answers of a scripted server, and the resulting errors.
 
 fn store(server: &FakeInfluxdb) -> InfluxStore {
     let (url, token) = (server.url.parse().unwrap(), Secret::new("token"));
     InfluxStore::new(InfluxAddress { url, org: "tickwire".into(), bucket: "events".into(), token }).unwrap()
 }
 
-/// The answer to a question for one text that is kept.
+/// The answer to a query for one stored text.
 fn kept(key: &str, text: &str) -> String {
     let quoted = text.replace('"', "\"\"");
     format!(
@@ -169,9 +169,9 @@ async fn a_server_that_shows_no_tokens_has_them_told_apart_by_their_ids() {
     assert!(server.knows(second.token.expose()) && server.tokens() == 1);
 }
 
-// Lines, held against another's parser of the format.
+// Lines compared with another parser of the line protocol.
 
-/// A measurement with a column of every type and names as given.
+/// A measurement with a column of every type and the given names.
 fn shape(name: &str, tags: [&str; 2], fields: [&str; 4]) -> Arc<Measurement> {
     use ColumnType::{Bool, Float, Int, Text, Time};
     let kinds = [Text, Text, Time, Float, Int, Text, Bool];
@@ -297,7 +297,7 @@ fn no_point_costs_an_allocation_once_the_buffers_have_grown() {
     assert_eq!(counted.count_total, 0);
 }
 
-/// Names and tags without what no line can hold.
+/// Names and tags without characters that line protocol cannot represent.
 fn word() -> impl Strategy<Value = String> {
     "([a-zA-Z0-9_,= \"'#é€/.~-]|\\\\[a-z'é]){1,12}"
 }
@@ -352,7 +352,7 @@ proptest! {
     }
 }
 
-/// A server whose answers never end; says where it listens.
+/// A server whose answers never end; returns its address.
 async fn serve_without_end(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
