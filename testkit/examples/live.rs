@@ -1,4 +1,4 @@
-//! Plays Polygon and the Guardian on this machine, so that the live mode can be
+//! Runs stand-ins for Polygon and the Guardian on this machine, so that the live mode can be
 //! tried without keys: `cargo run -p testkit --example live`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,20 +10,20 @@ use rand::rngs::ThreadRng;
 use testkit::guardian::{Guardian, Newsroom, Story};
 use testkit::massive::{Auth, Feed, History, MinuteBar, Script};
 
-/// Where each listens, and the key that each takes.
+/// The addresses and the accepted keys.
 const FEED: &str = "127.0.0.1:7401";
 const HISTORY: &str = "127.0.0.1:7402";
 const GUARDIAN: &str = "127.0.0.1:7403";
 const KEY: &str = "try-me";
 
 const MINUTE: i64 = 60_000;
-/// Minutes of history that a symbol has.
+/// How many minutes of history a symbol has.
 const PAST: i64 = 5 * 24 * 60;
 /// Symbols that have a history before they are watched.
 const WELL_KNOWN: [&str; 6] = ["AAPL", "AMZN", "IBM", "MSFT", "SPY", "TSLA"];
-/// A headline for each search term about so often, in minutes.
+/// The average interval of headlines for each search term, in minutes.
 const HEADLINE_EVERY: u32 = 3;
-/// So often, in minutes, something goes wrong, as it does in life.
+/// The interval of invalid events, in minutes.
 const BAD_EVENT_EVERY: i64 = 5;
 const DROP_EVERY: i64 = 7;
 
@@ -45,7 +45,7 @@ async fn main() {
     let mut minute = now() / MINUTE;
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        // A minute's bars come two seconds after its end.
+        // The bars of a minute are sent two seconds after its end.
         if (now() - 2_000) / MINUTE <= minute {
             continue;
         }
@@ -71,7 +71,7 @@ struct Market {
 }
 
 impl Market {
-    /// The bars of a minute, of every symbol that is subscribed to and every well-known one.
+    /// The bars of a minute, of every subscribed symbol and every well-known one.
     fn minute(&mut self, feed: &Feed, history: &History, minute: i64) -> Vec<MinuteBar> {
         let pairs = feed.pairs();
         let watched =
@@ -87,12 +87,12 @@ impl Market {
         bars
     }
 
-    /// The minutes of a symbol up to one.
+    /// The bars of a symbol up to a minute.
     fn past(&mut self, symbol: &str, minute: i64) -> Vec<MinuteBar> {
         (minute - PAST..minute).map(|minute| self.bar(symbol, minute)).collect()
     }
 
-    /// The next step of a walk.
+    /// The next step of a random walk.
     fn bar(&mut self, symbol: &str, minute: i64) -> MinuteBar {
         let open = *self.prices.entry(symbol.to_owned()).or_insert(100.0);
         let step = |draws: &mut ThreadRng| open * draws.random_range(-0.0008..0.0008);
@@ -106,7 +106,7 @@ impl Market {
     }
 }
 
-/// Now and then, a headline that a search of the last hour finds.
+/// Occasionally publishes a headline that a search of the last hour finds.
 fn publish(newsroom: &Newsroom) {
     let mut draws = rand::rng();
     let recent = newsroom.calls().into_iter().rev().take_while(|call| call.at > now() - 60 * MINUTE);

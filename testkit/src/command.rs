@@ -1,26 +1,26 @@
-//! Commands that a test runs to their end, and no longer than it waits for anything.
+//! Runs commands with a timeout.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a command may take before a test gives up; no test measures time.
+/// The timeout of a command; generous, because no test measures time.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs `command` to its end, with `input` on its standard input.
 ///
 /// # Panics
-/// When the command does not start, or when five minutes later it runs or a process that
-/// it started holds its output open: with what it printed until then.
+/// When the command does not start, or when it, or a process that it started and that holds its
+/// output open, still runs after five minutes; the message contains the output so far.
 pub fn output(command: &mut Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the command starts");
     let id = child.id().to_string();
     let mut stdin = child.stdin.take().expect("it is piped");
     let input = input.to_owned();
-    // Beside the reading, as a command may print before it has read all; one that ends
-    // before that closes the pipe.
+    // On a thread of its own, because a command may print before it has read everything; a
+    // command that ends first closes the pipe.
     std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || ended.send(child.wait_with_output()));

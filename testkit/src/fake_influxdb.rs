@@ -1,5 +1,5 @@
-//! As much of InfluxDB as it takes to show what a client makes of its answers: tokens
-//! that are kept as hashes, as from version 2.9 on; buckets; answers that are given.
+//! A stand-in for InfluxDB: tokens kept as hashes as from version 2.9 on, buckets, and answers
+//! given by the test.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
-/// The token that may do anything.
+/// The administrator's token.
 pub const ADMIN: &str = "the-token-of-the-administrator";
 /// The id of every bucket.
 pub const BUCKET: &str = "00000000000000b1";
@@ -19,22 +19,22 @@ const ORG: &str = "00000000000000a1";
 
 #[derive(Default)]
 struct Held {
-    /// As they were made, with their texts.
+    /// The tokens as created, with their texts.
     tokens: Vec<Value>,
     made: usize,
     shows_tokens: bool,
     retention_seconds: u64,
-    /// What so many of the next lists of buckets are answered with.
+    /// How many of the next bucket lists fail, and with which status.
     failing: (usize, u16),
     bucket_lists: usize,
-    /// What a query is answered with that holds a text.
+    /// Answers to queries that contain a text.
     answers: Vec<(String, String)>,
     written: Vec<String>,
 }
 
-/// The server; it ends with this.
+/// The server, stopped on drop.
 pub struct FakeInfluxdb {
-    /// Where it answers.
+    /// The base URL.
     pub url: String,
     held: Arc<Mutex<Held>>,
     task: AbortHandle,
@@ -49,10 +49,10 @@ impl Drop for FakeInfluxdb {
 type Shared = State<Arc<Mutex<Held>>>;
 
 impl FakeInfluxdb {
-    /// A server that is set up and keeps hashes of tokens.
+    /// Starts a server that is set up and keeps hashes of tokens.
     ///
     /// # Panics
-    /// When no port can be listened at.
+    /// When no port can be bound.
     pub async fn start() -> FakeInfluxdb {
         let held = Arc::<Mutex<Held>>::default();
         let router = Router::new()
@@ -71,17 +71,17 @@ impl FakeInfluxdb {
         FakeInfluxdb { url, held, task: task.abort_handle() }
     }
 
-    /// From now on lists show the texts of tokens, as before version 2.9.
+    /// Sets whether lists contain the texts of tokens, as before version 2.9.
     pub fn show_tokens(&self, shown: bool) {
         self.held().shows_tokens = shown;
     }
 
-    /// How long the bucket keeps points; 0 is for ever.
+    /// Sets the retention of the bucket in seconds; 0 is unlimited.
     pub fn keep_for(&self, seconds: u64) {
         self.held().retention_seconds = seconds;
     }
 
-    /// So many of the next lists of buckets are refused with a status.
+    /// Lets the next `times` lists of buckets fail with a status.
     pub fn refuse_buckets(&self, times: usize, status: u16) {
         self.held().failing = (times, status);
     }
@@ -91,7 +91,8 @@ impl FakeInfluxdb {
         self.held().bucket_lists
     }
 
-    /// Answers queries that hold `text` with this annotated CSV; others have no records.
+    /// Sets the answer to queries that contain `text`, as annotated CSV; other queries return
+    /// no records.
     pub fn answer(&self, text: &str, csv: &str) {
         self.held().answers.push((text.to_owned(), csv.to_owned()));
     }
@@ -101,12 +102,12 @@ impl FakeInfluxdb {
         self.held().written.concat()
     }
 
-    /// Whether a token is one of this server's.
+    /// Whether the server has this token.
     pub fn knows(&self, token: &str) -> bool {
         self.held().tokens.iter().any(|known| known["token"] == token)
     }
 
-    /// How many tokens there are beside the administrator's.
+    /// The number of tokens without the administrator's.
     pub fn tokens(&self) -> usize {
         self.held().tokens.len()
     }

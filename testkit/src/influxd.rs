@@ -1,5 +1,5 @@
-//! A real InfluxDB 2 for tests: started where the variable `TEST_INFLUXD` names
-//! its binary, in a folder of its own, and gone with the process that started it.
+//! A real InfluxDB 2 for tests: started if the variable `TEST_INFLUXD` names its binary, with a
+//! folder of its own, and stopped with the process that started it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use tokio::sync::OnceCell;
 
 use crate::ports;
 
-/// The organization that is set up.
+/// The organization that is created.
 pub const ORG: &str = "tickwire";
 
-/// Starts its arguments, says their process, and kills it when its input ends:
-/// also when a test was killed itself.
+/// A script that starts its arguments, prints the process id, and kills the process when its
+/// input ends, which also happens if the test is killed.
 const KEEPER: &str = r#""$@" >"$LOG" 2>&1 & echo $!; read -r _; kill -9 $!"#;
 
-/// A server.
+/// A running server.
 pub struct Influxd {
-    /// Where it answers.
+    /// The base URL.
     pub url: String,
-    /// The token that may do anything.
+    /// The administrator's token.
     pub token: String,
     org: String,
     binary: PathBuf,
@@ -47,13 +47,13 @@ impl Drop for Running {
 }
 
 impl Influxd {
-    /// The server that all tests of this process share.
+    /// The server shared by all tests of this process.
     pub async fn shared() -> Option<&'static Influxd> {
         static SHARED: OnceCell<Option<Influxd>> = OnceCell::const_new();
         SHARED.get_or_init(Influxd::start).await.as_ref()
     }
 
-    /// A server of one's own, set up; `None` where there is none, which is said.
+    /// A server of its own, set up; `None`, with a message, if the binary is not available.
     ///
     /// # Panics
     /// When the binary does not start.
@@ -65,13 +65,13 @@ impl Influxd {
         Some(Influxd { token: text(&made["auth"]["token"]), org: text(&made["org"]["id"]), ..server })
     }
 
-    /// A server that nobody has set up yet.
+    /// A server that is not set up.
     ///
     /// # Panics
     /// When the binary does not start.
     pub async fn start_bare() -> Option<Influxd> {
         let Some(binary) = std::env::var_os("TEST_INFLUXD").filter(|path| !path.is_empty()) else {
-            // Not `eprintln!`, which the test runner keeps to itself.
+            // Not `eprintln!`, which the test runner captures.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED: no InfluxDB here; TEST_INFLUXD=$(.ci/influxd) brings one"
@@ -92,10 +92,10 @@ impl Influxd {
         Some(server)
     }
 
-    /// Starts it again, over what it had stored.
+    /// Starts the server again with its data.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// When it does not start.
     pub async fn run(&self) {
         let folder = self.folder.path();
         let at = |name: &str| folder.join(name).display().to_string();
@@ -137,28 +137,28 @@ impl Influxd {
         panic!("influxd does not answer; its last words: {}", log.lines().last().unwrap_or("none"));
     }
 
-    /// Kills it, as a power cut would.
+    /// Kills it with SIGKILL, as a power failure would.
     ///
     /// # Panics
-    /// When another test panicked with it.
+    /// When another test panicked while holding it.
     pub fn kill(&self) {
         *self.running.lock().expect("nobody panicked") = None;
     }
 
-    /// Lets it hang, connections and all, until [`Influxd::thaw`].
+    /// Stops the process (SIGSTOP) with its connections open, until [`Influxd::thaw`].
     pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Continues the process.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }
 
-    /// Its process.
+    /// The process id.
     ///
     /// # Panics
-    /// When it does not run.
+    /// When the server does not run.
     pub fn process(&self) -> u32 {
         self.running.lock().expect("nobody panicked").as_ref().expect("it runs").process
     }
@@ -168,27 +168,27 @@ impl Influxd {
         Command::new("kill").args([signal, &process]).status().expect("kill runs");
     }
 
-    /// A new bucket, which keeps points for so long, else for ever.
+    /// Creates a bucket with this retention, unlimited by default; returns its name.
     pub async fn bucket(&self, retention: Option<Duration>) -> String {
         let name = format!("bucket_{}", self.buckets.fetch_add(1, Ordering::Relaxed));
         self.make_bucket(&name, retention).await;
         name
     }
 
-    /// A bucket of that name, which keeps points for so long, else for ever.
+    /// Creates a bucket with this name and retention, unlimited by default.
     ///
     /// # Panics
-    /// When the server refuses it.
+    /// When the server rejects it.
     pub async fn make_bucket(&self, name: &str, retention: Option<Duration>) {
         let rules: Vec<_> =
             retention.iter().map(|age| json!({"type": "expire", "everySeconds": age.as_secs()})).collect();
         self.post("api/v2/buckets", &json!({"orgID": self.org, "name": name, "retentionRules": rules})).await;
     }
 
-    /// Writes lines as anybody could.
+    /// Writes lines as another client would.
     ///
     /// # Panics
-    /// When the server refuses them.
+    /// When the server rejects them.
     pub async fn write(&self, bucket: &str, lines: &str) {
         let path = format!("{}/api/v2/write?org={ORG}&bucket={bucket}", self.url);
         let request = reqwest_client().post(path).header("authorization", format!("Token {}", self.token));
@@ -196,10 +196,10 @@ impl Influxd {
         assert!(answer.status().is_success(), "{}", answer.status());
     }
 
-    /// What a Flux query answers, as CSV.
+    /// The result of a Flux query, as CSV.
     ///
     /// # Panics
-    /// When the server refuses it.
+    /// When the server rejects it.
     pub async fn query(&self, flux: &str) -> String {
         let request = reqwest_client()
             .post(format!("{}/api/v2/query?org={ORG}", self.url))

@@ -1,8 +1,8 @@
-//! A real Kafka: one node in KRaft mode, on ports of its own and in a folder of
-//! its own, that can be stopped, killed, held and started again.
+//! A real Kafka: one node in KRaft mode with ports and a folder of its own, which can be
+//! stopped, killed, suspended and restarted.
 //!
-//! `TEST_KAFKA_HOME` names the folder with Kafka's jars in `libs/`; `.ci/kafka`
-//! brings them. Without it there is no Kafka, and that is said.
+//! `TEST_KAFKA_HOME` names the folder with Kafka's jars in `libs/`; `.ci/kafka` installs them.
+//! Without it there is no Kafka, and a message says so.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,34 +14,35 @@ use std::time::{Duration, Instant};
 
 use crate::ports;
 
-/// How long a node may take to listen, on a busy machine.
+/// The timeout for a node to start, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 const CLUSTER: &str = "dGlja3dpcmUtdGVzdHMtMQ";
 
-/// A node, which ends with this value, or with the process that made it.
+/// A node, stopped on drop or with the process that started it.
 pub struct Kafka {
     home: PathBuf,
     folder: PathBuf,
     port: u16,
-    /// What Java is told of its memory.
+    /// Java's memory options.
     heap: String,
     node: Mutex<Option<Node>>,
 }
 
 struct Node {
     java: Child,
-    /// Kills the node when our end of its input is closed, however we end.
+    /// Kills the node when the pipe to its input is closed, which happens however this process
+    /// ends.
     watchdog: Child,
 }
 
 impl Kafka {
-    /// The node that the tests of one program share; each has topics of its own.
+    /// The node shared by the tests of one program; each test uses topics of its own.
     pub fn shared() -> Option<&'static Kafka> {
         static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
         SHARED.get_or_init(Kafka::start).as_ref()
     }
 
-    /// A node of one's own; `None`, with a word on it, where there are no jars.
+    /// Starts a node of its own; `None`, with a message, if there are no jars.
     ///
     /// # Panics
     /// When there are jars and the node does not start.
@@ -49,13 +50,13 @@ impl Kafka {
         Kafka::with_heap("-Xmx512m")
     }
 
-    /// The same with a heap as `KAFKA_HEAP_OPTS` may say it.
+    /// As [`Kafka::start`], with memory options as in `KAFKA_HEAP_OPTS`.
     ///
     /// # Panics
     /// When there are jars and the node does not start.
     pub fn with_heap(heap: &str) -> Option<Kafka> {
         let Some(home) = std::env::var_os("TEST_KAFKA_HOME") else {
-            // Not `eprintln!`, which the test runner keeps to itself.
+            // Not `eprintln!`, which the test runner captures.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED: no Kafka here; TEST_KAFKA_HOME=$(.ci/kafka) brings one"
@@ -72,15 +73,15 @@ impl Kafka {
         Some(kafka)
     }
 
-    /// Where clients find it.
+    /// The bootstrap servers for clients.
     pub fn bootstrap_servers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Starts it again after it was stopped or killed, with what it held.
+    /// Restarts the node with its data after it was stopped or killed.
     ///
     /// # Panics
-    /// When it does not listen in time.
+    /// When it does not start in time.
     pub fn start_again(&self) {
         let mut node = self.node();
         assert!(node.is_none(), "Kafka runs already");
@@ -99,22 +100,22 @@ impl Kafka {
         }
     }
 
-    /// Stops it in an orderly way.
+    /// Stops it with SIGTERM.
     pub fn stop(&self) {
         self.end("TERM");
     }
 
-    /// Kills it.
+    /// Kills it with SIGKILL.
     pub fn kill(&self) {
         self.end("KILL");
     }
 
-    /// Holds it, so that it answers nobody though connections stay.
+    /// Suspends it (SIGSTOP) with its connections open.
     pub fn hold(&self) {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues it.
     pub fn let_go(&self) {
         self.signal("CONT");
     }

@@ -1,5 +1,6 @@
-//! Local servers that play the price and news APIs over real sockets, with the
-//! faults seen in the wild, a real Kafka and InfluxDB, and real bars; for tests.
+//! Servers for tests: local stand-ins for the price and news APIs, for Arroyo and InfluxDB,
+//! with the faults seen in practice; real Kafka, InfluxDB and Prometheus servers where they are
+//! installed; and recorded bars.
 
 pub mod arroyo;
 pub mod command;

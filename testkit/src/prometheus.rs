@@ -1,4 +1,4 @@
-//! The real Prometheus and its promtool: what alarms fire over what a service told.
+//! The real Prometheus and promtool: evaluates alarm rules over recorded metrics.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The variable that names the folder of both programs.
+/// The variable with the folder of both programs.
 const HOME: &str = "TEST_PROMETHEUS_HOME";
 
-/// Both programs.
+/// The paths of both programs.
 pub struct Prometheus {
     home: PathBuf,
 }
 
-/// What was told at a minute, from which on it stays so; `None` where nobody answered.
+/// The metrics from a minute on; `None` if the service did not answer.
 pub type Scrape = (u32, Option<String>);
 
-/// A server that scrapes one address; it ends with this.
+/// A running server that scrapes one address, stopped on drop.
 pub struct Scraping {
-    /// Where it answers.
+    /// The base URL.
     pub url: String,
     child: Child,
     _folder: tempfile::TempDir,
@@ -34,11 +34,11 @@ impl Drop for Scraping {
 }
 
 impl Prometheus {
-    /// The programs; `None` where there are none, which is said.
+    /// Finds the programs; `None`, with a message, if they are not available.
     pub fn found() -> Option<Prometheus> {
         let home = std::env::var_os(HOME).filter(|home| !home.is_empty());
         if home.is_none() {
-            // Not `eprintln!`, which the test runner keeps to itself.
+            // Not `eprintln!`, which the test runner captures.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED: no Prometheus here; {HOME}=$(.ci/prometheus) brings one"
@@ -47,26 +47,26 @@ impl Prometheus {
         Some(Prometheus { home: home?.into() })
     }
 
-    /// What promtool has against a configuration, with the rules that it names.
+    /// Checks a configuration and the rules that it includes with promtool.
     ///
     /// # Errors
-    /// What it says.
+    /// With promtool's output.
     pub fn check_config(&self, config: &Path) -> Result<(), String> {
         self.promtool(&["check", "config"], config).map(drop)
     }
 
-    /// The alarms of `rules` that fire `minutes` after the first of `scrapes`, which was
-    /// at `began`, in seconds since the epoch. Rules are evaluated each minute.
+    /// The alarms of `rules` that fire `minutes` after the first of `scrapes`, which was at
+    /// `began`, in seconds since 1970. Rules are evaluated every minute.
     ///
     /// # Panics
-    /// When promtool does not understand what it is given.
+    /// When promtool rejects its input.
     pub fn firing(&self, rules: &Path, began: i64, scrapes: &[Scrape], minutes: u32) -> BTreeSet<String> {
         let folder = tempfile::tempdir().expect("a folder");
         let test = folder.path().join("test.yml");
         std::fs::write(&test, unit_test(rules, began, scrapes, minutes)).expect("a file");
         match self.promtool(&["test", "rules"], &test) {
             Ok(_) => BTreeSet::new(),
-            // That nothing fires was expected: what does is told as the difference.
+            // The test expects no alarm; promtool reports those that fire as the difference.
             Err(said) => {
                 let got = said.split("got:").nth(1).unwrap_or_else(|| panic!("{said}"));
                 let names = got.split("alertname=\"").skip(1);
@@ -86,7 +86,7 @@ impl Prometheus {
         if output.status.success() { Ok(said) } else { Err(said) }
     }
 
-    /// Starts a server that scrapes `target` each second under the rules `rules`.
+    /// Starts a server that scrapes `target` every second with the rules `rules`.
     ///
     /// # Panics
     /// When it does not start.
@@ -122,10 +122,10 @@ impl Prometheus {
 }
 
 impl Scraping {
-    /// The answer of an address of its API.
+    /// The response of an endpoint of its API.
     ///
     /// # Panics
-    /// When it does not answer in JSON.
+    /// When the response is not JSON.
     pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> serde_json::Value {
         let http = net::http().expect("an HTTP client");
         let answer = http.get(format!("{}{path}", self.url)).query(query).send().await;
@@ -133,7 +133,7 @@ impl Scraping {
     }
 }
 
-/// A test of promtool that expects nothing to fire.
+/// A promtool unit test that expects no alarm.
 fn unit_test(rules: &Path, began: i64, scrapes: &[Scrape], minutes: u32) -> String {
     let mut series: Vec<(String, Vec<Option<String>>)> = Vec::new();
     for (at, (_, scrape)) in scrapes.iter().enumerate() {
@@ -173,10 +173,10 @@ fn unit_test(rules: &Path, began: i64, scrapes: &[Scrape], minutes: u32) -> Stri
     text
 }
 
-/// What a scrape adds to the labels of every series.
+/// The labels that a scrape adds to every series.
 const TARGET: &str = "job=\"tickwire\",instance=\"service:9100\"";
 
-/// A line as a series with the labels of its target, and its value.
+/// A line of metrics as a series with the target's labels, and its value.
 fn sample(line: &str) -> Option<(String, String)> {
     let (name, value) = line.rsplit_once(' ').filter(|_| !line.starts_with('#'))?;
     let of_target = match name.split_once('{') {
@@ -184,6 +184,6 @@ fn sample(line: &str) -> Option<(String, String)> {
         Some((name, labels)) => format!("{name}{{{TARGET},{labels}"),
         None => format!("{name}{{{TARGET}}}"),
     };
-    // Buckets are many, and no alarm looks at them.
+    // Histogram buckets are many, and no alarm uses them.
     (!name.contains("_bucket{")).then(|| (of_target, value.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! A network that fails: a proxy in front of a server, whose faults the test chooses.
+//! A TCP proxy in front of a server that simulates network faults chosen by the test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What becomes of a connection.
+/// How the proxy treats connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// It works.
+    /// Forwards them.
     Well,
-    /// Every request is answered with this status, perhaps with a `Retry-After`.
+    /// Answers every request with this status and optionally `Retry-After`.
     Answers(u16, Option<u32>),
-    /// Nothing is ever answered.
+    /// Never answers.
     Hangs,
-    /// It is closed after a part of the request.
+    /// Closes them after a part of the request.
     Cut,
-    /// It works, a few bytes at a time.
+    /// Forwards a few bytes at a time.
     Slow,
 }
 
-/// A running proxy; it ends with its runtime.
+/// A running proxy, stopped with its runtime.
 pub struct Proxy {
-    /// Where clients find it.
+    /// The address for clients.
     pub address: SocketAddr,
     network: watch::Sender<Network>,
 }
 
 impl Proxy {
-    /// In front of `host:port`.
+    /// Starts a proxy in front of `host:port`.
     ///
     /// # Panics
-    /// When no port is free.
+    /// When no port can be bound.
     pub async fn before(server: &str) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -47,13 +47,13 @@ impl Proxy {
         Proxy { address, network }
     }
 
-    /// From now on; open connections are dropped.
+    /// Changes the treatment; open connections are closed.
     pub fn becomes(&self, network: Network) {
         self.network.send_replace(network);
     }
 }
 
-/// One connection, until it ends or the network changes.
+/// Serves one connection until it ends or the treatment changes.
 async fn serve(client: TcpStream, server: String, mut state: watch::Receiver<Network>) {
     let network = *state.borrow_and_update();
     tokio::select! {
@@ -77,7 +77,8 @@ async fn pass(mut client: TcpStream, server: &str, network: Network) -> std::io:
             let answer =
                 format!("HTTP/1.1 {status} Fault\r\n{wait}content-length: 0\r\nconnection: close\r\n\r\n");
             client.write_all(answer.as_bytes()).await?;
-            // What is still being sent is taken, or the answer might not arrive.
+            // The rest of the request is read, because closing with unread data could discard
+            // the response.
             let rest = async { while client.read(&mut part).await.is_ok_and(|length| length > 0) {} };
             let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
         }
@@ -96,7 +97,7 @@ async fn pass(mut client: TcpStream, server: &str, network: Network) -> std::io:
     Ok(())
 }
 
-/// Copies a few bytes at a time until there are no more.
+/// Copies a few bytes at a time until the end.
 async fn trickle(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),

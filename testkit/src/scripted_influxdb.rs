@@ -1,5 +1,5 @@
-//! A real InfluxDB behind a door that answers writes by a script: it refuses,
-//! falls silent or loses acknowledgements as a test says, and passes on all else.
+//! A real InfluxDB behind a proxy that answers writes by a script: it rejects them, does not
+//! answer, or loses acknowledgements; all other requests are forwarded.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,26 +15,26 @@ use tokio::task::AbortHandle;
 
 use crate::influxd::Influxd;
 
-/// What becomes of a write.
+/// How a write is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is refused; nothing is stored.
+    /// It is rejected and nothing is stored.
     Status {
         /// The status.
         status: u16,
-        /// What the server says.
+        /// The error message.
         message: &'static str,
-        /// Seconds in `Retry-After`.
+        /// `Retry-After` in seconds.
         retry_after: Option<u64>,
     },
-    /// The connection is cut before anything is stored.
+    /// The connection is closed and nothing is stored.
     CutOff,
-    /// It is stored, and the connection is cut before that is said.
+    /// It is stored, and the connection is closed before the acknowledgement.
     Lost,
 }
 
 impl Answer {
-    /// A refusal without a wait.
+    /// A rejection without `Retry-After`.
     pub fn status(status: u16, message: &'static str) -> Answer {
         Answer::Status { status, message, retry_after: None }
     }
@@ -42,14 +42,14 @@ impl Answer {
 
 #[derive(Default)]
 struct Script {
-    /// What the next writes of a measurement are answered with.
+    /// The answers to the next writes of a measurement.
     next: VecDeque<(&'static str, Answer)>,
-    /// What all writes are answered with, until it is mended.
+    /// The answer to all writes, until it is removed.
     standing: Option<Answer>,
     most_lines: Option<usize>,
-    /// Lines that hold a text are never taken.
+    /// The answers to lines that contain a text.
     bad: Vec<(&'static str, Answer)>,
-    /// How many lines each write held.
+    /// The number of lines of each write.
     writes: Vec<usize>,
 }
 
@@ -59,9 +59,9 @@ struct Door {
     written: Notify,
 }
 
-/// The door; it closes with this.
+/// The proxy, stopped on drop.
 pub struct ScriptedInfluxdb {
-    /// Where it answers.
+    /// The URL for clients.
     pub url: String,
     door: Arc<Door>,
     task: AbortHandle,
@@ -74,10 +74,10 @@ impl Drop for ScriptedInfluxdb {
 }
 
 impl ScriptedInfluxdb {
-    /// A door before `server`.
+    /// Starts a proxy in front of `server`.
     ///
     /// # Panics
-    /// When no port can be listened at.
+    /// When no port can be bound.
     pub async fn before(server: &Influxd) -> ScriptedInfluxdb {
         let door = Door { server: server.url.clone(), script: Mutex::default(), written: Notify::new() };
         let door = Arc::new(door);
@@ -88,12 +88,12 @@ impl ScriptedInfluxdb {
         ScriptedInfluxdb { url, door, task: task.abort_handle() }
     }
 
-    /// Answers the next writes of `measurement` so, one after the other.
+    /// Sets the answers to the next writes of `measurement`.
     pub fn next(&self, measurement: &'static str, answers: impl IntoIterator<Item = Answer>) {
         self.script().next.extend(answers.into_iter().map(|answer| (measurement, answer)));
     }
 
-    /// Answers every write so, until it is mended.
+    /// Sets the answer to every write, until [`ScriptedInfluxdb::mend`].
     pub fn refuse_all(&self, answer: Answer) {
         self.script().standing = Some(answer);
     }
@@ -103,22 +103,22 @@ impl ScriptedInfluxdb {
         self.script().standing = None;
     }
 
-    /// Takes no write with more lines.
+    /// Rejects writes with more lines.
     pub fn take_at_most(&self, lines: usize) {
         self.script().most_lines = Some(lines);
     }
 
-    /// Never takes a line that holds `text`.
+    /// Always rejects lines that contain `text`.
     pub fn refuse_lines_with(&self, text: &'static str, answer: Answer) {
         self.script().bad.push((text, answer));
     }
 
-    /// How many lines each write held until now.
+    /// The number of lines of each write so far.
     pub fn writes(&self) -> Vec<usize> {
         self.script().writes.clone()
     }
 
-    /// Waits until so many writes have come.
+    /// Waits for this many writes.
     pub async fn written(&self, writes: usize) {
         loop {
             let next = self.door.written.notified();
@@ -150,7 +150,7 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     }
 }
 
-/// What the script has for a write, if anything.
+/// The scripted answer to a write.
 fn answer_to(door: &Door, body: &Bytes) -> Option<Answer> {
     let text = String::from_utf8_lossy(body);
     let lines = text.lines().count();
@@ -199,7 +199,7 @@ fn refusal(status: u16, message: &str, retry_after: Option<u64>) -> Response {
     }
 }
 
-/// Ends the connection's task, and with it the connection, without a word.
+/// Ends the connection's task, which closes the connection without a response.
 fn cut_off() -> Response {
     std::panic::resume_unwind(Box::new("the connection is cut"))
 }

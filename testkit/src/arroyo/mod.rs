@@ -1,4 +1,4 @@
-//! Arroyo's REST API: functions that compile, pipelines that are scheduled,
+//! A stand-in for Arroyo's REST API: functions that compile and pipelines that are scheduled,
 //! run, fail and stop, with the rules that the real one enforces.
 
 mod pipelines;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
-/// A running server; it ends with this.
+/// A running server, stopped on drop.
 pub struct Arroyo {
     url: String,
     cluster: Shared,
@@ -23,10 +23,10 @@ pub struct Arroyo {
 }
 
 impl Arroyo {
-    /// Serves on a free port, to holders of `key` if there is one.
+    /// Starts a server on a free port, with authentication if `key` is given.
     ///
     /// # Panics
-    /// When no port can be listened at.
+    /// When no port can be bound.
     pub async fn start(key: Option<&str>) -> Arroyo {
         let cluster = Arc::new(Mutex::new(Cluster { key: key.map(str::to_owned), ..Cluster::default() }));
         let routes = Router::new()
@@ -49,40 +49,40 @@ impl Arroyo {
         Arroyo { url, cluster, task: task.abort_handle() }
     }
 
-    /// Its base address.
+    /// The base URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Changes how it behaves.
+    /// Changes the behaviour.
     pub fn behave(&self, change: impl FnOnce(&mut Manner)) {
         change(&mut lock(&self.cluster).manner);
     }
 
-    /// The functions that are registered.
+    /// The registered functions.
     pub fn udfs(&self) -> Vec<Udf> {
         lock(&self.cluster).udfs.clone()
     }
 
-    /// The pipelines that there are.
+    /// The existing pipelines.
     pub fn pipelines(&self) -> Vec<Pipeline> {
         lock(&self.cluster).pipelines.clone()
     }
 
-    /// A pipeline of somebody else, or left over.
+    /// Adds a pipeline that is not Tickwire's or is left over.
     pub fn add_pipeline(&self, name: &str, query: &str, state: &'static str) {
         let mut cluster = lock(&self.cluster);
         cluster.add(name, query, 1, state, 0);
     }
 
-    /// A function of somebody else.
+    /// Adds a function that is not Tickwire's.
     pub fn add_udf(&self, prefix: &str, name: &str) {
         let mut cluster = lock(&self.cluster);
         let (id, definition) = (cluster.id("udf"), format!("fn {name}() {{}}"));
         cluster.udfs.push(Udf { id, prefix: prefix.to_owned(), name: name.to_owned(), definition });
     }
 
-    /// Brings a run into another state, as a worker that dies would.
+    /// Sets the state of a run, as the failure of a worker would.
     pub fn bring_into(&self, name: &str, state: &str) {
         let mut cluster = lock(&self.cluster);
         for pipeline in cluster.pipelines.iter_mut().filter(|pipeline| pipeline.name == name) {
@@ -90,7 +90,7 @@ impl Arroyo {
         }
     }
 
-    /// A run finishes a checkpoint, at a time in microseconds, and begins another.
+    /// Finishes a checkpoint of a run at a time in microseconds since 1970, and begins another.
     pub fn checkpoint(&self, name: &str, finished: u64) {
         let mut cluster = lock(&self.cluster);
         for pipeline in cluster.pipelines.iter_mut().filter(|pipeline| pipeline.name == name) {
@@ -99,17 +99,17 @@ impl Arroyo {
         }
     }
 
-    /// A pipeline is gone, as after its cluster's volume was lost.
+    /// Removes a pipeline, as the loss of the cluster's volume would.
     pub fn lose(&self, name: &str) {
         lock(&self.cluster).pipelines.retain(|pipeline| pipeline.name != name);
     }
 
-    /// Every change that was asked for, in order, as `verb what`; forgets them.
+    /// The requested changes since the last call, in order, as `verb what`.
     pub fn take_changes(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.cluster).changes)
     }
 
-    /// The most pipelines that were on their way to running at the same time.
+    /// The maximum number of pipelines that were starting at the same time.
     pub fn most_starting_together(&self) -> usize {
         lock(&self.cluster).together
     }
@@ -141,7 +141,7 @@ fn refused(status: StatusCode, said: &str) -> Response {
     (status, Json(json!({ "error": said }))).into_response()
 }
 
-// Functions: they compile or not, and a name is there once.
+// Functions: they compile or not, and names are unique.
 
 async fn list(State(cluster): State<Shared>) -> Json<Value> {
     let list: Vec<_> = lock(&cluster)
@@ -165,7 +165,7 @@ struct Definition {
     definition: String,
 }
 
-/// The name of the function that a definition defines.
+/// The name of the function in a definition.
 fn name_of(definition: &str) -> String {
     let (_, rest) = definition.split_once("fn ").unwrap_or(("", ""));
     rest.split('(').next().unwrap_or("").trim().to_owned()
@@ -206,16 +206,16 @@ async fn forget(State(cluster): State<Shared>, Path(id): Path<String>) -> Respon
     }
 }
 
-// What a cluster holds, and how it behaves.
+// The state of the cluster, and its behaviour.
 
-/// A function that was registered.
+/// A registered function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Udf {
     /// Its id.
     pub id: String,
     /// Its group.
     pub prefix: String,
-    /// Its name, read from the definition.
+    /// Its name, taken from the definition.
     pub name: String,
     /// Its source.
     pub definition: String,
@@ -230,39 +230,39 @@ pub struct Pipeline {
     pub name: String,
     /// Its SQL.
     pub query: String,
-    /// Tasks of every operator.
+    /// The parallelism of every operator.
     pub parallelism: u64,
     /// The state of its run.
     pub state: String,
-    /// How it was last asked to stop.
+    /// The kind of stop that was last requested.
     pub stopped_by: Option<String>,
-    /// When its checkpoints were finished, in microseconds; one that is under way is last.
+    /// When its checkpoints finished, in microseconds since 1970; `None` for one in progress.
     pub checkpoints: Vec<Option<u64>>,
-    /// Looks at it until it leaves the state that it is in.
+    /// How many requests still see the current state.
     looks_left: u32,
     next: &'static str,
 }
 
-/// How the cluster behaves; a test sets it before or between deployments.
+/// The behaviour of the cluster, set by a test.
 #[derive(Clone, Debug, Default)]
 pub struct Manner {
-    /// So many requests are answered with 503 before the cluster is up.
+    /// How many requests are answered with 503 before the cluster has started.
     pub starting: u32,
-    /// Looks at a run until it is scheduled, and until it is stopped.
+    /// How many requests see a run before it is scheduled, and before it is stopped.
     pub slowness: u32,
-    /// A pipeline whose name holds this fails instead of running.
+    /// A pipeline whose name contains this fails instead of running.
     pub fails: Option<String>,
-    /// A query that holds this is refused, with the line where it stands.
+    /// A query that contains this is rejected, with its line number.
     pub refuses: Option<String>,
-    /// A function of this name does not compile.
+    /// A function with this name does not compile.
     pub does_not_compile: Option<String>,
-    /// A stop with a checkpoint never ends.
+    /// A stop with a checkpoint never finishes.
     pub checkpoints_hang: bool,
-    /// Creating pipelines fails with 500 after this many.
+    /// Creating a pipeline fails with 500 after this many.
     pub creates_at_most: Option<usize>,
-    /// A run that has ended is not started again.
+    /// A run that has ended cannot be restarted.
     pub refuses_restarts: bool,
-    /// Validation gives bare messages, as versions up to 0.15 do.
+    /// Validation returns plain messages, as versions up to 0.15 do.
     pub bare_messages: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Pipelines: they are checked, scheduled, run, fail, stop and go.
+//! The pipelines of the stand-in for Arroyo: validation, scheduling, states, restart and
+//! deletion.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};

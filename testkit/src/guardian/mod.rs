@@ -1,5 +1,5 @@
-//! The Guardian's Content API: `/search` over stories that a test changes
-//! while it runs, with the refusals and faults seen in the wild.
+//! A stand-in for the Guardian's Content API: `/search` over stories that a test changes while
+//! it runs, with the errors and faults seen in practice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -16,45 +16,45 @@ use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
-/// What a call is answered with instead of what it asked for.
+/// A fault with which a call is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// 429, with or without the seconds to wait in `Retry-After`.
+    /// Status 429, with or without `Retry-After`.
     TooManyCalls {
-        /// The header's seconds.
+        /// The header's value in seconds.
         retry_after: Option<u64>,
     },
-    /// 401 in the gateway's shape.
+    /// Status 401 in the format of the gateway.
     Unauthorized,
-    /// Another status, with a body that says so in the API's shape.
+    /// Another status, with an error in the API's format.
     Status(u16),
-    /// No answer, ever.
+    /// No response.
     Hang,
-    /// 200 with a web page for a body.
+    /// Status 200 with a web page as the body.
     NotJson,
-    /// The connection is cut within the body.
+    /// The connection is closed within the body.
     CutOff,
 }
 
 /// A call that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// When, by the server's clock, in epoch milliseconds.
+    /// The time by the server's clock, in epoch milliseconds.
     pub at: i64,
-    /// What was asked for, without the key.
+    /// The parameters, without the key.
     pub parameters: BTreeMap<String, String>,
-    /// The fault it met, if any.
+    /// The fault with which it was answered.
     pub fault: Option<Fault>,
 }
 
 impl Call {
-    /// One parameter, or nothing.
+    /// One parameter; empty if it was not given.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters.get(name).map_or("", String::as_str)
     }
 }
 
-/// A change that is made right before a call is answered.
+/// A change of the stories right before a call is answered.
 type Change = Box<dyn FnOnce(&mut Vec<Story>) + Send>;
 
 struct Api {
@@ -68,15 +68,14 @@ struct Api {
     calls: Vec<Call>,
 }
 
-/// A running server; it ends with this.
+/// A running server, stopped on drop.
 pub struct Guardian {
     url: String,
     newsroom: Newsroom,
     task: AbortHandle,
 }
 
-/// Where stories are published and calls are seen; reached through the server
-/// as well, and of use where the server cannot go.
+/// The stories and the calls of a server; usable without the server.
 #[derive(Clone)]
 pub struct Newsroom(Arc<Mutex<Api>>);
 
@@ -89,18 +88,19 @@ impl Deref for Guardian {
 }
 
 impl Guardian {
-    /// Serves the holder of `key` on a free port, by the clock `now` (epoch milliseconds).
+    /// Starts a server on a free port that accepts `key` and uses the clock `now` (epoch
+    /// milliseconds).
     ///
     /// # Panics
-    /// When no port can be listened at.
+    /// When no port can be bound.
     pub async fn start(key: &str, now: impl Fn() -> i64 + Send + Sync + 'static) -> Guardian {
         Guardian::start_at("127.0.0.1:0", key, now).await
     }
 
-    /// The same at an address of one's own.
+    /// As [`Guardian::start`], at a given address.
     ///
     /// # Panics
-    /// When nothing can be listened at there.
+    /// When the address cannot be bound.
     pub async fn start_at(
         address: &str,
         key: &str,
@@ -123,19 +123,19 @@ impl Guardian {
         Guardian { url, newsroom: Newsroom(api), task: task.abort_handle() }
     }
 
-    /// Its base address.
+    /// The base URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Its newsroom, to keep elsewhere.
+    /// The stories and calls of this server.
     pub fn newsroom(&self) -> Newsroom {
         self.newsroom.clone()
     }
 }
 
 impl Newsroom {
-    /// Publishes a story, or puts it in the place of the one with its identity.
+    /// Publishes a story, or replaces the one with the same id.
     pub fn publish(&self, story: Story) {
         let mut api = self.api();
         match api.stories.iter_mut().find(|known| known.id == story.id) {
@@ -144,7 +144,7 @@ impl Newsroom {
         }
     }
 
-    /// Changes a story and stamps the change `at`.
+    /// Changes a story and sets its modification time to `at`.
     ///
     /// # Panics
     /// When there is no such story.
@@ -155,22 +155,22 @@ impl Newsroom {
         story.modified = at;
     }
 
-    /// Takes a story down.
+    /// Removes a story.
     pub fn take_down(&self, id: &str) {
         self.api().stories.retain(|story| story.id != id);
     }
 
-    /// What is published now.
+    /// The published stories.
     pub fn stories(&self) -> Vec<Story> {
         self.api().stories.clone()
     }
 
-    /// The next call that has none waiting before it meets `fault`.
+    /// Lets the next call fail that has no other fault queued before it.
     pub fn fail_next(&self, fault: Fault) {
         self.api().faults.push_back(fault);
     }
 
-    /// Every call for `q` meets `fault`, until told otherwise.
+    /// Lets every call with the query `q` fail, until it is called with `None`.
     pub fn fail_for(&self, q: &str, fault: Option<Fault>) {
         let mut api = self.api();
         match fault {
@@ -179,24 +179,24 @@ impl Newsroom {
         };
     }
 
-    /// Takes back every fault that has not been met.
+    /// Removes all pending faults.
     pub fn fail_no_more(&self) {
         let mut api = self.api();
         api.faults.clear();
         api.faults_of.clear();
     }
 
-    /// Right before call number `call` (from 0) is answered, the stories change.
+    /// Changes the stories right before the call number `call` (from 0) is answered.
     pub fn change_before(&self, call: usize, change: impl FnOnce(&mut Vec<Story>) + Send + 'static) {
         self.api().changes.insert(call, Box::new(change));
     }
 
-    /// Pages that begin at or beyond so many results are refused.
+    /// Rejects pages that begin at or beyond this many results.
     pub fn refuse_paging_beyond(&self, results: usize) {
         self.api().deepest = results;
     }
 
-    /// The calls so far, in their order.
+    /// All calls so far, in order.
     pub fn calls(&self) -> Vec<Call> {
         self.api().calls.clone()
     }
@@ -243,7 +243,7 @@ async fn serve(State(api): State<Arc<Mutex<Api>>>, RawQuery(query): RawQuery) ->
     }
 }
 
-// The answers: the envelope, both shapes of refusal, and what is no answer at all.
+// The responses: the envelope, the two formats of errors, and the faults.
 
 fn found_answer(page: Result<Page, String>, parameters: &BTreeMap<String, String>, now: i64) -> Response {
     let page = match page {
@@ -292,7 +292,7 @@ async fn fail(fault: Fault, now: i64) -> Response {
     }
 }
 
-/// A refusal in the API's own shape.
+/// An error in the API's format.
 fn refusal(status: u16, message: &str, now: i64) -> Response {
     json_answer(status, &json!({"response": {"status": "error", "message": message}}), now)
 }
@@ -311,9 +311,9 @@ fn answer(status: u16, content: &str, body: Body, now: i64) -> Response {
         .expect("the status and the headers are valid")
 }
 
-// `/search`: which stories a query finds, in which order, and on which page.
+// `/search`: the stories that a query finds, their order, and their pages.
 
-/// A page of what was found.
+/// A page of results.
 struct Page {
     stories: Vec<Story>,
     total: usize,
@@ -327,7 +327,7 @@ impl Page {
     }
 }
 
-/// Answers `parameters`, or says why not in the words of the API.
+/// The result for `parameters`, or the API's error message.
 fn search(stories: &[Story], parameters: &BTreeMap<String, String>, deepest: usize) -> Result<Page, String> {
     let parameter = |name: &str| parameters.get(name).map(String::as_str);
     let number = |name: &str, default: usize| parameter(name).map_or(Ok(default), str::parse);
@@ -339,7 +339,7 @@ fn search(stories: &[Story], parameters: &BTreeMap<String, String>, deepest: usi
     }
     let (from, to) = (date(parameter("from-date"), i64::MIN)?, date(parameter("to-date"), i64::MAX)?);
     let time = |story: &Story, by: Option<&str>| match by {
-        // Whole seconds, as shown.
+        // Whole seconds, as the API shows them.
         Some("last-modified") => story.modified.div_euclid(1_000) * 1_000,
         _ => story.published.div_euclid(1_000) * 1_000,
     };
@@ -377,7 +377,8 @@ fn date(text: Option<&str>, default: i64) -> Result<i64, String> {
     }
 }
 
-/// Words and "exact phrases" with OR and AND between them; words side by side must all be there.
+/// Whether a story matches a query of words and "exact phrases" with OR and AND; adjacent words
+/// must all occur.
 fn matches(q: &str, story: &Story) -> bool {
     let text = format!("{} {}", story.headline, story.trail_text).to_lowercase();
     let holds = |phrase: &str| match phrase.trim().strip_prefix('"').and_then(|p| p.strip_suffix('"')) {
@@ -387,31 +388,31 @@ fn matches(q: &str, story: &Story) -> bool {
     q.split(" OR ").any(|alternative| alternative.split(" AND ").all(holds))
 }
 
-// A story, and how the API shows it.
+// A story and its representation in the API.
 
-/// A story as the newsroom has it; times in epoch milliseconds, of which whole seconds are shown.
+/// A story; times are epoch milliseconds, of which the API shows whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
-    /// Stable over edits: its path.
+    /// The path, which does not change with edits.
     pub id: String,
-    /// article, liveblog …
+    /// The type, such as article or liveblog.
     pub kind: String,
-    /// The section's identity.
+    /// The section's id.
     pub section: String,
-    /// The headline; may hold markup.
+    /// The headline; may contain markup.
     pub headline: String,
-    /// The sentence below it; holds markup.
+    /// The standfirst below it; contains markup.
     pub trail_text: String,
-    /// Last publication, which may move.
+    /// The last publication, which may move.
     pub published: i64,
-    /// Last modification.
+    /// The last modification.
     pub modified: i64,
-    /// Replaces or, with null, takes away what a result would hold.
+    /// Fields that replace those of the result or, with null, remove them.
     pub result: BTreeMap<String, Value>,
 }
 
 impl Story {
-    /// A story on business, published and last modified `at`.
+    /// A business story, published and last modified at `at`.
     pub fn new(id: &str, headline: &str, at: i64) -> Story {
         Story {
             id: id.into(),
@@ -425,12 +426,12 @@ impl Story {
         }
     }
 
-    /// The same in another section.
+    /// The same story in another section.
     pub fn in_section(self, section: &str) -> Story {
         Story { section: section.into(), ..self }
     }
 
-    /// A result with the `fields` that were asked for.
+    /// The result with the requested `fields`.
     fn shown(&self, fields: &str) -> Value {
         let asked = |field: &str| fields == "all" || fields.split(',').any(|name| name.trim() == field);
         let all = [

@@ -1,4 +1,4 @@
-//! One connection of the feed.
+//! Serves one connection of the feed by its script.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::feed::{Action, Shared};
 
-/// The topics that stocks have; a pair of any other is ignored without a word.
+/// The topics for stocks; a subscription to any other is ignored without an answer.
 const TOPICS: [&str; 8] = ["AM", "A", "T", "Q", "LULD", "NOI", "FMV", "LV"];
 
-/// What the test wants of a connection.
+/// A command of the test to a connection.
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     Text(String),
@@ -26,7 +26,7 @@ pub(super) enum Order {
     Drop,
     Close(u16),
     Stall,
-    /// One connection too many.
+    /// The limit of connections is exceeded.
     Evict,
 }
 
@@ -39,7 +39,7 @@ struct Request {
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Whether the connection goes on.
+/// Whether the connection stays open.
 #[derive(PartialEq)]
 enum Goes {
     On,
@@ -83,7 +83,7 @@ async fn obey(order: Order, socket: &mut Socket) -> Goes {
         Order::Text(text) => return went(socket.send(Message::text(text)).await.is_ok()),
         Order::Binary(bytes) => return went(socket.send(Message::binary(bytes)).await.is_ok()),
         Order::HalfFrame => {
-            // A text frame that announces 64 bytes and brings 20.
+            // A text frame that announces 64 bytes and contains 20.
             let _ = socket.get_mut().write_all(b"\x81\x40[{\"ev\":\"AM\",\"sym\":").await;
             let _ = socket.get_mut().flush().await;
         }
@@ -144,7 +144,7 @@ async fn authenticate(key: &str, socket: &mut Socket, shared: &Shared) -> Goes {
     Goes::Away
 }
 
-/// The frames that answer, and whether this connection must go.
+/// The frames of the answer, and whether the connection must be closed.
 fn subscribe(number: usize, params: &str, shared: &Shared) -> (Vec<Value>, bool) {
     let mut state = shared.state();
     let script = state.script.clone();
@@ -158,7 +158,7 @@ fn subscribe(number: usize, params: &str, shared: &Shared) -> (Vec<Value>, bool)
             continue;
         }
         let held = state.open.iter_mut().find(|open| open.number == number);
-        // A pair that is held already is not answered.
+        // A repeated subscription is not answered.
         if !held.is_some_and(|open| open.pairs.insert(pair.to_owned())) {
             continue;
         }
@@ -200,24 +200,24 @@ fn went(sent: bool) -> Goes {
     if sent { Goes::On } else { Goes::Away }
 }
 
-// What the feed does of its own accord.
+// The script: how the feed behaves.
 
-/// The key that is taken where nothing else is said. Every key of the tests ends
-/// like it, so that their output can be searched for one.
+/// The default key. All keys in tests have the same suffix, so that output can be searched for
+/// them.
 pub const KEY: &str = "massive-key-4711";
 
-/// How the feed behaves; may be changed while it runs.
+/// The behaviour of the feed; can be changed while it runs.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The answer to an authentication.
     pub auth: Auth,
     /// How subscriptions are acknowledged.
     pub acks: Acks,
-    /// Topics in the plan; a subscription to another known topic is `not authorized`.
+    /// Topics included in the plan; a subscription to another known topic is `not authorized`.
     pub plan: Vec<String>,
-    /// Connections allowed at once, and who goes when there are more.
+    /// The maximum number of connections.
     pub connections: usize,
-    /// See [`Evicts`].
+    /// Which connection is closed beyond the maximum.
     pub evicts: Evicts,
 }
 
@@ -236,32 +236,32 @@ impl Default for Script {
 /// The answer to an authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// `auth_success` for this key; for others `auth_failed`, and the connection drops without a close frame.
+    /// `auth_success` for this key; for others `auth_failed` and a close without a close frame.
     Key(String),
     /// `auth_failed` with this text.
     Failed(String),
-    /// `auth_timeout`, as if none had come.
+    /// `auth_timeout`, as if no authentication had been sent.
     TimedOut,
-    /// The connection drops at once.
+    /// The connection is closed at once.
     Drops,
 }
 
 /// How subscriptions are acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acks {
-    /// One success in each frame.
+    /// One acknowledgement in each frame.
     OneAFrame,
-    /// All of one request in one frame.
+    /// All acknowledgements of a request in one frame.
     Packed,
-    /// Not at all, for these tickers; the others as [`Acks::OneAFrame`].
+    /// None for these tickers; for others as [`Acks::OneAFrame`].
     NotFor(Vec<String>),
 }
 
-/// Who is closed when there are too many connections.
+/// Which connection is closed when there are too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evicts {
-    /// The one that was there before.
+    /// The earlier one.
     Older,
-    /// The one that came last, after its subscription has succeeded.
+    /// The latest one, after its subscription has been acknowledged.
     Newcomer,
 }

@@ -1,4 +1,4 @@
-//! The WebSocket side, as the test holds it: what is sent, and what came in.
+//! The WebSocket feed as a test controls it: sends bars and frames, records requests.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 use super::connection::{self, Order};
 use super::{MinuteBar, Script};
 
-/// How long a test waits for something to happen before it fails.
+/// How long a test waits for a condition before it fails.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a client asked for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// The connection, counted from 1.
+    /// The number of the connection, from 1.
     pub connection: usize,
     /// `auth`, `subscribe` or `unsubscribe`.
     pub action: String,
@@ -27,14 +27,14 @@ pub struct Action {
     pub params: String,
 }
 
-/// A running feed; it ends when dropped.
+/// A running feed, stopped on drop.
 pub struct Feed {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
 
-/// What the connections share.
+/// The state shared by the connections.
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -66,15 +66,15 @@ impl Feed {
     /// Starts a feed on a free port.
     ///
     /// # Panics
-    /// When this machine has no free port.
+    /// When no port can be bound.
     pub async fn start(script: Script) -> Feed {
         Feed::start_at("127.0.0.1:0", script).await
     }
 
-    /// The same at an address of one's own.
+    /// As [`Feed::start`], at a given address.
     ///
     /// # Panics
-    /// When nothing can be listened at there.
+    /// When the address cannot be bound.
     pub async fn start_at(address: &str, script: Script) -> Feed {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port has an address");
@@ -84,42 +84,42 @@ impl Feed {
         Feed { address, shared, accepting }
     }
 
-    /// Where clients connect.
+    /// The URL for clients.
     pub fn url(&self) -> String {
         format!("ws://{}/stocks", self.address)
     }
 
-    /// Changes the script for what comes next.
+    /// Changes the script.
     pub fn change(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.shared.state().script);
     }
 
-    /// Whether new connections are dropped before the upgrade.
+    /// Sets whether new connections are closed before the upgrade.
     pub fn refuse(&self, refusing: bool) {
         self.shared.state().refusing = refusing;
     }
 
-    /// What clients have asked for so far.
+    /// All requests so far.
     pub fn actions(&self) -> Vec<Action> {
         self.shared.state().actions.clone()
     }
 
-    /// Connections opened so far, authenticated or not.
+    /// How many connections have been opened, authenticated or not.
     pub fn opened(&self) -> usize {
         self.shared.state().opened
     }
 
-    /// Connections open now.
+    /// How many connections are open.
     pub fn open(&self) -> usize {
         self.shared.state().open.len()
     }
 
-    /// The pairs that the last connection holds.
+    /// The subscriptions of the last connection.
     pub fn pairs(&self) -> Vec<String> {
         self.shared.state().open.last().map(|open| open.pairs.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Sends bars in one frame to each connection, of those that it subscribed to.
+    /// Sends bars to each connection, in one frame with those that it subscribed to.
     pub fn bars(&self, bars: &[MinuteBar]) {
         for open in &self.shared.state().open {
             let wanted = |bar: &&MinuteBar| {
@@ -132,13 +132,13 @@ impl Feed {
         }
     }
 
-    /// Sends bars in one frame to each connection, whether it subscribed to them or not.
+    /// Sends bars to each connection in one frame, regardless of subscriptions.
     pub fn flood(&self, bars: &[MinuteBar]) {
         let events: Vec<Value> = bars.iter().map(MinuteBar::event).collect();
         self.text(Value::Array(events).to_string());
     }
 
-    /// Sends a frame as it is.
+    /// Sends a text frame.
     pub fn text(&self, frame: impl Into<String>) {
         self.order(&Order::Text(frame.into()));
     }
@@ -148,22 +148,22 @@ impl Feed {
         self.order(&Order::Binary(frame));
     }
 
-    /// Cuts a frame in the middle and the connection with it.
+    /// Sends part of a frame and closes the connection.
     pub fn half_frame(&self) {
         self.order(&Order::HalfFrame);
     }
 
-    /// Drops connections without a close frame.
+    /// Closes connections without a close frame.
     pub fn drop_connections(&self) {
         self.order(&Order::Drop);
     }
 
-    /// Closes connections properly.
+    /// Closes connections with a close frame.
     pub fn close(&self, code: u16) {
         self.order(&Order::Close(code));
     }
 
-    /// Neither reads nor writes any more on the open connections, which count as open no longer.
+    /// Stops reading and writing on the open connections, which no longer count as open.
     pub fn stall(&self) {
         self.order(&Order::Stall);
     }
@@ -174,10 +174,10 @@ impl Feed {
         }
     }
 
-    /// Waits until `holds`.
+    /// Waits until `holds` returns true.
     ///
     /// # Panics
-    /// When it does not hold in time, with `what` was waited for.
+    /// After a timeout; the message contains `what`.
     pub async fn until(&self, what: &str, holds: impl Fn(&Feed) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
@@ -186,7 +186,7 @@ impl Feed {
         }
     }
 
-    /// Waits until the last connection holds exactly these pairs.
+    /// Waits until the last connection has exactly these subscriptions.
     pub async fn until_pairs(&self, pairs: &[&str]) {
         self.until(&format!("subscribed to {pairs:?}"), |feed| feed.pairs() == pairs).await;
     }

@@ -1,4 +1,5 @@
-//! Massive (Polygon): the WebSocket feed of minute bars, and the REST history.
+//! A stand-in for Massive (formerly Polygon): the WebSocket feed of minute bars, and the REST
+//! history.
 
 mod connection;
 mod feed;
@@ -8,12 +9,12 @@ pub use connection::{Acks, Auth, Evicts, KEY, Script};
 pub use feed::{Action, Feed};
 pub use rest::{Answer, Call, History};
 
-/// A minute bar as the feed and the history know it.
+/// A minute bar as in the feed and the history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MinuteBar {
     /// The ticker.
     pub symbol: String,
-    /// The start in epoch milliseconds.
+    /// The start, epoch milliseconds.
     pub start: i64,
     /// Open, high, low and close.
     pub prices: [f64; 4],
@@ -22,13 +23,13 @@ pub struct MinuteBar {
 }
 
 impl MinuteBar {
-    /// A bar whose prices surround `price`.
+    /// A bar with prices around `price`.
     pub fn new(symbol: &str, start: i64, price: f64, volume: f64) -> MinuteBar {
         let prices = [price, price + 0.5, price - 0.5, price + 0.25];
         MinuteBar { symbol: symbol.to_owned(), start, prices, volume }
     }
 
-    /// The event of the feed, with every key that it may have.
+    /// The event of the feed, with all its fields.
     pub fn event(&self) -> serde_json::Value {
         let [open, high, low, close] = self.prices;
         serde_json::json!({

@@ -16,47 +16,47 @@ use tokio::task::JoinHandle;
 
 use super::MinuteBar;
 
-/// A request as it came in.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The ticker.
     pub symbol: String,
-    /// The first start asked for.
+    /// The first requested start, epoch milliseconds.
     pub from: i64,
-    /// The last start asked for.
+    /// The last requested start, epoch milliseconds.
     pub to: i64,
-    /// The key in the header, if one was there.
+    /// The key in the `Authorization` header.
     pub bearer: Option<String>,
-    /// The whole query string, sorted by name.
+    /// The parameters of the query string.
     pub query: BTreeMap<String, String>,
 }
 
-/// An answer instead of the usual one.
+/// The kind of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The usual one, so that only later ones differ.
+    /// The regular response; used to delay a later one in the queue.
     Usual,
-    /// A status code with a body and perhaps a `Retry-After`.
+    /// A status with a body and optionally `Retry-After`.
     Status(u16, String, Option<u32>),
-    /// A body that is cut.
+    /// A truncated body.
     Cut,
-    /// A body that never ends.
+    /// A body without end.
     Endless,
-    /// The usual one, which names itself as the next page.
+    /// The regular response, whose next page is itself.
     Loops,
-    /// The usual one, as one about this ticker.
+    /// The regular response, but for this ticker.
     About(String),
-    /// No answer, ever.
+    /// No response.
     Hangs,
 }
 
 impl Answer {
-    /// The key is unknown.
+    /// The response to an unknown key.
     pub fn unknown_key() -> Answer {
         Answer::Status(401, r#"{"status":"ERROR","request_id":"r","error":"Unknown API Key"}"#.into(), None)
     }
 
-    /// The plan has no such data.
+    /// The response if the plan does not include the data.
     pub fn not_entitled() -> Answer {
         let body = json!({
             "status": "NOT_AUTHORIZED", "request_id": "r",
@@ -65,7 +65,7 @@ impl Answer {
         Answer::Status(403, body.to_string(), None)
     }
 
-    /// The quota of the minute is used up; sometimes there is no body.
+    /// The response beyond the quota, with or without a body.
     pub fn over_quota(body: bool) -> Answer {
         let said = json!({
             "status": "ERROR", "request_id": "r",
@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-/// A running history; it ends when dropped.
+/// A running history, stopped on drop.
 pub struct History {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
@@ -86,10 +86,10 @@ struct Shared {
     origin: String,
     key: String,
     bars: BTreeMap<String, BTreeMap<i64, MinuteBar>>,
-    /// Bars on a page, as the base-bar limit cuts them.
+    /// The number of bars on a page.
     page: usize,
     status: String,
-    /// Where `next_url` leads instead of here.
+    /// The origin of `next_url`, if it is another one.
     next_origin: Option<String>,
     answers: VecDeque<Answer>,
     always: Option<Answer>,
@@ -100,15 +100,15 @@ impl History {
     /// Starts a history without bars on a free port.
     ///
     /// # Panics
-    /// When this machine has no free port.
+    /// When no port can be bound.
     pub async fn start(key: &str) -> History {
         History::start_at("127.0.0.1:0", key).await
     }
 
-    /// The same at an address of one's own.
+    /// As [`History::start`], at a given address.
     ///
     /// # Panics
-    /// When nothing can be listened at there.
+    /// When the address cannot be bound.
     pub async fn start_at(address: &str, key: &str) -> History {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound port has an address");
@@ -132,12 +132,12 @@ impl History {
         History { address, shared, serving }
     }
 
-    /// Where clients ask.
+    /// The base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Adds bars; a bar of the same symbol and start is replaced.
+    /// Adds bars; one with the same symbol and start replaces the earlier one.
     pub fn add(&self, bars: &[MinuteBar]) {
         let mut shared = self.shared();
         for bar in bars {
@@ -145,32 +145,32 @@ impl History {
         }
     }
 
-    /// Bars on a page.
+    /// Sets the number of bars on a page.
     pub fn page(&self, page: usize) {
         self.shared().page = page;
     }
 
-    /// The status of a good answer: `OK`, or `DELAYED` on a delayed plan.
+    /// Sets the status of successful responses: `OK`, or `DELAYED` on a delayed plan.
     pub fn status(&self, status: &str) {
         self.shared().status = status.into();
     }
 
-    /// Has `next_url` lead to another origin.
+    /// Lets `next_url` refer to another origin.
     pub fn lead_away(&self, origin: &str) {
         self.shared().next_origin = Some(origin.into());
     }
 
-    /// The next answers.
+    /// Queues the next responses.
     pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared().answers.extend(answers);
     }
 
-    /// Every answer from now on, until `None` is set.
+    /// Sets every response from now on, until it is called with `None`.
     pub fn always(&self, answer: Option<Answer>) {
         self.shared().always = answer;
     }
 
-    /// What has been asked so far.
+    /// All requests so far.
     pub fn calls(&self) -> Vec<Call> {
         self.shared().calls.clone()
     }
@@ -201,7 +201,7 @@ async fn aggregates(
 }
 
 impl Shared {
-    /// The answer to a call; none where it hangs.
+    /// The response to a request; `None` for no response.
     fn aggregates(
         &mut self,
         symbol: &str,
@@ -249,7 +249,7 @@ impl Shared {
             let path = format!("/v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}?cursor={next}");
             body["next_url"] = format!("{origin}{path}").into();
         }
-        // An empty range has no `results` at all.
+        // An empty range has no field `results`.
         if !page.is_empty() {
             body["results"] = page.into();
         }
