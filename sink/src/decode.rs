@@ -1,4 +1,5 @@
-//! Records to points. What does not decode comes back as a reason.
+//! Converts records to points, or says why a record is invalid; makes dead letters of points
+//! that the store refused; and declares the table of alerts.
 
 use log::Append;
 use model::schema::Value;
@@ -14,29 +15,29 @@ use crate::table::Table;
 
 /// A record of a raw topic.
 pub(crate) struct Raw {
-    /// What its producer says of the watermark.
+    /// The watermark that the producer states (event time, ms).
     pub(crate) complete_until: Millis,
-    /// Its event time, whatever it is.
+    /// The event time of the record (ms), also for a heartbeat or an invalid record.
     pub(crate) at: Millis,
     pub(crate) content: Content,
 }
 
-/// What a raw record is.
+/// The content of a raw record.
 pub(crate) enum Content {
-    /// Only the passing of time.
+    /// A heartbeat.
     Clock,
     /// A bar or an article.
     Data {
         symbol: Option<String>,
-        /// Its event time.
+        /// The event time (ms).
         at: Millis,
         point: Point,
     },
-    /// It decodes, but breaks a rule.
+    /// A bar or an article that violates a rule.
     Bad(String),
 }
 
-/// A record of `stock-prices`.
+/// Decodes a record of `stock-prices`.
 pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
     let bar: Bar = serde_json::from_slice(value).map_err(|error| format!("not a bar: {error}"))?;
     let bar = bar.without_odd_figures();
@@ -52,7 +53,7 @@ pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
     Ok(Raw { complete_until: believed(bar.complete_until)?, at, content })
 }
 
-/// A record of `news-articles`.
+/// Decodes a record of `news-articles`.
 pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
     let article: Article =
         serde_json::from_slice(value).map_err(|error| format!("not an article: {error}"))?;
@@ -68,8 +69,8 @@ pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
     Ok(Raw { complete_until: believed(article.complete_until)?, at, content })
 }
 
-/// A statement about the watermark, if it is a time: another would carry event time on,
-/// or back, for good.
+/// Checks that a watermark is a plausible time. An implausible one would move event time
+/// permanently.
 fn believed(complete_until: Millis) -> Result<Millis, String> {
     match time::is_believable(complete_until) {
         true => Ok(complete_until),
@@ -77,8 +78,8 @@ fn believed(complete_until: Millis) -> Result<Millis, String> {
     }
 }
 
-/// A record of a job's topic, as a row with the types of the job's columns. A
-/// column that is not there is null; whether it may be, the measurement knows.
+/// Decodes a record of the topic of a job, as a row with the types of the columns of the job. A
+/// missing column is null; the measurement checks whether null is allowed.
 pub(crate) fn row(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
     match crate::row::read(&table.measurement.columns, value) {
         Some(row) => Ok(row),
@@ -86,7 +87,7 @@ pub(crate) fn row(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
     }
 }
 
-/// [`row`], by way of a tree of JSON that can say which column is wrong.
+/// As [`row`], but by parsing the whole JSON object, which can tell which column is wrong.
 fn row_or_why_not(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
     let object: Map<String, Json> =
         serde_json::from_slice(value).map_err(|error| format!("not a row of {}: {error}", table.topic))?;
@@ -100,10 +101,10 @@ fn row_or_why_not(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-// Points that the store will never take: each becomes a dead letter with the
-// store's reason, or is counted where it is only too old.
+// Points that the store will never accept: each becomes a dead letter with the reason of the
+// store, or is only counted if it is older than the retention.
 
-/// The dead letters of what was rejected among `points`, which is counted.
+/// Counts the `rejected` ones of `points`, and returns their dead letters.
 pub(crate) fn letters(rejected: Vec<RejectedPoint>, points: &Points, counts: &mut Counts) -> Vec<Append> {
     let (too_old, bad): (Vec<_>, Vec<_>) = rejected.into_iter().partition(|point| point.past_retention);
     if let Some(first) = too_old.first() {
@@ -124,16 +125,16 @@ pub(crate) fn letters(rejected: Vec<RejectedPoint>, points: &Points, counts: &mu
     bad.into_iter().filter_map(letter).collect()
 }
 
-/// A point as an object of its columns.
+/// A point as a JSON object.
 fn as_json(measurement: &Measurement, point: &Point) -> String {
     let values = measurement.columns.iter().zip(&point.values);
     let object: Map<_, _> = values.map(|(column, value)| (column.name.clone(), value.to_json())).collect();
     serde_json::Value::Object(object).to_string()
 }
 
-// Alerts as points: one an episode, which its closing writes again.
+// Alerts as points: one per episode, written again when the episode closes.
 
-/// A point a symbol, rule and opening.
+/// One point per symbol, rule and time of opening.
 pub(crate) fn table() -> Table {
     let measurement = Measurement {
         name: ALERTS.measurement(),

@@ -1,5 +1,6 @@
-//! The store, asked until it answers: what passes is waited for, what somebody must
-//! mend is told and held against. Meanwhile nothing is read on, so nothing is lost.
+//! A store with retries, and with fencing. Transient errors are retried with back-off; errors
+//! that need the operator are logged, and retried at intervals. Meanwhile no further records
+//! are read, so nothing is lost.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,19 +17,19 @@ use store::{Batch, Measurement, Patience, Point, Query, Rows, SharedStore, Store
 
 use crate::pipeline::Status;
 
-/// How long to wait where the store does not say.
+/// The waits between retries, where the store does not ask for a certain wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waits {
-    /// At most so long at first, then twice as long each time …
+    /// The first wait at most; doubled with every retry …
     pub(crate) first: Duration,
-    /// … up to this.
+    /// … up to this wait.
     pub(crate) longest: Duration,
-    /// While somebody has to mend something.
+    /// The wait between retries of an error that needs the operator.
     pub(crate) hold: Duration,
 }
 
 impl Waits {
-    /// Those of a service at work.
+    /// The waits of a running service.
     pub(crate) const USUAL: Waits = Waits {
         first: Duration::from_millis(500),
         longest: Duration::from_secs(30),
@@ -36,13 +37,14 @@ impl Waits {
     };
 }
 
-/// A store that is asked again as long as that may help, or until the service is to stop.
+/// A store whose requests are retried as long as that can succeed, or until the service is
+/// asked to stop.
 pub(crate) struct Delivery {
     store: SharedStore,
     status: Status,
     waits: Waits,
     stop: ShutdownToken,
-    /// Of a sink that works under a lease.
+    /// The fence of the lease under which the sink runs, if any.
     fence: Option<Fence>,
 }
 
@@ -51,8 +53,8 @@ impl Delivery {
         Delivery { store, status, waits, stop, fence: None }
     }
 
-    /// The same for the holder of a lease: it takes the store over, and writes as long
-    /// as no other has.
+    /// Takes over the store for the holder of a lease; each write then checks that no later
+    /// holder has taken it over.
     pub(crate) async fn held_by(mut self, fence: Option<Fence>) -> Result<Delivery, StoreError> {
         if let Some(fence) = &fence {
             self.patiently(|| take_over(&self.store, fence)).await?;
@@ -61,7 +63,7 @@ impl Delivery {
         Ok(self)
     }
 
-    /// What the service says of itself.
+    /// The status of the service.
     pub(crate) fn status(&self) -> Status {
         self.status.clone()
     }
@@ -142,22 +144,22 @@ impl Store for Delivery {
     }
 }
 
-// Who may write to the store: whoever holds the sink's lease now.
+// Fencing: only the holder of the sink's lease may write to the store.
 //
-// The log refuses a holder that was shut out, a store does not. So each holder notes
-// its number in the store when it begins, and looks before each write whether the note
-// is still its own and whether its lease is certain. A store without compare-and-set
-// leaves the time of one write between the look and its end: what a holder wrote then
-// are points of the same log, which its successor writes again, and notes, which the
-// successor replaces with its next batch.
+// The log refuses the writes of an earlier holder, but a store does not. Each holder therefore
+// stores its fencing number in a note when it starts, and checks before each write that the
+// note still has its number and that its lease is certain. The store has no compare-and-set, so
+// a takeover between the check and the end of the write is not detected. This does no harm:
+// such a write has points from the same log, which the next holder writes again, and notes,
+// which the next holder replaces with its next batch.
 
-/// The note with the number of the holder.
+/// The key of the note with the fencing number of the holder.
 const KEY: &str = "sink/holder";
 
-/// Takes the store over for the holder of `fence`: holders before it write no more.
+/// Takes over the store for the holder of `fence`; earlier holders can no longer write.
 ///
 /// # Errors
-/// When a later one has taken it over, or the store fails.
+/// If a later holder has taken it over, or the store fails.
 pub async fn take_over(store: &SharedStore, fence: &Fence) -> Result<(), StoreError> {
     let (holder, ours) = (noted(store).await?, fence.number());
     if holder.is_some_and(|holder| holder > ours) || !fence.is_certain() {
@@ -167,7 +169,7 @@ pub async fn take_over(store: &SharedStore, fence: &Fence) -> Result<(), StoreEr
     store.write(Arc::new(Batch { points: Vec::new(), notes })).await
 }
 
-/// Makes sure that the holder of `fence` may write now.
+/// Checks that the holder of `fence` may write.
 pub(crate) async fn check(store: &SharedStore, fence: &Fence) -> Result<(), StoreError> {
     match noted(store).await? {
         Some(holder) if holder == fence.number() && fence.is_certain() => Ok(()),

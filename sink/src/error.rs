@@ -1,11 +1,10 @@
-//! What can go wrong in the sink.
+//! The errors of the sink.
 
 use engine::EngineError;
 use log::LogError;
 use store::StoreError;
 
-/// What can go wrong in the sink. Single records that are wrong are no error:
-/// they go to the dead letters.
+/// An error of the sink. Invalid records are not errors; they become dead letters.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The log failed.
@@ -14,12 +13,12 @@ pub enum SinkError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Windows could not be computed again.
+    /// Windows could not be recomputed.
     #[error("windows of `{job}` could not be computed again: {source}")]
     Compute {
-        /// The job.
+        /// The name of the job.
         job: String,
-        /// The engine's words.
+        /// The error of the engine.
         source: EngineError,
     },
 }

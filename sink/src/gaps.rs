@@ -1,4 +1,4 @@
-//! The gaps of the prices as points, so that dashboards show what is missing.
+//! Gaps in the prices as points, so that dashboards can show them.
 
 use model::gap;
 use model::topic::GAPS;
@@ -6,8 +6,8 @@ use store::Measurement;
 
 use crate::table::Table;
 
-/// A point a symbol and start of a gap; a later record takes the place of an
-/// earlier one, as gaps grow and are filled.
+/// One point per symbol and start of a gap; a later record of a gap replaces an earlier one,
+/// since gaps grow and are filled.
 pub(crate) fn table() -> Table {
     let measurement = Measurement {
         name: GAPS.measurement(),

@@ -1,4 +1,4 @@
-//! What the sink has taken in and not yet written.
+//! The batch of records that have been read but not yet written.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use log::Append;
 use store::{Measurement, Point};
 use tokio::time::Instant;
 
-/// A batch is written once it holds so many records …
+/// The number of records at which the batch is written.
 const RECORDS: usize = 10_000;
-/// … or once its first record has waited so long.
+/// The age of its first record at which the batch is written.
 const AGE: Duration = Duration::from_millis(200);
 
-/// Where bars, articles and the rows of the first job stand among the measurements.
+/// The indices of bars, articles and the first job among the measurements.
 pub(crate) const BARS: usize = 0;
 pub(crate) const ARTICLES: usize = 1;
 pub(crate) const FIRST_TABLE: usize = 2;
@@ -20,10 +20,10 @@ pub(crate) const FIRST_TABLE: usize = 2;
 /// Points by measurement, in the order of the measurements.
 pub(crate) type Points = Vec<(Arc<Measurement>, Vec<Point>)>;
 
-/// What waits to be written.
+/// The batch that is being collected.
 pub(crate) struct Gathered {
     points: Points,
-    /// Rows that may be stored already, by measurement.
+    /// Rows that may be stored already, by the index of their measurement.
     again: Vec<Vec<Point>>,
     letters: Vec<Append>,
     records: usize,
@@ -37,13 +37,13 @@ impl Gathered {
         Gathered { points, again, letters: Vec::new(), records: 0, since: None }
     }
 
-    /// A record has been taken in, whatever comes of it.
+    /// Counts a record that was read, whatever becomes of it.
     pub(crate) fn count(&mut self) {
         self.records += 1;
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// Adds a point, if its measurement can hold it; else says why not.
+    /// Adds a point; the error says why its measurement cannot hold it.
     pub(crate) fn add(&mut self, measurement: usize, point: Point) -> Result<(), String> {
         let (measurement, points) = &mut self.points[measurement];
         measurement.check(&point).map_err(|error| error.to_string())?;
@@ -51,15 +51,15 @@ impl Gathered {
         Ok(())
     }
 
-    /// Adds a point that may be stored already: what is stored has a say in it.
+    /// Adds a point that may be stored already, and is to be compared with the stored one.
     pub(crate) fn add_again(&mut self, measurement: usize, point: Point) -> Result<(), String> {
         self.points[measurement].0.check(&point).map_err(|error| error.to_string())?;
         self.again[measurement].push(point);
         Ok(())
     }
 
-    /// Adds a record that goes to the log before the points go to the store: a dead
-    /// letter, or a gap.
+    /// Adds a record that is appended to the log before the points are written: a dead letter
+    /// or a gap.
     pub(crate) fn append(&mut self, record: Append) {
         self.letters.push(record);
     }
@@ -68,17 +68,17 @@ impl Gathered {
         self.records == 0
     }
 
-    /// Whether it is time to write.
+    /// Whether the batch is to be written now.
     pub(crate) fn is_due(&self) -> bool {
         self.records >= RECORDS || self.since.is_some_and(|since| since.elapsed() >= AGE)
     }
 
-    /// How much of `wait` may pass before it is time to write.
+    /// How long the caller may wait, at most `wait`, until the batch is due.
     pub(crate) fn may_wait(&self, wait: Duration) -> Duration {
         self.since.map_or(wait, |since| AGE.saturating_sub(since.elapsed()).min(wait))
     }
 
-    /// Takes everything out.
+    /// Takes the content of the batch and leaves it empty.
     pub(crate) fn take(&mut self) -> Taken {
         (self.records, self.since) = (0, None);
         let points =
@@ -91,12 +91,12 @@ impl Gathered {
     }
 }
 
-/// What was gathered.
+/// The content of a batch.
 pub(crate) struct Taken {
-    /// All measurements, also those without points.
+    /// All measurements, including those without points.
     pub(crate) points: Points,
-    /// Points that may be stored already, with the place of their measurement.
+    /// Points that may be stored already, with the index of their measurement.
     pub(crate) again: Vec<(usize, Vec<Point>)>,
-    /// Dead letters.
+    /// Dead letters and gaps.
     pub(crate) letters: Vec<Append>,
 }

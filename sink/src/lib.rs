@@ -1,9 +1,9 @@
-//! From the log to the store: the raw topics and every job's results become
-//! points, and windows that late or corrected bars touch are computed again.
+//! The sink: writes the raw topics and the results of all jobs from the log to the store as
+//! points, and recomputes the windows of late or corrected bars.
 //!
-//! Each batch of points is written together with notes of what has been read;
-//! only then are the reader's positions committed. So whatever happens in
-//! between, every record counts once.
+//! Each batch of points is written with notes that say up to which offsets the log has been
+//! read. The offsets of the reader are committed only after that, so that every record counts
+//! exactly once, whatever fails in between.
 
 mod aggregates;
 mod decode;
@@ -37,17 +37,15 @@ pub use delivery::take_over;
 pub use error::SinkError;
 pub use recompute::recompute;
 
-/// How often touched windows are computed again when nobody says otherwise, by the wall clock.
+/// The default interval between two recomputations of the windows of late records (wall clock).
 pub const RECOMPUTE_EVERY: Duration = Duration::from_secs(15 * 60);
 
-/// Writes what stands on the raw topics and on the result topics of `jobs` to
-/// the store, until `stop` asks for an end; when asked to drain, once everything
-/// that the log holds is stored and every closed window that late records touch
-/// has been computed again.
+/// Writes the raw topics and the result topics of `jobs` to the store, until `stop` requests an
+/// end. With [`control::shutdown::Shutdown::Drain`] it ends when everything in the log is
+/// stored and every closed window of late records has been recomputed.
 ///
 /// # Errors
-/// When the log, the store or the recomputation of a window fails; what was
-/// stored until then is in order.
+/// If the log, the store or a recomputation fails. What was stored before stays consistent.
 pub async fn run(
     log: SharedLog,
     store: SharedStore,
@@ -57,8 +55,8 @@ pub async fn run(
     work(log, store, jobs, RECOMPUTE_EVERY, control::recompute::channel().1, stop).await
 }
 
-/// [`run`], computing touched windows again every `every`, and in between what is
-/// `asked` for.
+/// As [`run`], with the interval `every` between recomputations, and with the recomputations
+/// requested through `asked`.
 ///
 /// # Errors
 /// As [`run`].
@@ -73,7 +71,7 @@ pub async fn run_answering(
     work(log, store, jobs, every, asked, stop).await
 }
 
-/// The shapes of all measurements that the sink writes, for the results of `jobs`.
+/// The shapes of all measurements that the sink writes for `jobs`.
 pub fn measurements(jobs: &[Job]) -> Vec<Measurement> {
     let shapes = sink::measurements(&tables(jobs));
     shapes.iter().chain(aggregates::measurements()).map(|shape| shape.as_ref().clone()).collect()

@@ -1,6 +1,6 @@
-//! What the services say of themselves as points, so that dashboards and questions
-//! in SQL find it beside the data: one point a service and figure, once a minute
-//! and whenever a service does something else.
+//! The status of the services as points, so that dashboards and SQL queries find it beside the
+//! data: one point per service and figure, once a minute and whenever the state of a service
+//! changes. Also the status of the sink itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::progress::Counts;
 /// The name of the measurement.
 pub(crate) const PIPELINE: &str = "pipeline";
 
-/// A point a service, figure and time. What a figure counts, its service says: every
-/// count of a status is one. The others are worked out here:
+/// One point per service, figure and time. Every count of a status is a figure. The sink adds
+/// these:
 ///
-/// - `at_work`: 1 while the service does its work, else 0;
-/// - `behind_seconds`: how far its event time is behind the wall clock where a live source
-///   is followed, else behind the furthest service;
-/// - `overdue_seconds`, of a run that follows the clock: how much of that is more than planned;
-/// - `results_overdue_seconds`, of the sink in such a run: the same of the results of the
-///   jobs over prices alone;
-/// - `without_bars_seconds`: since when no bar has come, while the market is open;
+/// - `at_work`: 1 while the service works, else 0;
+/// - `behind_seconds`: how far its event time is behind the wall clock if a live source is
+///   followed, else behind the most advanced service;
+/// - `overdue_seconds`, in a live run: how much of that exceeds the planned lag;
+/// - `results_overdue_seconds`, of the sink in a live run: the same for the results of the
+///   jobs that read prices only;
+/// - `without_bars_seconds`: the time since the last bar, while the market is open;
 /// - `quota_left`, `entries_failing`: of a live source;
 /// - `jobs`, `jobs_down`, `job_restarts`, `checkpoint_age_seconds`: of the jobs on a cluster.
 pub(crate) fn measurement() -> Measurement {
@@ -44,19 +44,19 @@ pub(crate) fn measurement() -> Measurement {
     }
 }
 
-/// What has been heard of the services.
+/// What is known of the services from their status.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The minute and the state of the last points, by service.
+    /// The minute and the state of the last points of each service.
     told: BTreeMap<String, (Millis, Activity)>,
-    /// The furthest event time of any service.
+    /// The latest event time of any service (ms).
     furthest: Option<Millis>,
-    /// How far a live source of prices is behind the clock by plan.
+    /// The planned lag of the live source of prices (ms).
     planned_lag: Option<Millis>,
 }
 
 impl Heard {
-    /// The points of a status, if it is time for some.
+    /// The points of a status, if they are due.
     pub(crate) fn points(&mut self, status: ServiceStatus) -> Vec<Point> {
         self.furthest = self.furthest.max(status.watermark);
         if status.is_of(Service::Producer) {
@@ -91,7 +91,7 @@ impl Heard {
         };
         let seconds = |span: Millis| span as f64 / 1_000.0;
         add("at_work", Some(f64::from(u8::from(status.is_at_work()))));
-        // A source knows how late it may be; what follows the prices may be as late as they are.
+        // A source states its planned lag; services that follow the prices may lag as much.
         let planned = status.planned_lag.or(self.planned_lag);
         let leader = if planned.is_some() { Some(status.at) } else { self.furthest };
         let behind = leader.zip(status.watermark).map(|(leader, reached)| leader.saturating_sub(reached));
@@ -119,22 +119,22 @@ impl Heard {
     }
 }
 
-// What the sink says of itself, about once a second when it has changed.
+// The status of the sink, written about once a second when it has changed.
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The event times that the sink has reached.
+/// The event times that the sink has reached (ms).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reached {
     /// The watermark of the raw prices.
     pub(crate) prices: Option<Millis>,
-    /// Up to when the rows of every windowed job have come.
+    /// The time before which the rows of all windowed jobs have arrived.
     pub(crate) results: Option<Millis>,
-    /// The same of the jobs over prices alone.
+    /// The same for the jobs that read prices only.
     pub(crate) price_results: Option<Millis>,
 }
 
-/// The status as it was last said, shared by all who say something.
+/// The last written status, shared by all parts that change it.
 #[derive(Clone)]
 pub(crate) struct Status {
     log: SharedLog,
@@ -147,12 +147,12 @@ impl Status {
         Status { log, said: Arc::default(), at: None }
     }
 
-    /// Whether it is time to look again.
+    /// Whether a check for changes is due.
     pub(crate) fn is_due(&self) -> bool {
         self.at.is_none_or(|at| at.elapsed() >= EVERY)
     }
 
-    /// Says it, unless nothing has changed.
+    /// Writes the status, if it has changed.
     pub(crate) async fn say(
         &mut self,
         state: RunState,
@@ -194,7 +194,7 @@ impl Status {
         Ok(())
     }
 
-    /// Says that the work does not go on, and why; all else stays as it was said.
+    /// Writes that the work is interrupted, and why; other fields keep their last values.
     pub(crate) async fn trouble(&self, state: Activity) {
         let mut said = self.said.lock().await;
         if said.state == state {
@@ -266,7 +266,7 @@ mod tests {
         let figure = |points: &[Point], name: &str| {
             told(points).into_iter().find(|(figure, _)| *figure == name).map(|(_, value)| value)
         };
-        // The only one that speaks is not 0 s behind for that.
+        // A single service is not automatically 0 s behind.
         let first = heard.points(live(Some(15 * MINUTE), now - 28 * MINUTE));
         assert_eq!(figure(&first, "behind_seconds"), Some(28.0 * 60.0));
         assert_eq!(figure(&first, "overdue_seconds"), Some(13.0 * 60.0));
@@ -278,7 +278,7 @@ mod tests {
         let second = heard.points(sink);
         assert_eq!(figure(&second, "overdue_seconds"), Some(0.0));
         assert_eq!(figure(&second, "results_overdue_seconds"), Some(25.0 * 60.0));
-        // A replay over the same log afterwards is measured against the furthest again.
+        // A later replay over the same log is measured against the most advanced service again.
         let replay = heard.points(ServiceStatus { at: now + MINUTE, ..live(None, now - 30 * MINUTE) });
         assert_eq!(figure(&replay, "overdue_seconds"), None);
     }

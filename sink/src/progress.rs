@@ -1,5 +1,5 @@
-//! How far the sink has come: noted in the store with exactly the points that
-//! it wrote, so that no record counts twice.
+//! The progress of the sink, stored in a note in the same batch as the points, so that no
+//! record counts twice.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,12 @@ use store::SharedStore;
 
 use crate::error::SinkError;
 
-/// A note to set, or to forget.
+/// A note to set, or to delete with `None`.
 pub(crate) type Note = (String, Option<String>);
 
 const KEY: &str = "sink/progress";
 
-/// What a note of what is left to do holds. One that does not read is passed over, so
-/// that it costs no others.
+/// Parses a note. A note that cannot be parsed is skipped, so that other notes remain usable.
 pub(crate) fn read_note<T: serde::de::DeserializeOwned>(key: &str, value: &str) -> Option<T> {
     match serde_json::from_str(value) {
         Ok(read) => Some(read),
@@ -34,32 +33,32 @@ pub(crate) fn read_note<T: serde::de::DeserializeOwned>(key: &str, value: &str) 
 /// What has been read and counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// How many partitions a topic has.
+    /// The number of partitions of a data topic.
     partitions: u32,
-    /// The latest append that was read.
+    /// The latest append time among the records that were read (wall clock, ms).
     pub(crate) log_time: Millis,
     pub(crate) counts: Counts,
     places: BTreeMap<String, BTreeMap<u32, Place>>,
-    /// The time of the furthest row of a result topic that was written without having
-    /// been read from there: computed again, or read from an earlier log.
+    /// For each result topic the latest time of a row that was written without having been read
+    /// from the topic: recomputed, or read from an earlier log.
     #[serde(default)]
     written: BTreeMap<String, Millis>,
 }
 
-/// Where the sink stands in a partition.
+/// The progress in one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// The next offset to take.
+    /// The next offset.
     pub(crate) next: u64,
-    /// The event time reached: the greatest `complete_until` of a raw topic, the
-    /// greatest window's end of a result topic.
+    /// The event time that was reached: the greatest `complete_until` of a raw topic, or the
+    /// latest window end of a result topic.
     pub(crate) reached: Option<Millis>,
-    /// The record before `next`, by which the log is known again.
+    /// Identifies the record before `next`, to recognize the log after a restart.
     #[serde(default)]
     pub(crate) last: Option<Mark>,
 }
 
-/// What tells a record from another that stands at the same place in another log.
+/// Distinguishes a record from one with the same offset in another log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     appended_at: Millis,
@@ -68,7 +67,7 @@ pub(crate) struct Mark {
 
 impl Mark {
     pub(crate) fn of(record: &Record) -> Mark {
-        // FNV-1a, 64 bits: it only has to tell records apart, the same for ever.
+        // FNV-1a with 64 bits: stable across versions, and sufficient to distinguish records.
         let bytes = record.key.bytes().chain(record.value.iter().copied());
         let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -78,8 +77,8 @@ impl Mark {
 }
 
 impl Place {
-    /// Whether the log holds another record where the last one was that was taken.
-    /// Where none is left there, by retention or compaction, nothing is said.
+    /// Whether the log has a different record at the offset of the last one that was read.
+    /// False if retention or compaction has removed that offset.
     async fn is_in_another(&self, log: &SharedLog, topic: &Topic, partition: u32) -> Result<bool, LogError> {
         let (Some(last), Some(offset)) = (self.last, self.next.checked_sub(1)) else { return Ok(false) };
         let found = log.read(topic, partition, offset, 1).await?;
@@ -87,46 +86,46 @@ impl Place {
     }
 }
 
-/// Counts since the data folder began.
+/// Counts since the data folder was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     /// Records that became points.
     pub(crate) points: u64,
-    /// Bars that came after their minute had been declared complete.
+    /// Late bars.
     pub(crate) late: u64,
-    /// Articles that did.
+    /// Late articles.
     pub(crate) late_articles: u64,
-    /// Records that went to the dead letters.
+    /// Records that became dead letters.
     pub(crate) rejected: u64,
-    /// Points that were older than the store keeps any.
+    /// Points that are older than the retention of the store.
     #[serde(default)]
     pub(crate) too_old: u64,
-    /// Records that retention had deleted before they were read.
+    /// Records that retention deleted before they were read.
     #[serde(default)]
     pub(crate) skipped: u64,
-    /// Windows computed again.
+    /// Recomputed rows.
     pub(crate) recomputed: u64,
-    /// Of these, those whose figures were not what was stored.
+    /// Recomputed rows whose values differ from the stored ones.
     #[serde(default)]
     pub(crate) changed: u64,
-    /// Rows that came again made of less than what is stored, which stayed.
+    /// Rows made of less than the stored row, which was kept.
     #[serde(default)]
     pub(crate) poorer: u64,
-    /// Figures of days, weeks and months that were not finite, and are stored as null.
+    /// Values of days, weeks and months that were not finite, and are stored as null.
     #[serde(default)]
     pub(crate) not_finite: u64,
 }
 
 impl Progress {
-    /// What was noted last, if anything was.
+    /// The stored progress, if there is any.
     pub(crate) async fn load(store: &SharedStore) -> Result<Option<Progress>, SinkError> {
         let notes = store.notes(KEY).await?;
         let Some((key, value)) = notes.into_iter().find(|(key, _)| key == KEY) else { return Ok(None) };
-        // Without it everything is read again, which is harmless: twice is once.
+        // Without the note everything is read again, which has no further effect.
         Ok(read_note(&key, &value))
     }
 
-    /// What was noted last, as far as it is about this log.
+    /// The stored progress, as far as it belongs to this log.
     pub(crate) async fn resume(store: &SharedStore, log: &SharedLog) -> Result<Progress, SinkError> {
         let mut progress = Progress::load(store).await?.unwrap_or_default();
         progress.partitions = log.partitions();
@@ -162,7 +161,8 @@ impl Progress {
         Ok(progress)
     }
 
-    /// A version that believed everything may have noted a time that nothing comes after.
+    /// Earlier versions accepted and stored any time, including one after which no window would
+    /// close.
     fn forget_times_beyond_reason(&mut self, bounds: TimeBounds) {
         for (topic, places) in &mut self.places {
             for (partition, place) in places {
@@ -180,9 +180,9 @@ impl Progress {
         }
     }
 
-    /// A reader that begins no later than what was noted. Notes are written before
-    /// positions are committed: where a position is ahead, the store was lost or put
-    /// back from a copy, and the log fills it again.
+    /// Opens a reader that begins no later than the stored progress. Notes are written before
+    /// offsets are committed, so a committed offset that is ahead means that the store was lost
+    /// or restored from a backup; the missing records are then read again.
     pub(crate) async fn reader(
         &self,
         name: &str,
@@ -218,19 +218,20 @@ impl Progress {
         }
     }
 
-    /// A raw topic's watermark: the least of all partitions; `None` until each has spoken.
+    /// The watermark of a raw topic: the minimum over all partitions, or `None` until each has
+    /// one.
     pub(crate) fn watermark(&self, topic: &Topic) -> Option<Millis> {
         (0..self.partitions.max(1)).map(|partition| self.place(topic, partition).reached).min().flatten()
     }
 
-    /// The event time of a result topic: that of its furthest row. A row that is
-    /// still behind it elsewhere makes its window wait again when it comes.
+    /// The time of the latest row of a result topic. Rows that are still to be read from other
+    /// partitions are compared with the stored ones, and recomputed if necessary.
     pub(crate) fn emitted(&self, topic: &Topic) -> Option<Millis> {
         let places = self.places.get(topic.name())?;
         places.values().map(|place| place.reached).max().flatten()
     }
 
-    /// The log is read from its start again; what it held before stays stored.
+    /// Starts at the beginning of the log; what earlier records wrote stays stored.
     fn forget_places(&mut self) {
         for (name, places) in std::mem::take(&mut self.places) {
             let furthest = places.values().filter_map(|place| place.reached);
@@ -238,7 +239,7 @@ impl Progress {
         }
     }
 
-    /// Rows of a result topic with these times have been written.
+    /// Notes that rows of a result topic with these times have been written.
     pub(crate) fn wrote(&mut self, topic: &Topic, times: impl IntoIterator<Item = Millis>) {
         let Some(furthest) = times.into_iter().max() else { return };
         if self.floor(topic).is_none_or(|floor| floor < furthest) {
@@ -246,7 +247,7 @@ impl Progress {
         }
     }
 
-    /// The time up to which rows of a result topic may be stored.
+    /// The latest time at which a row of a result topic may be stored.
     pub(crate) fn floor(&self, topic: &Topic) -> Option<Millis> {
         self.emitted(topic).max(self.written.get(topic.name()).copied())
     }

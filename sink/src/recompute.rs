@@ -1,5 +1,5 @@
-//! Rows computed again from stored bars and articles, by the engine's batch path:
-//! what is stored then equals what a computation over all of them yields.
+//! Recomputes rows from stored bars and articles with the engine's batch path, so that the
+//! stored rows equal a computation over all of them. Also has sets of time ranges.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ use crate::progress::Progress;
 use crate::table::{Layout, Table};
 use crate::work::{Bench, EVERY_SYMBOL, Portion, Windows, Work};
 
-/// A longer run of windows is computed in parts.
+/// The longest range of places that is computed at once (ms).
 const LONGEST: Millis = 7 * DAY;
 
-/// So much time, over all symbols, is computed at once: it bounds memory, and how
-/// long a wish to stop waits.
+/// The largest amount of time (ms), summed over all symbols, that is computed at once. It
+/// bounds the memory, and how long a stop request waits.
 const AT_ONCE: Millis = 20_000 * MINUTE;
 
-/// So many articles are held at once; a portion with more is halved. Bars need no such
-/// limit: there is one a minute.
+/// The largest number of articles in memory; a portion with more is halved. Bars need no such
+/// limit, because there is one per minute.
 const ARTICLES_AT_ONCE: usize = 20_000;
 
-/// The batch path: all rows that a job makes of bars and articles.
+/// The batch path: all rows of a job over bars and articles.
 #[async_trait]
 pub(crate) trait Compute: Send + Sync {
     async fn compute(
@@ -38,7 +38,7 @@ pub(crate) trait Compute: Send + Sync {
     ) -> Result<Vec<Vec<Value>>, SinkError>;
 }
 
-/// The engine as batch path.
+/// The engine as the batch path.
 pub(crate) struct Engine(Vec<Job>);
 
 impl Engine {
@@ -61,13 +61,13 @@ impl Compute for Engine {
     }
 }
 
-/// Computes again every row of `jobs` whose point has a time in [`from`, `to`),
-/// for all symbols, from stored bars and articles; returns how many were computed.
-/// A row that was made of more than is stored now stays, and so do rows of windows
-/// that are still open, or from before what retention has kept.
+/// Recomputes every row of `jobs` whose point has an event time (ms) in [`from`, `to`), for all
+/// symbols, from stored bars and articles; returns the number of rows. Stored rows that were
+/// made of more than is stored now stay, and so do rows of open windows and rows whose input
+/// has been deleted by retention.
 ///
 /// # Errors
-/// When the store or the computation fails; rows written until then stay.
+/// If the store or the computation fails; rows written before stay.
 pub async fn recompute(
     store: &SharedStore,
     jobs: &[Job],
@@ -95,8 +95,8 @@ pub async fn recompute(
     Ok(work.finish(&tables).rows)
 }
 
-/// The event time until which every raw topic that a table is made from is whole
-/// in the store.
+/// The watermark up to which the store holds all records of the raw topics that a table depends
+/// on.
 pub(crate) fn closed_until(progress: &Progress, table: &Table) -> Option<Millis> {
     let raw = table.reads.iter().filter(|topic| measurement_of(topic).is_some());
     raw.map(|topic| progress.watermark(topic)).min().flatten()
@@ -120,26 +120,25 @@ pub(crate) async fn symbols(store: &SharedStore, windows: &Windows) -> Result<us
     }
 }
 
-/// Symbols with bars, each with the start of its newest.
+/// The symbols with bars, each with the start of its latest bar.
 pub(crate) async fn newest_bars(store: &SharedStore) -> Result<Vec<(String, Millis)>, SinkError> {
     let newest = read_bars(&store.latest(&Measurement::bars().name).await?);
     Ok(newest.into_iter().map(|bar| (bar.symbol, bar.start_timestamp)).collect())
 }
 
-/// The start of a symbol's oldest bar.
+/// The start of the oldest bar of a symbol.
 pub(crate) async fn oldest_bar(store: &SharedStore, symbol: &str) -> Result<Option<Millis>, SinkError> {
     let query = Query { limit: Some(1), ..bars_query(symbol, None, None) };
     Ok(read_bars(&store.read(&query).await?).first().map(|bar| bar.start_timestamp))
 }
 
-/// Stored bars. One that does not read, as somebody else may have written it, is
-/// passed over, so that it costs no others: what is made without it says so by its
-/// number of bars.
+/// Converts stored bars. A bar that another program wrote in a wrong form is skipped, so that
+/// the others remain usable; the number of bars in the results shows that it is missing.
 pub(crate) fn read_bars(rows: &Rows) -> Vec<Bar> {
     readable(rows, "bar", |row| row.to_bars())
 }
 
-/// Stored articles, likewise.
+/// As [`read_bars`], for articles.
 pub(crate) fn read_articles(rows: &Rows) -> Vec<Article> {
     readable(rows, "article", |row| row.to_articles())
 }
@@ -167,7 +166,8 @@ fn readable<T>(rows: &Rows, what: &str, read: impl Fn(&Rows) -> Result<Vec<T>, N
     all
 }
 
-/// The rows whose bars and articles are all still there, and the others.
+/// Splits places into those whose bars and articles are all stored, and those for which
+/// retention has deleted some.
 pub(crate) async fn kept(
     store: &SharedStore,
     table: &Table,
@@ -191,8 +191,8 @@ pub(crate) async fn kept(
     Ok((kept, lost))
 }
 
-/// Places in portions, each small enough to be computed at once; so many `symbols`
-/// stand behind [`EVERY_SYMBOL`].
+/// Splits places into portions that can be computed at once; `symbols` is the number of symbols
+/// under [`EVERY_SYMBOL`].
 pub(crate) fn parts(table: &Table, windows: &Windows, symbols: usize) -> Vec<Windows> {
     let Some(layout) = table.layout else { return Vec::new() };
     let (margin, step) = (layout.margin(), layout.step());
@@ -220,8 +220,8 @@ pub(crate) fn parts(table: &Table, windows: &Windows, symbols: usize) -> Vec<Win
     parts
 }
 
-/// The rows at exactly these places, computed from what is stored; `None` where more
-/// articles than can be held belong to them, and there is a smaller portion.
+/// Computes the rows at exactly these places. `None` if the portion is `divisible` and has more
+/// articles than fit into memory.
 pub(crate) async fn rows(
     store: &SharedStore,
     compute: &dyn Compute,
@@ -261,8 +261,8 @@ pub(crate) async fn rows(
     Ok(Some(points.filter(|point| can_be_stored(table, point)).collect()))
 }
 
-/// Whether a point fits its measurement; what was computed of good bars does, and
-/// what does not would otherwise end all that is written with it.
+/// Whether a point fits its measurement. Rows of valid bars do; any other is left out, so that
+/// the rest of the batch can be written.
 fn can_be_stored(table: &Table, point: &Point) -> bool {
     match table.measurement.check(point) {
         Ok(()) => true,
@@ -273,7 +273,7 @@ fn can_be_stored(table: &Table, point: &Point) -> bool {
     }
 }
 
-/// Two portions of the places of one; `None` where it is but one place.
+/// Splits places into two portions; `None` for a single place.
 pub(crate) fn halves(layout: Layout, windows: &Windows) -> Option<[Windows; 2]> {
     let places: Vec<(&String, Millis, Millis)> = windows
         .iter()
@@ -297,8 +297,7 @@ pub(crate) fn halves(layout: Layout, windows: &Windows) -> Option<[Windows; 2]> 
     Some(halves)
 }
 
-/// A row as it would have come through the log, where a number that is not
-/// finite is null.
+/// A row as it is after passing through the log, where a number that is not finite is null.
 fn as_stored(mut row: Vec<Value>) -> Vec<Value> {
     for value in &mut row {
         if matches!(value, Value::Float(number) if !number.is_finite()) {
@@ -308,7 +307,7 @@ fn as_stored(mut row: Vec<Value>) -> Vec<Value> {
     row
 }
 
-/// The bars of a symbol, or of all.
+/// The query for the bars of a symbol, or of all.
 pub(crate) fn bars_query(symbol: &str, from: Option<Millis>, to: Option<Millis>) -> Query {
     let symbol = (symbol != EVERY_SYMBOL).then(|| ("symbol".to_owned(), symbol.to_owned()));
     let tags = symbol.into_iter().collect();
@@ -320,7 +319,7 @@ pub(crate) fn articles_query(symbol: &str, from: Millis, to: Millis) -> Query {
     Query { measurement: Measurement::articles().name, ..bars }
 }
 
-// Sets of times as disjoint ranges, however many fall into them.
+// Sets of times, stored as disjoint ranges.
 
 /// A set of half-open ranges that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,7 +343,7 @@ impl From<Ranges> for Vec<(Millis, Millis)> {
 }
 
 impl Ranges {
-    /// Adds a range; says whether that added anything.
+    /// Adds a range; returns whether the set has changed.
     pub(crate) fn insert(&mut self, mut from: Millis, mut to: Millis) -> bool {
         if from >= to || self.covers(from, to) {
             return false;
@@ -362,7 +361,7 @@ impl Ranges {
         true
     }
 
-    /// Takes a range out.
+    /// Removes a range.
     pub(crate) fn remove(&mut self, from: Millis, to: Millis) {
         if from >= to {
             return;
@@ -378,12 +377,12 @@ impl Ranges {
         }
     }
 
-    /// Whether something of a range is in the set.
+    /// Whether the set and a range have a common time.
     pub(crate) fn meets(&self, from: Millis, to: Millis) -> bool {
         from < to && self.last_before(to).is_some_and(|(_, end)| end > from)
     }
 
-    /// Whether a range is in the set as a whole.
+    /// Whether the set contains a whole range.
     fn covers(&self, from: Millis, to: Millis) -> bool {
         self.0.range(..=from).next_back().is_some_and(|(_, &end)| end >= to)
     }
@@ -392,12 +391,12 @@ impl Ranges {
         self.0.range(..to).next_back().map(|(&start, &end)| (start, end))
     }
 
-    /// What of the set lies before `until`.
+    /// The part of the set before `until`.
     pub(crate) fn until(&self, until: Millis) -> Ranges {
         Ranges(self.0.range(..until).map(|(&start, &end)| (start, end.min(until))).collect())
     }
 
-    /// The ranges, in order.
+    /// The ranges in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Millis, Millis)> + '_ {
         self.0.iter().map(|(&start, &end)| (start, end))
     }

@@ -1,4 +1,4 @@
-//! A row of JSON straight into the values of its columns, without a tree between.
+//! Parses a JSON row directly into the values of its columns, without building a JSON tree.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use model::schema::{Column, ColumnType, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-/// The row, if every value is of its column's type. The rules are those of
-/// [`Value::from_json`]: the column's type decides, never the JSON's.
+/// The row, if every value has the type of its column. As in [`Value::from_json`], the type of
+/// the column decides, not that of the JSON value.
 pub(crate) fn read(columns: &[Column], json: &[u8]) -> Option<Vec<Value>> {
     let mut text = serde_json::Deserializer::from_slice(json);
     let row = Row(columns).deserialize(&mut text).ok()?;
@@ -35,7 +35,7 @@ impl<'de> Visitor<'de> for Row<'_> {
         let mut row = vec![Value::Null; self.0.len()];
         let mut next = 0;
         while let Some(Name(name)) = object.next_key()? {
-            // Most rows were written with their columns in order.
+            // Most rows have their columns in order.
             let is_next = self.0.get(next).is_some_and(|column| column.name == name);
             let place =
                 if is_next { Some(next) } else { self.0.iter().position(|column| column.name == name) };
@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for Row<'_> {
     }
 }
 
-/// A key, copied only where it has escapes.
+/// A key, which is copied only if it has escapes.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -133,7 +133,7 @@ mod tests {
             .into()
     }
 
-    /// The same by way of a tree.
+    /// The same through a JSON tree.
     fn by_tree(object: &Map<String, Json>) -> Option<Vec<Value>> {
         let value = |column: &Column| match object.get(&column.name) {
             None => Some(Value::Null),

@@ -1,5 +1,5 @@
-//! What the sink knows of a job: where its rows come from, where they go to, and
-//! how they lie in time.
+//! What the sink knows of a job: its topic, its measurement, the times of its rows, and the
+//! rows that wait for recomputation.
 
 use std::sync::Arc;
 
@@ -11,14 +11,15 @@ use store::{Measurement, Point};
 
 use crate::work::EVERY_SYMBOL;
 
-/// A job's results.
+/// The results of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) topic: Topic,
     pub(crate) measurement: Arc<Measurement>,
     pub(crate) reads: Vec<Topic>,
     pub(crate) layout: Option<Layout>,
-    /// Its rows depend on those of other symbols: they are computed for all of them.
+    /// Whether its rows depend on other symbols, so that they are computed for all symbols
+    /// together.
     pub(crate) ranks: bool,
     symbol: Option<usize>,
     time: Option<usize>,
@@ -46,7 +47,7 @@ impl Table {
         row.get(self.symbol?)?.as_str()
     }
 
-    /// The time of a row's point.
+    /// The time of the point of a row (event time, ms).
     pub(crate) fn time(&self, row: &[Value]) -> Option<Millis> {
         row.get(self.time?)?.as_i64()
     }
@@ -56,28 +57,28 @@ impl Table {
         Point::result(&self.measurement, row)
     }
 
-    /// Under which symbol the rows of `symbol` wait to be computed again.
+    /// The symbol under which the rows of `symbol` wait for recomputation.
     pub(crate) fn waits_under<'a>(&self, symbol: &'a str) -> &'a str {
         if self.ranks { EVERY_SYMBOL } else { symbol }
     }
 
-    /// The layout, if records of `topic` have a part in this table's rows.
+    /// The layout, if the rows of this table depend on records of `topic`.
     pub(crate) fn layout_over(&self, topic: &Topic) -> Option<Layout> {
         self.layout.filter(|_| self.reads.contains(topic))
     }
 }
 
-// Where the rows of a job lie in time, and which of them a record has a part in.
+// The times of the rows of a job, and which rows depend on a record.
 //
-// Rows have places: the starts of their windows, or, on the paths of a job
-// without windows, the minutes of their bars.
+// The place of a row is the start of its window or, for the price paths of a job without
+// windows, the minute of its bar.
 
-/// How a job's rows lie in time.
+/// How the rows of a job are distributed over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// One row a window.
+    /// One row per window.
     Windows(Hop),
-    /// One row a bar around an article, at most so far from it.
+    /// One row per bar around an article, up to `reach` (ms) from it.
     Paths { reach: Millis },
 }
 
@@ -87,7 +88,7 @@ impl Layout {
         job.window.map(Layout::Windows).or(paths)
     }
 
-    /// How far one place is from the next.
+    /// The distance between two places (ms).
     pub(crate) fn step(self) -> Millis {
         match self {
             Layout::Windows(hop) => hop.slide,
@@ -95,7 +96,7 @@ impl Layout {
         }
     }
 
-    /// How much more time than its own a stretch of places is computed from.
+    /// How much additional input time a range of places needs (ms).
     pub(crate) fn margin(self) -> Millis {
         match self {
             Layout::Windows(hop) => hop.size,
@@ -103,7 +104,7 @@ impl Layout {
         }
     }
 
-    /// The place of the row whose point has the time `time`.
+    /// The place of a row whose point has the time `time`.
     pub(crate) fn place(self, time: Millis) -> Millis {
         match self {
             Layout::Windows(hop) => time - hop.size,
@@ -111,9 +112,8 @@ impl Layout {
         }
     }
 
-    /// The places of the rows in which a record of `topic` has a part whose event
-    /// time lies in the minute `minute`: from the first up to but not including
-    /// the second.
+    /// The places of the rows that depend on a record of `topic` with an event time in
+    /// `minute`, as a half-open range.
     pub(crate) fn touched(self, topic: &Topic, minute: Millis) -> (Millis, Millis) {
         match self {
             Layout::Windows(hop) => (hop.first_start(minute), hop.slide_of(minute + MINUTE - 1) + hop.slide),
@@ -122,7 +122,8 @@ impl Layout {
         }
     }
 
-    /// The event times that the rows at the places from `from` to `to` are made of.
+    /// The event times of the records that the rows at the places from `from` to `to` depend
+    /// on.
     pub(crate) fn inputs(self, from: Millis, to: Millis) -> (Millis, Millis) {
         match self {
             Layout::Windows(hop) => (from, to - hop.slide + hop.size),
@@ -130,7 +131,7 @@ impl Layout {
         }
     }
 
-    /// The first place that is not whole, when all is known before `closed`.
+    /// The first place whose input may be incomplete, if all records before `closed` are known.
     pub(crate) fn whole_until(self, closed: Millis) -> Millis {
         match self {
             Layout::Windows(hop) => hop.slide_of(closed - hop.size) + hop.slide,
@@ -152,7 +153,7 @@ impl Layout {
         }
     }
 
-    /// The places that bars from `oldest` to `newest` have rows at.
+    /// The places of the rows of bars from `oldest` to `newest`.
     pub(crate) fn with_bars(self, oldest: Millis, newest: Millis) -> (Millis, Millis) {
         match self {
             Layout::Windows(hop) => (hop.first_start(oldest), hop.slide_of(newest) + hop.slide),
@@ -160,8 +161,8 @@ impl Layout {
         }
     }
 
-    /// The first place whose row has lost nothing when all before `trimmed` is gone.
-    /// A path's rows stand each for itself: what is gone is only not computed.
+    /// The first place whose input is complete if retention has deleted everything before
+    /// `trimmed`. The rows of a path are independent, so deleted ones are only not recomputed.
     pub(crate) fn kept_from(self, trimmed: Millis) -> Millis {
         match self {
             Layout::Windows(hop) => hop.slide_of(trimmed - 1) + hop.slide,
@@ -201,7 +202,7 @@ mod tests {
     fn the_places_asked_for_are_those_of_rows_in_the_time_asked_for() {
         let hop = Hop { size: 10 * MINUTE, slide: 5 * MINUTE };
         let windows = Layout::Windows(hop);
-        // Windows end at 10, 15, 20 …: of [11, 20) only the one that starts with 5.
+        // Windows end at 10, 15, 20 …: in [11, 20) only the one that starts at 5 ends.
         assert_eq!(windows.places(11 * MINUTE, 20 * MINUTE), (5 * MINUTE, 10 * MINUTE));
         assert_eq!(windows.whole_until(20 * MINUTE), 15 * MINUTE);
         assert_eq!(Layout::Paths { reach: HOUR }.places(90_000, 3 * MINUTE), (MINUTE, 3 * MINUTE));

@@ -1,9 +1,9 @@
-//! Which of two rows of one identity stands: a row that was made of less never takes
-//! the place of one that was made of more, however long ago that was written.
+//! Compares rows of the same identity: a row that was made of less never replaces one that was
+//! made of more, whenever that was written.
 //!
-//! Rows say what they were made of: how many bars and articles, and until when these
-//! had been received. Where that decides nothing and the figures differ, the row is
-//! computed again from what is stored.
+//! Rows state what they were made of: the numbers of bars and articles, and the latest received
+//! time of these. If that does not decide and the values differ, the row is recomputed from the
+//! stored records.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use store::{Measurement, Point, SharedStore};
 
 use crate::error::SinkError;
 
-/// The columns that say what a row was made of; each only grows as more comes in.
+/// The columns that state what a row was made of; each only grows with more input.
 const VERSION: [&str; 5] =
     ["bars", "articles", "received_until", "received_timestamp", "article_received_timestamp"];
 
-/// So many symbols are remembered for each job. Beyond, all are taken as having come
-/// as far as the furthest: their next rows are looked up once more than needed.
+/// The largest number of symbols that are tracked per job. Beyond it, the latest time of all
+/// symbols applies to each, which causes some unnecessary reads of the store.
 const SYMBOLS: usize = 60_000;
 
-/// How a row compares with the one that is stored.
+/// How a row compares with the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing is stored.
+    /// No row is stored.
     New,
-    /// Every value is the same.
+    /// All values are equal.
     Same,
-    /// The same but for values that the stored row lacks, as one of an older format.
+    /// Equal, except for values that the stored row lacks, such as those of a newer format.
     Completed,
     /// Made of more.
     Richer,
     /// Made of less.
     Poorer,
-    /// Made of as much, or of more in one respect and of less in another, and different.
+    /// Different, and neither made of more nor of less.
     Unclear,
 }
 
-/// How `new` compares with `stored`, both with the columns of `measurement`.
+/// Compares `new` with `stored`, both with the columns of `measurement`.
 pub(crate) fn verdict(measurement: &Measurement, stored: Option<&[Value]>, new: &[Value]) -> Verdict {
     let Some(stored) = stored else { return Verdict::New };
     if stored == new {
@@ -72,23 +72,23 @@ fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_i64().map(|value| value as f64))
 }
 
-/// How far the rows of one job have come, symbol by symbol: what lies beyond is new,
-/// and needs no look at the store.
+/// The latest row time of each symbol of a job. A row after it is new, and needs no comparison
+/// with the store.
 #[derive(Debug, Default)]
 pub(crate) struct Newest {
-    /// Up to this time any symbol may have rows.
+    /// The time up to which any symbol may have rows (ms).
     floor: Option<Millis>,
     symbols: HashMap<String, Millis>,
 }
 
 impl Newest {
-    /// Any symbol may have rows up to `floor`.
+    /// Begins with `floor` as the time up to which any symbol may have rows.
     pub(crate) fn after(floor: Option<Millis>) -> Newest {
         Newest { floor, symbols: HashMap::new() }
     }
 
-    /// Whether a row of this time is newer than all others of its symbol; from then on
-    /// it is one of them.
+    /// Whether a row of this time is newer than all rows of its symbol; if so, it becomes the
+    /// latest.
     pub(crate) fn moves_on(&mut self, symbol: &str, time: Millis) -> bool {
         if self.floor.is_some_and(|floor| time <= floor) {
             return false;
@@ -111,22 +111,21 @@ impl Newest {
     }
 }
 
-/// Rows computed again, beside what is stored.
+/// The outcome of comparing recomputed rows with the stored ones.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
-    /// Those to be written.
+    /// The rows to be written.
     pub(crate) points: Vec<Point>,
-    /// How many there are in all.
+    /// The number of all rows.
     pub(crate) rows: u64,
-    /// Of those to be written, symbol and time of each that takes the place of another.
+    /// The symbol and time of each row to be written that replaces a different one.
     pub(crate) changed: Vec<(String, Millis)>,
-    /// How many are made of less than what is stored.
+    /// The number of rows that are made of less than the stored ones.
     pub(crate) poorer: u64,
 }
 
 impl Judged {
-    /// Compares rows of a measurement, computed from everything that is stored, with the
-    /// stored ones.
+    /// Compares rows that were computed from stored records with the stored rows.
     pub(crate) async fn of(
         store: &SharedStore,
         measurement: &Arc<Measurement>,

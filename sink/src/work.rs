@@ -1,5 +1,5 @@
-//! Computing rows again in portions, so that between two of them records are stored,
-//! positions committed and the wish to stop looked at.
+//! Recomputation in portions, so that records are stored, offsets committed and stop requests
+//! checked between two portions; and the rows that wait for recomputation.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,47 +12,48 @@ use crate::recompute::{self, Compute, Ranges};
 use crate::table::{Layout, Table};
 use crate::versions::Judged;
 
-/// So many symbols are looked up in one portion.
+/// How many symbols are looked up in one portion.
 const SYMBOLS: usize = 64;
 
-/// So many symbols are named where rows have changed.
+/// How many symbols a message about changed rows names.
 const NAMED: usize = 5;
 
-/// What is needed to compute rows.
+/// What a recomputation needs.
 pub(crate) struct Bench<'a> {
     pub(crate) store: &'a SharedStore,
     pub(crate) compute: &'a dyn Compute,
     pub(crate) tables: &'a [Table],
-    /// How far the store is whole; all of it, where nobody says.
+    /// The progress up to which the store is complete; `None` if all of it is.
     pub(crate) progress: Option<&'a Progress>,
 }
 
-/// What is left to be computed again.
+/// The remaining work.
 #[derive(Default)]
 pub(crate) struct Work {
-    /// The time asked for, where all symbols are.
+    /// The requested event times (ms), if all symbols are recomputed.
     asked: (Millis, Millis),
-    /// Symbols whose first bar is yet to be looked up, with the start of their last.
+    /// Symbols that are still to be looked up, with the start of their latest bar.
     symbols: VecDeque<(String, Millis)>,
-    /// How many there are.
+    /// The number of these symbols at the start.
     count: usize,
-    /// The places of the tables that are computed for all symbols together.
+    /// The places of tables whose rows are computed for all symbols together, by the index of
+    /// the table.
     together: BTreeMap<usize, Windows>,
     parts: VecDeque<(usize, Windows)>,
     done: BTreeMap<usize, Done>,
 }
 
-/// One portion.
+/// One portion of a recomputation.
 pub(crate) struct Portion {
-    /// Of which table.
+    /// The index of the table.
     pub(crate) table: usize,
-    /// The places that are done with it.
+    /// The places that it has recomputed.
     pub(crate) places: Windows,
-    /// The rows, of which some are to be written.
+    /// The rows, compared with the stored ones.
     pub(crate) judged: Judged,
 }
 
-/// What became of the rows of a measurement.
+/// The outcome for the rows of one measurement.
 #[derive(Default)]
 pub(crate) struct Done {
     rows: u64,
@@ -62,18 +63,18 @@ pub(crate) struct Done {
     span: Option<(Millis, Millis)>,
 }
 
-/// What became of all rows.
+/// The outcome for all rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
-    /// Computed again.
+    /// The number of recomputed rows.
     pub(crate) rows: u64,
 }
 
 impl Work {
-    /// Every row whose point has a time in [`from`, `to`).
+    /// The recomputation of every row whose point has a time in [`from`, `to`).
     pub(crate) async fn asked(store: &SharedStore, from: Millis, to: Millis) -> Result<Work, SinkError> {
         let symbols: VecDeque<_> = recompute::newest_bars(store).await?.into();
-        // Far beyond any time there is, and far from where sums of times overflow.
+        // Beyond all valid times, but small enough that sums of times do not overflow.
         let asked = (from.max(Millis::MIN / 4), to.min(Millis::MAX / 4));
         Ok(Work { asked, count: symbols.len(), symbols, ..Work::default() })
     }
@@ -84,8 +85,8 @@ impl Work {
         self.parts.extend(parts.into_iter().map(|part| (table, part)));
     }
 
-    /// The next portion; `None` once nothing is left. One may be empty, where it took
-    /// long enough to find out what there is.
+    /// Computes the next portion; `None` when all is done. A portion is empty if it only looked
+    /// up symbols.
     pub(crate) async fn portion(&mut self, bench: &Bench<'_>) -> Result<Option<Portion>, SinkError> {
         let nothing = |table| Portion { table, places: Windows::new(), judged: Judged::default() };
         if self.parts.is_empty() && !self.symbols.is_empty() {
@@ -110,7 +111,7 @@ impl Work {
         Ok(Some(Portion { table, places, judged }))
     }
 
-    /// Finds out where some more symbols have rows.
+    /// Looks up the places of the rows of some more symbols.
     async fn look_up(&mut self, bench: &Bench<'_>) -> Result<(), SinkError> {
         let mut found: BTreeMap<usize, Windows> = BTreeMap::new();
         for _ in 0..SYMBOLS {
@@ -143,7 +144,7 @@ impl Work {
         Ok(())
     }
 
-    /// Says what has changed, and gives what became of all rows.
+    /// Logs what has changed, and returns the outcome for all rows.
     pub(crate) fn finish(self, tables: &[Table]) -> Totals {
         let mut totals = Totals::default();
         for (table, done) in self.done {
@@ -168,7 +169,7 @@ impl Done {
         }
     }
 
-    /// Says what has changed, so that a figure that is not what it was can be explained.
+    /// Logs what has changed, so that a changed figure can be explained later.
     pub(crate) fn say(&self, measurement: &str) {
         if let Some((first, last)) = self.span {
             tracing::info!(
@@ -191,17 +192,17 @@ impl Done {
     }
 }
 
-// Rows that must be computed again, until they have been.
+// Rows that wait for recomputation.
 
 const PREFIX: &str = "sink/pending/";
 
-/// The symbol under which rows wait that are computed for all symbols together.
+/// The key of rows that are computed for all symbols together.
 pub(crate) const EVERY_SYMBOL: &str = "";
 
 /// The places of rows, by symbol.
 pub(crate) type Windows = BTreeMap<String, Ranges>;
 
-/// The places of touched rows, by measurement and symbol.
+/// The places of rows that wait for recomputation, by measurement and symbol.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     windows: BTreeMap<String, Windows>,
@@ -228,14 +229,14 @@ impl Pending {
         }
     }
 
-    /// Those of a table before `until`.
+    /// The places of a table before `until`.
     pub(crate) fn until(&self, table: &Table, until: Millis) -> Windows {
         let windows = self.windows.get(&table.measurement.name).into_iter().flatten();
         let due = windows.map(|(symbol, starts)| (symbol.clone(), starts.until(until)));
         due.filter(|(_, starts)| !starts.is_empty()).collect()
     }
 
-    /// These have been computed again.
+    /// Removes places that have been recomputed.
     pub(crate) fn done(&mut self, table: &Table, done: &Windows) {
         let name = &table.measurement.name;
         let Some(windows) = self.windows.get_mut(name) else { return };
@@ -249,7 +250,8 @@ impl Pending {
         }
     }
 
-    /// How many rows of these tables wait; those of all symbols together count as one.
+    /// The number of waiting rows of these tables; a row for all symbols together counts as
+    /// one.
     pub(crate) fn count(&self, tables: &[Table]) -> u64 {
         let of_table = |table: &Table| {
             let step = table.layout.map_or(1, Layout::step);
@@ -260,7 +262,7 @@ impl Pending {
         tables.iter().map(of_table).sum()
     }
 
-    /// What has changed since the last call, as notes.
+    /// The notes for what has changed since the last call.
     pub(crate) fn take_notes(&mut self) -> Vec<Note> {
         let changed = std::mem::take(&mut self.changed);
         let note = |(measurement, symbol): (String, String)| {

@@ -1,5 +1,5 @@
-//! Computing rows again beside the storing of new ones, a portion at a time; and rows
-//! that come again from the log, against those that are stored.
+//! Recomputes rows in portions, between batches of new records; and compares repeated rows from
+//! the log with the stored ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,54 +20,55 @@ use crate::table::{Layout, Table};
 use crate::versions::{Judged, Verdict, verdict};
 use crate::work::{Bench, Done, Portion, Work};
 
-/// Days, weeks and months of so many symbols are written in one portion.
+/// The largest number of symbols whose days, weeks and months are written in one portion.
 const SYMBOLS: usize = 16;
 
-/// How often what came again is told of.
+/// The shortest interval between two log messages about repeated rows.
 const TELL: Duration = Duration::from_secs(60);
 
-/// What is being computed again.
+/// The running recomputation.
 #[derive(Default)]
 pub(super) struct Recomputation {
     work: Option<Work>,
-    /// Who asked for it.
+    /// The channel for the result, if the recomputation was requested.
     answer: Option<oneshot::Sender<Result<u64, String>>>,
-    /// Whether days, weeks and months that have closed are to be written.
+    /// Whether closed days, weeks and months are to be written.
     aggregating: bool,
-    /// What became of them since that was told last, by measurement.
+    /// The outcome of days, weeks and months since the last log message, by measurement.
     aggregated: BTreeMap<String, Done>,
     /// When the last portion ended, and how long it took.
     last: Option<(Instant, Duration)>,
 }
 
 impl Recomputation {
-    /// Whether there is something to do.
+    /// Whether there is work.
     pub(super) fn is_busy(&self) -> bool {
         self.work.is_some() || self.aggregating
     }
 
-    /// Whether rows are being computed.
+    /// Whether rows are being recomputed.
     pub(super) fn is_computing(&self) -> bool {
         self.work.is_some()
     }
 
-    /// While records come in, at most half of the time goes into what is computed again.
+    /// Whether the next portion may run. While records arrive, recomputation takes at most half
+    /// of the time.
     pub(super) fn is_its_turn(&self, idle: bool) -> bool {
         idle || self.last.is_none_or(|(ended, took)| ended.elapsed() >= took)
     }
 
-    /// Nothing more will be computed: whoever asked is told so.
+    /// Ends the recomputation; a requester gets an error.
     pub(super) fn give_up(&mut self) {
         self.work = None;
         if let Some(answer) = self.answer.take() {
             let reason = "the sink was stopped before everything was computed again; what it had written until then stays. Ask once more when it runs";
-            // Whoever asked may have gone.
+            // The requester may have gone.
             let _ = answer.send(Err(reason.to_owned()));
         }
     }
 }
 
-/// Rows that came again, since that was told last.
+/// The repeated rows since the last log message.
 #[derive(Default)]
 pub(super) struct Repeats {
     poorer: u64,
@@ -94,15 +95,15 @@ impl Repeats {
 }
 
 impl Sink {
-    /// Begins to compute what was asked for.
+    /// Starts a requested recomputation.
     pub(crate) async fn begin_asked(&mut self, ask: Ask) -> Result<(), SinkError> {
         self.again.work = Some(Work::asked(&self.store, ask.from, ask.to).await?);
         self.again.answer = Some(ask.answer);
         Ok(())
     }
 
-    /// Begins to compute the windows that late records touch, and to write the days
-    /// that have closed since something came in for them.
+    /// Starts the recomputation of the windows of late records, and the writing of closed days
+    /// that have changed.
     pub(super) async fn begin_due(&mut self, due: Due) -> Result<(), SinkError> {
         let mut work = Work::default();
         for (at, table) in self.tables.clone().iter().enumerate() {
@@ -117,16 +118,16 @@ impl Sink {
         Ok(())
     }
 
-    /// Computes again and aggregates until nothing is left, or `stop` asks for an end.
+    /// Recomputes and aggregates until all is done, or `stop` requests an end.
     pub(crate) async fn recompute(&mut self, due: Due, stop: &ShutdownToken) -> Result<(), SinkError> {
-        // What has been begun belongs to it.
+        // A running recomputation is finished first.
         self.finish_again(stop).await?;
         self.flush().await?;
         self.begin_due(due).await?;
         self.finish_again(stop).await
     }
 
-    /// Goes on until nothing is left of what has been begun, or `stop` asks for an end.
+    /// Continues until the running recomputation is finished, or `stop` requests an end.
     pub(crate) async fn finish_again(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
         while !stop.stopped() && self.again.is_busy() {
             self.go_on_again().await?;
@@ -134,7 +135,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes days as soon as event time passes their close.
+    /// Writes the days that event time has closed.
     #[cfg(test)]
     pub(crate) async fn aggregate_closed(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
         self.look_for_closed();
@@ -146,13 +147,13 @@ impl Sink {
         self.again.aggregating |= watermark.is_some_and(|closed| self.days.has_closed(closed));
     }
 
-    /// One portion of what there is to do.
+    /// Runs one portion of the work.
     pub(super) async fn go_on_again(&mut self) -> Result<(), SinkError> {
         if !self.again.is_busy() {
             return Ok(());
         }
         let begun = Instant::now();
-        // Bars must be stored before windows are computed from them.
+        // Windows are computed from stored bars.
         self.flush().await?;
         if self.again.aggregating {
             self.aggregate().await?;
@@ -172,12 +173,12 @@ impl Sink {
                 Ok(None) => {
                     let rows = work.finish(&self.tables).rows;
                     if let Some(answer) = self.again.answer.take() {
-                        // Whoever asked may have gone.
+                        // The requester may have gone.
                         let _ = answer.send(Ok(rows));
                     }
                 }
                 Err(error @ SinkError::Compute { .. }) => {
-                    // It stays noted, and is tried again; nothing else waits for it.
+                    // The work stays noted and is retried; nothing else waits for it.
                     tracing::error!("{error}");
                     match self.again.answer.take() {
                         Some(answer) => drop(answer.send(Err(error.to_string()))),
@@ -191,7 +192,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes a portion together with the note that it is done.
+    /// Writes a portion, with the note that it is done.
     async fn put_again(&mut self, portion: Portion) -> Result<(), SinkError> {
         let Portion { table, places, judged } = portion;
         let counts = &mut self.progress.counts;
@@ -214,8 +215,8 @@ impl Sink {
         self.put(vec![(of.measurement.clone(), judged.points)]).await
     }
 
-    /// Writes some of the days that have closed, with their weeks and months, each
-    /// symbol together with the note that it is done.
+    /// Writes some closed days with their weeks and months, each symbol with the note that it
+    /// is done.
     async fn aggregate(&mut self) -> Result<(), SinkError> {
         let closed = self.progress.watermark(&STOCK_PRICES);
         for _ in 0..SYMBOLS {
@@ -247,7 +248,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Adds rows that may be stored already to `points`, as far as they stand.
+    /// Compares rows that may be stored already with the stored ones, and adds those that are
+    /// to be written to `points`.
     pub(super) async fn settle_repeats(
         &mut self,
         points: &mut Points,
@@ -261,7 +263,7 @@ impl Sink {
                 let symbol = table.symbol(&point.values).unwrap_or_default().to_owned();
                 (symbol, table.time(&point.values), point.nanos)
             };
-            // Those of this batch come after what is stored.
+            // A row of the same batch is later than the stored one.
             let mut places: HashMap<_, usize> =
                 beside.iter().enumerate().map(|(place, point)| (identity(point), place)).collect();
             for (row, held) in rows.into_iter().zip(held) {
@@ -269,7 +271,7 @@ impl Sink {
                 let standing = place.map(|place| beside[place].values.as_slice()).or(held.as_deref());
                 let verdict = verdict(&table.measurement, standing, &row.values);
                 let is_windowed = matches!(table.layout, Some(Layout::Windows(_)));
-                // A row of a window that is made of more still knows nothing of what came late.
+                // A row made of more than the stored one may still lack late records.
                 if verdict == Verdict::Unclear || (verdict == Verdict::Richer && is_windowed) {
                     self.wait_again(&table, &row);
                 }
@@ -298,7 +300,7 @@ impl Sink {
         Ok(())
     }
 
-    /// The place of a row waits to be computed again.
+    /// Marks the place of a row for recomputation.
     fn wait_again(&mut self, table: &Table, row: &Point) {
         let (symbol, time) = (table.symbol(&row.values), table.time(&row.values));
         if let (Some(layout), Some(symbol), Some(time)) = (table.layout, symbol, time) {

@@ -1,5 +1,5 @@
-//! The sink at work: takes records in, writes batches, and has windows computed
-//! again that late records touch.
+//! The running sink: reads records, writes batches, and schedules the recomputation of windows
+//! that late records belong to.
 
 mod again;
 mod take;
@@ -32,49 +32,52 @@ use crate::work::{Pending, Windows};
 use again::{Recomputation, Repeats};
 use take::Underway;
 
-/// The name under which positions are committed.
+/// The name of the reader, under which offsets are committed.
 const READER: &str = Service::Sink.name();
-/// How many records of a partition are taken at once.
+/// How many records one poll may return.
 const POLL: usize = 2_000;
-/// How long to wait for records before looking at the wish to stop.
+/// The longest wait for records before the request to stop is checked.
 const WAIT: Duration = Duration::from_millis(250);
-/// The notes of late minutes, which decided which rows stand before these said it.
+/// Notes of earlier versions about late minutes, which are deleted. Rows state their version
+/// themselves now.
 const OUTDATED: &str = "sink/late/";
-/// How often what is left to read is counted: on Kafka that is a question a partition.
+/// The interval between two counts of unread records; on Kafka a count takes one request per
+/// partition.
 const COUNT_UNREAD: Duration = Duration::from_secs(10);
 
-/// Which windows a recomputation takes.
+/// Which windows are recomputed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Those whose own rows have come by: a row that came later would overwrite them.
+    /// Windows whose own rows have been read; a row that is read later would overwrite the
+    /// recomputed one.
     Emitted,
-    /// All that are closed: nothing more will be emitted before the next start.
+    /// All closed windows; no more rows are emitted before the next start.
     Closed,
 }
 
 pub(crate) struct Sink {
     reader: Box<dyn Reader>,
     log: SharedLog,
-    /// Asked until it answers.
+    /// The store, with retries.
     store: SharedStore,
     tables: Vec<Table>,
-    /// How far the rows of each table have come.
+    /// The latest row times of each table.
     newest: Vec<Newest>,
     compute: Box<dyn Compute>,
     pub(crate) progress: Progress,
-    /// Which times on records are believed.
+    /// The limits on the times of records.
     bounds: TimeBounds,
     days: Days,
     pub(crate) pending: Pending,
     heard: Heard,
     status: Status,
-    /// What is left to read, and when it was counted.
+    /// The number of unread records, and when it was counted.
     unread: (Instant, u64),
     gathered: Gathered,
     underway: Option<Underway>,
     again: Recomputation,
     repeats: Repeats,
-    /// Notes that were kept by an earlier version, and are forgotten.
+    /// Notes of earlier versions, to be deleted.
     outdated: Vec<Note>,
 }
 
@@ -115,8 +118,8 @@ impl Sink {
         })
     }
 
-    /// Works until `stop` asks for an end, computing touched windows again every
-    /// `every`, and what is `asked` for in between.
+    /// Runs until `stop` requests an end. Recomputes the windows of late records at the
+    /// interval `every`, and in between what is requested through `asked`.
     pub(crate) async fn run(
         mut self,
         every: Duration,
@@ -161,8 +164,8 @@ impl Sink {
         }
     }
 
-    /// Takes in what the log holds, waiting for it no longer than `wait` or than
-    /// what has been gathered may wait; says whether anything came.
+    /// Reads records, waiting for them at most `wait` and until the current batch is due;
+    /// returns whether there were any.
     pub(crate) async fn read(&mut self, wait: Duration) -> Result<bool, SinkError> {
         let records = self.reader.poll(POLL, self.gathered.may_wait(wait)).await?;
         for skipped in self.reader.skipped() {
@@ -192,9 +195,9 @@ impl Sink {
         self.pending.until(table, layout.whole_until(until))
     }
 
-    /// The furthest window's end among the rows of the jobs with these windows over
-    /// these topics: of the windows that end there, others may still come. A job that
-    /// ranks emits nothing while the market is silent; others then speak for it.
+    /// The latest window end among the rows of all jobs with the same windows and topics. More
+    /// rows of these windows may still arrive. Jobs with the same windows are taken together,
+    /// because a job that ranks emits nothing while the market is silent.
     fn emitted(&self, table: &Table) -> Option<Millis> {
         let alike = |other: &&Table| other.layout == table.layout && other.reads == table.reads;
         self.tables.iter().filter(alike).filter_map(|other| self.progress.emitted(&other.topic)).max()
@@ -224,9 +227,9 @@ impl Sink {
         Ok(self.status.say(state, reached, &self.progress.counts, pending, self.unread.1).await?)
     }
 
-    /// The time before which the rows of every windowed job that is `wanted` have come,
-    /// whichever engine wrote them; `None` until each has written some. Of the windows
-    /// that end with the furthest row others may still come, so it is one step less.
+    /// The time before which the rows of all `wanted` windowed jobs have arrived, whichever
+    /// engine wrote them; `None` until each job has rows. Further rows of the latest window may
+    /// still arrive, so it is one slide earlier.
     fn results_until(&self, wanted: impl Fn(&Table) -> bool) -> Option<Millis> {
         let until = |table: &Table| match table.layout {
             Some(Layout::Windows(hop)) if wanted(table) => {
@@ -237,7 +240,7 @@ impl Sink {
         self.tables.iter().filter_map(until).min().flatten()
     }
 
-    /// Counts the records that are left to read, now and then.
+    /// Counts the unread records, at the interval [`COUNT_UNREAD`].
     async fn count_unread(&mut self) -> Result<(), SinkError> {
         if self.unread.0.elapsed() < COUNT_UNREAD {
             return Ok(());
@@ -254,15 +257,15 @@ impl Sink {
     }
 }
 
-/// The shapes of what is read from topics: raw records, the rows of `tables`, and
-/// what services say of themselves.
+/// The shapes of the measurements that are read from topics: raw records, the rows of `tables`,
+/// and the status of services.
 pub(crate) fn measurements(tables: &[Table]) -> Vec<Arc<Measurement>> {
     let raw = [Measurement::bars(), Measurement::articles()].map(Arc::new);
     let results = tables.iter().map(|table| table.measurement.clone());
     raw.into_iter().chain(results).chain([Arc::new(pipeline::measurement())]).collect()
 }
 
-/// The topics that become points, but for what services say of themselves.
+/// The topics that become points, except the status of services.
 fn data_topics(tables: &[Table]) -> Vec<Topic> {
     let results = tables.iter().map(|table| table.topic.clone());
     [STOCK_PRICES, NEWS_ARTICLES].into_iter().chain(results).collect()

@@ -1,5 +1,5 @@
-//! Taking records in: each becomes a point, a dead letter or nothing, and what is
-//! late is remembered.
+//! Processes records and writes batches: each record becomes a point, a dead letter, or is
+//! ignored; late ones are noted for recomputation.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ use crate::progress::{Counts, Mark, Place, Progress};
 use crate::table::Layout;
 
 impl Sink {
-    /// Takes in records of one partition.
+    /// Processes consecutive records of one partition.
     pub(super) fn take(&mut self, run: &[Record]) {
         let Record { topic, partition, .. } = &run[0];
         let mut place = self.progress.place(topic, *partition);
         let next = place.next;
         for record in run {
-            // What the store has noted already is polled again after a kill.
+            // After a kill, records are polled again that the store has noted already.
             if record.offset < place.next {
                 continue;
             }
@@ -44,8 +44,8 @@ impl Sink {
         self.progress.set_place(topic, *partition, place);
     }
 
-    /// Records what retention deleted before it was read: counted, and for bars a gap
-    /// from what was complete before to what the next record states.
+    /// Counts records that retention deleted before they were read. For bars it also records a
+    /// gap, from the watermark before them to the watermark of the next record.
     pub(super) fn note_skipped(&mut self, skipped: &Skipped, records: &[Record]) {
         let Skipped { topic, partition, from, to } = skipped;
         self.progress.counts.skipped += to - from;
@@ -93,8 +93,9 @@ impl Sink {
         record: &Record,
         place: &mut Place,
     ) -> Result<(), String> {
-        // A partition's own watermark is never behind that of the whole topic: what
-        // any engine takes for late is late here, however it mixes the partitions.
+        // Lateness is judged by the watermark of the partition, which is never behind that of
+        // the topic. So every record that an engine may treat as late is late here, in whatever
+        // order it reads the partitions.
         self.bounds.check(place.reached, record, [raw.complete_until, raw.at])?;
         let before = place.reached.replace(raw.complete_until.max(place.reached.unwrap_or(Millis::MIN)));
         let (symbol, at, point) = match raw.content {
@@ -141,8 +142,8 @@ impl Sink {
             return Ok(());
         }
         let is_new = match (of.layout, of.symbol(&row), time) {
-            // What is stored has a say in what may not be new: it may come from an engine
-            // that starts over and knows nothing of what came late.
+            // A row that may not be new is compared with the stored one: it may come from a
+            // restarted engine that lacks the late records.
             (Some(Layout::Windows(_)), Some(symbol), Some(time)) => self.newest[table].moves_on(symbol, time),
             (Some(Layout::Paths { .. }), ..) => false,
             _ => true,
@@ -156,8 +157,8 @@ impl Sink {
         Ok(())
     }
 
-    /// What a service says of itself; it counts as no point, or saying it would
-    /// be a change to be said again.
+    /// Processes the status of a service. It is not counted as a point, because the count is
+    /// part of the status and would change it again.
     fn take_status(&mut self, record: &Record) -> Result<(), String> {
         let status = ServiceStatus::parse(&record.value)?;
         let measurement = FIRST_TABLE + self.tables.len();
@@ -174,30 +175,29 @@ impl Sink {
     }
 }
 
-// Writing behind: while the store takes a batch, the next one is gathered. One
-// batch is on its way at a time, so that they arrive in order; positions are
-// committed only once what they stand for has arrived.
+// Writing in the background: the next batch is collected while the store writes the current
+// one. Only one batch is written at a time, so that batches are stored in order, and offsets
+// are committed only after their batch is stored.
 
-/// A batch on its way to the store.
+/// A batch that is being written.
 pub(super) struct Underway {
     batch: Arc<Batch>,
-    /// How far the sink had come with it, as its notes say.
+    /// The progress in the notes of the batch.
     progress: Progress,
-    /// Where the reader stood.
+    /// The positions of the reader after the batch.
     positions: Vec<Position>,
-    /// Ends with this.
+    /// The task that writes; dropping this aborts it.
     writing: JoinSet<Result<(), StoreError>>,
 }
 
 impl Sink {
-    /// Writes what was gathered, then commits the positions behind it.
+    /// Writes the collected batch and commits its offsets.
     pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
         self.write_behind().await?;
         self.commit_arrived().await
     }
 
-    /// Sends what was gathered on its way, with the notes that go with it, once the
-    /// batch before it has arrived.
+    /// Waits for the previous batch, then starts to write the collected one with its notes.
     pub(crate) async fn write_behind(&mut self) -> Result<(), SinkError> {
         self.commit_arrived().await?;
         if self.gathered.is_empty() {
@@ -227,8 +227,7 @@ impl Sink {
         }
     }
 
-    /// Waits until the batch on its way has arrived, if there is one; returns the
-    /// positions behind it.
+    /// Waits for the batch that is being written, if any; returns its positions.
     pub(crate) async fn arrived(&mut self) -> Result<Option<Vec<Position>>, SinkError> {
         let Some(Underway { batch, progress, positions, mut writing }) = self.underway.take() else {
             return Ok(None);
@@ -237,7 +236,7 @@ impl Sink {
             Some(Ok(outcome)) => outcome,
             Some(Err(ended)) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Everything is being taken down, and this with it.
+                // The runtime is shutting down.
                 Err(_) => std::future::pending().await,
             },
             None => Ok(()),
@@ -246,16 +245,15 @@ impl Sink {
         Ok(Some(positions))
     }
 
-    /// Writes points with the notes that go with them, and waits for it; nothing
-    /// else may be on its way.
+    /// Writes points with their notes, and waits. No batch may be in progress.
     pub(super) async fn put(&mut self, points: Points) -> Result<(), SinkError> {
         let batch = Arc::new(Batch { points, notes: self.notes() });
         let outcome = self.store.write(batch.clone()).await;
         self.settle(outcome, &batch, self.progress.clone()).await
     }
 
-    /// Points that the store will never take become dead letters, and the notes,
-    /// which stand for `progress`, follow all the same.
+    /// Makes dead letters of points that the store will never accept, then writes the notes of
+    /// the batch with the counts added to `progress`.
     async fn settle(
         &mut self,
         outcome: Result<(), StoreError>,
@@ -275,7 +273,7 @@ impl Sink {
         if !letters.is_empty() {
             self.log.append(letters).await?;
         }
-        // All other points have been written; the first note is the progress.
+        // All other points have been written. The first note is the progress.
         let mut notes = batch.notes.clone();
         notes[0] = progress.note();
         Ok(self.store.write(Batch { points: Vec::new(), notes }.into()).await?)

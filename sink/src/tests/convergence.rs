@@ -1,5 +1,5 @@
-//! Whatever comes late, is repeated, emitted again or killed, in any order: in
-//! the end the store holds what a computation over the final bars yields.
+//! Tests that the store converges: whatever is late, repeated, emitted again or killed, in any
+//! order, it ends with the result of a computation over the final bars.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use crate::sink::{Due, Sink};
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A bar so many minutes before or after the producer's clock.
+    /// A bar before or after the clock of the producer, in minutes.
     Bar {
         symbol: &'static str,
         ahead: i64,
         volume: u8,
         received: i64,
     },
-    /// The producer's clock moves on.
+    /// Advances the clock of the producer.
     Clock(i64),
-    /// The engine takes so many records.
+    /// The engine processes this many records.
     Engine(usize),
     /// The engine repeats its last rows, as after a restart.
     EmitAgain(usize),
     SinkReads,
     SinkWrites,
     Recompute,
-    /// The sink is killed with what it has not written, or not committed.
+    /// The sink is killed with records that it has not written, or not committed.
     Kill {
         written: bool,
     },
@@ -51,7 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-/// An engine as the sink knows it: in order, blind to what is late.
+/// An engine as the sink sees it: it processes records in order and ignores late ones.
 #[derive(Default)]
 struct Engine {
     taken: usize,
@@ -88,7 +88,7 @@ impl Engine {
     }
 }
 
-/// Everything that takes part.
+/// All parts of the test.
 struct Scene {
     folder: Folder,
     records: Vec<Bar>,
@@ -141,7 +141,7 @@ impl Scene {
         self.records.push(bar);
     }
 
-    /// The replay ends: its clocks close every window, and all is drained.
+    /// The replay ends: heartbeats close every window, and everything is drained.
     async fn end(&mut self) {
         let last = self.clock + 60;
         self.folder.append(vec![clock_record(last)]).await;

@@ -1,5 +1,5 @@
-//! With the engine and every job: bars that come late or corrected and articles
-//! that are found late or edited end up in the store as the batch path has them.
+//! Tests with the engine and every job: with late or corrected bars and late or edited articles
+//! the store ends with the results of the batch path.
 
 use control::shutdown::{self, Shutdown, ShutdownToken};
 use engine::Job;
@@ -15,14 +15,14 @@ use super::{Folder, bar, bar_record, clock_record};
 fn draining() -> ShutdownToken {
     let (stopper, stop) = shutdown::channel();
     stopper.ask(Shutdown::Drain);
-    // The asking side must live as long as the wish.
+    // The handle must live as long as the token.
     std::mem::forget(stopper);
     stop
 }
 
-/// Bars with the minute at which each is sent: 150 minutes of two symbols, after
-/// which one of them stops trading; every seventh bar comes 20 minutes late, every
-/// eleventh is corrected after ten.
+/// Bars with the minute at which each is sent: 150 minutes of two symbols, after which one of
+/// them stops trading; every seventh bar is 20 minutes late, and every eleventh is corrected
+/// after ten minutes.
 fn bars() -> Vec<(i64, Bar)> {
     let mut sent = Vec::new();
     for minute in 100..250_i64 {
@@ -48,7 +48,7 @@ fn bars() -> Vec<(i64, Bar)> {
     sent
 }
 
-/// An article published in `minute` and sent at the minute `found`.
+/// An article that is published in `minute` and sent at the minute `found`.
 fn article(id: &str, symbol: Option<&str>, minute: i64, found: i64) -> (i64, Article) {
     let article = Article {
         id: id.into(),
@@ -64,8 +64,8 @@ fn article(id: &str, symbol: Option<&str>, minute: i64, found: i64) -> (i64, Art
     (found, article)
 }
 
-/// Articles in time, found an hour late, found by two terms, edited, about what
-/// nobody knows, about nothing, from before the first bar and from the future.
+/// Articles that are in time, found an hour late, found by two terms, edited, about an unknown
+/// symbol, about no symbol, from before the first bar, and from the future.
 fn articles() -> Vec<(i64, Article)> {
     let (_, twice) = article("twice", Some("B"), 150, 150);
     let mut sent = vec![
@@ -129,13 +129,13 @@ async fn what_comes_late_ends_up_in_the_rows_of_every_job_as_the_batch_path_has_
     run(&folder, &jobs).await;
     for job in &jobs {
         let wanted = engine::compute(job, all(bars()), all(articles())).await.unwrap();
-        // What is still open: windows and paths of the future.
+        // Windows and paths in the future are still open.
         let wanted = in_order(&wanted);
         assert!(wanted.len() > 200, "{} has {} rows", job.name, wanted.len());
         assert_eq!(stored(&folder, job).await, wanted, "{}", job.name);
     }
 
-    // All of it computed again by hand is the same once more.
+    // Recomputing everything on request has the same result.
     let before: u64 = rows_of(&folder, &jobs).await;
     assert_eq!(crate::recompute(&folder.store, &jobs, Millis::MIN, Millis::MAX).await.unwrap(), before);
     assert_eq!(rows_of(&folder, &jobs).await, before);
@@ -149,7 +149,8 @@ async fn what_comes_late_ends_up_in_the_rows_of_every_job_as_the_batch_path_has_
 async fn rows_of_one_time_come_out_of_the_store_in_the_order_in_which_they_are_computed() {
     let folder = Folder::new();
     let jobs = [Job::named("news_reaction").unwrap()];
-    // All published in the same millisecond; the order of their names is not that of their offsets.
+    // All are published in the same millisecond; the order of their names differs from that of
+    // their offsets.
     let news: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(|id| article(id, Some("A"), 120, 120).1).into();
     let offsets: Vec<_> = news.iter().map(|article| model::article::offset_of(&article.id)).collect();
     assert!(!offsets.is_sorted());
@@ -178,8 +179,8 @@ async fn a_job_that_starts_over_a_month_later_replaces_no_corrected_row() {
     for job in &jobs {
         corrected.push(stored(&folder, job).await);
     }
-    // Nothing remembers what came late any more: the job emits what it did at first, and
-    // knows of no correction.
+    // The notes of late records are gone: the job emits its first rows again, without the
+    // correction.
     let mut again = Vec::new();
     for job in &jobs {
         let emitted = folder.log.read(&job.topic, 0, 0, 100_000).await.unwrap();
@@ -212,7 +213,7 @@ async fn rows_of(folder: &Folder, jobs: &[Job]) -> u64 {
     rows
 }
 
-/// A replay has no times of receipt that would tell versions apart.
+/// In a replay all versions of a bar have the same received time.
 #[tokio::test]
 async fn a_paths_row_of_an_outdated_bar_that_is_emitted_again_does_not_have_the_last_word() {
     let folder = Folder::new();
@@ -280,7 +281,7 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
     folder.append(all(bars()).iter().map(bar_record).collect()).await;
     folder.append((251..500).map(clock_record).collect()).await;
     folder.append(news_records(500)).await;
-    // The engine never ran: there is not one row.
+    // The engine never ran, so there are no rows.
     let (again, asked) = control::recompute::channel();
     let (stopper, stop) = shutdown::channel();
     let (log, store) = (folder.log.clone(), folder.store.clone());
@@ -288,7 +289,7 @@ async fn what_is_asked_for_is_computed_again_while_the_sink_runs() {
         tokio::spawn(crate::run_answering(crate::RECOMPUTE_EVERY, asked, log, store, jobs.clone(), stop));
     let ask = async {
         loop {
-            // Nothing before the sink has read what is in the log.
+            // The request is served only after the sink has read what is in the log.
             let rows = again.compute(110 * MINUTE, 120 * MINUTE).await.unwrap();
             if rows > 0 {
                 return rows;

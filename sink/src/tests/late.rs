@@ -1,5 +1,5 @@
-//! Late and corrected bars: the windows that they touch are computed again,
-//! once their own rows have come by.
+//! Tests of late and corrected bars: their windows are recomputed after their own rows have
+//! been read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::sink::Due;
 
-/// One bar in time, then one that comes late to the windows 8, 9 and 10.
+/// One bar in time, then one that is late for the windows 8, 9 and 10.
 async fn with_a_late_bar() -> Folder {
     let folder = Folder::new();
     let records = [bar("A", 10, 1.0, 10), bar("A", 11, 1.0, 11), bar("A", 10, 5.0, 11)];
@@ -21,7 +21,7 @@ async fn with_a_late_bar() -> Folder {
     folder
 }
 
-/// The rows of an engine that has not seen the late bar.
+/// The rows of an engine that has ignored the late bar.
 async fn emit_uncorrected(folder: &Folder) {
     let rows = [row_record("A", 8, 1, 1.0), row_record("A", 9, 2, 2.0), row_record("A", 10, 2, 2.0)];
     folder.append(rows.into()).await;
@@ -53,7 +53,7 @@ async fn a_touched_window_waits_until_its_own_row_has_been_written() {
     emit_uncorrected(&folder).await;
     catch_up(&mut sink).await;
     recompute(&mut sink, Due::Emitted).await;
-    // The row of window 10 is the furthest; others that end with it may still come.
+    // The row of window 10 is the latest; other rows of that window may still arrive.
     let mut so_far = corrected();
     so_far.insert(("A".into(), 10), (2, 2.0));
     assert_eq!(folder.totals().await, so_far);
@@ -72,7 +72,7 @@ async fn windows_wait_until_their_bars_are_stored_however_far_the_results_are() 
     emit_uncorrected(&folder).await;
     folder.append(vec![row_record(&model::heartbeat::symbol(0), 90, 3, 0.0)]).await;
     let mut sink = folder.sink_caught_up().await;
-    // The prices read so far are complete until minute 11 only: windows 8 to 10 end later.
+    // The watermark of the prices is minute 11: windows 8 to 10 end later.
     recompute(&mut sink, Due::Emitted).await;
     recompute(&mut sink, Due::Closed).await;
     assert_eq!(folder.totals().await[&("A".into(), 8)], (1, 5.0));
@@ -88,7 +88,7 @@ async fn a_row_emitted_again_after_the_recomputation_does_not_have_the_last_word
     folder.drain().await;
     assert_eq!(folder.totals().await, corrected());
 
-    // The engine and the sink start anew; the engine repeats what it had not committed.
+    // The engine and the sink restart; the engine repeats the rows that it had not committed.
     emit_uncorrected(&folder).await;
     let mut sink = folder.sink_caught_up().await;
     assert_eq!(folder.totals().await, corrected(), "not even in between");
@@ -113,7 +113,7 @@ async fn touched_windows_are_still_known_after_a_kill() {
 async fn a_window_that_is_open_at_the_end_stays_for_the_next_start() {
     let folder = with_a_late_bar().await;
     folder.drain().await;
-    // Complete until 11: window 8 ends there, 9 and 10 are open.
+    // With a watermark of 11, window 8 is closed; 9 and 10 are open.
     assert_eq!(folder.totals().await, [window("A", 8, 1, 5.0)].into());
     folder.append(vec![clock_record(13)]).await;
     folder.drain().await;
@@ -151,7 +151,7 @@ async fn a_shuffled_file_is_computed_in_a_few_calls() {
     const BARS: i64 = 20_000;
     const FIRST: i64 = 100_000;
     let folder = Folder::new();
-    // A full-period walk over the minutes, far from their order.
+    // Visits all minutes in a pseudo-random order.
     let minute = |n: i64| FIRST + (n * 7_919) % BARS;
     let mut complete = 0;
     let bars: Vec<_> = (0..BARS)
@@ -166,16 +166,16 @@ async fn a_shuffled_file_is_computed_in_a_few_calls() {
     let calls = folder.calls.load(Ordering::Relaxed);
     assert!(calls <= 6, "{calls} calls");
     let (stored, mut wanted) = (folder.totals().await, sums(&bars));
-    // Windows that no late bar touches are the engine's, which is not here.
+    // Windows without a late bar are written by the engine, which does not run here.
     wanted.retain(|key, _| stored.contains_key(key));
     assert!(stored.len() > 19_000);
     assert_eq!(stored, wanted);
 }
 
-// Computing again goes on in portions: what comes in meanwhile is stored, and a wish to
-// stop is heard.
+// Recomputation in portions: records that arrive meanwhile are stored, and a request to stop is
+// obeyed.
 
-/// As [`Sums`], but each call waits for leave.
+/// As [`Sums`], but each call waits for a permit.
 struct Held(Sums, Arc<Semaphore>);
 
 #[async_trait]
@@ -191,7 +191,7 @@ impl Compute for Held {
     }
 }
 
-/// A bar at either end of a time that is computed in several portions.
+/// One bar at either end of a time range that is computed in several portions.
 const FAR: i64 = 70_000;
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn while_rows_are_computed_again_records_are_stored_and_a_stop_is_heard() 
         tokio::task::yield_now().await;
     }
     folder.append(vec![bar_record(&bar("B", FAR + 61, 1.0, FAR + 61))]).await;
-    // One portion more, or two, and it is there; far from all.
+    // The bar is stored after one or two more portions, long before the last one.
     while folder.bars().await.len() < 3 {
         leave.add_permits(usize::from(leave.available_permits() == 0));
         tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! The sink over a real log and store, with a computation that can be checked
-//! by eye: how many bars a window holds, and their volume.
+//! Tests of the sink with a real log and store, and a simple computation: the number of bars in
+//! a window, and their volume.
 
 mod aggregates;
 mod convergence;
@@ -32,10 +32,10 @@ use crate::recompute::Compute;
 use crate::sink::{Due, Sink};
 use crate::table::{Layout, Table};
 
-/// Windows of three minutes, one a minute.
+/// Windows of three minutes, one per minute.
 const HOP: Hop = Hop { size: 3 * MINUTE, slide: MINUTE };
 
-/// A log and a store in a folder of their own.
+/// A log and a store in a temporary folder.
 struct Folder {
     log: SharedLog,
     store: SharedStore,
@@ -43,7 +43,7 @@ struct Folder {
     path: tempfile::TempDir,
 }
 
-/// What a window holds: bars and volume, by symbol and the window's first minute.
+/// The bars and the volume of each window, by symbol and the first minute of the window.
 type Totals = BTreeMap<(String, i64), (i64, f64)>;
 
 impl Folder {
@@ -54,7 +54,7 @@ impl Folder {
         Folder { log, store, calls: Arc::default(), path }
     }
 
-    /// A sink as a new process would open it.
+    /// Opens the sink as a new process would.
     async fn sink(&self) -> Sink {
         self.sink_with(vec![totals()], Box::new(Sums(self.calls.clone()))).await
     }
@@ -63,7 +63,7 @@ impl Folder {
         self.open_sink(None, tables, compute).await.unwrap()
     }
 
-    /// A sink that holds a lease.
+    /// Opens a sink that holds a lease.
     async fn sink_under(&self, fence: Option<Fence>) -> Result<Sink, SinkError> {
         self.open_sink(fence, vec![totals()], Box::new(Sums(self.calls.clone()))).await
     }
@@ -81,14 +81,14 @@ impl Folder {
         Sink::open(self.log.clone(), delivery, tables, compute).await
     }
 
-    /// A sink that has read and stored what is in the log.
+    /// A sink that has read and stored everything in the log.
     async fn sink_caught_up(&self) -> Sink {
         let mut sink = self.sink().await;
         catch_up(&mut sink).await;
         sink
     }
 
-    /// A sink's whole life, up to the end of what is in the log.
+    /// Runs a sink until everything in the log is stored.
     async fn drain(&self) {
         let (stopper, stop) = shutdown::channel();
         stopper.ask(Shutdown::Drain);
@@ -103,7 +103,7 @@ impl Folder {
         self.log.append(records).await.unwrap();
     }
 
-    /// What the store holds of the windows.
+    /// The stored windows.
     async fn totals(&self) -> Totals {
         let query = Query { measurement: "totals".into(), ..Query::default() };
         let rows = self.store.read(&query).await.unwrap().rows;
@@ -130,7 +130,7 @@ async fn recompute(sink: &mut Sink, due: Due) {
     sink.recompute(due, &stop).await.unwrap();
 }
 
-/// A job that counts.
+/// A job that counts bars.
 fn totals() -> Table {
     use ColumnType::{Float, Int, Text, Time};
     let columns =
@@ -141,7 +141,7 @@ fn totals() -> Table {
     Table::new(topic, measurement, vec![STOCK_PRICES], Some(Layout::Windows(HOP)))
 }
 
-/// The batch path of [`totals`]; counts how often it is asked.
+/// The batch path of [`totals`], with a count of its calls.
 struct Sums(Arc<AtomicUsize>);
 
 #[async_trait]
@@ -167,8 +167,8 @@ impl Compute for Sums {
     }
 }
 
-/// Every window over some bars, in the order in which they came: the last of the
-/// latest versions counts.
+/// Every window over some bars in their order of arrival: of several versions the latest
+/// counts, and of equal ones the last.
 fn sums(bars: &[Bar]) -> Totals {
     let mut settled: BTreeMap<(&str, Millis), &Bar> = BTreeMap::new();
     for bar in bars {
@@ -188,7 +188,7 @@ fn sums(bars: &[Bar]) -> Totals {
     totals
 }
 
-/// A bar of a minute, said when everything before `complete` was complete.
+/// A bar of a minute, with the watermark `complete`.
 fn bar(symbol: &str, minute: i64, volume: f64, complete: i64) -> Bar {
     Bar {
         symbol: symbol.into(),
@@ -210,7 +210,7 @@ fn clock_record(minute: i64) -> Append {
     bar_record(&model::heartbeat::bar(0, minute * MINUTE))
 }
 
-/// A row as the engine writes it, of the window whose first minute is `start`.
+/// A row as the engine writes it, of the window that begins with the minute `start`.
 fn row_record(symbol: &str, start: i64, bars: i64, volume: f64) -> Append {
     let (from, to) = (start * MINUTE, start * MINUTE + HOP.size);
     let row =

@@ -1,4 +1,4 @@
-//! What becomes a point, and what does not.
+//! Tests of which records become points.
 
 use bytes::Bytes;
 use control::shutdown::{self, Shutdown};
@@ -124,7 +124,7 @@ async fn what_does_not_decode_goes_to_the_dead_letters_and_the_rest_goes_on() {
     assert_eq!((status.counts["rejected"], status.counts["points"]), (9, 2));
 }
 
-/// What ends all windows for good where it is believed: event time of the year 2262.
+/// An event time in the year 2262, which would close every window if it were accepted.
 const BEYOND: i64 = 9_223_372_036_000;
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn poison_in_any_topic_becomes_one_letter_each_and_everything_goes_on() {
         folder.append(vec![record]).await;
     }
     folder.append(vec![bar_record(&bar("A", 12, 1.0, 12)), bar_record(&bar("A", 12, 2.0, 12))]).await;
-    // Twice: a restart makes no second letter of any.
+    // Twice: a restart does not make further dead letters.
     for _ in 0..2 {
         folder.drain().await;
         let letters = folder.log.read(&DEAD_LETTERS, 0, 0, 100).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_watermark_beyond_reason_that_was_noted_before_heals_with_the_next_sta
     assert_eq!(sink.progress.counts.late, 0);
 }
 
-// What stands in the store of alerts.
+// Alerts in the store.
 
 #[tokio::test]
 async fn an_episode_is_one_point_that_its_closing_writes_again() {
@@ -222,7 +222,7 @@ async fn an_episode_is_one_point_that_its_closing_writes_again() {
     assert_eq!(told, expected);
 }
 
-// What stands in the store of gaps.
+// Gaps in the store.
 
 #[tokio::test]
 async fn of_a_gap_that_grew_and_was_filled_the_last_word_is_stored() {

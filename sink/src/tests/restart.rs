@@ -1,4 +1,4 @@
-//! Whatever happens between writing and committing, every record counts once.
+//! Tests that every record counts once, whatever happens between writing and committing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ async fn a_kill_before_writing_loses_nothing() {
     drop(killed);
     assert!(folder.bars().await.is_empty());
     folder.drain().await;
-    // One row was emitted; the late bar of B touches three windows.
+    // One row was emitted; the late bar of B belongs to three windows.
     assert_eq!((folder.bars().await.len(), folder.totals().await.len()), (3, 4));
 }
 
@@ -127,7 +127,7 @@ async fn a_log_made_anew_is_noticed_also_where_it_is_longer_than_what_was_read()
     folder.drain().await;
     let read = folder.bars().await.len();
     folder.log = Arc::new(EmbeddedLog::open(&folder.path.path().join("other.db"), 1).unwrap());
-    // Another millisecond than any record of the log before.
+    // In another millisecond than any record of the earlier log.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let others = (1..40).map(|minute| bar_record(&bar("Z", minute, 1.0, minute)));
     folder.append(others.collect()).await;
@@ -177,7 +177,8 @@ async fn what_a_sink_holds_that_was_taken_over_from_is_dropped() {
     assert!(folder.bars().await.is_empty());
     assert!(folder.sink_under(Some(first)).await.is_err(), "it does not come back under its number");
     next.read(Duration::ZERO).await.unwrap();
-    // Paused, or without Kafka, for longer than a session: another may have taken over.
+    // After a pause or an outage of Kafka that is longer than a session, another process may
+    // have taken over.
     certain.store(false, SeqCst);
     assert!(next.flush().await.is_err() && folder.bars().await.is_empty());
     let mut third = folder.sink_under(Some(held(9).0)).await.unwrap();
@@ -185,8 +186,8 @@ async fn what_a_sink_holds_that_was_taken_over_from_is_dropped() {
     assert_eq!(folder.bars().await.len(), 3);
 }
 
-// Whatever the store answers, every record ends as a point, a dead letter or a
-// count of what is too old; and none is passed over before it is acknowledged.
+// Delivery: whatever the store answers, every record becomes a point, a dead letter, or a count
+// of points older than the retention, and no offset is committed before that.
 
 const QUICK: Waits = Waits {
     first: Duration::from_millis(1),
@@ -194,10 +195,10 @@ const QUICK: Waits = Waits {
     hold: Duration::from_millis(5),
 };
 
-/// How many bars there are.
+/// The number of bars.
 const BARS: i64 = 40;
 
-/// A log with bars, and a store behind a door.
+/// A log with bars, and a store behind a proxy that can fail.
 struct Sandbox {
     door: ScriptedInfluxdb,
     server: &'static Influxd,
@@ -207,7 +208,7 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    /// `None` where there is no server, which is said.
+    /// `None`, with a message, if no server is available.
     async fn make(retention: Option<Duration>) -> Option<Sandbox> {
         let server = Influxd::shared().await?;
         let folder = tempfile::tempdir().unwrap();
@@ -231,7 +232,7 @@ impl Sandbox {
         )
     }
 
-    /// A sink's life behind the door, to the end of the log.
+    /// Runs a sink through the proxy to the end of the log.
     async fn drain(&self) {
         let (stopper, stop) = shutdown::channel();
         stopper.ask(Shutdown::Drain);
@@ -242,7 +243,7 @@ impl Sandbox {
         sink.run(Duration::from_secs(3_600), control::recompute::channel().1, &stop).await.unwrap();
     }
 
-    /// The volumes of the stored bars, which number them.
+    /// The volumes of the stored bars, which are their numbers.
     async fn stored(&self) -> Vec<i64> {
         let query = Query { measurement: "stock_prices".into(), ..Query::default() };
         let bars = self.store(&self.server.url).read(&query).await.unwrap().to_bars().unwrap();
@@ -254,7 +255,7 @@ impl Sandbox {
         records.iter().map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
     }
 
-    /// How many records a sink that starts now would read.
+    /// The number of records that a new sink would read.
     async fn uncommitted(&self) -> usize {
         let mut reader = self.log.reader("sink", &[STOCK_PRICES]).await.unwrap();
         reader.poll(1_000, Duration::ZERO).await.unwrap().len()
@@ -264,7 +265,7 @@ impl Sandbox {
         control::status::last(&*self.log, Service::Sink).await.unwrap().unwrap()
     }
 
-    /// Every bar is stored, once, and committed.
+    /// Checks that every bar is stored once, and committed.
     async fn all_arrived(&self) {
         assert_eq!(self.stored().await, (0..BARS).collect::<Vec<_>>());
         assert_eq!(self.uncommitted().await, 0);
@@ -285,7 +286,7 @@ async fn overload_outages_and_lost_acknowledgements_pass_and_every_bar_arrives_o
             Answer::status(429, "slow down"),
         ],
     );
-    // The notes come after the points, and may fail by themselves.
+    // The notes are written after the points, and may fail on their own.
     sandbox.door.next("tickwire_notes", [Answer::CutOff, Answer::Lost]);
     sandbox.drain().await;
     sandbox.all_arrived().await;
@@ -336,7 +337,7 @@ async fn a_refusal_that_somebody_must_mend_holds_everything_and_loses_nothing() 
         let Some(sandbox) = Sandbox::make(None).await else { return };
         sandbox.door.refuse_all(Answer::status(status, "not like this"));
         let held = async {
-            // The definitions, then the same again and again.
+            // The definitions, then the same batch repeatedly.
             sandbox.door.written(4).await;
             let said = sandbox.said().await.state.to_string();
             assert!(said.starts_with("holding: ") && said.contains("not like this"), "{said}");

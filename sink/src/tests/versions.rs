@@ -1,5 +1,5 @@
-//! A row that was made of less never takes the place of one that was made of more, and
-//! what changes leaves a trace.
+//! Tests that a row that was made of less never replaces one that was made of more, and that
+//! changes are counted and logged.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use store::{Batch, Measurement, Point};
 use super::*;
 use crate::aggregates::aggregate;
 
-/// Everything that is stored, computed again by hand.
+/// Recomputes everything that is stored, on request.
 async fn recompute_all(sink: &mut Sink) -> Result<u64, String> {
     let (again, mut asked) = control::recompute::channel();
     let (_stopper, stop) = shutdown::channel();
@@ -27,7 +27,7 @@ async fn a_row_emitted_again_of_fewer_bars_is_left_out_and_one_of_more_is_writte
     let folder = Folder::new();
     folder.append(vec![row_record("A", 8, 2, 5.0), row_record("A", 9, 2, 5.0)]).await;
     drop(folder.sink_caught_up().await);
-    // One batch, in which rows come again and again.
+    // One batch in which rows are repeated.
     folder
         .append(vec![row_record("A", 8, 1, 1.0), row_record("A", 9, 3, 7.0), row_record("A", 9, 1, 1.0)])
         .await;
@@ -105,7 +105,7 @@ async fn a_row_that_comes_after_its_window_was_computed_by_hand_is_compared() {
     let mut sink = folder.sink_caught_up().await;
     assert_eq!(recompute_all(&mut sink).await, Ok(4));
     drop(sink);
-    // Only now does an engine that was behind come to these windows.
+    // An engine that lags reaches these windows only now.
     folder.append(vec![row_record("A", 8, 1, 1.0)]).await;
     drop(folder.sink_caught_up().await);
     assert_eq!(folder.totals().await[&("A".into(), 8)], (1, 5.0), "also after a restart");
