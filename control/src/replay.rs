@@ -382,7 +382,7 @@ mod tests {
             (Bar { symbol: "MSFT".into(), ..good() }, "does not hold"),
             // A prefix of a symbol is a different symbol.
             (Bar { symbol: "AAP".into(), ..good() }, "does not hold"),
-            (Bar { volume: -1.0, ..good() }, "still no bar: volume is -1"),
+            (Bar { volume: -1.0, ..good() }, "still not a valid bar: volume is -1"),
             (ahead, "ahead of the clock"),
         ] {
             let error = replay(&log, of(bar)).await.unwrap_err().to_string();

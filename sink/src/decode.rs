@@ -50,7 +50,7 @@ pub(crate) fn bar(value: &[u8]) -> Result<Raw, String> {
             Content::Data { at: bar.start_timestamp, symbol: Some(bar.symbol), point }
         }
     };
-    Ok(Raw { complete_until: believed(bar.complete_until)?, at, content })
+    Ok(Raw { complete_until: plausible(bar.complete_until)?, at, content })
 }
 
 /// Decodes a record of `news-articles`.
@@ -66,12 +66,12 @@ pub(crate) fn article(value: &[u8]) -> Result<Raw, String> {
             Content::Data { at: article.published_timestamp, symbol: article.symbol, point }
         }
     };
-    Ok(Raw { complete_until: believed(article.complete_until)?, at, content })
+    Ok(Raw { complete_until: plausible(article.complete_until)?, at, content })
 }
 
 /// Checks that a watermark is a plausible time. An implausible one would move event time
 /// permanently.
-fn believed(complete_until: Millis) -> Result<Millis, String> {
+fn plausible(complete_until: Millis) -> Result<Millis, String> {
     match time::is_believable(complete_until) {
         true => Ok(complete_until),
         false => Err(format!("complete_until {complete_until} is no time in epoch milliseconds")),
@@ -83,12 +83,12 @@ fn believed(complete_until: Millis) -> Result<Millis, String> {
 pub(crate) fn row(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
     match crate::row::read(&table.measurement.columns, value) {
         Some(row) => Ok(row),
-        None => row_or_why_not(table, value),
+        None => row_or_reason(table, value),
     }
 }
 
 /// As [`row`], but by parsing the whole JSON object, which can tell which column is wrong.
-fn row_or_why_not(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
+fn row_or_reason(table: &Table, value: &[u8]) -> Result<Vec<Value>, String> {
     let object: Map<String, Json> =
         serde_json::from_slice(value).map_err(|error| format!("not a row of {}: {error}", table.topic))?;
     let columns = table.measurement.columns.iter();
@@ -111,7 +111,7 @@ pub(crate) fn letters(rejected: Vec<RejectedPoint>, points: &Points, counts: &mu
         counts.too_old += too_old.len() as u64;
         tracing::warn!(
             points = too_old.len(),
-            "Points are older than the store keeps any, and were left out: {}. To have them, raise influxdb.retention, run `tickwire init`, then `tickwire recompute` or read the log from its start.",
+            "Points are older than the retention of the store and were not written: {}. To store them, raise influxdb.retention, run `tickwire init`, then `tickwire recompute` or read the log from its start.",
             first.reason
         );
     }

@@ -55,9 +55,9 @@ impl Delivery {
 
     /// Takes over the store for the holder of a lease; each write then checks that no later
     /// holder has taken it over.
-    pub(crate) async fn held_by(mut self, fence: Option<Fence>) -> Result<Delivery, StoreError> {
+    pub(crate) async fn under_lease(mut self, fence: Option<Fence>) -> Result<Delivery, StoreError> {
         if let Some(fence) = &fence {
-            self.patiently(|| take_over(&self.store, fence)).await?;
+            self.with_retries(|| take_over(&self.store, fence)).await?;
         }
         self.fence = fence;
         Ok(self)
@@ -68,7 +68,7 @@ impl Delivery {
         self.status.clone()
     }
 
-    async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, StoreError>
+    async fn with_retries<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -82,12 +82,18 @@ impl Delivery {
                 Patience::None => return Err(error),
                 Patience::Wait(asked) => {
                     tracing::warn!("Waiting for the store: {error}");
-                    self.status.trouble(Activity::new(RunState::Waiting, format!("waiting: {error}"))).await;
+                    self.status
+                        .interrupted(Activity::new(RunState::Waiting, format!("waiting: {error}")))
+                        .await;
                     waits.endless().max(asked.unwrap_or_default())
                 }
                 Patience::Hold => {
-                    tracing::error!("Holding until this is mended, nothing is lost meanwhile: {error}");
-                    self.status.trouble(Activity::new(RunState::Holding, format!("holding: {error}"))).await;
+                    tracing::error!(
+                        "Holding until the operator fixes this; nothing is lost meanwhile: {error}"
+                    );
+                    self.status
+                        .interrupted(Activity::new(RunState::Holding, format!("holding: {error}")))
+                        .await;
                     self.waits.hold
                 }
             };
@@ -102,15 +108,15 @@ impl Delivery {
 #[async_trait]
 impl Store for Delivery {
     async fn define(&self, measurement: &Measurement) -> Result<(), StoreError> {
-        self.patiently(|| self.store.define(measurement)).await
+        self.with_retries(|| self.store.define(measurement)).await
     }
 
     async fn measurements(&self) -> Result<Vec<Measurement>, StoreError> {
-        self.patiently(|| self.store.measurements()).await
+        self.with_retries(|| self.store.measurements()).await
     }
 
     async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
-        self.patiently(|| async {
+        self.with_retries(|| async {
             if let Some(fence) = &self.fence {
                 check(&self.store, fence).await?;
             }
@@ -120,7 +126,7 @@ impl Store for Delivery {
     }
 
     async fn read(&self, query: &Query) -> Result<Rows, StoreError> {
-        self.patiently(|| self.store.read(query)).await
+        self.with_retries(|| self.store.read(query)).await
     }
 
     async fn held(
@@ -128,19 +134,19 @@ impl Store for Delivery {
         measurement: &Arc<Measurement>,
         points: &[Point],
     ) -> Result<Vec<Option<Vec<Value>>>, StoreError> {
-        self.patiently(|| self.store.held(measurement, points)).await
+        self.with_retries(|| self.store.held(measurement, points)).await
     }
 
     async fn latest(&self, measurement: &str) -> Result<Rows, StoreError> {
-        self.patiently(|| self.store.latest(measurement)).await
+        self.with_retries(|| self.store.latest(measurement)).await
     }
 
     async fn notes(&self, prefix: &str) -> Result<Vec<(String, String)>, StoreError> {
-        self.patiently(|| self.store.notes(prefix)).await
+        self.with_retries(|| self.store.notes(prefix)).await
     }
 
     async fn trimmed_before(&self, measurement: &str) -> Result<Option<Millis>, StoreError> {
-        self.patiently(|| self.store.trimmed_before(measurement)).await
+        self.with_retries(|| self.store.trimmed_before(measurement)).await
     }
 }
 

@@ -14,7 +14,7 @@ pub enum SinkError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Windows could not be recomputed.
-    #[error("windows of `{job}` could not be computed again: {source}")]
+    #[error("windows of `{job}` could not be recomputed: {source}")]
     Compute {
         /// The name of the job.
         job: String,

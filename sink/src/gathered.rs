@@ -24,7 +24,7 @@ pub(crate) type Points = Vec<(Arc<Measurement>, Vec<Point>)>;
 pub(crate) struct Gathered {
     points: Points,
     /// Rows that may be stored already, by the index of their measurement.
-    again: Vec<Vec<Point>>,
+    repeated: Vec<Vec<Point>>,
     letters: Vec<Append>,
     records: usize,
     since: Option<Instant>,
@@ -33,8 +33,8 @@ pub(crate) struct Gathered {
 impl Gathered {
     pub(crate) fn new(measurements: Vec<Arc<Measurement>>) -> Gathered {
         let points: Points = measurements.into_iter().map(|measurement| (measurement, Vec::new())).collect();
-        let again = points.iter().map(|_| Vec::new()).collect();
-        Gathered { points, again, letters: Vec::new(), records: 0, since: None }
+        let repeated = points.iter().map(|_| Vec::new()).collect();
+        Gathered { points, repeated, letters: Vec::new(), records: 0, since: None }
     }
 
     /// Counts a record that was read, whatever becomes of it.
@@ -52,9 +52,9 @@ impl Gathered {
     }
 
     /// Adds a point that may be stored already, and is to be compared with the stored one.
-    pub(crate) fn add_again(&mut self, measurement: usize, point: Point) -> Result<(), String> {
+    pub(crate) fn add_repeated(&mut self, measurement: usize, point: Point) -> Result<(), String> {
         self.points[measurement].0.check(&point).map_err(|error| error.to_string())?;
-        self.again[measurement].push(point);
+        self.repeated[measurement].push(point);
         Ok(())
     }
 
@@ -79,24 +79,24 @@ impl Gathered {
     }
 
     /// Takes the content of the batch and leaves it empty.
-    pub(crate) fn take(&mut self) -> Taken {
+    pub(crate) fn take(&mut self) -> Contents {
         (self.records, self.since) = (0, None);
         let points =
             self.points.iter_mut().map(|(measurement, points)| (measurement.clone(), std::mem::take(points)));
         let points = points.collect();
-        let again = self.again.iter_mut().enumerate();
-        let again = again.map(|(measurement, points)| (measurement, std::mem::take(points)));
-        let again = again.filter(|(_, points)| !points.is_empty()).collect();
-        Taken { points, again, letters: std::mem::take(&mut self.letters) }
+        let repeated = self.repeated.iter_mut().enumerate();
+        let repeated = repeated.map(|(measurement, points)| (measurement, std::mem::take(points)));
+        let repeated = repeated.filter(|(_, points)| !points.is_empty()).collect();
+        Contents { points, repeated, letters: std::mem::take(&mut self.letters) }
     }
 }
 
 /// The content of a batch.
-pub(crate) struct Taken {
+pub(crate) struct Contents {
     /// All measurements, including those without points.
     pub(crate) points: Points,
     /// Points that may be stored already, with the index of their measurement.
-    pub(crate) again: Vec<(usize, Vec<Point>)>,
+    pub(crate) repeated: Vec<(usize, Vec<Point>)>,
     /// Dead letters and gaps.
     pub(crate) letters: Vec<Append>,
 }

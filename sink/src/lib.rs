@@ -94,13 +94,13 @@ async fn work(
     let status = pipeline::Status::new(log.clone());
     let delivery = delivery::Delivery::new(store, status, delivery::Waits::USUAL, stop.clone());
     let worked = async {
-        let delivery = Arc::new(delivery.held_by(log.fence()).await?);
+        let delivery = Arc::new(delivery.under_lease(log.fence()).await?);
         sink::Sink::open(log, delivery, tables, compute).await?.run(every, asked, &stop).await
     };
     match worked.await {
         Err(SinkError::Store(error)) if stop.stopped() && error.patience() != Patience::None => {
             tracing::warn!(
-                "Stopped while the store was away; what it has not taken is read again at the next start: {error}"
+                "Stopped while the store was unreachable; what was not written is read again at the next start: {error}"
             );
             Ok(())
         }

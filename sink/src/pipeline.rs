@@ -46,16 +46,16 @@ pub(crate) fn measurement() -> Measurement {
 
 /// What is known of the services from their status.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct KnownServices {
     /// The minute and the state of the last points of each service.
-    told: BTreeMap<String, (Millis, Activity)>,
+    last_points: BTreeMap<String, (Millis, Activity)>,
     /// The latest event time of any service (ms).
     furthest: Option<Millis>,
     /// The planned lag of the live source of prices (ms).
     planned_lag: Option<Millis>,
 }
 
-impl Heard {
+impl KnownServices {
     /// The points of a status, if they are due.
     pub(crate) fn points(&mut self, status: ServiceStatus) -> Vec<Point> {
         self.furthest = self.furthest.max(status.watermark);
@@ -63,7 +63,7 @@ impl Heard {
             self.planned_lag = status.planned_lag;
         }
         let now = (minute_of(status.at), status.state.clone());
-        if self.told.get(&status.service).is_some_and(|told| told.0 >= now.0 && told.1 == now.1) {
+        if self.last_points.get(&status.service).is_some_and(|last| last.0 >= now.0 && last.1 == now.1) {
             return Vec::new();
         }
         let service = &status.service;
@@ -77,7 +77,7 @@ impl Heard {
             ],
         };
         let points = self.figures(&status).into_iter().map(point).collect();
-        self.told.insert(status.service, now);
+        self.last_points.insert(status.service, now);
         points
     }
 
@@ -195,7 +195,7 @@ impl Status {
     }
 
     /// Writes that the work is interrupted, and why; other fields keep their last values.
-    pub(crate) async fn trouble(&self, state: Activity) {
+    pub(crate) async fn interrupted(&self, state: Activity) {
         let mut said = self.said.lock().await;
         if said.state == state {
             return;
@@ -203,7 +203,7 @@ impl Status {
         *said =
             ServiceStatus { service: Service::Sink.name().into(), state, at: time::now(), ..said.clone() };
         if let Err(error) = self.log.append(vec![said.to_append()]).await {
-            tracing::warn!("The state of the sink could not be told: {error}");
+            tracing::warn!("The status of the sink could not be written: {error}");
         }
     }
 }
@@ -235,10 +235,10 @@ mod tests {
 
     #[test]
     fn every_count_is_a_figure_and_event_time_is_measured_against_the_furthest_service() {
-        let mut heard = Heard::default();
-        let first = heard.points(status("producer", 1, "running", 90_000));
+        let mut services = KnownServices::default();
+        let first = services.points(status("producer", 1, "running", 90_000));
         assert_eq!(told(&first), [("at_work", 1.0), ("behind_seconds", 0.0), ("rows", 7.0)]);
-        let second = heard.points(status("engine", 2, "running", 30_000));
+        let second = services.points(status("engine", 2, "running", 30_000));
         assert_eq!(told(&second), [("at_work", 1.0), ("behind_seconds", 60.0), ("rows", 7.0)]);
         measurement().check_shape().unwrap();
         second.iter().for_each(|point| measurement().check(point).unwrap());
@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn a_service_is_told_of_once_a_minute_and_when_its_state_changes() {
-        let mut heard = Heard::default();
-        let mut told = |at, state| !heard.points(status("sink", at, state, 0)).is_empty();
+        let mut services = KnownServices::default();
+        let mut told = |at, state| !services.points(status("sink", at, state, 0)).is_empty();
         assert!(told(60_000, "running"));
         assert!(!told(119_999, "running"));
         assert!(told(120_000, "running"));
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn of_a_live_run_every_lag_is_against_the_clock_even_where_all_stand_together() {
-        let mut heard = Heard::default();
+        let mut services = KnownServices::default();
         let now = time::parse("2024-03-05T17:00:00Z").unwrap();
         let live = |planned_lag, reached| ServiceStatus {
             planned_lag,
@@ -267,7 +267,7 @@ mod tests {
             told(points).into_iter().find(|(figure, _)| *figure == name).map(|(_, value)| value)
         };
         // A single service is not automatically 0 s behind.
-        let first = heard.points(live(Some(15 * MINUTE), now - 28 * MINUTE));
+        let first = services.points(live(Some(15 * MINUTE), now - 28 * MINUTE));
         assert_eq!(figure(&first, "behind_seconds"), Some(28.0 * 60.0));
         assert_eq!(figure(&first, "overdue_seconds"), Some(13.0 * 60.0));
         assert_eq!(figure(&first, "at_work"), Some(0.0));
@@ -275,11 +275,11 @@ mod tests {
             price_results_until: Some(now - 40 * MINUTE),
             ..status("sink", now, "running", now - 15 * MINUTE)
         };
-        let second = heard.points(sink);
+        let second = services.points(sink);
         assert_eq!(figure(&second, "overdue_seconds"), Some(0.0));
         assert_eq!(figure(&second, "results_overdue_seconds"), Some(25.0 * 60.0));
         // A later replay over the same log is measured against the most advanced service again.
-        let replay = heard.points(ServiceStatus { at: now + MINUTE, ..live(None, now - 30 * MINUTE) });
+        let replay = services.points(ServiceStatus { at: now + MINUTE, ..live(None, now - 30 * MINUTE) });
         assert_eq!(figure(&replay, "overdue_seconds"), None);
     }
 
@@ -293,7 +293,7 @@ mod tests {
         };
         let jobs = vec![job("volatility", "Running"), job("movers", "Failed")];
         let points =
-            Heard::default().points(ServiceStatus { jobs, ..status("engine", 61_000, "running", 0) });
+            KnownServices::default().points(ServiceStatus { jobs, ..status("engine", 61_000, "running", 0) });
         for wanted in
             [("jobs", 2.0), ("jobs_down", 1.0), ("job_restarts", 4.0), ("checkpoint_age_seconds", 60.0)]
         {

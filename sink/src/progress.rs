@@ -23,7 +23,7 @@ pub(crate) fn read_note<T: serde::de::DeserializeOwned>(key: &str, value: &str) 
         Ok(read) => Some(read),
         Err(error) => {
             tracing::error!(
-                "The note `{key}` in the store does not read and is passed over: {error}. Something else wrote to this store; what it stood for is computed again by `tickwire recompute` and `tickwire aggregate`"
+                "The note `{key}` in the store cannot be parsed and is skipped: {error}. Another program wrote to this store; to compute again what the note stood for, run `tickwire recompute` and `tickwire aggregate`"
             );
             None
         }
@@ -38,7 +38,7 @@ pub(crate) struct Progress {
     /// The latest append time among the records that were read (wall clock, ms).
     pub(crate) log_time: Millis,
     pub(crate) counts: Counts,
-    places: BTreeMap<String, BTreeMap<u32, Place>>,
+    places: BTreeMap<String, BTreeMap<u32, PartitionProgress>>,
     /// For each result topic the latest time of a row that was written without having been read
     /// from the topic: recomputed, or read from an earlier log.
     #[serde(default)]
@@ -47,7 +47,7 @@ pub(crate) struct Progress {
 
 /// The progress in one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct PartitionProgress {
     /// The next offset.
     pub(crate) next: u64,
     /// The event time that was reached: the greatest `complete_until` of a raw topic, or the
@@ -55,34 +55,39 @@ pub(crate) struct Place {
     pub(crate) reached: Option<Millis>,
     /// Identifies the record before `next`, to recognize the log after a restart.
     #[serde(default)]
-    pub(crate) last: Option<Mark>,
+    pub(crate) last: Option<RecordId>,
 }
 
 /// Distinguishes a record from one with the same offset in another log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub(crate) struct RecordId {
     appended_at: Millis,
     hash: u64,
 }
 
-impl Mark {
-    pub(crate) fn of(record: &Record) -> Mark {
+impl RecordId {
+    pub(crate) fn of(record: &Record) -> RecordId {
         // FNV-1a with 64 bits: stable across versions, and sufficient to distinguish records.
         let bytes = record.key.bytes().chain(record.value.iter().copied());
         let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        Mark { appended_at: record.appended_at, hash }
+        RecordId { appended_at: record.appended_at, hash }
     }
 }
 
-impl Place {
+impl PartitionProgress {
     /// Whether the log has a different record at the offset of the last one that was read.
     /// False if retention or compaction has removed that offset.
-    async fn is_in_another(&self, log: &SharedLog, topic: &Topic, partition: u32) -> Result<bool, LogError> {
+    async fn is_in_other_log(
+        &self,
+        log: &SharedLog,
+        topic: &Topic,
+        partition: u32,
+    ) -> Result<bool, LogError> {
         let (Some(last), Some(offset)) = (self.last, self.next.checked_sub(1)) else { return Ok(false) };
         let found = log.read(topic, partition, offset, 1).await?;
-        Ok(found.first().is_some_and(|found| found.offset == offset && Mark::of(found) != last))
+        Ok(found.first().is_some_and(|found| found.offset == offset && RecordId::of(found) != last))
     }
 }
 
@@ -129,7 +134,7 @@ impl Progress {
     pub(crate) async fn resume(store: &SharedStore, log: &SharedLog) -> Result<Progress, SinkError> {
         let mut progress = Progress::load(store).await?.unwrap_or_default();
         progress.partitions = log.partitions();
-        progress.forget_times_beyond_reason(TimeBounds::of(log.as_ref()));
+        progress.drop_times_out_of_bounds(TimeBounds::of(log.as_ref()));
         for (name, places) in &progress.places {
             let topic = Topic::new(name.clone());
             let extents = log.extents(&topic).await?;
@@ -140,20 +145,20 @@ impl Progress {
                     tracing::warn!(
                         topic = name,
                         partition,
-                        "The store has noted {} records, the log holds {held}: this is another log, and is read from the start.",
+                        "The store has {} records of this partition, the log has {held}: this is a different log, and it is read from its start.",
                         place.next
                     );
-                    progress.forget_places();
+                    progress.restart_from_log_start();
                     return Ok(progress);
                 }
-                if place.is_in_another(log, &topic, *partition).await? {
+                if place.is_in_other_log(log, &topic, *partition).await? {
                     tracing::warn!(
                         topic = name,
                         partition,
-                        "Record {} of the log is not the one that was stored: this is another log, and is read from the start.",
+                        "Record {} of the log is not the one that was stored: this is a different log, and it is read from its start.",
                         place.next - 1
                     );
-                    progress.forget_places();
+                    progress.restart_from_log_start();
                     return Ok(progress);
                 }
             }
@@ -163,7 +168,7 @@ impl Progress {
 
     /// Earlier versions accepted and stored any time, including one after which no window would
     /// close.
-    fn forget_times_beyond_reason(&mut self, bounds: TimeBounds) {
+    fn drop_times_out_of_bounds(&mut self, bounds: TimeBounds) {
         for (topic, places) in &mut self.places {
             for (partition, place) in places {
                 let noted = place.reached;
@@ -173,7 +178,7 @@ impl Progress {
                         topic,
                         partition,
                         noted,
-                        "An event time beyond reason was noted; it is found anew."
+                        "The stored event time is out of bounds; it is derived again from the log."
                     );
                 }
             }
@@ -200,18 +205,18 @@ impl Progress {
         }
         tracing::warn!(
             partitions = ahead.len(),
-            "The store holds less than was read for it: it was lost or put back. What is missing is read again, as far as the log still holds it."
+            "The store has less than was read for it: it was lost or restored from a backup. The missing records are read again, as far as the log still has them."
         );
         reader.commit(ahead).await?;
         drop(reader);
         log.reader(name, topics).await
     }
 
-    pub(crate) fn place(&self, topic: &Topic, partition: u32) -> Place {
+    pub(crate) fn place(&self, topic: &Topic, partition: u32) -> PartitionProgress {
         self.places.get(topic.name()).and_then(|places| places.get(&partition)).copied().unwrap_or_default()
     }
 
-    pub(crate) fn set_place(&mut self, topic: &Topic, partition: u32, place: Place) {
+    pub(crate) fn set_place(&mut self, topic: &Topic, partition: u32, place: PartitionProgress) {
         match self.places.get_mut(topic.name()) {
             Some(places) => drop(places.insert(partition, place)),
             None => drop(self.places.insert(topic.name().to_owned(), [(partition, place)].into())),
@@ -232,7 +237,7 @@ impl Progress {
     }
 
     /// Starts at the beginning of the log; what earlier records wrote stays stored.
-    fn forget_places(&mut self) {
+    fn restart_from_log_start(&mut self) {
         for (name, places) in std::mem::take(&mut self.places) {
             let furthest = places.values().filter_map(|place| place.reached);
             self.wrote(&Topic::new(name), furthest);

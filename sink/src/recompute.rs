@@ -14,7 +14,7 @@ use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore};
 use crate::error::SinkError;
 use crate::progress::Progress;
 use crate::table::{Layout, Table};
-use crate::work::{Bench, EVERY_SYMBOL, Portion, Windows, Work};
+use crate::work::{Context, EVERY_SYMBOL, Portion, Windows, Work};
 
 /// The longest range of places that is computed at once (ms).
 const LONGEST: Millis = 7 * DAY;
@@ -82,8 +82,8 @@ pub async fn recompute(
     let engine = Engine(jobs.to_vec());
     let mut work = Work::asked(store, from, to).await?;
     loop {
-        let bench = Bench { store, compute: &engine, tables: &tables, progress: progress.as_ref() };
-        let Some(Portion { table, judged, .. }) = work.portion(&bench).await? else { break };
+        let context = Context { store, compute: &engine, tables: &tables, progress: progress.as_ref() };
+        let Some(Portion { table, judged, .. }) = work.portion(&context).await? else { break };
         let table = &tables[table];
         if let Some(progress) = &mut progress {
             progress.wrote(&table.topic, judged.points.iter().filter_map(|point| table.time(&point.values)));
@@ -160,7 +160,7 @@ fn readable<T>(rows: &Rows, what: &str, read: impl Fn(&Rows) -> Result<Vec<T>, N
         let unreadable = rows.rows.len() - all.len();
         tracing::warn!(
             unreadable,
-            "Stored rows are passed over, because they do not read as a {what}: {first}. Something else wrote to this store"
+            "Stored rows are skipped, because each is not a valid {what}: {first}. Another program wrote to this store"
         );
     }
     all
@@ -178,17 +178,17 @@ pub(crate) async fn kept(
         trimmed = trimmed.max(store.trimmed_before(&measurement.name).await?);
     }
     let (Some(trimmed), Some(layout)) = (trimmed, table.layout) else { return Ok((windows, Windows::new())) };
-    let first_kept = layout.kept_from(trimmed);
-    let (mut kept, mut lost) = (windows, Windows::new());
+    let first_kept = layout.first_complete(trimmed);
+    let (mut kept, mut expired) = (windows, Windows::new());
     for (symbol, starts) in &mut kept {
         let before = starts.until(first_kept);
         if !before.is_empty() {
             starts.remove(Millis::MIN, first_kept);
-            lost.insert(symbol.clone(), before);
+            expired.insert(symbol.clone(), before);
         }
     }
     kept.retain(|_, starts| !starts.is_empty());
-    Ok((kept, lost))
+    Ok((kept, expired))
 }
 
 /// Splits places into portions that can be computed at once; `symbols` is the number of symbols
@@ -255,7 +255,7 @@ pub(crate) async fn rows(
     let is_asked_for = |row: &Vec<Value>| {
         let (Some(symbol), Some(time)) = (table.symbol(row), table.time(row)) else { return false };
         let place = layout.place(time);
-        windows.get(table.waits_under(symbol)).is_some_and(|starts| starts.meets(place, place + 1))
+        windows.get(table.recomputation_key(symbol)).is_some_and(|starts| starts.meets(place, place + 1))
     };
     let points = computed.into_iter().filter(is_asked_for).map(|row| table.point(as_stored(row)));
     Ok(Some(points.filter(|point| can_be_stored(table, point)).collect()))
@@ -267,7 +267,7 @@ fn can_be_stored(table: &Table, point: &Point) -> bool {
     match table.measurement.check(point) {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!("A row computed again is left out: {error}");
+            tracing::warn!("A recomputed row is not stored: {error}");
             false
         }
     }

@@ -58,7 +58,7 @@ impl Table {
     }
 
     /// The symbol under which the rows of `symbol` wait for recomputation.
-    pub(crate) fn waits_under<'a>(&self, symbol: &'a str) -> &'a str {
+    pub(crate) fn recomputation_key<'a>(&self, symbol: &'a str) -> &'a str {
         if self.ranks { EVERY_SYMBOL } else { symbol }
     }
 
@@ -132,7 +132,7 @@ impl Layout {
     }
 
     /// The first place whose input may be incomplete, if all records before `closed` are known.
-    pub(crate) fn whole_until(self, closed: Millis) -> Millis {
+    pub(crate) fn first_incomplete(self, closed: Millis) -> Millis {
         match self {
             Layout::Windows(hop) => hop.slide_of(closed - hop.size) + hop.slide,
             Layout::Paths { .. } => minute_of(closed),
@@ -163,7 +163,7 @@ impl Layout {
 
     /// The first place whose input is complete if retention has deleted everything before
     /// `trimmed`. The rows of a path are independent, so deleted ones are only not recomputed.
-    pub(crate) fn kept_from(self, trimmed: Millis) -> Millis {
+    pub(crate) fn first_complete(self, trimmed: Millis) -> Millis {
         match self {
             Layout::Windows(hop) => hop.slide_of(trimmed - 1) + hop.slide,
             Layout::Paths { .. } => Millis::MIN,
@@ -204,7 +204,7 @@ mod tests {
         let windows = Layout::Windows(hop);
         // Windows end at 10, 15, 20 …: in [11, 20) only the one that starts at 5 ends.
         assert_eq!(windows.places(11 * MINUTE, 20 * MINUTE), (5 * MINUTE, 10 * MINUTE));
-        assert_eq!(windows.whole_until(20 * MINUTE), 15 * MINUTE);
+        assert_eq!(windows.first_incomplete(20 * MINUTE), 15 * MINUTE);
         assert_eq!(Layout::Paths { reach: HOUR }.places(90_000, 3 * MINUTE), (MINUTE, 3 * MINUTE));
         let (first, last) = windows.places(Millis::MIN, Millis::MAX);
         assert!(first < -HOUR && last > HOUR);

@@ -89,7 +89,7 @@ impl Newest {
 
     /// Whether a row of this time is newer than all rows of its symbol; if so, it becomes the
     /// latest.
-    pub(crate) fn moves_on(&mut self, symbol: &str, time: Millis) -> bool {
+    pub(crate) fn advance(&mut self, symbol: &str, time: Millis) -> bool {
         if self.floor.is_some_and(|floor| time <= floor) {
             return false;
         }
@@ -218,13 +218,13 @@ mod tests {
     #[test]
     fn only_rows_beyond_the_newest_of_their_symbol_move_on() {
         let mut newest = Newest::after(Some(10));
-        assert!(!newest.moves_on("A", 10), "it may be stored");
-        assert!(newest.moves_on("A", 11) && !newest.moves_on("A", 11) && newest.moves_on("A", 12));
-        assert!(newest.moves_on("B", 11), "each symbol by itself");
+        assert!(!newest.advance("A", 10), "it may be stored");
+        assert!(newest.advance("A", 11) && !newest.advance("A", 11) && newest.advance("A", 12));
+        assert!(newest.advance("B", 11), "each symbol by itself");
         for symbol in 0..=SYMBOLS {
-            newest.moves_on(&symbol.to_string(), 20);
+            newest.advance(&symbol.to_string(), 20);
         }
         assert!(newest.symbols.len() <= SYMBOLS, "what is remembered has a limit");
-        assert!(!newest.moves_on("A", 13), "beyond the limit rows are looked up");
+        assert!(!newest.advance("A", 13), "beyond the limit rows are looked up");
     }
 }

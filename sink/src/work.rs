@@ -19,7 +19,7 @@ const SYMBOLS: usize = 64;
 const NAMED: usize = 5;
 
 /// What a recomputation needs.
-pub(crate) struct Bench<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) store: &'a SharedStore,
     pub(crate) compute: &'a dyn Compute,
     pub(crate) tables: &'a [Table],
@@ -87,19 +87,19 @@ impl Work {
 
     /// Computes the next portion; `None` when all is done. A portion is empty if it only looked
     /// up symbols.
-    pub(crate) async fn portion(&mut self, bench: &Bench<'_>) -> Result<Option<Portion>, SinkError> {
+    pub(crate) async fn portion(&mut self, context: &Context<'_>) -> Result<Option<Portion>, SinkError> {
         let nothing = |table| Portion { table, places: Windows::new(), judged: Judged::default() };
         if self.parts.is_empty() && !self.symbols.is_empty() {
-            self.look_up(bench).await?;
+            self.look_up(context).await?;
             return Ok(Some(nothing(0)));
         }
         if self.parts.is_empty() {
             for (table, windows) in std::mem::take(&mut self.together) {
-                self.add(bench.tables, table, &windows, self.count.max(1));
+                self.add(context.tables, table, &windows, self.count.max(1));
             }
         }
         let Some((table, places)) = self.parts.pop_front() else { return Ok(None) };
-        let Bench { store, compute, tables, .. } = *bench;
+        let Context { store, compute, tables, .. } = *context;
         let halves = tables[table].layout.and_then(|layout| recompute::halves(layout, &places));
         let rows = recompute::rows(store, compute, &tables[table], &places, halves.is_some()).await?;
         let Some(rows) = rows else {
@@ -112,34 +112,34 @@ impl Work {
     }
 
     /// Looks up the places of the rows of some more symbols.
-    async fn look_up(&mut self, bench: &Bench<'_>) -> Result<(), SinkError> {
+    async fn look_up(&mut self, context: &Context<'_>) -> Result<(), SinkError> {
         let mut found: BTreeMap<usize, Windows> = BTreeMap::new();
         for _ in 0..SYMBOLS {
             let Some((symbol, newest)) = self.symbols.pop_front() else { break };
-            let Some(oldest) = recompute::oldest_bar(bench.store, &symbol).await? else { continue };
-            for (at, table) in bench.tables.iter().enumerate() {
+            let Some(oldest) = recompute::oldest_bar(context.store, &symbol).await? else { continue };
+            for (at, table) in context.tables.iter().enumerate() {
                 let Some(layout) = table.layout else { continue };
-                let closed = bench
+                let closed = context
                     .progress
                     .map_or(Some(self.asked.1), |progress| recompute::closed_until(progress, table));
                 let Some(closed) = closed else { continue };
                 let (from, to) = layout.places(self.asked.0, self.asked.1);
                 let (first, last) = layout.with_bars(oldest, newest);
-                let (first, last) = (first.max(from), last.min(to).min(layout.whole_until(closed)));
+                let (first, last) = (first.max(from), last.min(to).min(layout.first_incomplete(closed)));
                 let windows = if table.ranks { self.together.entry(at) } else { found.entry(at) };
-                let symbol = table.waits_under(&symbol).to_owned();
+                let symbol = table.recomputation_key(&symbol).to_owned();
                 windows.or_default().entry(symbol).or_default().insert(first, last);
             }
         }
         if self.symbols.is_empty() {
             for (at, windows) in std::mem::take(&mut self.together) {
-                let kept = recompute::kept(bench.store, &bench.tables[at], windows).await?.0;
+                let kept = recompute::kept(context.store, &context.tables[at], windows).await?.0;
                 self.together.insert(at, kept);
             }
         }
         for (at, windows) in found {
-            let kept = recompute::kept(bench.store, &bench.tables[at], windows).await?.0;
-            self.add(bench.tables, at, &kept, 1);
+            let kept = recompute::kept(context.store, &context.tables[at], windows).await?.0;
+            self.add(context.tables, at, &kept, 1);
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Done {
                 rows = self.rows,
                 changed = self.changed,
                 symbols = self.symbols.join(", "),
-                "Rows computed again differ from what was stored, from {} to {}.",
+                "Recomputed rows differ from the stored ones, from {} to {}.",
                 rfc3339(first),
                 rfc3339(last)
             );
@@ -186,7 +186,7 @@ impl Done {
             tracing::warn!(
                 measurement,
                 rows = self.poorer,
-                "Rows computed again are made of fewer bars or articles than the stored ones, which stay."
+                "Recomputed rows are made of fewer bars or articles than the stored ones, which stay."
             );
         }
     }

@@ -257,7 +257,7 @@ mod tests {
     fn bad_entries_are_refused_with_the_reason() {
         let many: Vec<_> = std::iter::repeat_n("business", MAX_SECTIONS + 1).collect();
         for (bad, said) in [
-            (entry(None, None, &[]), "names nothing"),
+            (entry(None, None, &[]), "it is empty"),
             (entry(Some(""), None, &[]), "the symbol is empty"),
             (entry(Some("~clock0"), None, &[]), "heartbeats"),
             (entry(Some("A*"), None, &[]), "'*'"),

@@ -1,8 +1,8 @@
 //! The running sink: reads records, writes batches, and schedules the recomputation of windows
 //! that late records belong to.
 
-mod again;
-mod take;
+mod recomputing;
+mod records;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +23,14 @@ use crate::aggregates::{self, Days};
 use crate::delivery::Delivery;
 use crate::error::SinkError;
 use crate::gathered::Gathered;
-use crate::pipeline::{self, Heard, Reached, Status};
+use crate::pipeline::{self, KnownServices, Reached, Status};
 use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
 use crate::table::{Layout, Table};
 use crate::versions::Newest;
 use crate::work::{Pending, Windows};
-use again::{Recomputation, Repeats};
-use take::Underway;
+use recomputing::{Recomputation, Repeats};
+use records::WriteInProgress;
 
 /// The name of the reader, under which offsets are committed.
 const READER: &str = Service::Sink.name();
@@ -69,13 +69,13 @@ pub(crate) struct Sink {
     bounds: TimeBounds,
     days: Days,
     pub(crate) pending: Pending,
-    heard: Heard,
+    services: KnownServices,
     status: Status,
     /// The number of unread records, and when it was counted.
     unread: (Instant, u64),
     gathered: Gathered,
-    underway: Option<Underway>,
-    again: Recomputation,
+    in_progress: Option<WriteInProgress>,
+    recomputation: Recomputation,
     repeats: Repeats,
     /// Notes of earlier versions, to be deleted.
     outdated: Vec<Note>,
@@ -103,12 +103,12 @@ impl Sink {
             progress,
             bounds: TimeBounds::of(log.as_ref()),
             pending: Pending::load(&store).await?,
-            heard: Heard::default(),
+            services: KnownServices::default(),
             status: delivery.status(),
             unread: (Instant::now(), 0),
             gathered: Gathered::new(measurements),
-            underway: None,
-            again: Recomputation::default(),
+            in_progress: None,
+            recomputation: Recomputation::default(),
             repeats: Repeats::default(),
             outdated: store.notes(OUTDATED).await?.into_iter().map(|(key, _)| (key, None)).collect(),
             log,
@@ -130,24 +130,24 @@ impl Sink {
         loop {
             if stop.stopped() {
                 self.flush().await?;
-                self.again.give_up();
+                self.recomputation.cancel();
                 return self.say(RunState::Stopped).await;
             }
             let draining = stop.draining();
-            let may_wait = !draining && !self.again.is_busy();
+            let may_wait = !draining && !self.recomputation.is_busy();
             let idle = !self.read(if may_wait { WAIT } else { Duration::ZERO }).await?;
             if idle {
                 self.flush().await?;
             } else if self.gathered.is_due() {
-                self.write_behind().await?;
+                self.start_write().await?;
             }
             if idle && draining && self.reader.caught_up().await? {
                 self.recompute(Due::Closed, stop).await?;
-                self.again.give_up();
+                self.recomputation.cancel();
                 return self.say(if stop.stopped() { RunState::Stopped } else { RunState::Finished }).await;
             }
             self.look_for_closed();
-            if !self.again.is_computing() {
+            if !self.recomputation.is_computing() {
                 if let Ok(ask) = asked.try_recv() {
                     self.begin_asked(ask).await?;
                 } else if recomputed.elapsed() >= every {
@@ -155,8 +155,8 @@ impl Sink {
                     recomputed = Instant::now();
                 }
             }
-            if self.again.is_its_turn(idle) {
-                self.go_on_again().await?;
+            if self.recomputation.is_its_turn(idle) {
+                self.run_portion().await?;
             }
             if self.status.is_due() {
                 self.say(RunState::Running).await?;
@@ -172,7 +172,7 @@ impl Sink {
             self.note_skipped(&skipped, &records);
         }
         for run in records.chunk_by(|a, b| a.topic == b.topic && a.partition == b.partition) {
-            self.take(run);
+            self.process(run);
         }
         Ok(!records.is_empty())
     }
@@ -192,7 +192,7 @@ impl Sink {
             _ => closed,
         };
         let (Some(layout), Some(until)) = (table.layout, until) else { return Windows::new() };
-        self.pending.until(table, layout.whole_until(until))
+        self.pending.until(table, layout.first_incomplete(until))
     }
 
     /// The latest window end among the rows of all jobs with the same windows and topics. More
@@ -203,17 +203,17 @@ impl Sink {
         self.tables.iter().filter(alike).filter_map(|other| self.progress.emitted(&other.topic)).max()
     }
 
-    fn give_up(&mut self, table: &Table, lost: &Windows) {
-        if let Some((symbol, starts)) = lost.iter().next() {
+    fn abandon(&mut self, table: &Table, expired: &Windows) {
+        if let Some((symbol, starts)) = expired.iter().next() {
             let from = starts.iter().next().map(|(from, _)| model::time::rfc3339(from)).unwrap_or_default();
             tracing::warn!(
                 symbol,
-                symbols = lost.len(),
+                symbols = expired.len(),
                 measurement = table.measurement.name,
-                "Late records from {from} on touch windows whose other bars are gone by retention; these windows stay as they are."
+                "Late records from {from} on belong to windows whose other bars were deleted by retention; these windows stay as they are."
             );
         }
-        self.pending.done(table, lost);
+        self.pending.done(table, expired);
     }
 
     async fn say(&mut self, state: RunState) -> Result<(), SinkError> {

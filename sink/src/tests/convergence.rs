@@ -128,8 +128,8 @@ impl Scene {
             Step::Recompute => recompute(&mut self.sink, Due::Emitted).await,
             Step::Kill { written } => {
                 if written {
-                    self.sink.write_behind().await.unwrap();
-                    self.sink.arrived().await.unwrap();
+                    self.sink.start_write().await.unwrap();
+                    self.sink.finish_write().await.unwrap();
                 }
                 self.sink = self.folder.sink().await;
             }

@@ -77,7 +77,7 @@ impl Folder {
         let (_, stop) = shutdown::channel();
         let status = Status::new(self.log.clone());
         let delivery = Delivery::new(self.store.clone(), status, Waits::USUAL, stop);
-        let delivery = Arc::new(delivery.held_by(fence).await?);
+        let delivery = Arc::new(delivery.under_lease(fence).await?);
         Sink::open(self.log.clone(), delivery, tables, compute).await
     }
 

@@ -32,8 +32,8 @@ async fn a_kill_between_writing_and_committing_changes_nothing() {
     some_records(&folder).await;
     let mut killed = folder.sink().await;
     killed.read(Duration::ZERO).await.unwrap();
-    killed.write_behind().await.unwrap();
-    assert!(killed.arrived().await.unwrap().is_some());
+    killed.start_write().await.unwrap();
+    assert!(killed.finish_write().await.unwrap().is_some());
     let noted = killed.progress.clone();
     let (bars, totals) = (folder.bars().await, folder.totals().await);
     drop(killed);
@@ -173,7 +173,7 @@ async fn what_a_sink_holds_that_was_taken_over_from_is_dropped() {
     let (second, certain) = held(8);
     let mut next = folder.sink_under(Some(second)).await.unwrap();
     let error = paused.flush().await.unwrap_err();
-    assert!(error.to_string().contains("another sink has taken the store over"), "{error}");
+    assert!(error.to_string().contains("another sink has taken over the store"), "{error}");
     assert!(folder.bars().await.is_empty());
     assert!(folder.sink_under(Some(first)).await.is_err(), "it does not come back under its number");
     next.read(Duration::ZERO).await.unwrap();

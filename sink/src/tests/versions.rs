@@ -18,7 +18,7 @@ async fn recompute_all(sink: &mut Sink) -> Result<u64, String> {
     let ask = tokio::spawn(async move { again.compute(Millis::MIN, Millis::MAX).await });
     let ask_taken = asked.recv().await.unwrap();
     sink.begin_asked(ask_taken).await.unwrap();
-    sink.finish_again(&stop).await.unwrap();
+    sink.finish_recomputation(&stop).await.unwrap();
     ask.await.unwrap().map_err(|error| error.to_string())
 }
 

@@ -314,7 +314,7 @@ mod tests {
         assert!(problems(typed("", "", "")).symbol.contains("Give a symbol"));
         assert!(problems(typed("NASDAQ:NVDA", "", "")).symbol.contains("write NVDA"));
         assert!(problems(typed("IBM", "", "")).symbol.contains("Entry 2"));
-        assert!(problems(typed("", "x", "Business")).sections.contains("no section"));
+        assert!(problems(typed("", "x", "Business")).sections.contains("not a section"));
         let term = problems(typed("NVDA", "a (b", "")).term.unwrap();
         assert_eq!(term.marked.unwrap(), ["a ", "(", "b"]);
         assert!(term.text.contains("At character 3"), "{}", term.text);

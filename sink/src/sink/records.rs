@@ -16,13 +16,13 @@ use tokio::task::JoinSet;
 use super::Sink;
 use crate::decode::{self, Content, Raw, letters};
 use crate::error::SinkError;
-use crate::gathered::{ARTICLES, BARS, FIRST_TABLE, Points, Taken};
-use crate::progress::{Counts, Mark, Place, Progress};
+use crate::gathered::{ARTICLES, BARS, Contents, FIRST_TABLE, Points};
+use crate::progress::{Counts, PartitionProgress, Progress, RecordId};
 use crate::table::Layout;
 
 impl Sink {
     /// Processes consecutive records of one partition.
-    pub(super) fn take(&mut self, run: &[Record]) {
+    pub(super) fn process(&mut self, run: &[Record]) {
         let Record { topic, partition, .. } = &run[0];
         let mut place = self.progress.place(topic, *partition);
         let next = place.next;
@@ -34,12 +34,12 @@ impl Sink {
             place.next = record.offset + 1;
             self.progress.log_time = self.progress.log_time.max(record.appended_at);
             self.gathered.count();
-            if let Err(reason) = self.take_one(record, &mut place) {
+            if let Err(reason) = self.process_one(record, &mut place) {
                 self.refuse(record, &reason);
             }
         }
         if let Some(last) = run.last().filter(|_| place.next > next) {
-            place.last = Some(Mark::of(last));
+            place.last = Some(RecordId::of(last));
         }
         self.progress.set_place(topic, *partition, place);
     }
@@ -68,30 +68,30 @@ impl Sink {
         self.gathered.append(gap.to_append());
     }
 
-    fn take_one(&mut self, record: &Record, place: &mut Place) -> Result<(), String> {
+    fn process_one(&mut self, record: &Record, place: &mut PartitionProgress) -> Result<(), String> {
         if record.topic == STOCK_PRICES {
-            self.take_raw(BARS, decode::bar(&record.value)?, record, place)
+            self.process_raw(BARS, decode::bar(&record.value)?, record, place)
         } else if record.topic == NEWS_ARTICLES {
-            self.take_raw(ARTICLES, decode::article(&record.value)?, record, place)
+            self.process_raw(ARTICLES, decode::article(&record.value)?, record, place)
         } else if record.topic == SERVICE_STATUS {
-            self.take_status(record)
+            self.process_status(record)
         } else {
             if CONTROL.contains(&record.topic) {
                 return foreign::check(record);
             }
             match self.tables.iter().position(|table| table.topic == record.topic) {
-                Some(table) => self.take_row(table, record, place),
+                Some(table) => self.process_row(table, record, place),
                 None => Ok(()),
             }
         }
     }
 
-    fn take_raw(
+    fn process_raw(
         &mut self,
         measurement: usize,
         raw: Raw,
         record: &Record,
-        place: &mut Place,
+        place: &mut PartitionProgress,
     ) -> Result<(), String> {
         // Lateness is judged by the watermark of the partition, which is never behind that of
         // the topic. So every record that an engine may treat as late is late here, in whatever
@@ -125,12 +125,17 @@ impl Sink {
         for table in &self.tables {
             if let Some(layout) = table.layout_over(topic) {
                 let (from, to) = layout.touched(topic, minute);
-                self.pending.add(table, table.waits_under(symbol), from, to);
+                self.pending.add(table, table.recomputation_key(symbol), from, to);
             }
         }
     }
 
-    fn take_row(&mut self, table: usize, record: &Record, place: &mut Place) -> Result<(), String> {
+    fn process_row(
+        &mut self,
+        table: usize,
+        record: &Record,
+        place: &mut PartitionProgress,
+    ) -> Result<(), String> {
         let (measurement, of) = (FIRST_TABLE + table, &self.tables[table]);
         let row = decode::row(of, &record.value)?;
         let time = of.time(&row);
@@ -144,14 +149,14 @@ impl Sink {
         let is_new = match (of.layout, of.symbol(&row), time) {
             // A row that may not be new is compared with the stored one: it may come from a
             // restarted engine that lacks the late records.
-            (Some(Layout::Windows(_)), Some(symbol), Some(time)) => self.newest[table].moves_on(symbol, time),
+            (Some(Layout::Windows(_)), Some(symbol), Some(time)) => self.newest[table].advance(symbol, time),
             (Some(Layout::Paths { .. }), ..) => false,
             _ => true,
         };
         let point = of.point(row);
         match is_new {
             true => self.gathered.add(measurement, point)?,
-            false => self.gathered.add_again(measurement, point)?,
+            false => self.gathered.add_repeated(measurement, point)?,
         }
         self.progress.counts.points += 1;
         Ok(())
@@ -159,10 +164,10 @@ impl Sink {
 
     /// Processes the status of a service. It is not counted as a point, because the count is
     /// part of the status and would change it again.
-    fn take_status(&mut self, record: &Record) -> Result<(), String> {
+    fn process_status(&mut self, record: &Record) -> Result<(), String> {
         let status = ServiceStatus::parse(&record.value)?;
         let measurement = FIRST_TABLE + self.tables.len();
-        self.heard.points(status).into_iter().try_for_each(|point| self.gathered.add(measurement, point))
+        self.services.points(status).into_iter().try_for_each(|point| self.gathered.add(measurement, point))
     }
 
     fn refuse(&mut self, record: &Record, reason: &str) {
@@ -180,7 +185,7 @@ impl Sink {
 // are committed only after their batch is stored.
 
 /// A batch that is being written.
-pub(super) struct Underway {
+pub(super) struct WriteInProgress {
     batch: Arc<Batch>,
     /// The progress in the notes of the batch.
     progress: Progress,
@@ -193,22 +198,22 @@ pub(super) struct Underway {
 impl Sink {
     /// Writes the collected batch and commits its offsets.
     pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
-        self.write_behind().await?;
-        self.commit_arrived().await
+        self.start_write().await?;
+        self.commit_written().await
     }
 
     /// Waits for the previous batch, then starts to write the collected one with its notes.
-    pub(crate) async fn write_behind(&mut self) -> Result<(), SinkError> {
-        self.commit_arrived().await?;
+    pub(crate) async fn start_write(&mut self) -> Result<(), SinkError> {
+        self.commit_written().await?;
         if self.gathered.is_empty() {
             return Ok(());
         }
-        let Taken { mut points, again, letters } = self.gathered.take();
+        let Contents { mut points, repeated, letters } = self.gathered.take();
         if !letters.is_empty() {
             self.log.append(letters).await?;
         }
-        if !again.is_empty() {
-            self.settle_repeats(&mut points, again).await?;
+        if !repeated.is_empty() {
+            self.compare_repeats(&mut points, repeated).await?;
         }
         points.retain(|(_, points)| !points.is_empty());
         let batch = Arc::new(Batch { points, notes: self.notes() });
@@ -216,20 +221,21 @@ impl Sink {
         let mut writing = JoinSet::new();
         writing.spawn(async move { store.write(sent).await });
         let (progress, positions) = (self.progress.clone(), self.reader.positions());
-        self.underway = Some(Underway { batch, progress, positions, writing });
+        self.in_progress = Some(WriteInProgress { batch, progress, positions, writing });
         Ok(())
     }
 
-    async fn commit_arrived(&mut self) -> Result<(), SinkError> {
-        match self.arrived().await? {
+    async fn commit_written(&mut self) -> Result<(), SinkError> {
+        match self.finish_write().await? {
             Some(positions) => Ok(self.reader.commit(positions).await?),
             None => Ok(()),
         }
     }
 
     /// Waits for the batch that is being written, if any; returns its positions.
-    pub(crate) async fn arrived(&mut self) -> Result<Option<Vec<Position>>, SinkError> {
-        let Some(Underway { batch, progress, positions, mut writing }) = self.underway.take() else {
+    pub(crate) async fn finish_write(&mut self) -> Result<Option<Vec<Position>>, SinkError> {
+        let Some(WriteInProgress { batch, progress, positions, mut writing }) = self.in_progress.take()
+        else {
             return Ok(None);
         };
         let outcome = match writing.join_next().await {
@@ -241,7 +247,7 @@ impl Sink {
             },
             None => Ok(()),
         };
-        self.settle(outcome, &batch, progress).await?;
+        self.finish_batch(outcome, &batch, progress).await?;
         Ok(Some(positions))
     }
 
@@ -249,12 +255,12 @@ impl Sink {
     pub(super) async fn put(&mut self, points: Points) -> Result<(), SinkError> {
         let batch = Arc::new(Batch { points, notes: self.notes() });
         let outcome = self.store.write(batch.clone()).await;
-        self.settle(outcome, &batch, self.progress.clone()).await
+        self.finish_batch(outcome, &batch, self.progress.clone()).await
     }
 
     /// Makes dead letters of points that the store will never accept, then writes the notes of
     /// the batch with the counts added to `progress`.
-    async fn settle(
+    async fn finish_batch(
         &mut self,
         outcome: Result<(), StoreError>,
         batch: &Batch,

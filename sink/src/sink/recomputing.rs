@@ -18,13 +18,13 @@ use crate::gathered::{FIRST_TABLE, Points};
 use crate::recompute;
 use crate::table::{Layout, Table};
 use crate::versions::{Judged, Verdict, verdict};
-use crate::work::{Bench, Done, Portion, Work};
+use crate::work::{Context, Done, Portion, Work};
 
 /// The largest number of symbols whose days, weeks and months are written in one portion.
 const SYMBOLS: usize = 16;
 
 /// The shortest interval between two log messages about repeated rows.
-const TELL: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The running recomputation.
 #[derive(Default)]
@@ -58,10 +58,10 @@ impl Recomputation {
     }
 
     /// Ends the recomputation; a requester gets an error.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn cancel(&mut self) {
         self.work = None;
         if let Some(answer) = self.answer.take() {
-            let reason = "the sink was stopped before everything was computed again; what it had written until then stays. Ask once more when it runs";
+            let reason = "the sink was stopped before everything was recomputed; what it had written before stays. Repeat the request when it runs again";
             // The requester may have gone.
             let _ = answer.send(Err(reason.to_owned()));
         }
@@ -78,9 +78,9 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    fn tell(&mut self) {
+    fn log_once_due(&mut self) {
         if self.poorer + self.richer + self.unclear == 0
-            || self.since.is_some_and(|since| since.elapsed() < TELL)
+            || self.since.is_some_and(|since| since.elapsed() < LOG_INTERVAL)
         {
             return;
         }
@@ -88,7 +88,7 @@ impl Repeats {
             poorer = self.poorer,
             richer = self.richer,
             computed_again = self.unclear,
-            "Rows came again that are not what is stored: a poorer one (of fewer bars or articles) leaves the stored row, a richer one replaces it, others are computed again."
+            "Repeated rows differ from the stored ones: a poorer one (of fewer bars or articles) is dropped, a richer one replaces the stored row, others are recomputed."
         );
         *self = Repeats { since: Some(Instant::now()), ..Repeats::default() };
     }
@@ -97,8 +97,8 @@ impl Repeats {
 impl Sink {
     /// Starts a requested recomputation.
     pub(crate) async fn begin_asked(&mut self, ask: Ask) -> Result<(), SinkError> {
-        self.again.work = Some(Work::asked(&self.store, ask.from, ask.to).await?);
-        self.again.answer = Some(ask.answer);
+        self.recomputation.work = Some(Work::asked(&self.store, ask.from, ask.to).await?);
+        self.recomputation.answer = Some(ask.answer);
         Ok(())
     }
 
@@ -108,29 +108,29 @@ impl Sink {
         let mut work = Work::default();
         for (at, table) in self.tables.clone().iter().enumerate() {
             let windows = self.due(table, due);
-            let (windows, lost) = recompute::kept(&self.store, table, windows).await?;
-            self.give_up(table, &lost);
+            let (windows, expired) = recompute::kept(&self.store, table, windows).await?;
+            self.abandon(table, &expired);
             let symbols = recompute::symbols(&self.store, &windows).await?;
             work.add(&self.tables, at, &windows, symbols);
         }
-        self.again.work = Some(work);
-        self.again.aggregating = true;
+        self.recomputation.work = Some(work);
+        self.recomputation.aggregating = true;
         Ok(())
     }
 
     /// Recomputes and aggregates until all is done, or `stop` requests an end.
     pub(crate) async fn recompute(&mut self, due: Due, stop: &ShutdownToken) -> Result<(), SinkError> {
         // A running recomputation is finished first.
-        self.finish_again(stop).await?;
+        self.finish_recomputation(stop).await?;
         self.flush().await?;
         self.begin_due(due).await?;
-        self.finish_again(stop).await
+        self.finish_recomputation(stop).await
     }
 
     /// Continues until the running recomputation is finished, or `stop` requests an end.
-    pub(crate) async fn finish_again(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
-        while !stop.stopped() && self.again.is_busy() {
-            self.go_on_again().await?;
+    pub(crate) async fn finish_recomputation(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
+        while !stop.stopped() && self.recomputation.is_busy() {
+            self.run_portion().await?;
         }
         Ok(())
     }
@@ -139,40 +139,40 @@ impl Sink {
     #[cfg(test)]
     pub(crate) async fn aggregate_closed(&mut self, stop: &ShutdownToken) -> Result<(), SinkError> {
         self.look_for_closed();
-        self.finish_again(stop).await
+        self.finish_recomputation(stop).await
     }
 
     pub(super) fn look_for_closed(&mut self) {
         let watermark = self.progress.watermark(&STOCK_PRICES);
-        self.again.aggregating |= watermark.is_some_and(|closed| self.days.has_closed(closed));
+        self.recomputation.aggregating |= watermark.is_some_and(|closed| self.days.has_closed(closed));
     }
 
     /// Runs one portion of the work.
-    pub(super) async fn go_on_again(&mut self) -> Result<(), SinkError> {
-        if !self.again.is_busy() {
+    pub(super) async fn run_portion(&mut self) -> Result<(), SinkError> {
+        if !self.recomputation.is_busy() {
             return Ok(());
         }
         let begun = Instant::now();
         // Windows are computed from stored bars.
         self.flush().await?;
-        if self.again.aggregating {
+        if self.recomputation.aggregating {
             self.aggregate().await?;
         }
-        if let Some(mut work) = self.again.work.take() {
-            let bench = Bench {
+        if let Some(mut work) = self.recomputation.work.take() {
+            let context = Context {
                 store: &self.store,
                 compute: self.compute.as_ref(),
                 tables: &self.tables,
                 progress: Some(&self.progress),
             };
-            match work.portion(&bench).await {
+            match work.portion(&context).await {
                 Ok(Some(portion)) => {
-                    self.put_again(portion).await?;
-                    self.again.work = Some(work);
+                    self.write_portion(portion).await?;
+                    self.recomputation.work = Some(work);
                 }
                 Ok(None) => {
                     let rows = work.finish(&self.tables).rows;
-                    if let Some(answer) = self.again.answer.take() {
+                    if let Some(answer) = self.recomputation.answer.take() {
                         // The requester may have gone.
                         let _ = answer.send(Ok(rows));
                     }
@@ -180,20 +180,20 @@ impl Sink {
                 Err(error @ SinkError::Compute { .. }) => {
                     // The work stays noted and is retried; nothing else waits for it.
                     tracing::error!("{error}");
-                    match self.again.answer.take() {
+                    match self.recomputation.answer.take() {
                         Some(answer) => drop(answer.send(Err(error.to_string()))),
-                        None => self.again.work = Some(work),
+                        None => self.recomputation.work = Some(work),
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.again.last = Some((Instant::now(), begun.elapsed()));
+        self.recomputation.last = Some((Instant::now(), begun.elapsed()));
         Ok(())
     }
 
     /// Writes a portion, with the note that it is done.
-    async fn put_again(&mut self, portion: Portion) -> Result<(), SinkError> {
+    async fn write_portion(&mut self, portion: Portion) -> Result<(), SinkError> {
         let Portion { table, places, judged } = portion;
         let counts = &mut self.progress.counts;
         counts.recomputed += judged.rows;
@@ -202,11 +202,11 @@ impl Sink {
         let of = &self.tables[table];
         for point in &judged.points {
             if let (Some(symbol), Some(time)) = (of.symbol(&point.values), of.time(&point.values)) {
-                self.newest[table].moves_on(symbol, time);
+                self.newest[table].advance(symbol, time);
             }
         }
         self.progress.wrote(&of.topic, judged.points.iter().filter_map(|point| of.time(&point.values)));
-        if self.again.answer.is_none() {
+        if self.recomputation.answer.is_none() {
             self.pending.done(of, &places);
         }
         if judged.points.is_empty() && places.is_empty() {
@@ -225,8 +225,8 @@ impl Sink {
                 None => None,
             };
             let Some(Aggregated { points, not_finite }) = next else {
-                self.again.aggregating = false;
-                for (measurement, done) in std::mem::take(&mut self.again.aggregated) {
+                self.recomputation.aggregating = false;
+                for (measurement, done) in std::mem::take(&mut self.recomputation.aggregated) {
                     done.say(&measurement);
                 }
                 return Ok(());
@@ -240,7 +240,7 @@ impl Sink {
                 let judged = Judged::of(&self.store, &measurement, points).await?;
                 self.progress.counts.changed += judged.changed.len() as u64;
                 self.progress.counts.poorer += judged.poorer;
-                self.again.aggregated.entry(measurement.name.clone()).or_default().count(&judged);
+                self.recomputation.aggregated.entry(measurement.name.clone()).or_default().count(&judged);
                 written.push((measurement, judged.points));
             }
             self.put(written).await?;
@@ -250,12 +250,12 @@ impl Sink {
 
     /// Compares rows that may be stored already with the stored ones, and adds those that are
     /// to be written to `points`.
-    pub(super) async fn settle_repeats(
+    pub(super) async fn compare_repeats(
         &mut self,
         points: &mut Points,
-        again: Vec<(usize, Vec<Point>)>,
+        repeated: Vec<(usize, Vec<Point>)>,
     ) -> Result<(), SinkError> {
-        for (measurement, rows) in again {
+        for (measurement, rows) in repeated {
             let table = self.tables[measurement - FIRST_TABLE].clone();
             let held = self.store.held(&table.measurement, &rows).await?;
             let beside = &mut points[measurement].1;
@@ -273,7 +273,7 @@ impl Sink {
                 let is_windowed = matches!(table.layout, Some(Layout::Windows(_)));
                 // A row made of more than the stored one may still lack late records.
                 if verdict == Verdict::Unclear || (verdict == Verdict::Richer && is_windowed) {
-                    self.wait_again(&table, &row);
+                    self.mark_for_recomputation(&table, &row);
                 }
                 if verdict == Verdict::Richer && place.is_none() {
                     self.progress.counts.changed += 1;
@@ -296,16 +296,16 @@ impl Sink {
                 }
             }
         }
-        self.repeats.tell();
+        self.repeats.log_once_due();
         Ok(())
     }
 
     /// Marks the place of a row for recomputation.
-    fn wait_again(&mut self, table: &Table, row: &Point) {
+    fn mark_for_recomputation(&mut self, table: &Table, row: &Point) {
         let (symbol, time) = (table.symbol(&row.values), table.time(&row.values));
         if let (Some(layout), Some(symbol), Some(time)) = (table.layout, symbol, time) {
             let place = layout.place(time);
-            self.pending.add(table, table.waits_under(symbol), place, place + layout.step());
+            self.pending.add(table, table.recomputation_key(symbol), place, place + layout.step());
         }
     }
 }
