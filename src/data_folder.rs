@@ -215,7 +215,7 @@ impl DataFolder {
 /// When a replayed file cannot be read.
 pub fn run_name(sources: &Sources) -> anyhow::Result<String> {
     let file = match &sources.prices {
-        PriceSource::Polygon(_) => return Ok(LIVE.to_owned()),
+        PriceSource::Live { .. } => return Ok(LIVE.to_owned()),
         PriceSource::Simulate { .. } => return Ok(SIMULATED.to_owned()),
         PriceSource::Replay { file, .. } => file,
     };

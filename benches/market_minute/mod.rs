@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use anyhow::ensure;
 use clap::Args;
 use control::shutdown::{Shutdown, ShutdownHandle, channel};
@@ -14,7 +15,7 @@ use log::{EmbeddedLog, Log};
 use model::Bar;
 use model::time::{MINUTE, Millis, minute_of, now};
 use model::topic::STOCK_PRICES;
-use producer::{PolygonConfig, PriceSource};
+use producer::{FeedSettings, PriceSource};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
@@ -104,17 +105,19 @@ impl Place {
             outside.block_on(async { (Feed::start(Script::default()).await, History::start(KEY).await) });
         let folder = tempfile::tempdir()?;
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1)?);
-        let config = PolygonConfig {
+        let polygon = producer::feed("polygon").context("there is no such feed")?;
+        let settings = FeedSettings {
             websocket_url: feed.url(),
             rest_url: history.url(),
             api_key: net::Secret::new(KEY),
             feed_delay: Duration::ZERO,
-            ..PolygonConfig::default()
+            ..polygon.description().settings()
         };
         let every = Entry { symbol: Some(EVERY_SYMBOL.into()), ..Entry::default() };
         let (stopper, stop) = channel();
         product.block_on(put(&*log, 0, vec![every], "benchmark"))?;
-        product.spawn(producer::run(log.clone(), PriceSource::Polygon(config), stop));
+        let prices = PriceSource::Live { feed: polygon, settings };
+        product.spawn(producer::run(log.clone(), prices, stop));
         outside.block_on(feed.until_pairs(&["AM.*"]));
         Ok(Place { _folder: folder, _history: history, feed, log, stopper })
     }

@@ -17,7 +17,7 @@ use model::time::{MINUTE, minute_of, now};
 use model::topic::STOCK_PRICES;
 use net::Secret;
 use news_watcher::{GuardianConfig, NewsSource};
-use producer::{PolygonConfig, PriceSource};
+use producer::{FeedSettings, PriceSource};
 use tempfile::TempDir;
 use testkit::guardian::Guardian;
 use testkit::massive::{Feed, History, KEY, MinuteBar, Script};
@@ -97,12 +97,13 @@ impl Place {
         let folder = tempfile::tempdir()?;
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1)?);
         put(&*log, 0, list(None), "benchmark").await?;
-        let polygon = PolygonConfig {
+        let polygon = producer::feed("polygon").context("there is no such feed")?;
+        let settings = FeedSettings {
             websocket_url: feed.url(),
             rest_url: history.url(),
             api_key: Secret::new(KEY),
             feed_delay: Duration::ZERO,
-            ..PolygonConfig::default()
+            ..polygon.description().settings()
         };
         let news = GuardianConfig {
             url: guardian.url().into(),
@@ -112,7 +113,7 @@ impl Place {
         };
         let ((stop_prices, prices_stop), (stop_news, news_stop)) = (channel(), channel());
         let mut services = JoinSet::new();
-        let prices = producer::run(log.clone(), PriceSource::Polygon(polygon), prices_stop);
+        let prices = producer::run(log.clone(), PriceSource::Live { feed: polygon, settings }, prices_stop);
         let news = news_watcher::run(log.clone(), NewsSource::Guardian(news), news_stop);
         services.spawn(async { Ok(prices.await?) });
         services.spawn(async { Ok(news.await?) });

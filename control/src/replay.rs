@@ -208,10 +208,10 @@ struct Stated {
 
 fn kind_of(source: Source) -> Option<&'static str> {
     match source {
-        Source::Polygon | Source::PolygonHistory | Source::Guardian => Some(LIVE),
+        live if live.is_live() => Some(LIVE),
         Source::Replay => Some(REPLAYED),
         Source::Simulation => Some(SIMULATED),
-        Source::Clock => None,
+        _ => None,
     }
 }
 
@@ -227,15 +227,11 @@ fn source_of(letter: &DeadLetter) -> Option<Source> {
         source: Source,
     }
     match source_parts(letter).0 {
-        "polygon" => Some(Source::Polygon),
-        "polygon-history" => Some(Source::PolygonHistory),
-        "guardian" => Some(Source::Guardian),
-        "replay" => Some(Source::Replay),
         // A record that was on its topic already.
         "stock-prices" | "news-articles" => {
             serde_json::from_str::<Of>(&letter.event).ok().map(|of| of.source)
         }
-        _ => None,
+        kind => Source::named(kind).filter(|source| source.is_live() || *source == Source::Replay),
     }
 }
 

@@ -21,6 +21,26 @@ pub enum Source {
 }
 
 impl Source {
+    /// All of them.
+    pub const ALL: [Source; 6] = [
+        Source::Polygon,
+        Source::PolygonHistory,
+        Source::Guardian,
+        Source::Replay,
+        Source::Simulation,
+        Source::Clock,
+    ];
+
+    /// The source of that word, if there is one.
+    pub fn named(word: &str) -> Option<Source> {
+        Source::ALL.into_iter().find(|source| source.as_str() == word)
+    }
+
+    /// Whether it tells what really happens, live or from its history.
+    pub fn is_live(self) -> bool {
+        !matches!(self, Source::Replay | Source::Simulation | Source::Clock)
+    }
+
     /// The word that stands on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -38,7 +38,4 @@ pub enum ProducerError {
     /// A live feed.
     #[error(transparent)]
     Feed(#[from] FeedError),
-    /// Polygon's addresses.
-    #[error("`{0}` is no address of Polygon's {1}: {2}")]
-    Address(String, &'static str, &'static str),
 }

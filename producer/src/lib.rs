@@ -4,11 +4,12 @@
 //! through its bars again and the topic writer leaves out what each partition
 //! already holds. A replay or a simulation is a file that implements
 //! `pace::PacedSource`; a live feed is a folder, whose feed the driver in
-//! [`feed::price`] runs. Each is a variant of [`PriceSource`].
+//! [`feed::price`](::feed::price) runs, and a line of `registry.rs`.
 
 mod error;
 mod pace;
 mod polygon;
+mod registry;
 mod replay;
 mod simulation;
 #[cfg(test)]
@@ -17,23 +18,21 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::feed::{SharedClock, SteadyClock, TopicWriter};
 use chrono::NaiveDate;
 use control::shutdown::ShutdownToken;
-use feed::{SharedClock, SteadyClock, SystemClock, TopicWriter};
 use log::SharedLog;
 use model::service::RunState;
 
-use feed::price::Pulse;
-use model::time::Millis;
 use pace::{End, Pace, PacedSource};
-use polygon::PolygonFeed;
 use replay::Replay;
 use simulation::Simulation;
 
+pub use ::feed::price::{BackfillProgress, Backfilled, FeedDescription, FeedSettings};
 pub use error::ProducerError;
-pub use feed::price::{BackfillProgress, Backfilled};
 pub use pace::{BadSpeed, Speed};
-pub use polygon::{PolygonConfig, bars as bars_of_frame, bars_of_letter};
+pub use polygon::bars as bars_of_frame;
+pub use registry::{FEEDS, FeedKind, feed, feed_of_letter};
 
 /// Where prices come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +54,13 @@ pub enum PriceSource {
         /// before it, and the hours up to the next opening bell.
         today: NaiveDate,
     },
-    /// Polygon's live feed, of what the watchlist in the log names; it never ends.
-    Polygon(PolygonConfig),
+    /// A live feed, of what the watchlist in the log names; it never ends.
+    Live {
+        /// Which.
+        feed: &'static dyn FeedKind,
+        /// How it is asked.
+        settings: FeedSettings,
+    },
 }
 
 /// Brings prices to `stock-prices` until the source has ended or an end is
@@ -77,12 +81,7 @@ async fn run_by(
     let (speed, source): (Speed, Box<dyn PacedSource>) = match source {
         PriceSource::Replay { file, speed } => (speed, Box::new(Replay::new(file))),
         PriceSource::Simulate { seed, speed, today } => (speed, Box::new(Simulation::new(seed, today))),
-        PriceSource::Polygon(config) => {
-            let watchlist = control::watchlist::follow(log.clone()).await?;
-            let feed = PolygonFeed::new(config)?;
-            let clock = Arc::new(SystemClock);
-            return Ok(feed::price::run(log, feed, watchlist, clock, Pulse::default(), stop).await?);
-        }
+        PriceSource::Live { feed, settings } => return feed.run(log, settings, stop).await,
     };
     let mut writer = TopicWriter::open(log, source.name(), source.is_simulated()).await?;
     let mut pace = Pace::new(clock, speed, stop);
@@ -91,21 +90,4 @@ async fn run_by(
         End::Stopped => writer.say(RunState::Stopped).await?,
     }
     Ok(())
-}
-
-/// Brings the minute bars of `symbols` whose starts lie in `from..to` into `log`; see
-/// [`feed::price::backfill`].
-///
-/// # Errors
-/// When the log fails, or the history refuses or does not answer in the end.
-pub async fn backfill(
-    log: SharedLog,
-    config: PolygonConfig,
-    symbols: &[String],
-    from: Millis,
-    to: Millis,
-    progress: impl FnMut(BackfillProgress<'_>) + Send,
-) -> Result<Backfilled, ProducerError> {
-    let feed = PolygonFeed::new(config)?;
-    Ok(feed::price::backfill(Arc::new(SystemClock), log, feed, symbols, from, to, progress).await?)
 }

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use producer::Speed;
 
+use crate::config;
+
 pub use backup::{BackupArgs, RestoreArgs};
 pub use changes::{
     BackfillArgs, DeadLettersCommand, DoctorArgs, Place, RecomputeArgs, WatchCommand, WatchedArgs,
@@ -132,6 +134,15 @@ pub enum Command {
     Watch(WatchCommand),
 }
 
+/// The help of `--prices`: the live feeds are those that there are.
+fn prices_help() -> String {
+    let live = config::live_names();
+    let first = producer::FEEDS.first().map_or("", |feed| feed.description().name);
+    format!(
+        "Where prices come from: {live}, `simulate` or `replay:FILE` (CSV, JSON lines or Parquet) [default: {first} with a key for it, else simulate]"
+    )
+}
+
 #[derive(Debug, Args)]
 pub struct UpArgs {
     /// Keep log and store under this folder [default: the platform's data folder]
@@ -142,8 +153,7 @@ pub struct UpArgs {
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
-    /// Where prices come from: `polygon`, `simulate` or `replay:FILE` (CSV, JSON lines or Parquet) [default: polygon with a key for it, else simulate]
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", help = prices_help())]
     pub prices: Option<String>,
 
     /// Where news comes from: `guardian`, `simulate`, `replay:FILE` or `none` [default: of the kind of the prices, where there is a key or nothing is needed, else none]

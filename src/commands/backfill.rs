@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use control::watchlist::{self, EVERY_SYMBOL};
 use model::service::Service;
 use model::time;
+use producer::BackfillProgress;
 
 use super::progress;
 use super::span;
@@ -14,7 +15,7 @@ use crate::run::Run;
 
 /// Brings the bars, stretch by stretch; after an interruption the same command goes on.
 pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
-    let polygon = config.polygon_config()?;
+    let (feed, settings) = config.live_feed()?;
     let (from, to) = (span::time_of("--from", &args.from)?, span::time_of("--to", &args.to)?);
     // What is still to come is left out.
     let (from, to) = span::checked(from, to.min(time::now()))?;
@@ -33,12 +34,12 @@ pub async fn run(config: &Config, args: BackfillArgs) -> anyhow::Result<()> {
         true => listed(&watchlist::read(&*log).await?)?,
     };
     let bar = progress::bar("Bringing history", Some(0));
-    let outcome = producer::backfill(alone.log(), polygon, &symbols, from, to, |come| {
+    let mut progress = |come: BackfillProgress<'_>| {
         bar.set_length(come.of as u64);
         bar.set_position(come.done as u64);
         bar.set_message(format!("{} ({} bars)", come.symbol, come.bars));
-    })
-    .await;
+    };
+    let outcome = feed.backfill(alone.log(), settings, &symbols, (from, to), &mut progress).await;
     bar.finish_and_clear();
     let brought = outcome.context("what came before is kept: the same command goes on from there")?;
     say!(

@@ -105,7 +105,8 @@ fn counted(list: &Watchlist) -> String {
 fn say_where_ignored(run: &str) {
     if run != LIVE {
         eprintln!(
-            "Note: the run `{run}` ignores its watchlist, only live prices and news follow one. Name the live run with --data live, or go live: set POLYGON_API_KEY."
+            "Note: the run `{run}` ignores its watchlist, only live prices and news follow one. Name the live run with --data live, or go live: set {}.",
+            crate::config::live_keys()
         );
     }
 }

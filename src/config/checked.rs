@@ -8,14 +8,14 @@ use anyhow::{Context, bail};
 use engine::Job;
 use log::KafkaConfig;
 use model::time::{DAY, Millis};
-use producer::Speed;
+use producer::{FeedKind, FeedSettings, Speed};
 
 use super::Raw;
 use super::above_zero;
 use super::alerts::Webhook;
 use super::arroyo::Arroyo;
 use super::kafka::{self, LogKind};
-use super::live::{Guardian, Polygon};
+use super::live::Guardian;
 use super::raw;
 use super::secret::Environment;
 use super::stores::{self, Influxdb, StoreKind};
@@ -52,7 +52,8 @@ pub struct Config {
     pub keep_bars: Millis,
     /// How often the sink computes windows again that late records touch.
     pub recompute_every: Duration,
-    pub polygon: Polygon,
+    /// The live price feeds that there are, with their settings.
+    pub feeds: Vec<(&'static dyn FeedKind, FeedSettings)>,
     pub guardian: Guardian,
     /// Where points are kept.
     pub store: StoreKind,
@@ -103,6 +104,12 @@ impl Raw {
                 .join("tickwire"),
         };
         let arroyo = self.arroyo.check(environment)?;
+        let mut typed = self.feeds;
+        let feeds = producer::FEEDS.iter().map(|feed| {
+            let about = feed.description();
+            Ok((*feed, typed.remove(about.name).unwrap_or_default().check(about, environment)?))
+        });
+        let feeds = feeds.collect::<anyhow::Result<_>>()?;
         let days =
             |key, days, default| Ok::<_, anyhow::Error>(Millis::from(above_zero(key, days, default)?) * DAY);
         Ok(Config {
@@ -128,7 +135,7 @@ impl Raw {
             recompute_every: self
                 .recompute_every
                 .map_or(sink::RECOMPUTE_EVERY, |seconds| Duration::from_secs(seconds.get().into())),
-            polygon: self.polygon.check(environment)?,
+            feeds,
             guardian: self.guardian.check(environment)?,
             store: stores::kind(self.store.as_deref())?,
             influxdb: self.influxdb.check(environment)?,

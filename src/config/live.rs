@@ -4,19 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use net::Secret;
+use producer::{FeedDescription, FeedSettings};
 use url::Url;
 
 use super::raw::{self, Text};
 use super::secret::{Environment, Place};
-
-const WEBSOCKET_URL: &str = "wss://delayed.massive.com/stocks";
-const REST_URL: &str = "https://api.massive.com";
-/// Real-time feeds answer under this name; of any other, bars are taken to come late.
-const REAL_TIME_HOST: &str = "socket.";
-const DELAYED: Duration = Duration::from_secs(900);
-const SETTLE: Duration = Duration::from_secs(5);
-const FILL_WAIT: Duration = Duration::from_secs(120);
-const CALLS_PER_MINUTE: u32 = 5;
 
 const GUARDIAN_URL: &str = "https://content.guardianapis.com";
 const CALLS_PER_DAY: u32 = 500;
@@ -25,21 +17,6 @@ const MAX_WAIT: Duration = Duration::from_secs(3_600);
 
 /// No delay that is set is longer.
 const LONGEST: Duration = Duration::from_secs(86_400);
-
-/// Live prices.
-#[derive(Clone, Debug)]
-pub struct Polygon {
-    pub websocket_url: Url,
-    pub rest_url: Url,
-    pub api_key: Option<Secret>,
-    /// How late the feed is by its plan.
-    pub feed_delay: Duration,
-    /// How long after its end a minute may still get its first bars.
-    pub settle: Duration,
-    /// How long the clock waits for a hole to be filled.
-    pub fill_wait: Duration,
-    pub calls_per_minute: u32,
-}
 
 /// Live news.
 #[derive(Clone, Debug)]
@@ -54,33 +31,43 @@ pub struct Guardian {
     pub sections: Vec<String>,
 }
 
-/// Where the key of the prices may stand.
-pub fn polygon_key(raw: &raw::Polygon) -> Place<'_> {
-    let (typed, file) = (raw.api_key.as_ref().map(|typed| &typed.0), raw.api_key_file.as_deref());
-    Place { key: "polygon.api_key", common: "POLYGON_API_KEY", typed, file }
-}
-
 /// Where the key of the news may stand.
 pub fn guardian_key(raw: &raw::Guardian) -> Place<'_> {
     let (typed, file) = (raw.api_key.as_ref().map(|typed| &typed.0), raw.api_key_file.as_deref());
     Place { key: "guardian.api_key", common: "GUARDIAN_API_KEY", typed, file }
 }
 
-impl raw::Polygon {
-    /// Checks every value, and fills in what is missing.
-    pub fn check(self, environment: Environment<'_>) -> anyhow::Result<Polygon> {
-        let websocket_url =
-            address("polygon.websocket_url", self.websocket_url.as_deref(), WEBSOCKET_URL, &["wss", "ws"])?;
-        let real_time = websocket_url.host_str().is_some_and(|host| host.starts_with(REAL_TIME_HOST));
-        let delay = if real_time { Duration::ZERO } else { DELAYED };
-        Ok(Polygon {
-            rest_url: address("polygon.rest_url", self.rest_url.as_deref(), REST_URL, &["https", "http"])?,
-            api_key: polygon_key(&self).find(environment)?,
-            feed_delay: span("polygon.feed_delay", self.feed_delay.as_ref(), delay)?,
-            settle: span("polygon.settle", self.settle.as_ref(), SETTLE)?,
-            fill_wait: span("polygon.fill_wait", self.fill_wait.as_ref(), FILL_WAIT)?,
-            calls_per_minute: rate("polygon.calls_per_minute", self.calls_per_minute, CALLS_PER_MINUTE)?,
-            websocket_url,
+impl raw::PriceFeed {
+    /// Checks every value by what `feed` says of itself, and fills in what is missing. The key
+    /// is empty where there is none.
+    pub fn check(self, feed: &FeedDescription, environment: Environment<'_>) -> anyhow::Result<FeedSettings> {
+        let key = |name: &str| format!("{}.{name}", feed.name);
+        let websocket_url = address(
+            &key("websocket_url"),
+            self.websocket_url.as_deref(),
+            feed.websocket_url,
+            &["wss", "ws"],
+        )?;
+        let delay = (feed.feed_delay)(websocket_url.host_str().unwrap_or_default());
+        let (typed, file) = (self.api_key.as_ref().map(|typed| &typed.0), self.api_key_file.as_deref());
+        let own = key("api_key");
+        let api_key = match &feed.key {
+            Some(named) => Place { key: &own, common: named.variable, typed, file }.find(environment)?,
+            None if typed.is_some() || file.is_some() => {
+                bail!("{own} is set, and {} takes no key", feed.title)
+            }
+            None => None,
+        };
+        Ok(FeedSettings {
+            rest_url: address(&key("rest_url"), self.rest_url.as_deref(), feed.rest_url, &["https", "http"])?
+                .into(),
+            api_key: api_key.unwrap_or_default(),
+            feed_delay: span(&key("feed_delay"), self.feed_delay.as_ref(), delay)?,
+            settle: span(&key("settle"), self.settle.as_ref(), feed.settle)?,
+            fill_wait: span(&key("fill_wait"), self.fill_wait.as_ref(), feed.fill_wait)?,
+            calls_per_minute: rate(&key("calls_per_minute"), self.calls_per_minute, feed.calls_per_minute)?,
+            websocket_url: websocket_url.into(),
+            ..feed.settings()
         })
     }
 }
@@ -156,15 +143,16 @@ fn rate(key: &str, typed: Option<u32>, default: u32) -> anyhow::Result<u32> {
 mod tests {
     use super::*;
 
-    fn polygon(raw: raw::Polygon) -> Result<Polygon, String> {
-        raw.check(&|_| None).map_err(|error| format!("{error:#}"))
+    fn polygon(raw: raw::PriceFeed) -> Result<FeedSettings, String> {
+        let feed = producer::feed("polygon").unwrap().description();
+        raw.check(feed, &|_| None).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
     fn a_real_time_feed_has_no_delay_unless_one_is_set_and_any_other_has() {
         let of = |url: Option<&str>, delay: Option<&str>| {
             let feed_delay = delay.map(|delay| Text::Word(delay.into()));
-            let raw = raw::Polygon { websocket_url: url.map(Into::into), feed_delay, ..Default::default() };
+            let raw = raw::PriceFeed { websocket_url: url.map(Into::into), feed_delay, ..Default::default() };
             polygon(raw).unwrap().feed_delay.as_secs()
         };
         assert_eq!(of(None, None), 900);
@@ -179,19 +167,19 @@ mod tests {
         let text = |text: &str| Some(Text::Word(text.into()));
         for (raw, said) in [
             (
-                raw::Polygon { rest_url: Some("api.massive.com".into()), ..Default::default() },
+                raw::PriceFeed { rest_url: Some("api.massive.com".into()), ..Default::default() },
                 "polygon.rest_url",
             ),
             (
-                raw::Polygon { rest_url: Some("https://x/?apiKey=k".into()), ..Default::default() },
+                raw::PriceFeed { rest_url: Some("https://x/?apiKey=k".into()), ..Default::default() },
                 "holds no key",
             ),
-            (raw::Polygon { websocket_url: Some("https://x/".into()), ..Default::default() }, "wss://"),
-            (raw::Polygon { settle: text("soon"), ..Default::default() }, "polygon.settle is `soon`"),
-            (raw::Polygon { settle: text("-1"), ..Default::default() }, "polygon.settle"),
-            (raw::Polygon { fill_wait: text("25h"), ..Default::default() }, "at most a day"),
+            (raw::PriceFeed { websocket_url: Some("https://x/".into()), ..Default::default() }, "wss://"),
+            (raw::PriceFeed { settle: text("soon"), ..Default::default() }, "polygon.settle is `soon`"),
+            (raw::PriceFeed { settle: text("-1"), ..Default::default() }, "polygon.settle"),
+            (raw::PriceFeed { fill_wait: text("25h"), ..Default::default() }, "at most a day"),
             (
-                raw::Polygon { calls_per_minute: Some(0), ..Default::default() },
+                raw::PriceFeed { calls_per_minute: Some(0), ..Default::default() },
                 "polygon.calls_per_minute is 0",
             ),
         ] {

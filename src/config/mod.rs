@@ -15,14 +15,15 @@ mod web;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use figment::Figment;
+use anyhow::bail;
 use figment::providers::{Env, Format, Toml};
+use figment::value::{Dict, Map};
+use figment::{Error, Figment, Metadata, Profile, Provider};
 
 pub use checked::Config;
 pub use kafka::{LogKind, suffix as topic_suffix};
 pub use raw::Raw;
-pub use sources::Sources;
+pub use sources::{Sources, live_keys, live_names};
 pub use stores::{Influxdb, StoreKind};
 
 /// The settings file that is read from the working directory when it is there.
@@ -54,8 +55,12 @@ fn settings(file: Option<&Path>) -> Figment {
         Some(file) => Figment::from(Toml::file_exact(file)),
         None => Figment::from(Toml::file(FILE)),
     };
-    let empty = empty_variables();
-    let not_here: Vec<_> = NOT_HERE.into_iter().chain(empty.iter().map(String::as_str)).collect();
+    let mut elsewhere = empty_variables();
+    for feed in producer::FEEDS {
+        let name = feed.description().name;
+        elsewhere.extend([format!("{name}__api_key"), format!("{name}__api_key_file")]);
+    }
+    let not_here: Vec<_> = NOT_HERE.into_iter().chain(elsewhere.iter().map(String::as_str)).collect();
     settings.merge(Env::prefixed(PREFIX).ignore(&not_here).split("__"))
 }
 
@@ -74,17 +79,50 @@ fn empty_variables() -> Vec<String> {
 
 /// The settings as they were typed.
 fn typed(settings: &Figment) -> anyhow::Result<Raw> {
-    settings
-        .extract()
-        .map_err(|error| anyhow::anyhow!("{}", without_source(&error.to_string())))
-        .context("the settings cannot be read; docs/configuration.md lists every key")
+    let unreadable = |error: Error| {
+        anyhow::anyhow!("{}", without_source(&error.to_string()))
+            .context("the settings cannot be read; docs/configuration.md lists every key")
+    };
+    let mut raw: Raw = Figment::from(WithoutFeeds(settings)).extract().map_err(unreadable)?;
+    for feed in producer::FEEDS {
+        let name = feed.description().name;
+        if settings.contains(name) {
+            raw.feeds.insert(name, settings.extract_inner(name).map_err(unreadable)?);
+        }
+    }
+    Ok(raw)
+}
+
+/// The settings without the sections of the live feeds, which are read by themselves: the
+/// registry knows their names, and no list here does.
+struct WithoutFeeds<'a>(&'a Figment);
+
+impl Provider for WithoutFeeds<'_> {
+    fn metadata(&self) -> Metadata {
+        Provider::metadata(self.0)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        let mut data = Provider::data(self.0)?;
+        for section in data.values_mut() {
+            section.retain(|key, _| producer::feed(key).is_none());
+        }
+        Ok(data)
+    }
+
+    fn profile(&self) -> Option<Profile> {
+        Provider::profile(self.0)
+    }
+
+    // Errors name the file or the variable by it.
+    fn __metadata_map(&self) -> Option<Map<figment::value::Tag, Metadata>> {
+        self.0.__metadata_map()
+    }
 }
 
 /// Variables that are read elsewhere: secrets, which must not show in an error, and the file's name.
-const NOT_HERE: [&str; 15] = [
+const NOT_HERE: [&str; 13] = [
     "config",
-    "polygon__api_key",
-    "polygon__api_key_file",
     "guardian__api_key",
     "guardian__api_key_file",
     "web__password_hash",
@@ -147,11 +185,12 @@ mod tests {
             "arroyo",
             "metrics",
             "web",
-            "polygon",
             "guardian",
             "influxdb",
             "alerts",
         ];
+        let feeds = producer::FEEDS.iter().map(|feed| feed.description().name);
+        let sections: Vec<_> = sections.into_iter().chain(feeds).collect();
         let mut keys: Vec<_> =
             known_keys("").into_iter().filter(|key| !sections.contains(&key.as_str())).collect();
         for section in sections {
@@ -162,6 +201,38 @@ mod tests {
             let variable = format!("TICKWIRE_{}", key.to_uppercase().replace('.', "__"));
             let row = documented.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
             assert!(row.is_some_and(|row| row.contains(&variable)), "{key} is not in docs/configuration.md");
+        }
+    }
+
+    #[test]
+    fn what_a_feed_says_of_itself_is_documented_and_set_in_compose() {
+        let documented = include_str!("../../docs/configuration.md");
+        let example = include_str!("../../.env.example");
+        for feed in producer::FEEDS {
+            let feed = feed.description();
+            let row = |key: &str| {
+                let start = format!("| `{}.{key}` |", feed.name);
+                documented.lines().find(|line| line.starts_with(&start)).unwrap_or_default()
+            };
+            let prices = documented.lines().find(|line| line.starts_with("| `prices` |"));
+            assert!(prices.is_some_and(|row| row.contains(&format!("`{}`", feed.name))), "{feed:?}");
+            assert!(row("websocket_url").contains(&format!("`{}`", feed.websocket_url)), "{feed:?}");
+            assert!(row("rest_url").contains(&format!("`{}`", feed.rest_url)), "{feed:?}");
+            for (key, default) in [
+                ("settle", feed.settle.as_secs()),
+                ("fill_wait", feed.fill_wait.as_secs()),
+                ("calls_per_minute", feed.calls_per_minute.into()),
+            ] {
+                assert!(
+                    row(key).contains(&format!("| `{default}` |")),
+                    "{}.{key} is not {default}",
+                    feed.name
+                );
+            }
+            if let Some(key) = &feed.key {
+                assert!(row("api_key").contains(&format!("`{}`", key.variable)), "{feed:?}");
+                assert!(example.contains(&format!("{}_FILE", key.variable)), "{feed:?}");
+            }
         }
     }
 

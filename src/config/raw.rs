@@ -40,8 +40,9 @@ pub struct Raw {
     pub metrics: Metrics,
     /// The web app.
     pub web: Web,
-    /// Live prices.
-    pub polygon: Polygon,
+    /// Live prices: the sections of the feeds that there are, by their names.
+    #[serde(skip)]
+    pub feeds: BTreeMap<&'static str, PriceFeed>,
     /// Live news.
     pub guardian: Guardian,
     /// The store on InfluxDB.
@@ -158,7 +159,7 @@ pub struct Web {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Polygon {
+pub struct PriceFeed {
     /// Where bars are sent from.
     pub websocket_url: Option<String>,
     /// Where history is asked for.

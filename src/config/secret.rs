@@ -13,7 +13,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// Where a secret may stand.
 pub struct Place<'a> {
     /// The key of the settings, as `polygon.api_key`.
-    pub key: &'static str,
+    pub key: &'a str,
     /// Its common name in the environment, as `POLYGON_API_KEY`.
     pub common: &'static str,
     /// What the settings file holds.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use news_watcher::{GuardianConfig, NewsSource};
-use producer::{PolygonConfig, PriceSource};
+use producer::{FeedDescription, FeedKind, FeedSettings, PriceSource};
 
 use super::Config;
 use crate::data_folder::{LIVE, run_name};
@@ -28,7 +28,7 @@ enum Kind {
 impl Sources {
     /// Whether prices are a real market's, as they happen.
     pub fn are_live(&self) -> bool {
-        matches!(self.prices, PriceSource::Polygon(_))
+        matches!(self.prices, PriceSource::Live { .. })
     }
 }
 
@@ -36,8 +36,8 @@ impl Config {
     /// Whether `tickwire up` goes live with these settings.
     pub fn is_live(&self) -> bool {
         match self.prices.as_deref() {
-            None => self.polygon.api_key.is_some(),
-            Some(prices) => prices == "polygon",
+            None => self.feed_with_key().is_some(),
+            Some(prices) => producer::feed(prices).is_some(),
         }
     }
 
@@ -61,25 +61,36 @@ impl Config {
         }
     }
 
-    /// How Polygon is asked.
+    /// Whether the key of any live feed is there.
+    pub fn has_live_key(&self) -> bool {
+        self.feed_with_key().is_some()
+    }
+
+    /// The first feed whose key is there.
+    fn feed_with_key(&self) -> Option<&(&'static dyn FeedKind, FeedSettings)> {
+        self.feeds.iter().find(|(_, settings)| !settings.api_key.is_empty())
+    }
+
+    /// The live feed that the settings name, else the first one whose key is there, with how
+    /// it is asked.
     ///
     /// # Errors
-    /// When there is no key.
-    pub fn polygon_config(&self) -> anyhow::Result<PolygonConfig> {
-        let polygon = &self.polygon;
-        let api_key = polygon.api_key.clone().context(
-            "there is no key for Polygon: set POLYGON_API_KEY, or POLYGON_API_KEY_FILE to a file that holds it",
-        )?;
-        Ok(PolygonConfig {
-            websocket_url: polygon.websocket_url.to_string(),
-            rest_url: polygon.rest_url.to_string(),
-            api_key,
-            feed_delay: polygon.feed_delay,
-            settle: polygon.settle,
-            fill_wait: polygon.fill_wait,
-            calls_per_minute: polygon.calls_per_minute,
-            ..PolygonConfig::default()
-        })
+    /// When there is no key for it.
+    pub fn live_feed(&self) -> anyhow::Result<(&'static dyn FeedKind, FeedSettings)> {
+        let named = self
+            .prices
+            .as_deref()
+            .and_then(|prices| self.feeds.iter().find(|(feed, _)| feed.description().name == prices));
+        let (feed, settings) = named
+            .or_else(|| self.feed_with_key())
+            .or(self.feeds.first())
+            .context("this program has no live feed")?;
+        let FeedDescription { title, key, .. } = feed.description();
+        if let Some(key) = key.as_ref().filter(|_| settings.api_key.is_empty()) {
+            let variable = key.variable;
+            bail!("there is no key for {title}: set {variable}, or {variable}_FILE to a file that holds it");
+        }
+        Ok((*feed, settings.clone()))
     }
 
     /// How the Guardian is asked.
@@ -103,18 +114,21 @@ impl Config {
 
     fn kind(&self) -> anyhow::Result<Kind> {
         match self.prices_named() {
-            "polygon" => Ok(Kind::Live),
+            live if producer::feed(live).is_some() => Ok(Kind::Live),
             "simulate" => Ok(Kind::Simulated),
             other if other.starts_with(REPLAY) => Ok(Kind::Replayed),
             other => {
-                bail!("prices are to come from `{other}`: it takes `polygon`, `simulate` or `replay:FILE`")
+                bail!(
+                    "prices are to come from `{other}`: it takes {}, `simulate` or `replay:FILE`",
+                    live_names()
+                )
             }
         }
     }
 
     fn prices_named(&self) -> &str {
-        let default = if self.is_live() { "polygon" } else { "simulate" };
-        self.prices.as_deref().unwrap_or(default)
+        let live = self.feed_with_key().map(|(feed, _)| feed.description().name);
+        self.prices.as_deref().or(live).unwrap_or("simulate")
     }
 
     /// Where prices come from.
@@ -124,7 +138,9 @@ impl Config {
     pub fn price_source(&self) -> anyhow::Result<PriceSource> {
         Ok(match self.kind()? {
             Kind::Live => {
-                PriceSource::Polygon(self.polygon_config().context("prices are to come from `polygon`")?)
+                let named = || format!("prices are to come from `{}`", self.prices_named());
+                let (feed, settings) = self.live_feed().with_context(named)?;
+                PriceSource::Live { feed, settings }
             }
             Kind::Simulated => PriceSource::Simulate {
                 seed: self.seed,
@@ -165,6 +181,18 @@ impl Config {
             ),
         }
     }
+}
+
+/// The values of `prices` that go live, as a list in words.
+pub fn live_names() -> String {
+    let names = producer::FEEDS.iter().map(|feed| format!("`{}`", feed.description().name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The variables of the keys that go live, as a list in words.
+pub fn live_keys() -> String {
+    let keys = producer::FEEDS.iter().filter_map(|feed| feed.description().key.as_ref());
+    keys.map(|key| key.variable).collect::<Vec<_>>().join(" or ")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use model::topic::STOCK_PRICES;
 use model::{Alert, DeadLetter, time};
 use ops::deployer::{Desired, Pace, Settings, Sources, Watcher};
 use ops::health::{Answering, Health, State};
-use producer::{PolygonConfig, PriceSource};
+use producer::{FeedSettings, PriceSource};
 use testkit::arroyo::Arroyo;
 use testkit::prometheus::{Prometheus, Scrape};
 
@@ -139,13 +139,15 @@ async fn nothing_fires_while_all_is_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_feed_fires_that_the_feed_is_down_and_then_that_the_producer_is_silent() {
     let rig = Rig::new().await;
-    let config = PolygonConfig {
+    let polygon = producer::feed("polygon").unwrap();
+    let settings = FeedSettings {
         websocket_url: format!("ws://{}/stocks", nobody()),
         rest_url: format!("http://{}", nobody()),
-        ..PolygonConfig::default()
+        ..polygon.description().settings()
     };
     let (stopper, stop) = shutdown::channel();
-    let work = tokio::spawn(producer::run(rig.watched("producer"), PriceSource::Polygon(config), stop));
+    let prices = PriceSource::Live { feed: polygon, settings };
+    let work = tokio::spawn(producer::run(rig.watched("producer"), prices, stop));
     let refused =
         rig.scrape_when("producer", |said| said.state.text().starts_with("waiting for the feed")).await;
     stopper.ask(Shutdown::Stop);

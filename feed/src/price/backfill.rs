@@ -59,7 +59,7 @@ pub async fn backfill<F: PriceFeed>(
     mut progress: impl FnMut(BackfillProgress<'_>) + Send,
 ) -> Result<Backfilled, FeedError> {
     let feed = Arc::new(feed);
-    let topic = feed.profile().class.raw_topic();
+    let topic = F::DESCRIPTION.class.raw_topic();
     let client = HistoryClient::new(feed.clone(), clock)?;
     let writer = Writer::open(log.clone(), topic, from).await?;
     let each = stretches(from, to);

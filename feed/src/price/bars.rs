@@ -99,7 +99,7 @@ impl<F: PriceFeed> FeedHandler<F> {
         if late > 0 {
             tracing::warn!(
                 minutes = late / MINUTE,
-                setting = format!("{}.feed_delay", self.feed.profile().name),
+                setting = format!("{}.feed_delay", F::DESCRIPTION.name),
                 "The whole feed is later than its delay: set the delay to that of the feed (15 minutes on a delayed one), or set this machine's clock right. Until then, windows close so much later."
             );
         } else {
@@ -144,7 +144,7 @@ impl<F: PriceFeed> FeedHandler<F> {
     }
 
     pub(super) fn refuse(&mut self, event: &[u8], reason: &str, received: Millis) {
-        self.records.letter(&DeadLetter::new(self.feed.profile().source.as_str(), reason, event, received));
+        self.records.letter(&DeadLetter::new(F::DESCRIPTION.source.as_str(), reason, event, received));
     }
 
     fn refuse_ahead(&mut self, bar: &Bar) {

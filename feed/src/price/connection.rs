@@ -107,7 +107,7 @@ impl<F: PriceFeed> Session<F> {
     /// Connects, and connects again, until nobody listens.
     pub(super) async fn run(mut self) {
         loop {
-            let ended = match open(&self.feed.profile().url).await {
+            let ended = match open(&self.feed.settings().websocket_url).await {
                 Ok(socket) => Connection::new(&mut self, socket).attend().await,
                 Err(reason) => Ended::Lost(reason),
             };
@@ -164,7 +164,7 @@ impl<F: PriceFeed> Session<F> {
     }
 
     fn delay(&self) -> Millis {
-        self.feed.profile().delay()
+        self.feed.settings().delay()
     }
 }
 
@@ -214,8 +214,8 @@ struct Connection<'a, F: PriceFeed> {
 impl<'a, F: PriceFeed> Connection<'a, F> {
     fn new(session: &'a mut Session<F>, socket: Socket) -> Connection<'a, F> {
         let now = session.clock.now();
-        let profile = session.feed.profile();
-        let liveness = Liveness::new(session.pulse, profile.class, profile.lag(), now);
+        let lag = session.feed.settings().lag();
+        let liveness = Liveness::new(session.pulse, F::DESCRIPTION.class, lag, now);
         Connection {
             feed: session.feed.session(),
             session,
@@ -400,7 +400,7 @@ impl<'a, F: PriceFeed> Connection<'a, F> {
         if !self.subscriptions.are_refused() {
             return Ok(());
         }
-        let reason = self.session.feed.profile().nothing_in_plan.to_owned();
+        let reason = F::DESCRIPTION.nothing_in_plan.to_owned();
         Err(Ended::Final(Refusal { reason, is_for_the_list: true }))
     }
 

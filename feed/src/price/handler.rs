@@ -69,18 +69,18 @@ impl<F: PriceFeed> FeedHandler<F> {
         clock: SharedClock,
     ) -> Result<FeedHandler<F>, FeedError> {
         let history = Arc::new(HistoryClient::new(feed.clone(), clock.clone())?);
-        let profile = feed.profile();
-        let records = Records::open(log.clone(), profile, clock.now()).await?;
+        let settings = feed.settings();
+        let records = Records::open(log.clone(), &*feed, clock.now()).await?;
         let listed = symbols(&watchlist.borrow());
         let earlier = gaps::unfilled(&log, clock.now()).await?;
         let since = records.stated().map(|stated| {
             let gaps = earlier.iter().map(|gap| gap.from).filter(|from| *from > stated - DAY);
             gaps.fold(stated, Millis::min) - KNOWN_FOR
         });
-        let known = dedup::recall(&log, &profile.class.raw_topic(), since, &listed).await?;
-        let mut complete = Completeness::new(profile.lag(), millis(profile.fill_wait), records.stated());
+        let known = dedup::recall(&log, &F::DESCRIPTION.class.raw_topic(), since, &listed).await?;
+        let mut complete = Completeness::new(settings.lag(), millis(settings.fill_wait), records.stated());
         complete.lose(clock.now());
-        let delay = profile.delay();
+        let delay = settings.delay();
         Ok(FeedHandler {
             holes: Holes::new(feed.clone(), clock.clone(), history, earlier),
             feed,

@@ -91,7 +91,7 @@ enum Attempt {
 
 impl<F: PriceFeed> HistoryClient<F> {
     pub(super) fn new(feed: Arc<F>, clock: SharedClock) -> Result<HistoryClient<F>, FeedError> {
-        let quota = Quota::new(clock.clone(), feed.profile().calls_per_minute);
+        let quota = Quota::new(clock.clone(), feed.settings().calls_per_minute);
         Ok(HistoryClient { http: net::http()?, feed, quota, clock })
     }
 

@@ -79,7 +79,7 @@ impl<F: PriceFeed> Holes<F> {
         listed: &[String],
         known: &DedupCache,
     ) -> Vec<Gap> {
-        let to = minute_of(at - self.feed.profile().delay());
+        let to = minute_of(at - self.feed.settings().delay());
         self.to = to;
         self.later.clear();
         self.earlier_tried = false;
@@ -134,7 +134,7 @@ impl<F: PriceFeed> Holes<F> {
             self.later.extend_from_slice(symbols);
             return Vec::new();
         }
-        let to = minute_of(self.clock.now() - self.feed.profile().delay());
+        let to = minute_of(self.clock.now() - self.feed.settings().delay());
         let since_last = |symbol: &String| {
             let from = (known.last(symbol)? + MINUTE).max(to - FURTHEST);
             (from < to).then(|| Stretch { symbol: symbol.clone(), from, to })
@@ -161,7 +161,7 @@ impl<F: PriceFeed> Holes<F> {
 
     fn start(&mut self, stretches: Vec<Stretch>) {
         // The history has a minute no earlier than the feed.
-        let ready = self.to + self.feed.profile().lag();
+        let ready = self.to + self.feed.settings().lag();
         self.fill = Some(Fill::start(self.history.clone(), self.clock.clone(), stretches, ready));
     }
 
@@ -173,8 +173,8 @@ impl<F: PriceFeed> Holes<F> {
             let others =
                 known.busiest().into_iter().filter(|symbol| !listed.iter().any(|known| known == symbol));
             let others: Vec<_> = others.map(str::to_owned).collect();
-            let wait = self.feed.profile().fill_wait.as_secs() / 60;
-            let calls = u64::from(self.feed.profile().calls_per_minute) * wait;
+            let wait = self.feed.settings().fill_wait.as_secs() / 60;
+            let calls = u64::from(self.feed.settings().calls_per_minute) * wait;
             let room = usize::try_from(calls).unwrap_or(usize::MAX).saturating_sub(symbols.len());
             // A feed of which nothing is known yet cannot be filled either.
             self.beyond_quota = others.is_empty() || others.len() > room;

@@ -16,6 +16,7 @@ mod bars;
 mod completeness;
 mod connection;
 mod dedup;
+mod description;
 mod gaps;
 mod handler;
 mod history;
@@ -27,32 +28,43 @@ mod subscriptions;
 pub mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use control::shutdown::ShutdownToken;
 use control::watchlist::Watchlist;
 use log::{LogError, SharedLog};
+use model::Bar;
 use model::time::Millis;
-use model::{AssetClass, Bar, Source};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::{SharedClock, millis};
+use crate::clock::SharedClock;
 use connection::{QUEUE, Session};
 use handler::FeedHandler;
 
 pub use backfill::{BackfillProgress, Backfilled, backfill};
+pub use description::{FeedDescription, FeedKey, FeedSettings};
 pub use history::{Answer, HistoryFailure, Page, Stretch};
 pub use liveness::Pulse;
 
 /// A live feed of minute bars over a WebSocket, with its history over REST.
-pub trait PriceFeed: Send + Sync + 'static {
+pub trait PriceFeed: Send + Sync + Sized + 'static {
+    /// What there is to know of it before it runs.
+    const DESCRIPTION: &'static FeedDescription;
     /// One connection to it.
     type Session: FeedSession;
 
-    /// What does not change while it runs.
-    fn profile(&self) -> &FeedProfile;
+    /// One that goes by these settings.
+    ///
+    /// # Errors
+    /// When an address is none; see [`FeedDescription::addresses`].
+    fn new(settings: FeedSettings) -> Result<Self, FeedError>;
+
+    /// How it is asked.
+    fn settings(&self) -> &FeedSettings;
+
+    /// The host of the WebSocket, for people.
+    fn host(&self) -> &str;
 
     /// What a new connection is spoken to with.
     fn session(&self) -> Self::Session;
@@ -63,6 +75,13 @@ pub trait PriceFeed: Send + Sync + 'static {
     /// # Errors
     /// Why it is no frame of this feed; it becomes a dead letter.
     fn read<'f>(&self, frame: &'f str, received: Millis) -> Result<Frame<'f>, String>;
+
+    /// The minute bars that the text of a dead letter from `source` holds, which was received at
+    /// that time.
+    ///
+    /// # Errors
+    /// Why it still holds none.
+    fn bars_of_letter(source: &str, text: &str, received: Millis) -> Result<Vec<Bar>, String>;
 
     /// The event that says what `bar` does, so that a bar that is refused can be read again.
     fn event_of(&self, bar: &Bar) -> String;
@@ -168,46 +187,6 @@ pub enum Event<'f> {
     Other,
 }
 
-/// What a feed is, and how it is used.
-#[derive(Clone, Debug)]
-pub struct FeedProfile {
-    /// The name in settings, as `polygon`.
-    pub name: &'static str,
-    /// The name for people, with which the source of its runs begins.
-    pub title: &'static str,
-    /// What its bars are of.
-    pub class: AssetClass,
-    /// The source of its live bars and of its dead letters.
-    pub source: Source,
-    /// The address of the WebSocket.
-    pub url: String,
-    /// The host of it, for people.
-    pub host: String,
-    /// How far the feed lies behind the market.
-    pub delay: Duration,
-    /// How long after its end, and the delay, a minute may still bring bars.
-    pub settle: Duration,
-    /// How long event time waits for a hole to be filled.
-    pub fill_wait: Duration,
-    /// The calls of the history that the plan allows in a minute.
-    pub calls_per_minute: u32,
-    /// Heartbeats a minute and partition; no fewer than the log asks for are written.
-    pub clock_keys: u32,
-    /// What to do where nothing that is watched is in the plan.
-    pub nothing_in_plan: &'static str,
-}
-
-impl FeedProfile {
-    fn delay(&self) -> Millis {
-        millis(self.delay)
-    }
-
-    /// From a minute's end until it is complete.
-    fn lag(&self) -> Millis {
-        self.delay() + millis(self.settle)
-    }
-}
-
 /// Which way a bar came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
@@ -230,6 +209,16 @@ pub enum FeedError {
         asked: String,
         /// What the log holds.
         found: String,
+    },
+    /// The address of a feed.
+    #[error("`{address}` is no address of {title}: write one as {example}")]
+    Address {
+        /// As it is set.
+        address: String,
+        /// The feed.
+        title: &'static str,
+        /// One that is good.
+        example: &'static str,
     },
     /// The way out of this machine.
     #[error("requests to the outside cannot be made: {0}")]

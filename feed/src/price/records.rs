@@ -10,7 +10,7 @@ use model::status::{EntryState, ServiceStatus};
 use model::time::{DAY, Millis, minute_of};
 use model::{Bar, DeadLetter, Gap, Topic, heartbeat};
 
-use super::{FeedError, FeedProfile};
+use super::{FeedError, PriceFeed};
 
 const SERVICE: Service = Service::Producer;
 
@@ -38,11 +38,15 @@ pub(super) struct Records {
 
 impl Records {
     /// Looks up where the topic of the feed's class stands at `now`.
-    pub(super) async fn open(log: SharedLog, feed: &FeedProfile, now: Millis) -> Result<Records, FeedError> {
-        let topic = feed.class.raw_topic();
-        let name = format!("{} at {}", feed.title, feed.host);
+    pub(super) async fn open<F: PriceFeed>(
+        log: SharedLog,
+        feed: &F,
+        now: Millis,
+    ) -> Result<Records, FeedError> {
+        let topic = F::DESCRIPTION.class.raw_topic();
+        let name = format!("{} at {}", F::DESCRIPTION.title, feed.host());
         let before = control::status::last(&*log, SERVICE).await?.unwrap_or_default();
-        if let Some(found) = before.source.filter(|found| !found.starts_with(feed.title)) {
+        if let Some(found) = before.source.filter(|found| !found.starts_with(F::DESCRIPTION.title)) {
             return Err(FeedError::OtherSource { asked: name, found });
         }
         let mut clocked = Vec::new();
@@ -64,7 +68,7 @@ impl Records {
             state: Activity::new(RunState::Starting, "connecting"),
             watermark: clocked.iter().flatten().min().copied(),
             counts: before.counts,
-            planned_lag: Some(feed.lag()),
+            planned_lag: Some(feed.settings().lag()),
             ..ServiceStatus::default()
         };
         let mut status = status;
@@ -72,7 +76,7 @@ impl Records {
         for name in ["gaps", "rejected"] {
             status.counts.entry(name.to_owned()).or_default();
         }
-        let keys = feed.clock_keys.max(log.clock_keys());
+        let keys = feed.settings().clock_keys.max(log.clock_keys());
         Ok(Records {
             log,
             topic,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use model::topic;
+use model::{Source, topic};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -22,9 +22,12 @@ pub(crate) type Seconds<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64
 type Durations<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 
 /// The sources that dead letters are counted by. The part of a source after the colon (a line
-/// of a file, a search term) is left out, because it would create a series for each value.
-const DEAD_LETTER_SOURCES: [&str; 6] =
-    ["polygon", "guardian", "replay", "simulation", "alerts-webhook", "influxdb"];
+/// of a file, a search term) is left out, because it would create a series for each value; what
+/// a feed's history brings is counted with the feed.
+fn dead_letter_sources() -> impl Iterator<Item = &'static str> {
+    let sources = Source::ALL.into_iter().filter(|source| *source != Source::Clock).map(Source::as_str);
+    sources.filter(|name| !name.ends_with("-history")).chain(["alerts-webhook", "influxdb"])
+}
 
 /// The label for records of a topic that a service could not read.
 const TOPIC: &str = "topic";
@@ -103,7 +106,7 @@ impl Meters {
 
     /// Creates the counters of a service at 0, so that Prometheus sees their first increase.
     pub(crate) fn begin(&self, service: &str) {
-        for source in DEAD_LETTER_SOURCES.into_iter().chain([TOPIC, OTHER]) {
+        for source in dead_letter_sources().chain([TOPIC, OTHER]) {
             let labels = [("service", service.to_owned()), ("source", source.to_owned())];
             drop(self.dead_letters.get_or_create(&labels));
         }
@@ -158,7 +161,7 @@ fn kind_of(source: &str) -> &str {
     let kind = source.split([':', ' ']).next().unwrap_or_default();
     let topics =
         [topic::STOCK_PRICES, topic::NEWS_ARTICLES, topic::SERVICE_STATUS, topic::GAPS, topic::ALERTS];
-    match DEAD_LETTER_SOURCES.iter().find(|known| **known == kind) {
+    match dead_letter_sources().find(|known| *known == kind) {
         Some(known) => known,
         None if topics.iter().any(|topic| topic.name() == kind) => TOPIC,
         None => OTHER,

@@ -62,7 +62,7 @@ impl PolygonFeed {
                 url.set_query(named.query());
             }
         }
-        Ok(http.get(url).bearer_auth(self.api_key.expose()))
+        Ok(http.get(url).bearer_auth(self.settings.api_key.expose()))
     }
 
     /// What an answer means; see the driver.
@@ -76,7 +76,7 @@ impl PolygonFeed {
         if status.is_success() {
             return page(body, &stretch.symbol, asked).map_or_else(Answer::Retry, Answer::Page);
         }
-        let said = redact(&explanation(body), &[&self.api_key]);
+        let said = redact(&explanation(body), &[&self.settings.api_key]);
         match status.as_u16() {
             401 => Answer::Failed(HistoryFailure::NoAccess(said)),
             403 if said.contains("entitled") || said.contains("API Key") || said.contains("API key") => {

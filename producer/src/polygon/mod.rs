@@ -9,106 +9,80 @@ mod session;
 
 use std::time::Duration;
 
-use feed::price::{Answer, FeedProfile, Frame, HistoryFailure, PriceFeed, Stretch};
+use feed::price::{
+    Answer, FeedDescription, FeedError, FeedKey, FeedSettings, Frame, HistoryFailure, PriceFeed, Stretch,
+};
 use model::time::Millis;
-use model::{AssetClass, Bar, DeadLetter, Source};
-use net::Secret;
+use model::{AssetClass, Bar, Source};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 
-use crate::ProducerError;
 use session::PolygonSession;
 
 pub use frames::bars;
 
-/// How Polygon is asked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PolygonConfig {
-    /// The feed with its market, such as `wss://delayed.massive.com/stocks`.
-    pub websocket_url: String,
-    /// The history's origin, such as `https://api.massive.com`.
-    pub rest_url: String,
-    /// The key to both.
-    pub api_key: Secret,
-    /// How far the feed lies behind the market: 15 minutes on the delayed feed.
-    pub feed_delay: Duration,
-    /// How long after its end, and the delay, a minute may still bring bars.
-    pub settle: Duration,
-    /// How long event time waits for a hole to be filled.
-    pub fill_wait: Duration,
-    /// The calls of the history that the plan allows in a minute.
-    pub calls_per_minute: u32,
-    /// Heartbeats a minute and partition; no fewer than the log asks for are written.
-    pub clock_keys: u32,
+/// What there is to know of it.
+static DESCRIPTION: FeedDescription = FeedDescription {
+    name: "polygon",
+    title: "Polygon",
+    class: AssetClass::Stocks,
+    source: Source::Polygon,
+    key: Some(FeedKey { variable: "POLYGON_API_KEY", name: "Polygon, for prices" }),
+    websocket_url: "wss://delayed.massive.com/stocks",
+    rest_url: "https://api.massive.com",
+    feed_delay,
+    settle: Duration::from_secs(5),
+    fill_wait: Duration::from_secs(120),
+    // Those of the free plan.
+    calls_per_minute: 5,
+    sample: "AAPL",
+    letters: &["polygon", "polygon-history"],
+    nothing_in_plan: NOTHING_IN_PLAN,
+};
+
+/// Real-time feeds answer under this name; of any other, bars are taken to come late.
+fn feed_delay(host: &str) -> Duration {
+    if host.starts_with("socket.") { Duration::ZERO } else { Duration::from_secs(900) }
 }
 
-impl Default for PolygonConfig {
-    /// The delayed feed and the free plan's quota, without a key.
-    fn default() -> PolygonConfig {
-        PolygonConfig {
-            websocket_url: "wss://delayed.massive.com/stocks".into(),
-            rest_url: "https://api.massive.com".into(),
-            api_key: Secret::default(),
-            feed_delay: Duration::from_secs(900),
-            settle: Duration::from_secs(5),
-            fill_wait: Duration::from_secs(120),
-            calls_per_minute: 5,
-            clock_keys: 1,
-        }
-    }
-}
-
-/// The feed, checked.
+/// The feed, with its settings checked.
 pub(crate) struct PolygonFeed {
-    profile: FeedProfile,
+    settings: FeedSettings,
+    host: String,
     rest: Url,
-    api_key: Secret,
-}
-
-impl PolygonFeed {
-    /// # Errors
-    /// When an address is none.
-    pub(crate) fn new(config: PolygonConfig) -> Result<PolygonFeed, ProducerError> {
-        let address = |why| ProducerError::Address(config.websocket_url.clone(), "feed", why);
-        let socket = Url::parse(&config.websocket_url).map_err(|_| address("write wss://HOST/stocks"))?;
-        if !matches!(socket.scheme(), "ws" | "wss") {
-            return Err(address("it must start with wss://"));
-        }
-        let address = |why| ProducerError::Address(config.rest_url.clone(), "history", why);
-        let rest = Url::parse(&config.rest_url).map_err(|_| address("write https://api.massive.com"))?;
-        if !matches!(rest.scheme(), "http" | "https") || rest.cannot_be_a_base() {
-            return Err(address("it must start with https://"));
-        }
-        let profile = FeedProfile {
-            name: "polygon",
-            title: "Polygon",
-            class: AssetClass::Stocks,
-            source: Source::Polygon,
-            host: socket.host_str().unwrap_or_default().to_owned(),
-            url: config.websocket_url,
-            delay: config.feed_delay,
-            settle: config.settle,
-            fill_wait: config.fill_wait,
-            calls_per_minute: config.calls_per_minute,
-            clock_keys: config.clock_keys,
-            nothing_in_plan: NOTHING_IN_PLAN,
-        };
-        Ok(PolygonFeed { profile, rest, api_key: config.api_key })
-    }
 }
 
 impl PriceFeed for PolygonFeed {
+    const DESCRIPTION: &'static FeedDescription = &DESCRIPTION;
     type Session = PolygonSession;
 
-    fn profile(&self) -> &FeedProfile {
-        &self.profile
+    fn new(settings: FeedSettings) -> Result<PolygonFeed, FeedError> {
+        let (socket, rest) = DESCRIPTION.addresses(&settings)?;
+        Ok(PolygonFeed { host: socket.host_str().unwrap_or_default().to_owned(), settings, rest })
+    }
+
+    fn settings(&self) -> &FeedSettings {
+        &self.settings
+    }
+
+    fn host(&self) -> &str {
+        &self.host
     }
 
     fn session(&self) -> PolygonSession {
-        PolygonSession::new(self.api_key.clone())
+        PolygonSession::new(self.settings.api_key.clone())
     }
 
     fn read<'f>(&self, frame: &'f str, received: Millis) -> Result<Frame<'f>, String> {
         frames::frame(frame, received)
+    }
+
+    fn bars_of_letter(source: &str, text: &str, received: Millis) -> Result<Vec<Bar>, String> {
+        match source.split_once(':') {
+            Some((source, symbol)) if source == Source::PolygonHistory.as_str() => {
+                history::bar(text, symbol, received).map(|bar| vec![bar])
+            }
+            _ => bars(text, received),
+        }
     }
 
     fn event_of(&self, bar: &Bar) -> String {
@@ -169,25 +143,15 @@ impl From<Refusal> for feed::price::Refusal {
     }
 }
 
-/// The minute bars that a letter of the feed or of the history holds.
-///
-/// # Errors
-/// Why it still holds none.
-pub fn bars_of_letter(letter: &DeadLetter) -> Result<Vec<Bar>, String> {
-    let bytes = letter.bytes().ok_or("only the start of it was kept, so it cannot be read again")?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| format!("it is no text: {error}"))?;
-    let received = letter.received_timestamp;
-    match letter.source.split_once(':') {
-        Some((source, symbol)) if source == Source::PolygonHistory.as_str() => {
-            history::bar(text, symbol, received).map(|bar| vec![bar])
-        }
-        _ => bars(text, received),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::feed;
+    use model::DeadLetter;
+
+    fn bars_of_letter(letter: &DeadLetter) -> Result<Vec<Bar>, String> {
+        feed("polygon").unwrap().bars_of_letter(letter)
+    }
 
     #[test]
     fn an_event_of_the_feed_and_a_result_of_the_history_are_read_again() {

@@ -30,15 +30,17 @@ impl Reader {
         let kind = letter.source.split_once(':').map_or(letter.source.as_str(), |(kind, _)| kind);
         match kind {
             "replay" => self.row(&bytes),
-            "polygon" | "polygon-history" => events(producer::bars_of_letter(letter)?, bar),
             "guardian" => events(news_watcher::articles_of_letter(letter, &self.watchlist)?, article),
             "stock-prices" => record::<Bar>(&bytes).map(|bar| vec![Event::Bar(Box::new(bar))]),
             "news-articles" => {
                 record::<Article>(&bytes).map(|article| vec![Event::Article(Box::new(article))])
             }
-            other => {
-                Err(format!("nothing of `{other}` can be replayed: its rows are computed, not received"))
-            }
+            other => match producer::feed_of_letter(other) {
+                Some(feed) => events(feed.bars_of_letter(letter)?, bar),
+                None => {
+                    Err(format!("nothing of `{other}` can be replayed: its rows are computed, not received"))
+                }
+            },
         }
     }
 

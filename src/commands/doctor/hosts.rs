@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use model::time::{self, DAY, MINUTE, Millis, SECOND};
+use model::time::{self, Millis, SECOND};
 use net::{HttpFailure, Secret, redact};
+use producer::{FeedKind, FeedSettings};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
@@ -20,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The longest answer that is read, in bytes: only the words of a refusal matter.
 const LONGEST_ANSWER: usize = 1 << 20;
-const POLYGON: &str = "Polygon";
 const GUARDIAN: &str = "Guardian";
 const CLOCK: &str = "clock";
 
@@ -39,55 +39,61 @@ pub async fn check(config: &Config) -> Vec<Finding> {
         Ok(client) => client,
         Err(error) => return vec![Finding::wrong("network", error.to_string())],
     };
-    let (polygon, guardian) = tokio::join!(polygon(&client, config), guardian(&client, config));
-    let clocks = [&polygon.1, &guardian.1].into_iter().flatten().copied().collect::<Vec<_>>();
-    vec![polygon.0, guardian.0, clock(&clocks)]
+    let prices = futures::future::join_all(
+        config.feeds.iter().map(|(feed, settings)| price_feed(&client, *feed, settings)),
+    );
+    let (mut hosts, guardian) = tokio::join!(prices, guardian(&client, config));
+    hosts.push(guardian);
+    let clocks: Vec<_> = hosts.iter().filter_map(|(_, ahead)| *ahead).collect();
+    hosts.into_iter().map(|(finding, _)| finding).chain([clock(&clocks)]).collect()
 }
 
 /// Asks for one minute of history, which is one call of the plan's quota. The
-/// feed is left alone: it closes the older one of two connections.
-async fn polygon(client: &Client, config: &Config) -> (Finding, Option<Millis>) {
-    let Some(key) = &config.polygon.api_key else {
-        return (
-            Finding::open(POLYGON, "no key: set POLYGON_API_KEY, or POLYGON_API_KEY_FILE, for live prices"),
-            None,
-        );
+/// feed is left alone: some close the older one of two connections.
+async fn price_feed(
+    client: &Client,
+    feed: &dyn FeedKind,
+    settings: &FeedSettings,
+) -> (Finding, Option<Millis>) {
+    let about = feed.description();
+    let (title, key) = (about.title, &settings.api_key);
+    let variable = about.key.as_ref().map_or("", |key| key.variable);
+    if about.key.is_some() && key.is_empty() {
+        let said = format!("no key: set {variable}, or {variable}_FILE, for live prices");
+        return (Finding::open(title, said), None);
+    }
+    let base = match Url::parse(&settings.rest_url) {
+        Ok(base) => base,
+        Err(error) => return (Finding::wrong(title, format!("{}.rest_url: {error}", about.name)), None),
     };
-    let base = &config.polygon.rest_url;
-    let from = time::minute_of(time::now() - 7 * DAY);
-    let path = format!("v2/aggs/ticker/AAPL/range/1/minute/{from}/{}", from + MINUTE - 1);
-    let request = client.get(below(base, &path)).bearer_auth(key.expose());
+    let request = match feed.probe(client, settings.clone(), time::now()) {
+        Ok(request) => request,
+        Err(error) => return (Finding::wrong(title, error.to_string()), None),
+    };
     let answer = match ask(request, key).await {
         Ok(answer) => answer,
-        Err(error) => return (unreachable(POLYGON, base, &error), None),
+        Err(error) => return (unreachable(title, &base, &error), None),
     };
-    let said = &answer.said;
+    let (said, host) = (&answer.said, base.authority());
+    let accepted = if about.key.is_some() { ", the key is accepted" } else { "" };
     let finding = match answer.status {
-        StatusCode::OK => {
-            Finding::good(POLYGON, format!("{} answers, the key is accepted", base.authority()))
+        StatusCode::OK => Finding::good(title, format!("{host} answers{accepted}")),
+        StatusCode::TOO_MANY_REQUESTS => {
+            Finding::good(title, format!("{host} answers, the calls of this minute are used up"))
         }
-        StatusCode::TOO_MANY_REQUESTS => Finding::good(
-            POLYGON,
-            format!("{} answers, the calls of this minute are used up", base.authority()),
-        ),
         StatusCode::UNAUTHORIZED => Finding::wrong(
-            POLYGON,
-            format!(
-                "the key is refused ({said}): copy it again from your account's page into POLYGON_API_KEY"
-            ),
+            title,
+            format!("the key is refused ({said}): copy it again from your account's page into {variable}"),
         ),
         StatusCode::FORBIDDEN => Finding::open(
-            POLYGON,
+            title,
             format!(
                 "the key is accepted and its plan has no history of last week ({said}): holes in live prices will stay as recorded gaps"
             ),
         ),
         status => Finding::wrong(
-            POLYGON,
-            format!(
-                "{} answers {status} ({said}): check polygon.rest_url, or try again later",
-                base.authority()
-            ),
+            title,
+            format!("{host} answers {status} ({said}): check {}.rest_url, or try again later", about.name),
         ),
     };
     (finding, answer.ahead)

@@ -8,7 +8,7 @@ use std::io::Write;
 use anyhow::bail;
 
 use crate::cli::DoctorArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// What one check came to.
 pub struct Finding {
@@ -78,7 +78,10 @@ fn mode(config: &Config) -> Finding {
             Some(prices) => {
                 Finding::good(WHAT, format!("`tickwire up` takes prices from `{prices}`, as set"))
             }
-            None => Finding::open(WHAT, "`tickwire up` simulates: set POLYGON_API_KEY to go live"),
+            None => Finding::open(
+                WHAT,
+                format!("`tickwire up` simulates: set {} to go live", config::live_keys()),
+            ),
         },
     }
 }

@@ -13,7 +13,7 @@ const LOOKS: Duration = Duration::from_secs(5);
 
 /// What a service works with, and where the settings say what it is.
 pub struct AnotherToken {
-    known: [Option<Secret>; 3],
+    known: Vec<Option<Secret>>,
     settings: Option<PathBuf>,
 }
 
@@ -38,6 +38,8 @@ impl AnotherToken {
 }
 
 /// The token of the store, and the keys of the sources.
-fn secrets(config: &Config) -> [Option<Secret>; 3] {
-    [config.influxdb.token.clone(), config.polygon.api_key.clone(), config.guardian.api_key.clone()]
+fn secrets(config: &Config) -> Vec<Option<Secret>> {
+    let feeds = config.feeds.iter().map(|(_, settings)| Some(settings.api_key.clone()));
+    let feeds = feeds.map(|key| key.filter(|key| !key.is_empty()));
+    feeds.chain([config.influxdb.token.clone(), config.guardian.api_key.clone()]).collect()
 }

@@ -7,7 +7,7 @@ use log::Log;
 use news_watcher::NewsSource;
 use producer::PriceSource;
 
-use crate::config::{Config, Sources};
+use crate::config::{self, Config, Sources};
 
 /// Prints it to standard error.
 pub async fn print(
@@ -18,17 +18,18 @@ pub async fn print(
     log: &dyn Log,
 ) -> anyhow::Result<()> {
     let what = match &sources.prices {
-        PriceSource::Polygon(polygon) if polygon.feed_delay.is_zero() => "live prices".into(),
-        PriceSource::Polygon(polygon) => {
-            format!("live prices, {} minutes late", polygon.feed_delay.as_secs().div_ceil(60))
+        PriceSource::Live { settings, .. } if settings.feed_delay.is_zero() => "live prices".into(),
+        PriceSource::Live { settings, .. } => {
+            format!("live prices, {} minutes late", settings.feed_delay.as_secs().div_ceil(60))
         }
         PriceSource::Replay { .. } => "a replay".into(),
         PriceSource::Simulate { .. } => "a SIMULATED market, no real prices".to_owned(),
     };
     eprintln!("Tickwire shows {what}, at http://{address} (data: {run}). Ctrl-C stops it.");
-    if matches!(sources.prices, PriceSource::Simulate { .. }) && config.polygon.api_key.is_none() {
+    if matches!(sources.prices, PriceSource::Simulate { .. }) && !config.has_live_key() {
         eprintln!(
-            "It simulates because there is no key: set POLYGON_API_KEY (and GUARDIAN_API_KEY for headlines) to go live; the watchlist has no effect until then."
+            "It simulates because there is no key: set {} (and GUARDIAN_API_KEY for headlines) to go live; the watchlist has no effect until then.",
+            config::live_keys()
         );
     }
     if sources.are_live() {

@@ -8,7 +8,7 @@ use testkit::massive::{Answer, MinuteBar, Script};
 use super::place::{OPEN, Place, bar};
 use crate::ProducerError;
 use crate::polygon::PolygonFeed;
-use feed::price::{Backfilled, backfill};
+use feed::price::{Backfilled, PriceFeed, backfill};
 
 const MONTHS: i64 = 75 * DAY;
 

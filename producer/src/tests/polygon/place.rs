@@ -19,10 +19,10 @@ use testkit::massive::{Feed, History, MinuteBar, Script};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::ProducerError;
 use crate::polygon::PolygonFeed;
-use crate::{PolygonConfig, ProducerError};
 use feed::Clock;
-use feed::price::{Pulse, run};
+use feed::price::{FeedSettings, PriceFeed, Pulse, run};
 
 /// How long a test waits for something to happen before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,7 +62,7 @@ pub(super) struct Place {
     pub(super) clock: Arc<HandWall>,
     pub(super) feed: Feed,
     pub(super) history: History,
-    pub(super) config: PolygonConfig,
+    pub(super) config: FeedSettings,
     pub(super) pulse: Pulse,
     list: watch::Sender<Watchlist>,
     running: Option<(JoinHandle<Result<(), ProducerError>>, ShutdownHandle)>,
@@ -74,13 +74,13 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap());
         let (feed, history) = (Feed::start(script).await, History::start(KEY).await);
-        let config = PolygonConfig {
+        let config = FeedSettings {
             websocket_url: feed.url(),
             rest_url: history.url(),
             api_key: Secret::new(KEY),
             feed_delay: Duration::ZERO,
             calls_per_minute: 1_000,
-            ..PolygonConfig::default()
+            ..PolygonFeed::DESCRIPTION.settings()
         };
         let place = Place {
             _folder: folder,
