@@ -5,16 +5,16 @@ use std::time::Duration;
 use control::raw::RawEvent;
 use control::shutdown::{Shutdown, ShutdownToken};
 use feed::TopicWriter;
+use files::FileError;
 use log::time_bounds::TimeBounds;
 use log::{Log, Reader, Record, SharedLog};
 use model::service::RunState;
 use model::time::{DAY, Millis, minute_of};
 use model::topic::STOCK_PRICES;
-use model::{Article, Bar, heartbeat};
+use model::{Article, Bar, DeadLetter, heartbeat};
 use serde::Deserialize;
 
 use crate::NewsError;
-use crate::sources::Source;
 
 /// Records of prices that are looked through at once.
 const AT_ONCE: usize = 2_000;
@@ -22,6 +22,56 @@ const AT_ONCE: usize = 2_000;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Heartbeats go on for so long beyond the last article of a file.
 const BEYOND: Millis = DAY;
+
+/// Where news comes from.
+pub(crate) trait Source: Send + Sync {
+    /// What it is, in words a person reads.
+    fn name(&self) -> String;
+
+    /// Whether it is no real news.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+
+    /// Event time begins, or goes on, at `from`: called once, before any article is taken.
+    fn begin(&mut self, _from: Millis) {}
+
+    /// The next article by publication, if it was published before `until`.
+    fn next_before(&mut self, until: Millis) -> Option<Article>;
+
+    /// Of a file, the last publication in it, if it has articles; anything else has no end.
+    fn ends(&self) -> Option<Option<Millis>> {
+        None
+    }
+
+    /// What could not be read, in its order.
+    fn take_bad_rows(&mut self) -> Vec<DeadLetter> {
+        Vec::new()
+    }
+
+    /// Of a file, why it could not be read to its end, if it could not.
+    fn take_unread(&mut self) -> Option<FileError> {
+        None
+    }
+
+    /// Checks that a log with so many rows `written` can be continued from this source.
+    fn check(&self, _written: u64) -> Result<(), NewsError> {
+        Ok(())
+    }
+}
+
+/// No news at all; the heartbeats are written without it.
+pub(crate) struct Silence;
+
+impl Source for Silence {
+    fn name(&self) -> String {
+        "no news".into()
+    }
+
+    fn next_before(&mut self, _until: Millis) -> Option<Article> {
+        None
+    }
+}
 
 pub(crate) struct Follower {
     writer: TopicWriter<Article>,

@@ -2,13 +2,15 @@
 //!
 //! Event time is the prices': whenever `stock-prices` is complete until a later
 //! minute, the articles published before it are written, and then its clock
-//! records. A new source is a file in `sources/` that implements
-//! [`sources::Source`], and a variant of [`NewsSource`]. The live source,
-//! `sources/guardian`, goes by the wall clock and its own polls instead.
+//! records. A new source is a file that implements
+//! `follow::Source`, and a variant of [`NewsSource`]. The live source,
+//! `guardian`, goes by the wall clock and its own polls instead.
 
 mod error;
 mod follow;
-mod sources;
+mod guardian;
+mod replay;
+mod simulation;
 
 use std::path::PathBuf;
 
@@ -16,11 +18,12 @@ use control::shutdown::ShutdownToken;
 use feed::TopicWriter;
 use log::SharedLog;
 
-use follow::Follower;
-use sources::{Replay, Silence, Simulation, Source};
+use follow::{Follower, Silence, Source};
+use replay::Replay;
+use simulation::Simulation;
 
 pub use error::NewsError;
-pub use sources::guardian::{GUARDIAN_URL, GuardianConfig, SECTION_PRESETS, articles_of_letter};
+pub use guardian::{GUARDIAN_URL, GuardianConfig, SECTION_PRESETS, articles_of_letter};
 
 /// Where news comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub async fn run(log: SharedLog, source: NewsSource, stop: ShutdownToken) -> Res
         NewsSource::None => Box::new(Silence),
         NewsSource::Replay { file } => Box::new(Replay::open(file).await?),
         NewsSource::Simulate { seed } => Box::new(Simulation::new(seed)),
-        NewsSource::Guardian(config) => return sources::guardian::run(log, config, stop).await,
+        NewsSource::Guardian(config) => return guardian::run(log, config, stop).await,
     };
     let writer = TopicWriter::open(log.clone(), source.name(), source.is_simulated()).await?;
     Follower::new(writer, source, stop).run(&log).await

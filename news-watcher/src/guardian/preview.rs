@@ -5,7 +5,7 @@ use control::preview::{Headline, Preview, Question};
 use model::time::{self, DAY, Millis, rfc3339};
 
 use super::answer::{CallError, Page};
-use super::query::Request;
+use super::api::Request;
 
 /// How far a preview looks back.
 const LOOK_BACK: Millis = 7 * DAY;

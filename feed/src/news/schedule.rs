@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use feed::millis;
 use model::status::QuotaState;
 use model::time::{self, HOUR, MINUTE, Millis};
 use net::RetryPolicy;
 
-use super::query::Query;
-use super::quota::Quota;
+use super::quota::DayQuota;
+use crate::clock::millis;
 
 /// A query is asked no more often than this.
-pub(crate) const SHORTEST: Millis = MINUTE;
+pub const SHORTEST: Millis = MINUTE;
 /// A query is asked at least this often, where the quota allows it.
-pub(crate) const LONGEST: Millis = 45 * MINUTE;
+pub const LONGEST: Millis = 45 * MINUTE;
 /// Where it does not, at least this many times its even share.
 const SLACK: f64 = 1.25;
 /// The share of the calls that is planned; further pages and new queries get the rest.
@@ -30,9 +29,9 @@ const RETRIES: RetryPolicy =
 
 /// The queries and when each was asked.
 #[derive(Debug)]
-pub(crate) struct Schedule {
-    turns: BTreeMap<Query, PollSlot>,
-    quota: Quota,
+pub struct Schedule<Q> {
+    turns: BTreeMap<Q, PollSlot>,
+    quota: DayQuota,
     /// The server has asked for quiet, or seems to be down.
     paused_until: Millis,
 }
@@ -55,24 +54,26 @@ impl PollSlot {
     }
 }
 
-impl Schedule {
-    pub(crate) fn new(quota: Quota) -> Schedule {
+impl<Q: Ord + Clone> Schedule<Q> {
+    /// Without queries.
+    pub fn new(quota: DayQuota) -> Schedule<Q> {
         Schedule { turns: BTreeMap::new(), quota, paused_until: Millis::MIN }
     }
 
     /// A query joins; `last_asked` in an earlier run, if it was.
-    pub(crate) fn add(&mut self, query: Query, last_asked: Option<Millis>, now: Millis) {
+    pub fn add(&mut self, query: Q, last_asked: Option<Millis>, now: Millis) {
         let last_asked = last_asked.filter(|&at| at <= now && time::is_believable(at));
         let due = last_asked.is_none().then_some(now);
         self.turns.entry(query).or_insert(PollSlot { last_asked, due, failures: 0, found: (0.0, now) });
     }
 
-    pub(crate) fn remove(&mut self, query: &Query) {
+    /// A query leaves.
+    pub fn remove(&mut self, query: &Q) {
         self.turns.remove(query);
     }
 
     /// The query to be asked next, and when.
-    pub(crate) fn next(&self, now: Millis) -> Option<(Millis, Query)> {
+    pub fn next(&self, now: Millis) -> Option<(Millis, Q)> {
         let share = self.share(now);
         let due = |(query, turn)| (self.due(turn, &share, now), query);
         let (due, query) = self.turns.iter().map(due).min()?;
@@ -83,7 +84,7 @@ impl Schedule {
     ///
     /// # Errors
     /// Until when it cannot: a call is always left to the list.
-    pub(crate) fn spare(&mut self, now: Millis) -> Result<(), Millis> {
+    pub fn spare(&mut self, now: Millis) -> Result<(), Millis> {
         let ready = self.paused_until.max(self.quota.two_ready_at(now));
         if ready > now {
             return Err(ready);
@@ -93,7 +94,7 @@ impl Schedule {
     }
 
     /// When each query is asked next, the others left aside.
-    pub(crate) fn plan(&self, now: Millis) -> BTreeMap<Query, Millis> {
+    pub fn plan(&self, now: Millis) -> BTreeMap<Q, Millis> {
         let share = self.share(now);
         let earliest = self.paused_until.max(self.quota.ready_at(now));
         let at = |turn| self.due(turn, &share, now).max(earliest);
@@ -101,7 +102,7 @@ impl Schedule {
     }
 
     /// A call for `query` is made now.
-    pub(crate) fn ask(&mut self, query: &Query, now: Millis) {
+    pub fn ask(&mut self, query: &Q, now: Millis) {
         self.quota.spend(now);
         if let Some(turn) = self.turns.get_mut(query) {
             turn.last_asked = Some(now);
@@ -110,7 +111,7 @@ impl Schedule {
     }
 
     /// `query` was answered with so many new articles; `more` pages follow.
-    pub(crate) fn answered(&mut self, query: &Query, new: usize, more: bool, now: Millis) {
+    pub fn answered(&mut self, query: &Q, new: usize, more: bool, now: Millis) {
         self.found(query, new, now);
         if let Some(turn) = self.turns.get_mut(query) {
             turn.failures = 0;
@@ -119,14 +120,14 @@ impl Schedule {
     }
 
     /// So many articles were found for `query`.
-    pub(crate) fn found(&mut self, query: &Query, articles: usize, now: Millis) {
+    pub fn found(&mut self, query: &Q, articles: usize, now: Millis) {
         if let Some(turn) = self.turns.get_mut(query) {
             turn.found = (turn.weight(now) - 1.0 + articles as f64, now);
         }
     }
 
     /// `query` was not answered; `jitter`, from 0 to 1, keeps many watchers apart.
-    pub(crate) fn failed(&mut self, query: &Query, jitter: f64, now: Millis) {
+    pub fn failed(&mut self, query: &Q, jitter: f64, now: Millis) {
         let usual = self.interval(query, now);
         if let Some(turn) = self.turns.get_mut(query) {
             turn.failures = turn.failures.saturating_add(1);
@@ -137,19 +138,19 @@ impl Schedule {
     }
 
     /// `query` is asked as soon as it can be.
-    pub(crate) fn prioritize(&mut self, query: &Query, now: Millis) {
+    pub fn prioritize(&mut self, query: &Q, now: Millis) {
         if let Some(turn) = self.turns.get_mut(query) {
             turn.due = Some(now);
         }
     }
 
     /// Nothing is asked before `until`.
-    pub(crate) fn pause(&mut self, until: Millis) {
+    pub fn pause(&mut self, until: Millis) {
         self.paused_until = self.paused_until.max(until);
     }
 
     /// The clock has been put back by so much: every wait stays as long as it was.
-    pub(crate) fn put_back(&mut self, by: Millis) {
+    pub fn put_back(&mut self, by: Millis) {
         self.paused_until = self.paused_until.saturating_sub(by);
         for turn in self.turns.values_mut() {
             turn.last_asked = turn.last_asked.map(|at| at - by);
@@ -158,20 +159,23 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn paused_until(&self) -> Millis {
+    /// Until when nothing is asked, epoch milliseconds; may be over.
+    pub fn paused_until(&self) -> Millis {
         self.paused_until
     }
 
-    pub(crate) fn last_asked(&self, query: &Query) -> Option<Millis> {
+    /// When `query` was asked last.
+    pub fn last_asked(&self, query: &Q) -> Option<Millis> {
         self.turns.get(query)?.last_asked
     }
 
-    pub(crate) fn quota(&self) -> QuotaState {
+    /// How the quota stands.
+    pub fn quota(&self) -> QuotaState {
         self.quota.state()
     }
 
     /// The usual time between two polls of `query`.
-    pub(crate) fn interval(&self, query: &Query, now: Millis) -> Millis {
+    pub fn interval(&self, query: &Q, now: Millis) -> Millis {
         self.turns.get(query).map_or(LONGEST, |turn| self.share(now).interval(turn, now))
     }
 

@@ -3,15 +3,13 @@
 
 use model::time::Millis;
 
-use super::query::Query;
-
 /// How far one query has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Everything modified before this time has been asked for and answered.
-    pub(crate) answered: Option<Millis>,
+    pub answered: Option<Millis>,
     /// When it joined this run.
-    pub(crate) joined: Millis,
+    pub joined: Millis,
 }
 
 impl Progress {
@@ -28,18 +26,20 @@ impl Progress {
 
 /// Until when the news is complete, and who is not waited for any longer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Coverage {
-    pub(crate) complete_until: Millis,
-    pub(crate) left_behind: Vec<Query>,
+pub struct Coverage<Q> {
+    /// Everything published before this time is there, epoch milliseconds.
+    pub complete_until: Millis,
+    /// The queries that are not waited for any longer.
+    pub left_behind: Vec<Q>,
 }
 
 /// Takes the slowest of `queries`, leaving behind those without an answer for
 /// longer than `max_wait`; without queries there is nothing to wait for.
-pub(crate) fn frontier<'a>(
-    queries: impl Iterator<Item = (&'a Query, Progress)>,
+pub fn coverage<'a, Q: Clone + 'a>(
+    queries: impl Iterator<Item = (&'a Q, Progress)>,
     max_wait: Millis,
     now: Millis,
-) -> Coverage {
+) -> Coverage<Q> {
     let (mut slowest, mut left_behind, mut any) = (None, Vec::new(), false);
     for (query, progress) in queries {
         any = true;
@@ -59,10 +59,9 @@ mod tests {
     use super::*;
 
     fn until(progress: &[(Option<Millis>, Millis)], now: Millis) -> (Millis, usize) {
-        let query = Query { term: "a".into(), sections: vec![] };
-        let queries = progress.iter().map(|&(answered, joined)| (&query, Progress { answered, joined }));
-        let frontier = frontier(queries, 60, now);
-        (frontier.complete_until, frontier.left_behind.len())
+        let queries = progress.iter().map(|&(answered, joined)| (&"a", Progress { answered, joined }));
+        let found = coverage(queries, 60, now);
+        (found.complete_until, found.left_behind.len())
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use feed::news::{BadItem, Item};
 use model::time::{self, Millis};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::api::PAGE_SIZE;
 use super::plain::plain;
-use super::query::PAGE_SIZE;
 
 /// The longest headline that is looked at, in bytes: markup makes it longer than what
 /// is left of it.
@@ -24,31 +25,6 @@ pub(crate) struct Page {
     pub(crate) pages: u64,
     /// The server's clock, where it said.
     pub(crate) date: Option<Millis>,
-}
-
-/// An article as a search finds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Item {
-    pub(crate) id: String,
-    pub(crate) kind: Option<String>,
-    pub(crate) section_id: Option<String>,
-    pub(crate) section_name: Option<String>,
-    pub(crate) pillar: Option<String>,
-    /// Plain text.
-    pub(crate) headline: String,
-    pub(crate) url: String,
-    /// Last publication: it may move.
-    pub(crate) published: Millis,
-    pub(crate) updated: Option<Millis>,
-    /// As received.
-    pub(crate) raw: Box<str>,
-}
-
-/// A result that is no article.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BadItem {
-    pub(crate) reason: String,
-    pub(crate) raw: Box<str>,
 }
 
 /// Why a call brought no page.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use feed::millis;
 use model::time::{Millis, SECOND};
 use net::RetryPolicy;
+
+use crate::clock::millis;
 
 /// How long no call is made after refusals for too many calls.
 const QUIET: RetryPolicy =
@@ -14,29 +15,36 @@ const PAUSE: RetryPolicy =
     RetryPolicy::new(Duration::from_secs(30), Duration::from_secs(15 * 60)).at_least(Duration::from_secs(15));
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(super) struct FailureTracker {
+#[derive(Debug)]
+pub struct FailureTracker {
+    /// The feed, as in a sentence.
+    title: &'static str,
     in_a_row: u32,
     /// What happened last.
-    pub(super) said: String,
+    pub said: String,
 }
 
 impl FailureTracker {
+    /// No failures yet of the feed with this name, as it stands in a sentence.
+    pub fn new(title: &'static str) -> FailureTracker {
+        FailureTracker { title, in_a_row: 0, said: String::new() }
+    }
+
     /// A page has come.
-    pub(super) fn end(&mut self) {
-        *self = FailureTracker::default();
+    pub fn end(&mut self) {
+        *self = FailureTracker::new(self.title);
     }
 
     /// Too many calls: how long to be quiet. `jitter` is from 0 to 1.
-    pub(super) fn too_many_calls(&mut self, asked_for: Option<Duration>, jitter: f64) -> Millis {
+    pub fn too_many_calls(&mut self, asked_for: Option<Duration>, jitter: f64) -> Millis {
         self.in_a_row += 1;
-        self.said = "the Guardian says that there were too many calls".into();
+        self.said = format!("{} says that there were too many calls", self.title);
         let drawn = || millis(QUIET.wait(self.in_a_row, jitter));
         asked_for.map_or_else(drawn, millis).max(SECOND)
     }
 
     /// No answer: how long to be quiet, which for one alone is no time.
-    pub(super) fn no_answer(&mut self, said: &str, asked_for: Option<Duration>, jitter: f64) -> Millis {
+    pub fn no_answer(&mut self, said: &str, asked_for: Option<Duration>, jitter: f64) -> Millis {
         self.in_a_row += 1;
         said.clone_into(&mut self.said);
         match (asked_for, self.in_a_row) {

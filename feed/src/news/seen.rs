@@ -10,7 +10,7 @@ use model::time::{DAY, Millis};
 use model::topic::NEWS_ARTICLES;
 use model::{Article, Source};
 
-use super::answer::Item;
+use super::Item;
 
 /// An article that no search has found for so long is forgotten.
 const KEPT: Millis = 30 * DAY;
@@ -21,7 +21,7 @@ const MOST: usize = 200_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub struct SeenArticles {
     articles: HashMap<String, Sighted>,
 }
 
@@ -43,7 +43,7 @@ struct Version {
 
 /// What is to be done with an article that was found.
 #[derive(Debug)]
-pub(crate) enum Sighting {
+pub enum Sighting {
     /// It is new for its symbol and term.
     New(Article),
     /// It has been edited.
@@ -52,10 +52,10 @@ pub(crate) enum Sighting {
     Unchanged,
 }
 
-impl Known {
+impl SeenArticles {
     /// Reads what the log holds; `each` is told of every article as it first came.
-    pub(crate) async fn read(log: &dyn Log, mut each: impl FnMut(&Article)) -> Result<Known, LogError> {
-        let mut known = Known::default();
+    pub async fn read(log: &dyn Log, mut each: impl FnMut(&Article)) -> Result<SeenArticles, LogError> {
+        let mut known = SeenArticles::default();
         each_record(log, &NEWS_ARTICLES, |record| {
             let article = serde_json::from_slice::<Article>(&record.value).ok();
             if let Some(article) =
@@ -72,9 +72,10 @@ impl Known {
     ///
     /// # Errors
     /// When it is no article that the topic takes.
-    pub(crate) fn sight(
+    pub fn sight(
         &self,
         item: &Item,
+        source: Source,
         symbol: Option<&str>,
         term: &str,
         now: Millis,
@@ -93,7 +94,7 @@ impl Known {
             pillar: item.pillar.clone(),
             published_timestamp: sighted.map_or(item.published, |sighted| sighted.published),
             updated_timestamp: item.updated,
-            source: Source::Guardian,
+            source,
             // Versions stay in order even when the clock is put back.
             received_timestamp: before.map_or(now, |before| now.max(before.received)),
             complete_until: 0,
@@ -111,7 +112,7 @@ impl Known {
     }
 
     /// Notes a version that has been written; returns whether it is the first of its record.
-    pub(crate) fn remember(&mut self, article: &Article) -> bool {
+    pub fn remember(&mut self, article: &Article) -> bool {
         if self.articles.len() >= MOST && !self.articles.contains_key(&article.id) {
             self.forget_a_tenth();
         }
@@ -131,7 +132,7 @@ impl Known {
     }
 
     /// Notes that a search still finds it.
-    pub(crate) fn touch(&mut self, id: &str, now: Millis) {
+    pub fn touch(&mut self, id: &str, now: Millis) {
         if let Some(sighted) = self.articles.get_mut(id) {
             sighted.last_seen = sighted.last_seen.max(now);
         }
@@ -149,7 +150,7 @@ impl Known {
     }
 
     /// Forgets what no search has found for long.
-    pub(crate) fn forget_old(&mut self, now: Millis) {
+    pub fn forget_old(&mut self, now: Millis) {
         self.articles.retain(|_, sighted| sighted.last_seen >= now - KEPT);
     }
 }
@@ -182,8 +183,8 @@ mod tests {
     }
 
     /// Writes what `item` is, and says how.
-    fn take(known: &mut Known, item: &Item, now: Millis) -> &'static str {
-        match known.sight(item, Some("AAPL"), "apple", now).unwrap() {
+    fn take(known: &mut SeenArticles, item: &Item, now: Millis) -> &'static str {
+        match known.sight(item, Source::Guardian, Some("AAPL"), "apple", now).unwrap() {
             Sighting::Unchanged => "unchanged",
             Sighting::New(article) => {
                 known.remember(&article);
@@ -198,19 +199,21 @@ mod tests {
 
     #[test]
     fn a_lagging_copy_of_the_index_brings_no_old_version_back() {
-        let mut known = Known::default();
+        let mut known = SeenArticles::default();
         let took = [(5, 1), (9, 2), (5, 3), (9, 4)]
             .map(|(updated, now)| take(&mut known, &item(Some(updated)), now));
         assert_eq!(took, ["new", "edited", "unchanged", "unchanged"]);
         // Without a time of modification, the content decides.
-        assert_eq!(take(&mut Known::default(), &item(None), 1), "new");
+        assert_eq!(take(&mut SeenArticles::default(), &item(None), 1), "new");
     }
 
     #[test]
     fn versions_stay_in_order_when_the_clock_is_put_back() {
-        let mut known = Known::default();
+        let mut known = SeenArticles::default();
         take(&mut known, &item(Some(5)), 100);
-        let Ok(Sighting::Edited(edit)) = known.sight(&item(Some(6)), Some("AAPL"), "apple", 50) else {
+        let Ok(Sighting::Edited(edit)) =
+            known.sight(&item(Some(6)), Source::Guardian, Some("AAPL"), "apple", 50)
+        else {
             panic!("an edit")
         };
         assert_eq!(edit.received_timestamp, 100);
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_no_search_has_found_for_a_month_is_forgotten() {
-        let mut known = Known::default();
+        let mut known = SeenArticles::default();
         take(&mut known, &item(None), 0);
         known.touch("a", DAY);
         known.forget_old(KEPT + DAY);
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn of_too_many_articles_those_found_longest_ago_are_forgotten() {
-        let mut known = Known::default();
+        let mut known = SeenArticles::default();
         for n in 0..MOST as Millis + 1 {
             let found = Item { id: n.to_string(), ..item(None) };
             take(&mut known, &found, n);

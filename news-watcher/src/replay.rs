@@ -9,8 +9,8 @@ use model::time::{self, Millis};
 use model::{Article, DeadLetter};
 use tokio::task::spawn_blocking;
 
-use super::Source;
 use crate::NewsError;
+use crate::follow::Source;
 
 pub(crate) struct Replay {
     name: String,

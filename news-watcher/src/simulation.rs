@@ -7,7 +7,7 @@ use model::Article;
 use model::time::Millis;
 use simulation::World;
 
-use super::Source;
+use crate::follow::Source;
 
 pub(crate) struct Simulation {
     seed: u64,

@@ -9,19 +9,12 @@
 
 mod answer;
 mod api;
-mod frontier;
-mod known;
-mod ledger;
 mod letter;
 mod plain;
 mod preview;
-mod query;
-mod quota;
-mod schedule;
 mod search;
 #[cfg(test)]
 mod tests;
-mod troubles;
 mod walk;
 mod watch;
 mod words;

@@ -6,7 +6,7 @@ use model::service::{Activity, RunState};
 use model::status::EntryState;
 use model::time::{Millis, rfc3339};
 
-use super::query::Query;
+use super::api::Query;
 use super::search::Search;
 
 /// The state while the watchlist has no search term.

@@ -10,7 +10,7 @@ const AT_ONCE: f64 = 0.05;
 /// Together they never exceed the day's quota in any 24 hours, whenever the
 /// server's own day begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Quota {
+pub struct DayQuota {
     per_day: u64,
     /// Between two calls.
     gap: Millis,
@@ -22,16 +22,17 @@ pub(crate) struct Quota {
     used_today: u64,
 }
 
-impl Quota {
-    pub(crate) fn new(per_day: u32, per_second: u32, now: Millis) -> Quota {
+impl DayQuota {
+    /// All calls of a plan of so many a day and a second; a plan of none has one.
+    pub fn new(per_day: u32, per_second: u32, now: Millis) -> DayQuota {
         let per_day = u64::from(per_day.max(1));
         let gap = SECOND.div_euclid(Millis::from(per_second.max(1))).max(1);
-        let quota = Quota { per_day, gap, at_hand: 0.0, at: now, last_call: None, used_today: 0 };
-        Quota { at_hand: quota.most_at_hand(), ..quota }
+        let quota = DayQuota { per_day, gap, at_hand: 0.0, at: now, last_call: None, used_today: 0 };
+        DayQuota { at_hand: quota.most_at_hand(), ..quota }
     }
 
     /// Goes on from what an earlier run said. A call may have been its last act.
-    pub(crate) fn resume(mut self, said: &QuotaState, now: Millis) -> Quota {
+    pub fn resume(mut self, said: &QuotaState, now: Millis) -> DayQuota {
         self.at_hand = said.at_hand.clamp(0.0, self.most_at_hand());
         self.at = if time::is_believable(said.at) { said.at } else { now };
         self.used_today = said.used_today;
@@ -41,17 +42,17 @@ impl Quota {
     }
 
     /// Calls that come back in a millisecond.
-    pub(crate) fn rate(&self) -> f64 {
+    pub fn rate(&self) -> f64 {
         (self.per_day as f64 - self.most_at_hand()).max(0.5) / DAY as f64
     }
 
     /// When the next call may be made, if none is made before.
-    pub(crate) fn ready_at(&self, now: Millis) -> Millis {
+    pub fn ready_at(&self, now: Millis) -> Millis {
         self.ready_with(1.0, now)
     }
 
     /// When a call may be made that leaves one, if none is made before.
-    pub(crate) fn two_ready_at(&self, now: Millis) -> Millis {
+    pub fn two_ready_at(&self, now: Millis) -> Millis {
         self.ready_with(2.0_f64.min(self.most_at_hand()), now)
     }
 
@@ -66,7 +67,7 @@ impl Quota {
     }
 
     /// A call is made now.
-    pub(crate) fn spend(&mut self, now: Millis) {
+    pub fn spend(&mut self, now: Millis) {
         self.count(now);
         // Rounding to whole milliseconds may leave it a hair short.
         self.at_hand = (self.at_hand - 1.0).max(0.0);
@@ -74,8 +75,9 @@ impl Quota {
         self.used_today = self.used_today.saturating_add(1);
     }
 
-    pub(crate) fn state(&self) -> QuotaState {
-        let Quota { per_day, at_hand, at, used_today, .. } = *self;
+    /// How it stands, to go on from after a restart.
+    pub fn state(&self) -> QuotaState {
+        let DayQuota { per_day, at_hand, at, used_today, .. } = *self;
         QuotaState { per_day, used_today, at_hand, at }
     }
 

@@ -3,8 +3,8 @@
 use model::status::EntryState;
 use model::time::{self, DAY, MINUTE, Millis};
 
-use super::frontier::Progress;
 use super::walk::Pagination;
+use feed::news::Progress;
 
 /// What was modified so long before the last answer is asked for again: the
 /// server's index lags behind its own times.

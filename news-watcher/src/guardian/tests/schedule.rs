@@ -5,15 +5,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::sources::guardian::query::Query;
-use crate::sources::guardian::quota::Quota;
-use crate::sources::guardian::schedule::{LONGEST, SHORTEST, Schedule};
+use crate::guardian::api::Query;
+use feed::news::{DayQuota as Quota, LONGEST, SHORTEST, Schedule};
 
 fn query(i: usize) -> Query {
     Query { term: format!("term{i}"), sections: vec![] }
 }
 
-fn schedule(per_day: u32, queries: usize) -> Schedule {
+fn schedule(per_day: u32, queries: usize) -> Schedule<Query> {
     let mut schedule = Schedule::new(Quota::new(per_day, 1, START));
     (0..queries).for_each(|i| schedule.add(query(i), None, START));
     schedule
@@ -21,9 +20,9 @@ fn schedule(per_day: u32, queries: usize) -> Schedule {
 
 /// Plays `days`; each call is answered as `answer` says: articles found, and whether more pages follow.
 fn play(
-    schedule: &mut Schedule,
+    schedule: &mut Schedule<Query>,
     days: Millis,
-    mut answer: impl FnMut(&Query, Millis, &mut Schedule) -> Option<(usize, bool)>,
+    mut answer: impl FnMut(&Query, Millis, &mut Schedule<Query>) -> Option<(usize, bool)>,
 ) -> Vec<(Millis, Query)> {
     let (mut now, mut calls) = (START, Vec::new());
     while let Some((at, query)) = schedule.next(now).filter(|(at, _)| *at < START + days * DAY) {

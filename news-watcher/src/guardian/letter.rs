@@ -1,10 +1,10 @@
 //! Dead letters of the Guardian, read by the rules of today.
 
 use control::watchlist::Watchlist;
-use model::{Article, DeadLetter};
+use model::{Article, DeadLetter, Source};
 
 use super::answer;
-use super::known::{Known, Sighting};
+use feed::news::{SeenArticles, Sighting};
 
 /// The article that a letter holds, once for each entry of the watchlist that
 /// searches for its term.
@@ -22,10 +22,10 @@ pub fn articles_of_letter(letter: &DeadLetter, list: &Watchlist) -> Result<Vec<A
     if symbols.is_empty() {
         return Err(format!("the watchlist has no search term `{term}` any more"));
     }
-    let nothing_known = Known::default();
+    let nothing_known = SeenArticles::default();
     let mut articles = Vec::new();
     for symbol in symbols {
-        let sighting = nothing_known.sight(&item, symbol, term, letter.received_timestamp);
+        let sighting = nothing_known.sight(&item, Source::Guardian, symbol, term, letter.received_timestamp);
         if let Sighting::New(article) = sighting.map_err(|bad| bad.to_string())? {
             articles.push(article);
         }

@@ -6,15 +6,14 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use control::preview::Preview;
-use feed::TopicWriter;
-use log::SharedLog;
+use log::{LogError, SharedLog};
 use model::status::{EntryState, QuotaState};
 use model::time::{DAY, HOUR, MINUTE, Millis, minute_of};
-use model::{Article, DeadLetter};
+use model::{Article, DeadLetter, Source};
 
-use super::answer::{Item, Page};
-use super::known::{Known, Sighting};
-use crate::NewsError;
+use super::seen::{SeenArticles, Sighting};
+use super::{BadItem, Item};
+use crate::writer::TopicWriter;
 
 /// Publications further ahead than this of the later of two clocks are no publications …
 const AHEAD: Millis = 10 * MINUTE;
@@ -24,10 +23,11 @@ const FURTHEST: Millis = HOUR;
 const MOST_REFUSED: usize = 10_000;
 
 /// See the module.
-pub(super) struct ArticleWriter {
+pub struct ArticleWriter {
+    source: Source,
     writer: TopicWriter<Article>,
     log: SharedLog,
-    known: Known,
+    known: SeenArticles,
     refused: HashSet<u64>,
     /// The last heartbeat.
     reached: Millis,
@@ -35,14 +35,19 @@ pub(super) struct ArticleWriter {
 }
 
 impl ArticleWriter {
-    /// Looks up what stands on the topic; `each` is told of every article as it first came.
-    pub(super) async fn open(
+    /// Looks up what stands on the topic, for the feed with this source and name; `each` is
+    /// told of every article as it first came.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn open(
         log: SharedLog,
+        (source, title): (Source, &str),
         now: Millis,
         each: impl FnMut(&Article),
-    ) -> Result<ArticleWriter, NewsError> {
-        let known = Known::read(&*log, each).await?;
-        let mut writer = TopicWriter::<Article>::open(log.clone(), "the Guardian".into(), false).await?;
+    ) -> Result<ArticleWriter, LogError> {
+        let known = SeenArticles::read(&*log, each).await?;
+        let mut writer = TopicWriter::<Article>::open(log.clone(), title.into(), false).await?;
         let furthest = writer.furthest();
         // What one partition says holds for all of them.
         if let (Some(least), Some(most)) = (writer.complete_until(), furthest) {
@@ -50,39 +55,55 @@ impl ArticleWriter {
         }
         let reached = furthest.unwrap_or(minute_of(now));
         writer.clock(reached, None);
-        Ok(ArticleWriter { writer, log, known, refused: HashSet::new(), reached, day: now.div_euclid(DAY) })
+        Ok(ArticleWriter {
+            source,
+            writer,
+            log,
+            known,
+            refused: HashSet::new(),
+            reached,
+            day: now.div_euclid(DAY),
+        })
     }
 
     /// The last heartbeat.
-    pub(super) fn reached(&self) -> Millis {
+    pub fn reached(&self) -> Millis {
         self.reached
     }
 
     /// Writes heartbeats up to `until`.
-    pub(super) async fn advance(&mut self, until: Millis) -> Result<(), NewsError> {
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn advance(&mut self, until: Millis) -> Result<(), LogError> {
         for at in model::heartbeat::minutes(self.reached, until) {
             self.writer.clock(at, None);
             self.reached = at;
             self.flush_if_full().await?;
         }
-        Ok(self.writer.flush().await?)
+        self.writer.flush().await
     }
 
-    /// Writes what is new on a page of results for `term`, once for each of
-    /// `symbols`; returns how many articles are new, and whether anything was written.
-    pub(super) async fn write(
+    /// Writes what is new of what was `found` for `term`, once for each of
+    /// `symbols`; `date` is the server's clock, where it
+    /// says. Returns how many articles are new, and whether anything was written.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn write(
         &mut self,
-        page: &Page,
+        found: &[Result<Item, BadItem>],
+        date: Option<Millis>,
         term: &str,
         symbols: &[Option<String>],
         now: Millis,
-    ) -> Result<(usize, bool), NewsError> {
-        let latest = (now.max(page.date.unwrap_or(now)) + AHEAD).min(now + FURTHEST);
+    ) -> Result<(usize, bool), LogError> {
+        let latest = (now.max(date.unwrap_or(now)) + AHEAD).min(now + FURTHEST);
         let (mut new, mut written) = (0, false);
-        for bad in page.items.iter().filter_map(|item| item.as_ref().err()) {
+        for bad in found.iter().filter_map(|item| item.as_ref().err()) {
             self.refuse(term, &bad.reason, &bad.raw, now);
         }
-        let mut items: Vec<_> = page.items.iter().flatten().collect();
+        let mut items: Vec<_> = found.iter().flatten().collect();
         items.sort_by_key(|item| item.published);
         for item in items {
             if item.published > latest {
@@ -100,7 +121,7 @@ impl ArticleWriter {
     }
 
     fn write_for(&mut self, item: &Item, symbol: Option<&str>, term: &str, now: Millis) -> Written {
-        let (article, written) = match self.known.sight(item, symbol, term, now) {
+        let (article, written) = match self.known.sight(item, self.source, symbol, term, now) {
             Ok(Sighting::New(article)) => (article, Written::New),
             Ok(Sighting::Edited(article)) => (article, Written::Version),
             Ok(Sighting::Unchanged) => return Written::Nothing,
@@ -122,13 +143,13 @@ impl ArticleWriter {
             self.refused.clear();
         }
         if self.refused.insert(hasher.finish()) {
-            let source = format!("guardian:{term}");
+            let source = format!("{}:{term}", self.source);
             self.writer.refuse(&DeadLetter::new(source, reason, raw.as_bytes(), now));
             self.writer.rejected += 1;
         }
     }
 
-    async fn flush_if_full(&mut self) -> Result<(), NewsError> {
+    async fn flush_if_full(&mut self) -> Result<(), LogError> {
         if self.writer.is_full() {
             self.writer.flush().await?;
         }
@@ -137,30 +158,39 @@ impl ArticleWriter {
 
     /// Appends what has been taken, and says how the entries and the quota stand, and
     /// how late news may be by its settings.
-    pub(super) async fn say(
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn say(
         &mut self,
         state: Activity,
         entries: Vec<EntryState>,
         quota: QuotaState,
         max_wait: Millis,
-    ) -> Result<(), NewsError> {
+    ) -> Result<(), LogError> {
         let status = self.writer.status();
         (status.entries, status.quota, status.planned_lag) = (entries, Some(quota), Some(max_wait));
         self.say_state(state).await
     }
 
     /// Appends what has been taken, and says what the service is doing.
-    pub(super) async fn say_state(&mut self, state: Activity) -> Result<(), NewsError> {
-        Ok(self.writer.say(state).await?)
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn say_state(&mut self, state: Activity) -> Result<(), LogError> {
+        self.writer.say(state).await
     }
 
     /// Appends what was asked for beside the list.
-    pub(super) async fn answer(&mut self, preview: Preview) -> Result<(), NewsError> {
-        Ok(self.log.append(vec![preview.to_append()]).await?)
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn answer(&mut self, preview: Preview) -> Result<(), LogError> {
+        self.log.append(vec![preview.to_append()]).await
     }
 
     /// Forgets, once a day, the articles that no search has found for long.
-    pub(super) fn forget_old(&mut self, now: Millis) {
+    pub fn forget_old(&mut self, now: Millis) {
         let day = now.div_euclid(DAY);
         if day != self.day {
             self.day = day;

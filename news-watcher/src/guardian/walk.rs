@@ -7,7 +7,7 @@ use std::time::Duration;
 use model::time::{self, HOUR, Millis};
 
 use super::answer::{CallError, Page};
-use super::query::Request;
+use super::api::Request;
 
 /// How often the pages are gone through before it is left to a later poll.
 const MOST_PASSES: u32 = 5;
@@ -163,7 +163,7 @@ impl Pagination {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::guardian::answer::page;
+    use crate::guardian::answer::page;
 
     const T: Millis = 1_700_000_000_000;
 
