@@ -33,11 +33,11 @@ impl Drop for SendOnDrop {
 
 impl Server {
     async fn start(limits: Limits) -> Server {
-        let (told, ends) = mpsc::unbounded_channel();
-        let told = Arc::new(Mutex::new(told));
+        let (sender, ends) = mpsc::unbounded_channel();
+        let sender = Arc::new(Mutex::new(sender));
         let endless = move || async move {
-            let tells = SendOnDrop(told.lock().unwrap_or_else(|error| error.into_inner()).clone());
-            let chunks = StreamOf { _tells: tells, chunk: Bytes::from(vec![b'x'; 64 << 10]) };
+            let on_end = SendOnDrop(sender.lock().unwrap_or_else(|error| error.into_inner()).clone());
+            let chunks = StreamOf { _on_end: on_end, chunk: Bytes::from(vec![b'x'; 64 << 10]) };
             Body::new(chunks)
         };
         let router = Router::new()
@@ -87,7 +87,7 @@ impl Server {
 
 /// Repeats the same bytes without end.
 struct StreamOf {
-    _tells: SendOnDrop,
+    _on_end: SendOnDrop,
     chunk: Bytes,
 }
 

@@ -120,7 +120,7 @@ impl Influxd {
         let output = keeper.stdout.take().expect("the keeper says the process");
         BufReader::new(output).read_line(&mut line).expect("the keeper says the process");
         let process = line.trim().parse().expect("a process");
-        *self.running.lock().expect("nobody panicked") = Some(Running { keeper, process });
+        *self.running.lock().expect("no test panicked while holding it") = Some(Running { keeper, process });
         self.wait_until_ready().await;
     }
 
@@ -142,7 +142,7 @@ impl Influxd {
     /// # Panics
     /// When another test panicked while holding it.
     pub fn kill(&self) {
-        *self.running.lock().expect("nobody panicked") = None;
+        *self.running.lock().expect("no test panicked while holding it") = None;
     }
 
     /// Stops the process (SIGSTOP) with its connections open, until [`Influxd::thaw`].
@@ -160,7 +160,7 @@ impl Influxd {
     /// # Panics
     /// When the server does not run.
     pub fn process(&self) -> u32 {
-        self.running.lock().expect("nobody panicked").as_ref().expect("it runs").process
+        self.running.lock().expect("no test panicked while holding it").as_ref().expect("it runs").process
     }
 
     fn signal(&self, signal: &str) {

@@ -1,4 +1,4 @@
-//! Metrics from the last statuses of the services, made anew for each scrape so that a value
+//! Metrics from the last statuses of the services, created for each scrape so that a value
 //! that no longer exists is not reported. Names and labels are bounded: only the counts listed
 //! here become metrics.
 

@@ -30,9 +30,9 @@ impl Bench {
         Bench { health, log, _folder: folder }
     }
 
-    async fn tells(&self, line: &str) {
+    async fn assert_metric(&self, line: &str) {
         let metrics_text = self.health.metrics_text().await;
-        assert!(metrics_text.lines().any(|told| told == line), "`{line}` is not among\n{metrics_text}");
+        assert!(metrics_text.lines().any(|text| text == line), "`{line}` is not among\n{metrics_text}");
     }
 }
 
@@ -46,7 +46,9 @@ async fn records_are_counted_where_they_are_written_and_read_and_what_is_left_is
     let bench = Bench::new();
     let producer = bench.health.watched("producer", bench.log.clone());
     producer.append(bars(5)).await.unwrap();
-    bench.tells(r#"tickwire_records_appended_total{service="producer",topic="stock-prices"} 5"#).await;
+    bench
+        .assert_metric(r#"tickwire_records_appended_total{service="producer",topic="stock-prices"} 5"#)
+        .await;
     let sink = bench.health.watched("sink", bench.log.clone());
     let mut reader = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
     let behind = |records| {
@@ -54,15 +56,15 @@ async fn records_are_counted_where_they_are_written_and_read_and_what_is_left_is
             r#"tickwire_records_behind{{service="sink",reader="sink",topic="stock-prices",partition="0"}} {records}"#
         )
     };
-    bench.tells(&behind(5)).await;
+    bench.assert_metric(&behind(5)).await;
     assert_eq!(reader.poll(2, Duration::ZERO).await.unwrap().len(), 2);
-    bench.tells(r#"tickwire_records_read_total{service="sink",topic="stock-prices"} 2"#).await;
-    bench.tells(&behind(3)).await;
+    bench.assert_metric(r#"tickwire_records_read_total{service="sink",topic="stock-prices"} 2"#).await;
+    bench.assert_metric(&behind(3)).await;
     reader.commit(reader.positions()).await.unwrap();
     drop(reader);
-    assert!(!bench.health.metrics_text().await.contains("tickwire_records_behind{"), "nobody reads");
+    assert!(!bench.health.metrics_text().await.contains("tickwire_records_behind{"), "there is no reader");
     let _again = sink.reader("sink", &[STOCK_PRICES]).await.unwrap();
-    bench.tells(&behind(3)).await;
+    bench.assert_metric(&behind(3)).await;
 }
 
 #[tokio::test]
@@ -77,9 +79,9 @@ async fn dead_letters_and_what_a_service_says_of_itself_are_told() {
         ..ServiceStatus::default()
     };
     producer.append(vec![letter.to_append(), status.to_append()]).await.unwrap();
-    bench.tells(r#"tickwire_dead_letters_total{service="producer",source="replay"} 1"#).await;
-    bench.tells(r#"tickwire_bars_total{service="producer"} 7"#).await;
-    bench.tells(r#"tickwire_watermark_timestamp_seconds{service="producer"} 1700000060.0"#).await;
+    bench.assert_metric(r#"tickwire_dead_letters_total{service="producer",source="replay"} 1"#).await;
+    bench.assert_metric(r#"tickwire_bars_total{service="producer"} 7"#).await;
+    bench.assert_metric(r#"tickwire_watermark_timestamp_seconds{service="producer"} 1700000060.0"#).await;
 }
 
 #[tokio::test]
@@ -88,7 +90,7 @@ async fn what_fails_is_counted_as_an_error_and_not_as_a_record() {
     let broken = Arc::new(FaultyLog::new(bench.log.clone(), 0, FailurePoint::Before));
     let producer = bench.health.watched("producer", broken);
     producer.append(bars(1)).await.unwrap_err();
-    bench.tells(r#"tickwire_log_errors_total{service="producer"} 1"#).await;
+    bench.assert_metric(r#"tickwire_log_errors_total{service="producer"} 1"#).await;
     assert!(!bench.health.metrics_text().await.contains("tickwire_records_appended_total{"));
 }
 
@@ -100,10 +102,10 @@ async fn a_process_is_ready_once_every_service_works_or_stands_by_and_else_says_
     bench.health.set("sink", State::Working);
     assert!(bench.health.ready().await.unwrap_err().contains("engine: starting"));
     bench.health.set("engine", State::Failed("the topic has 1 partition, 2 expected".into()));
-    let told = bench.health.ready().await.unwrap_err();
-    assert!(told.starts_with("not ready\n") && told.contains("engine: the topic has 1 partition"), "{told}");
-    bench.tells(r#"tickwire_failures_total{service="engine"} 1"#).await;
-    bench.tells(r#"tickwire_working{service="engine"} 0"#).await;
+    let text = bench.health.ready().await.unwrap_err();
+    assert!(text.starts_with("not ready\n") && text.contains("engine: the topic has 1 partition"), "{text}");
+    bench.assert_metric(r#"tickwire_failures_total{service="engine"} 1"#).await;
+    bench.assert_metric(r#"tickwire_working{service="engine"} 0"#).await;
     bench.health.set("engine", State::StandingBy);
     assert!(bench.health.ready().await.unwrap().contains("engine: standing by"));
     bench.health.set("engine", State::Done);
@@ -132,14 +134,14 @@ async fn a_refused_feed_is_not_ready_while_the_market_trades_and_is_alive_all_th
     producer.append(vec![refused.to_append()]).await.unwrap();
     assert_eq!(bench.health.status_problems(noon), ["producer: waiting for the feed: refused"]);
     let night = noon + 12 * HOUR;
-    assert!(bench.health.status_problems(night).is_empty(), "nobody trades");
+    assert!(bench.health.status_problems(night).is_empty(), "the market is closed");
     let (running, _) = feed("running", 20 * MINUTE);
     producer.append(vec![running.to_append()]).await.unwrap();
     assert!(bench.health.status_problems(noon).is_empty());
     let (stalled, _) = feed("running", 40 * MINUTE);
     producer.append(vec![stalled.to_append()]).await.unwrap();
-    let told = bench.health.status_problems(noon);
-    assert_eq!(told, ["producer: event time is 25 min later than planned"]);
+    let text = bench.health.status_problems(noon);
+    assert_eq!(text, ["producer: event time is 25 min later than planned"]);
     let answering = bench.health.answer("127.0.0.1:0".parse().unwrap()).await.unwrap();
     assert_eq!(get(answering.address, "/livez").await, "200 alive");
 }
@@ -201,7 +203,7 @@ async fn however_many_ask_the_store_is_asked_once_and_by_no_query() {
     let answers = futures::future::join_all(questions).await;
     assert!(answers.iter().all(Result::is_ok), "{:?}", answers[0]);
     assert_eq!(*locked(&asked), ["/api/v2/buckets"]);
-    bench.tells(r#"tickwire_dependency_up{dependency="store"} 1"#).await;
+    bench.assert_metric(r#"tickwire_dependency_up{dependency="store"} 1"#).await;
     server.abort();
 }
 
@@ -216,8 +218,8 @@ async fn the_log_and_the_store_that_do_not_answer_are_named_and_counted_as_down(
     bench.health.need_store(Arc::new(store::InfluxStore::new(address).unwrap()));
     bench.health.set("sink", State::Working);
     assert!(bench.health.ready().await.unwrap_err().contains("InfluxDB at "));
-    bench.tells(r#"tickwire_dependency_up{dependency="store"} 0"#).await;
-    bench.tells(r#"tickwire_dependency_up{dependency="log"} 1"#).await;
+    bench.assert_metric(r#"tickwire_dependency_up{dependency="store"} 0"#).await;
+    bench.assert_metric(r#"tickwire_dependency_up{dependency="log"} 1"#).await;
 }
 
 #[tokio::test]
@@ -257,7 +259,7 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
         r#"tickwire_results_timestamp_seconds{jobs="prices"} 1700000060.0"#,
         &format!(r#"tickwire_build_info{{version="{}"}} 1"#, env!("CARGO_PKG_VERSION")),
     ] {
-        bench.tells(line).await;
+        bench.assert_metric(line).await;
     }
     let metrics_text = bench.health.metrics_text().await;
     for name in [
@@ -277,8 +279,8 @@ async fn feed_jobs_results_disk_and_process_are_told_under_the_names_that_are_us
     }
     assert!(metrics_text.ends_with("# EOF\n") && metrics_text.matches("# EOF").count() == 1);
     // Dashboards without Prometheus read the disk space from the sink's status.
-    let told = control::status::last(&*bench.log, Service::Sink).await.unwrap().unwrap();
-    assert!(told.counts["disk_free_percent"] <= 100);
+    let text = control::status::last(&*bench.log, Service::Sink).await.unwrap().unwrap();
+    assert!(text.counts["disk_free_percent"] <= 100);
 }
 
 /// The status line and the first line of the body of a response.
