@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use producer::Speed;
 
@@ -55,6 +56,12 @@ impl Cli {
         let asks =
             |word: &OsString| ["help", "--help", "-h", "--version", "-V"].iter().any(|asked| word == asked);
         if !typed.iter().skip(1).any(|word| is_command(word) || asks(word)) {
+            // A mistyped command is answered with the names of similar ones.
+            if let Err(error) = Cli::try_parse_from(&typed)
+                && error.kind() == ErrorKind::InvalidSubcommand
+            {
+                error.exit();
+            }
             typed.insert(1.min(typed.len()), "up".into());
         }
         Cli::parse_from(typed)

@@ -106,6 +106,33 @@ fn a_file_that_is_damaged_is_named_by_the_doctor_and_by_a_backup() {
     assert_eq!(sandbox.out("export volatility"), computed);
 }
 
+#[test]
+fn every_command_that_meets_a_damaged_file_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.replay(&sample_bars());
+    let run = fs::read_to_string(sandbox.path("data/last-run")).unwrap();
+    let folder = sandbox.path("data").join(run.trim());
+    let of_store = vec!["export volatility", "query -"];
+    let of_log = vec!["topics", "tail stock-prices", "rules list"];
+    for (name, reading) in [("store.db", of_store), ("log.db", of_log)] {
+        let whole = fs::read(folder.join(name)).unwrap();
+        for bytes in [b"this was a database".repeat(400), Vec::new()] {
+            fs::write(folder.join(name), &bytes).unwrap();
+            for line in &reading {
+                let ended = sandbox.run_with(line, "SELECT symbol FROM volatility");
+                assert_eq!(ended.code, Some(1), "{line}: {}", ended.printed);
+                let said = &ended.errors;
+                assert!(said.contains(name) && said.contains("put back a backup"), "{line}: {said}");
+            }
+            let started = sandbox.run(&replay_line(&sample_bars()));
+            let said = &started.errors;
+            assert!(said.contains(name) && said.contains("put back a backup"), "{said}");
+            assert_eq!(started.code, Some(i32::from(!bytes.is_empty())), "{said}");
+        }
+        fs::write(folder.join(name), whole).unwrap();
+    }
+}
+
 // What did not validate: listed, shown, and put back once it validates.
 
 const HEADER: &str = "start_ms,symbol,open,high,low,close,volume\n";

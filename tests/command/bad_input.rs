@@ -288,6 +288,11 @@ fn what_a_row_holds_reaches_no_terminal_as_a_command_to_it() {
 }
 
 #[test]
+fn a_mistyped_command_is_answered_with_a_similar_one() {
+    assert_words!(Sandbox::new().printed(&["sinc", "--log-format json compte volatility"]));
+}
+
+#[test]
 fn a_line_without_a_command_is_ups() {
     let sandbox = Sandbox::new();
     assert_words!(sandbox.printed(&["--listen 127.0.0.1:0 --prices yahoo"]));
