@@ -9,10 +9,13 @@
 //! runs ahead of the wall clock; for these only the earlier watermark of the partition limits
 //! them. See [`TimeBounds::limit`].
 
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
 use model::time::{self, DAY, EARLIEST, HOUR, LATEST_STATED, Millis};
 use model::topic::Topic;
 
-use crate::{Log, LogError, Record, tail_of};
+use crate::{Extent, Log, LogError, Record};
 
 /// How far a time of a live record may be ahead of its append: clocks of machines differ, and
 /// may be set to a wrong time zone.
@@ -91,6 +94,50 @@ impl TimeBounds {
         ))
     }
 
+    /// The valid records at the end of a partition, in order, without their bytes, with their
+    /// values and times (watermark and event time): as many as are needed to tell the watermark
+    /// of the partition from times that another program wrote.
+    async fn readable_tail<T>(
+        self,
+        log: &dyn Log,
+        topic: &Topic,
+        extent: Extent,
+        read: impl Fn(&Record) -> Option<(T, [Millis; 2])>,
+    ) -> Result<Vec<(Record, T, [Millis; 2])>, LogError> {
+        let enough = ENOUGH[usize::from(!self.live)];
+        let mut found = VecDeque::new();
+        let mut to = extent.next;
+        while to > extent.first && found.len() < MOST {
+            let from = extent.first.max(to.saturating_sub(SEARCHED));
+            let records = log.read(topic, extent.partition, from, (to - from) as usize).await?;
+            // Not every offset holds a record, so that a read may reach beyond `to`.
+            for mut record in records.into_iter().rev().filter(|record| record.offset < to) {
+                match read(&record) {
+                    Some((value, times)) => {
+                        record.value = Vec::new().into();
+                        found.push_front((record, value, times));
+                    }
+                    None => crate::warn_skipped(&record, &"it cannot be read"),
+                }
+            }
+            to = from;
+            if found.len() >= enough && runs(&found).len() == 1 {
+                break;
+            }
+        }
+        Ok(found.into())
+    }
+
+    /// The watermark before the records of `tail`, of which nothing earlier is known: the least
+    /// of those that most of the records agree on. So a few records that state a time years
+    /// ahead are not taken for the clock of the partition. Of two groups of one size the
+    /// earlier one counts, which does less harm. A live run has the time of each append
+    /// instead.
+    fn base<T>(self, tail: &[(Record, T, [Millis; 2])]) -> Option<Millis> {
+        let greatest = |(least, count): &(Millis, usize)| (*count, Reverse(*least));
+        runs(tail).into_iter().max_by_key(greatest).map(|(least, _)| least).filter(|_| !self.live)
+    }
+
     /// A stored event time of an earlier run, if it is still within bounds; otherwise `None`,
     /// and event time is derived again.
     pub fn noted(self, noted: Option<Millis>, now: Millis) -> Option<Millis> {
@@ -145,16 +192,15 @@ impl LaneTimes {
         from: u64,
         times: impl Fn(&Record) -> Option<[Millis; 2]>,
     ) -> Result<LaneTimes, LogError> {
-        let mut lane = LaneTimes::new(TimeBounds::of(log), None);
-        let start = from.saturating_sub(SEARCHED as u64);
-        if start == from {
-            return Ok(lane);
-        }
-        let records = log.read(topic, partition, start, SEARCHED).await?;
-        for record in records.iter().filter(|record| record.offset < from) {
-            if let Some(times) = times(record) {
-                lane.believes(record, times);
-            }
+        let bounds = TimeBounds::of(log);
+        let held = log.extents(topic).await?.into_iter().find(|extent| extent.partition == partition);
+        let Some(held) = held else { return Ok(LaneTimes::new(bounds, None)) };
+        let before = Extent { next: from.min(held.next), ..held };
+        let tail =
+            bounds.readable_tail(log, topic, before, |record| times(record).map(|times| ((), times))).await?;
+        let mut lane = LaneTimes::new(bounds, bounds.base(&tail));
+        for (record, (), times) in &tail {
+            lane.believes(record, *times);
         }
         Ok(lane)
     }
@@ -170,8 +216,13 @@ impl LaneTimes {
     }
 }
 
-/// How many records at the end of a partition are searched for a valid one.
-const SEARCHED: usize = 64;
+/// How many offsets are read at once from the end of a partition.
+const SEARCHED: u64 = 128;
+/// How many valid records from the end of a partition are enough to know its watermark, if they
+/// agree: in a live run, where the time of each append is a limit too, and in others.
+const ENOUGH: [usize; 2] = [32, 512];
+/// How many valid records are looked at when they do not agree.
+const MOST: usize = 4_096;
 
 /// For each partition the last record that is valid and within bounds. `read` decodes a record
 /// and returns its value, its watermark and its event time; `None` means that it is invalid.
@@ -187,16 +238,14 @@ pub async fn last_good<T>(
     let mut tails: Vec<Option<T>> = Vec::new();
     tails.resize_with(log.partitions() as usize, || None);
     for extent in log.extents(topic).await? {
-        let Some(tail) = tails.get_mut(extent.partition as usize) else { continue };
-        let mut stated: Option<Millis> = None;
-        for record in tail_of(log, topic, extent, SEARCHED).await? {
-            let judged = read(&record).ok_or_else(|| "it cannot be read".to_owned());
-            let judged = judged
-                .and_then(|(value, times)| bounds.check(stated, &record, times).map(|()| (value, times[0])));
-            match judged {
-                Ok((value, until)) => {
-                    stated = stated.max(Some(until));
-                    *tail = Some(value);
+        let Some(last) = tails.get_mut(extent.partition as usize) else { continue };
+        let tail = bounds.readable_tail(log, topic, extent, &read).await?;
+        let mut stated = bounds.base(&tail);
+        for (record, value, times) in tail {
+            match bounds.check(stated, &record, times) {
+                Ok(()) => {
+                    stated = stated.max(Some(times[0]));
+                    *last = Some(value);
                 }
                 Err(why) => crate::warn_skipped(&record, &why),
             }
@@ -205,8 +254,33 @@ pub async fn last_good<T>(
     Ok(tails)
 }
 
+/// The watermarks of records in groups that are further apart than any two that follow each
+/// other in a run: the least of each group, and how many there are.
+fn runs<'a, T: 'a>(tail: impl IntoIterator<Item = &'a (Record, T, [Millis; 2])>) -> Vec<(Millis, usize)> {
+    let mut watermarks: Vec<Millis> = tail.into_iter().map(|(_, _, times)| times[0]).collect();
+    watermarks.sort_unstable();
+    let mut groups: Vec<(Millis, usize)> = Vec::new();
+    let mut before = None;
+    for at in watermarks {
+        match groups.last_mut() {
+            Some((_, count))
+                if before.is_some_and(|before: Millis| at <= before.saturating_add(AHEAD_IN_A_REPLAY)) =>
+            {
+                *count += 1;
+            }
+            _ => groups.push((at, 1)),
+        }
+        before = Some(at);
+    }
+    groups
+}
+
 #[cfg(test)]
 mod tests {
+    use model::topic::STOCK_PRICES;
+
+    use crate::{Append, EmbeddedLog};
+
     use super::*;
     use model::time::MINUTE;
 
@@ -238,5 +312,28 @@ mod tests {
         let year_2262 = 9_223_372_036_000;
         assert_eq!(REPLAY.noted(Some(year_2262), NOW), None);
         assert_eq!(REPLAY.noted(Some(Millis::MAX), NOW), None);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_times_years_ahead_is_not_taken_for_the_clock_of_a_partition() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&folder.path().join("log.db"), 1).unwrap();
+        let record = |at: Millis| Append::json(STOCK_PRICES, "AAPL", &at);
+        let good: Vec<Append> = (0..400).map(|minute| record(NOW + minute * MINUTE)).collect();
+        log.append(good).await.unwrap();
+        let far = NOW + 100 * 366 * DAY;
+        log.append((0..150).map(|_| record(far)).collect()).await.unwrap();
+        let read =
+            |record: &Record| serde_json::from_slice::<Millis>(&record.value).ok().map(|at| (at, [at; 2]));
+        let last = NOW + 399 * MINUTE;
+        assert_eq!(last_good(&log, &STOCK_PRICES, read).await.unwrap(), [Some(last)]);
+        let times = |record: &Record| read(record).map(|(_, times)| times);
+        let lane = LaneTimes::before(&log, &STOCK_PRICES, 0, 550, times).await.unwrap();
+        assert_eq!(lane.stated, Some(last));
+        // Garbage of any length is passed over, and so is a partition of nothing else.
+        log.append((0..5_000).map(|_| Append::json(STOCK_PRICES, "AAPL", &"garbage")).collect())
+            .await
+            .unwrap();
+        assert_eq!(last_good(&log, &STOCK_PRICES, read).await.unwrap(), [Some(last)]);
     }
 }

@@ -6,7 +6,7 @@ use control::raw::RawEvent;
 use control::shutdown::{Shutdown, ShutdownToken};
 use feed::TopicWriter;
 use files::FileError;
-use log::time_bounds::TimeBounds;
+use log::time_bounds::{TimeBounds, last_good};
 use log::{Log, Reader, Record, SharedLog};
 use model::service::RunState;
 use model::time::{DAY, Millis, minute_of};
@@ -117,7 +117,10 @@ impl Follower {
         }
         let bounds = TimeBounds::of(log.as_ref());
         // The news are never ahead of the prices, of which the positions say nothing.
-        let mut stated = self.reached;
+        let mut stated = match self.reached {
+            Some(reached) => Some(reached),
+            None => stated_by_prices(log).await?,
+        };
         let mut prices = log.reader(Article::SERVICE.name(), &[STOCK_PRICES]).await?;
         while !self.stop.stopped() {
             let records = next_prices(&mut *prices, &self.stop).await?;
@@ -243,6 +246,16 @@ impl Follower {
         self.finished = true;
         Ok(self.writer.say(RunState::Finished).await?)
     }
+}
+
+/// The watermark of the prices by the end of their topic: so that the first record that is
+/// followed cannot state a time years ahead.
+async fn stated_by_prices(log: &SharedLog) -> Result<Option<Millis>, NewsError> {
+    let tails = last_good(log.as_ref(), &STOCK_PRICES, |record| {
+        let price: Price = serde_json::from_slice(&record.value).ok()?;
+        Some((price.complete_until, [price.complete_until, price.start_timestamp]))
+    });
+    Ok(tails.await?.into_iter().flatten().max())
 }
 
 /// Waits for prices, though not beyond the wish for an end.

@@ -227,6 +227,10 @@ impl Play<'_> {
         let mut first = self.running.insert(service, spare).unwrap();
         first.signal("STOP");
         self.running[service].said("Working");
+        // A replay may have come to its end before it could be paused.
+        if first.has_ended() == Some(Some(0)) {
+            return;
+        }
         first.signal("CONT");
         first.said("The lease has gone to another instance");
         first.kill();
