@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use engine::Job;
 use log::{Lease, SharedLog};
+use model::AssetClass;
 use store::SharedStore;
 
 use crate::cli::DataArgs;
@@ -110,12 +111,12 @@ impl Run {
         }
     }
 
-    /// The jobs that it runs.
+    /// The jobs that it may run: what of them has no bars yields nothing.
     ///
     /// # Errors
     /// When one cannot be read.
     pub fn jobs(&self) -> anyhow::Result<Vec<Job>> {
-        self.config.jobs()
+        self.config.jobs(&AssetClass::ALL)
     }
 
     /// Waits until no `service` works beside this process. In a data folder its owner is alone.

@@ -1,23 +1,23 @@
-//! The types of the raw topics, common to their writers and readers: bars on `stock-prices`,
-//! articles on `news-articles`.
+//! The types of the raw topics, common to their writers and readers: bars on the topic of
+//! their class, articles on `news-articles`.
 
 use log::Record;
 use model::service::Service;
 use model::time::Millis;
-use model::topic::{NEWS_ARTICLES, STOCK_PRICES, Topic};
-use model::{Article, Bar, heartbeat};
+use model::topic::{NEWS_ARTICLES, Topic};
+use model::{Article, AssetClass, Bar, heartbeat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// An event of a raw topic, as its writer sees it.
 pub trait RawEvent: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The topic.
-    const TOPIC: Topic;
     /// The service that writes the topic.
     const SERVICE: Service;
     /// The name of the count of events in the status of the service.
     const COUNT: &'static str;
 
+    /// The topic of an event with this key.
+    fn topic_of(key: &str) -> Topic;
     /// A heartbeat with the watermark `at` and the position `position`.
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Self;
     /// Whether this event is a heartbeat.
@@ -41,9 +41,12 @@ pub fn read<T: RawEvent>(record: &Record) -> Option<(T, [Millis; 2])> {
 }
 
 impl RawEvent for Bar {
-    const TOPIC: Topic = STOCK_PRICES;
     const SERVICE: Service = Service::Producer;
     const COUNT: &'static str = "bars";
+
+    fn topic_of(symbol: &str) -> Topic {
+        AssetClass::of(symbol).raw_topic()
+    }
 
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Bar {
         Bar { position, ..heartbeat::bar(key, at) }
@@ -71,9 +74,12 @@ impl RawEvent for Bar {
 }
 
 impl RawEvent for Article {
-    const TOPIC: Topic = NEWS_ARTICLES;
     const SERVICE: Service = Service::NewsWatcher;
     const COUNT: &'static str = "articles";
+
+    fn topic_of(_: &str) -> Topic {
+        NEWS_ARTICLES
+    }
 
     fn clock(key: u32, at: Millis, position: Option<u64>) -> Article {
         Article { position, ..heartbeat::article(key, at) }

@@ -1,14 +1,16 @@
 //! Replays dead letters whose events validate when they are read again: their events are
 //! appended to the topic that they were meant for.
 
+use std::collections::BTreeMap;
+
 use log::time_bounds::last_good;
 use log::{Append, Log, LogError, Record, partition_of};
-use model::DeadLetter;
 use model::article::{Article, BadArticle};
 use model::bar::{BadBar, Bar};
 use model::source::Source;
 use model::time::{self, DAY, MINUTE, Millis, minute_of};
-use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, STOCK_PRICES};
+use model::topic::{DEAD_LETTERS, NEWS_ARTICLES, Topic};
+use model::{AssetClass, DeadLetter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -18,7 +20,7 @@ use crate::raw::{self, RawEvent};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// An event for the topic `stock-prices`.
+    /// An event for the topic of its class.
     Bar(Box<Bar>),
     /// An event for the topic `news-articles`.
     Article(Box<Article>),
@@ -81,6 +83,18 @@ pub enum NotReplayed {
         /// The kind of data of this run.
         run: &'static str,
     },
+    /// A bar of a class of which the run has no bars.
+    #[error(
+        "the dead letter at offset {offset} holds a bar of {symbol}, and this run has no bars of {class}: bring them in a run of their own"
+    )]
+    OtherClass {
+        /// Its offset.
+        offset: u64,
+        /// The bar's symbol.
+        symbol: String,
+        /// Its class.
+        class: AssetClass,
+    },
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -130,6 +144,8 @@ async fn letter_at(log: &dyn Log, partition: u32, offset: u64) -> Result<Option<
 /// The kind of a run and its times, which decide which events may be appended to its topics.
 struct Run {
     kind: Option<&'static str>,
+    /// The classes whose topics hold records; none before the first record.
+    classes: Vec<AssetClass>,
     /// The latest watermark of its topics (ms).
     watermark: Millis,
     now: Millis,
@@ -146,16 +162,18 @@ impl Run {
             None => None,
         });
         let mut watermark = Millis::MIN;
-        for topic in [STOCK_PRICES, NEWS_ARTICLES] {
+        let mut classes = Vec::new();
+        for topic in AssetClass::ALL.map(AssetClass::raw_topic).into_iter().chain([NEWS_ARTICLES]) {
             let read = |record: &Record| {
                 let stated = serde_json::from_slice::<Stated>(&record.value).ok()?.complete_until;
                 time::is_believable(stated).then_some((stated, [stated, stated]))
             };
             for stated in last_good(log, &topic, read).await?.into_iter().flatten() {
                 watermark = watermark.max(stated);
+                classes.extend(AssetClass::of_topic(&topic));
             }
         }
-        Ok(Run { kind, watermark, now: time::now() })
+        Ok(Run { kind, classes, watermark, now: time::now() })
     }
 
     /// Checks an event, and sets its source to that of its dead letter.
@@ -173,6 +191,10 @@ impl Run {
                 bar.source = source;
                 bar.received_timestamp = bar.received_timestamp.min(received);
                 bar.check().map_err(|reason| NotReplayed::Bar { offset, reason })?;
+                let class = AssetClass::of(&bar.symbol);
+                if !self.classes.is_empty() && !self.classes.contains(&class) {
+                    return Err(NotReplayed::OtherClass { offset, symbol: bar.symbol.clone(), class });
+                }
                 (bar.start_timestamp, holds_bar(letter, bar))
             }
             Event::Article(article) => {
@@ -220,6 +242,12 @@ fn source_parts(letter: &DeadLetter) -> (&str, &str) {
     letter.source.split_once(':').unwrap_or((&letter.source, ""))
 }
 
+/// Whether a dead letter's source is a topic of bars or articles.
+fn is_raw(topic: &str) -> bool {
+    let topic = Topic::new(topic);
+    topic == NEWS_ARTICLES || AssetClass::of_topic(&topic).is_some()
+}
+
 /// The source of the event of a dead letter.
 fn source_of(letter: &DeadLetter) -> Option<Source> {
     #[derive(Deserialize)]
@@ -228,9 +256,7 @@ fn source_of(letter: &DeadLetter) -> Option<Source> {
     }
     match source_parts(letter).0 {
         // A record that was on its topic already.
-        "stock-prices" | "news-articles" => {
-            serde_json::from_str::<Of>(&letter.event).ok().map(|of| of.source)
-        }
+        topic if is_raw(topic) => serde_json::from_str::<Of>(&letter.event).ok().map(|of| of.source),
         kind => Source::named(kind).filter(|source| source.is_live() || *source == Source::Replay),
     }
 }
@@ -253,7 +279,7 @@ fn holds_bar(letter: &DeadLetter, bar: &Bar) -> bool {
             let is_it = |of: &Json| of.get("sym").is_some_and(|sym| *sym == bar.symbol) && is_start(of, "s");
             events.is_ok_and(|events| events.iter().any(is_it))
         }
-        ("stock-prices", _) => {
+        (topic, _) if is_raw(topic) => {
             event.is_ok_and(|of| of.get("symbol").is_some_and(|symbol| *symbol == bar.symbol))
         }
         _ => has_cell(&letter.event, &bar.symbol),
@@ -307,11 +333,17 @@ async fn late_records<T: RawEvent>(
         return Ok(Vec::new());
     }
     events.sort_by(|one, other| one.order().cmp(&other.order()));
-    let tails = last_good(log, &T::TOPIC, raw::read::<T>).await?;
+    let mut tails = BTreeMap::new();
+    for topic in events.iter().map(|event| T::topic_of(event.key())) {
+        if !tails.contains_key(&topic) {
+            tails.insert(topic.clone(), last_good(log, &topic, raw::read::<T>).await?);
+        }
+    }
     Ok(events
         .into_iter()
         .map(|event| {
-            let tail = &tails[partition_of(event.key(), log.partitions()) as usize];
+            let topic = T::topic_of(event.key());
+            let tail = &tails[&topic][partition_of(event.key(), log.partitions()) as usize];
             let (until, position) = match tail {
                 Some(tail) if time::is_believable(tail.complete_until()) => {
                     (tail.complete_until(), tail.position())
@@ -319,7 +351,7 @@ async fn late_records<T: RawEvent>(
                 _ => (minute_of(event.order().0), tail.as_ref().and_then(T::position)),
             };
             let event = place(event, until, position);
-            Append::json(T::TOPIC, event.key(), &event)
+            Append::json(topic, event.key(), &event)
         })
         .collect())
 }
@@ -330,6 +362,7 @@ mod tests {
     use log::EmbeddedLog;
     use model::heartbeat;
     use model::status::ServiceStatus;
+    use model::topic::STOCK_PRICES;
 
     fn good() -> Bar {
         let clock = heartbeat::bar(0, 1_380_873_960_000);

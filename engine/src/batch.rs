@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use model::schema::Value;
 use model::time::{Millis, minute_of};
-use model::{Article, Bar, Candle, Candles};
+use model::{Article, AssetClass, Bar, Candle, Candles};
 
 use crate::error::EngineError;
 use crate::job::Job;
@@ -90,8 +90,8 @@ pub(crate) async fn compute_planned(
     }
     bars.sort_by_key(|bar| bar.start_timestamp);
     articles.sort_by_key(|article| article.published_timestamp);
-    let place = |topic| job.reads.iter().position(|read| *read == topic);
-    let (prices, news) = (place(model::topic::STOCK_PRICES), place(model::topic::NEWS_ARTICLES));
+    let prices = job.reads.iter().position(|read| AssetClass::of_topic(read).is_some());
+    let news = job.reads.iter().position(|read| *read == model::topic::NEWS_ARTICLES);
     let mut articles = articles.as_slice();
     let mut rows = Vec::new();
     for chunk in bars.chunks(CHUNK) {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, visit_expressions, visit_relations};
+use model::AssetClass;
 use model::schema::Column;
 use model::time::Millis;
 use model::topic::Topic;
@@ -39,10 +40,16 @@ impl Hop {
 /// A SQL job.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The name, which is that of its file and of the table that it writes.
+    /// The name, which is that of its file and of the table that it writes; over another
+    /// class than stocks with the class, as `volatility-crypto`.
     pub name: String,
+    /// The class whose bars it reads.
+    pub class: AssetClass,
     /// The topic that it writes.
     pub topic: Topic,
+    /// The topic that it writes over stocks, which names the measurement of its rows:
+    /// one for all classes.
+    pub base_topic: Topic,
     /// The column whose value is the key of its records.
     pub key: String,
     /// The columns of its table, in order.
@@ -90,6 +97,38 @@ impl Job {
         jobs.into_iter()
             .find(|job| job.name == name)
             .ok_or_else(|| EngineError::UnknownJob { asked: name.to_owned(), known })
+    }
+
+    /// Each of these jobs once for each of `classes`: over the topics of bars of the class,
+    /// to result topics of its own. A job that reads no bars has one class alone, the first.
+    pub fn for_classes(jobs: &[Job], classes: &[AssetClass]) -> Vec<Job> {
+        let results: Vec<&str> = jobs.iter().map(|job| job.topic.name()).collect();
+        let (first, others) =
+            classes.split_first().map_or((AssetClass::default(), &[][..]), |(a, b)| (*a, b));
+        let mut all: Vec<Job> = jobs.iter().map(|job| job.of_class(first, &results)).collect();
+        for &class in others {
+            let depends = |job: &&Job| job.reads.iter().any(|read| depends_on_class(read.name(), &results));
+            all.extend(jobs.iter().filter(depends).map(|job| job.of_class(class, &results)));
+        }
+        all
+    }
+
+    /// The job over the bars of a class, where `results` are the topics of all jobs.
+    fn of_class(&self, class: AssetClass, results: &[&str]) -> Job {
+        if !self.reads.iter().any(|read| depends_on_class(read.name(), results)) {
+            return Job { class, ..self.clone() };
+        }
+        let mut job = self.clone();
+        job.name = class.of_class(&self.name);
+        job.class = class;
+        job.topic = class.result_topic(self.topic.name());
+        for source in &mut job.sources {
+            if depends_on_class(&source.topic, results) {
+                source.topic = class.topic_of(&source.topic);
+            }
+        }
+        job.reads = job.sources.iter().map(|table| Topic::new(table.topic.clone())).collect();
+        job
     }
 
     /// The same job with windows of another size (ms), to compare the cost of sizes.
@@ -177,7 +216,9 @@ impl Job {
         check_windows(&windows, ttl).map_err(|reason| EngineError::unsupported(file, reason))?;
         Ok(Job {
             name: file.to_owned(),
-            topic: Topic::new(sink.topic),
+            class: AssetClass::Stocks,
+            topic: Topic::new(sink.topic.clone()),
+            base_topic: Topic::new(sink.topic),
             key: sink.key,
             columns: sink.columns,
             reads: read.iter().map(|table| Topic::new(table.topic.clone())).collect(),
@@ -189,6 +230,11 @@ impl Job {
             query,
         })
     }
+}
+
+/// Whether a topic is one a class: that of bars, or what a job makes of them.
+fn depends_on_class(topic: &str, results: &[&str]) -> bool {
+    topic == AssetClass::Stocks.raw_topic().name() || results.contains(&topic)
 }
 
 /// Stops at a window function.
@@ -264,6 +310,37 @@ mod tests {
             let error = Job::read(&files).unwrap_err().to_string();
             assert!(error.contains("sql/j.sql") && error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn jobs_are_made_once_for_each_class_and_those_over_news_alone_once() {
+        let tables = sql::FILES.iter().copied().filter(|(file, _)| *file == sql::TABLES);
+        let of = |from: &str| {
+            format!(
+                "(SELECT symbol, hop(INTERVAL '1 minute', INTERVAL '5 minutes') AS window, count(*) AS n \
+                     FROM {from} GROUP BY symbol, window)"
+            )
+        };
+        let job = |name: &str, from: &str| {
+            format!("{}; INSERT INTO {name} SELECT symbol FROM {}", sink(name), of(from))
+        };
+        let (prices, news) = (job("prices", "stock_prices"), job("news", "news_articles"));
+        let files: Vec<_> = tables.chain([("news", news.as_str()), ("prices", prices.as_str())]).collect();
+        let jobs = Job::read(&files).unwrap();
+        let shown = |classes: &[AssetClass]| {
+            let jobs = Job::for_classes(&jobs, classes);
+            let shown = jobs
+                .iter()
+                .map(|job| format!("{}: {} to {} ({})", job.name, job.reads[0], job.topic, job.base_topic));
+            shown.collect::<Vec<_>>()
+        };
+        let news = "news: news-articles to news (news)";
+        let stocks = "prices: stock-prices to prices (prices)";
+        let crypto = "prices-crypto: crypto-prices to prices-crypto (prices)";
+        let currencies = "prices-currencies: currency-prices to prices-currencies (prices)";
+        assert_eq!(shown(&[AssetClass::Stocks]), [news, stocks]);
+        assert_eq!(shown(&[AssetClass::Crypto]), [news, crypto]);
+        assert_eq!(shown(&AssetClass::ALL), [news, stocks, crypto, currencies]);
     }
 
     fn sink(name: &str) -> String {

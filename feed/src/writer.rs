@@ -16,7 +16,7 @@ use model::dead_letter::DeadLetter;
 use model::service::Activity;
 use model::status::ServiceStatus;
 use model::time::Millis;
-use model::topic::DEAD_LETTERS;
+use model::topic::{DEAD_LETTERS, Topic};
 
 /// Records that go into one append; a few more when they belong together.
 const BATCH: usize = 1_000;
@@ -56,6 +56,7 @@ pub struct Before {
 /// See the module.
 pub struct TopicWriter<T> {
     log: SharedLog,
+    topic: Topic,
     tails: Vec<Option<T>>,
     batch: Vec<Append>,
     holds_letters: bool,
@@ -75,8 +76,13 @@ impl<T: RawEvent> TopicWriter<T> {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn open(log: SharedLog, source: String, simulated: bool) -> Result<TopicWriter<T>, LogError> {
-        let tails = last_good(&*log, &T::TOPIC, raw::read::<T>).await?;
+    pub async fn open(
+        log: SharedLog,
+        topic: Topic,
+        source: String,
+        simulated: bool,
+    ) -> Result<TopicWriter<T>, LogError> {
+        let tails = last_good(&*log, &topic, raw::read::<T>).await?;
         let said = control::status::last(&*log, T::SERVICE).await?.unwrap_or_default();
         let count = |name| said.counts.get(name).copied().unwrap_or(0).min(MOST);
         let (taken, rejected) = (count(T::COUNT), count("rejected"));
@@ -90,6 +96,7 @@ impl<T: RawEvent> TopicWriter<T> {
         };
         Ok(TopicWriter {
             log,
+            topic,
             tails,
             batch: Vec::new(),
             holds_letters: false,
@@ -137,7 +144,8 @@ impl<T: RawEvent> TopicWriter<T> {
             }
             for key in 0..self.log.clock_keys() {
                 let record = T::clock(key, at, position);
-                self.batch.push(Append::json(T::TOPIC, record.key(), &record).into_partition(partition));
+                self.batch
+                    .push(Append::json(self.topic.clone(), record.key(), &record).into_partition(partition));
             }
         }
     }
@@ -146,14 +154,14 @@ impl<T: RawEvent> TopicWriter<T> {
     pub fn take(&mut self, event: &T) {
         let partition = partition_of(event.key(), self.log.partitions()) as usize;
         if !self.tails[partition].as_ref().is_some_and(|last| has(last, event)) {
-            self.batch.push(Append::json(T::TOPIC, event.key(), event));
+            self.batch.push(Append::json(self.topic.clone(), event.key(), event));
         }
     }
 
     /// Takes an event whatever the topic holds: one that came late, or another version.
     pub fn put(&mut self, event: &T) {
         self.taken += 1;
-        self.batch.push(Append::json(T::TOPIC, event.key(), event));
+        self.batch.push(Append::json(self.topic.clone(), event.key(), event));
     }
 
     /// What will be said next; state, watermark and counts are filled in.

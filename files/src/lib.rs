@@ -23,7 +23,7 @@ mod value;
 
 use std::path::Path;
 
-use model::{Article, Bar};
+use model::{Article, AssetClass, Bar};
 
 use columns::FromRow;
 use input::Input;
@@ -74,6 +74,15 @@ pub fn bars(path: &Path) -> Result<BarRows, FileError> {
 /// As for [`bars`].
 pub fn articles(path: &Path) -> Result<ArticleRows, FileError> {
     open(path)
+}
+
+/// The class of the bars of a file: that of its first good row; of a file without one, stocks.
+///
+/// # Errors
+/// As for [`bars`].
+pub fn class_of(path: &Path) -> Result<AssetClass, FileError> {
+    let first = bars(path)?.find_map(Result::ok);
+    Ok(first.map(|row| AssetClass::of(&row.value.symbol)).unwrap_or_default())
 }
 
 /// The rows of a file.

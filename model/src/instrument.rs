@@ -80,6 +80,14 @@ impl AssetClass {
         Topic::new(self.of_class(name))
     }
 
+    /// The topic of the class that stands for one of stocks: bars for bars, results for results.
+    pub fn topic_of(self, name: &str) -> String {
+        match name == AssetClass::Stocks.raw_topic().name() {
+            true => self.raw_topic().name().to_owned(),
+            false => self.of_class(name),
+        }
+    }
+
     /// A job's name with the class, where it is not that of stocks.
     pub fn of_class(self, name: &str) -> String {
         match self {

@@ -10,8 +10,8 @@ use log::time_bounds::{TimeBounds, last_good};
 use log::{Log, Reader, Record, SharedLog};
 use model::service::RunState;
 use model::time::{DAY, Millis, minute_of};
-use model::topic::STOCK_PRICES;
-use model::{Article, Bar, DeadLetter, heartbeat};
+use model::topic::Topic;
+use model::{Article, AssetClass, Bar, DeadLetter, heartbeat};
 use serde::Deserialize;
 
 use crate::NewsError;
@@ -107,7 +107,7 @@ impl Follower {
         Follower { writer, source, stop, reached, position, begun: false, finished: false }
     }
 
-    pub(crate) async fn run(mut self, log: &SharedLog) -> Result<(), NewsError> {
+    pub(crate) async fn run(mut self, log: &SharedLog, classes: &[AssetClass]) -> Result<(), NewsError> {
         self.source.check(self.writer.rows_written())?;
         self.writer.say(RunState::Running).await?;
         self.refuse_bad_rows().await?;
@@ -117,17 +117,26 @@ impl Follower {
         }
         let bounds = TimeBounds::of(log.as_ref());
         // The news are never ahead of the prices, of which the positions say nothing.
-        let mut stated = match self.reached {
-            Some(reached) => Some(reached),
-            None => stated_by_prices(log).await?,
-        };
-        let mut prices = log.reader(Article::SERVICE.name(), &[STOCK_PRICES]).await?;
+        let topics: Vec<Topic> = classes.iter().map(|class| class.raw_topic()).collect();
+        let mut stated: Vec<Option<Millis>> = vec![self.reached; topics.len()];
+        // What the first record of each topic is compared with.
+        let mut bases = stated.clone();
+        for (base, topic) in bases.iter_mut().zip(&topics).filter(|(base, _)| base.is_none()) {
+            *base = stated_by_prices(log, topic).await?;
+        }
+        let mut prices = log.reader(Article::SERVICE.name(), &topics).await?;
         while !self.stop.stopped() {
             let records = next_prices(&mut *prices, &self.stop).await?;
-            let until = greatest(&records, bounds, stated);
-            if let Some(until) = until {
+            let before = stated.clone();
+            for run in records.chunk_by(|one, next| one.topic == next.topic) {
+                if let Some(place) = topics.iter().position(|topic| *topic == run[0].topic) {
+                    let base = stated[place].or(bases[place]);
+                    stated[place] = stated[place].max(greatest(run, bounds, base));
+                }
+            }
+            // Until each class has spoken, nothing is complete.
+            if let (true, Some(until)) = (stated != before, stated.iter().copied().min().flatten()) {
                 self.follow(until).await?;
-                stated = stated.max(Some(until));
             }
             if self.stop.stopped() {
                 break;
@@ -250,8 +259,8 @@ impl Follower {
 
 /// The watermark of the prices by the end of their topic: so that the first record that is
 /// followed cannot state a time years ahead.
-async fn stated_by_prices(log: &SharedLog) -> Result<Option<Millis>, NewsError> {
-    let tails = last_good(log.as_ref(), &STOCK_PRICES, |record| {
+async fn stated_by_prices(log: &SharedLog, topic: &Topic) -> Result<Option<Millis>, NewsError> {
+    let tails = last_good(log.as_ref(), topic, |record| {
         let price: Price = serde_json::from_slice(&record.value).ok()?;
         Some((price.complete_until, [price.complete_until, price.start_timestamp]))
     });

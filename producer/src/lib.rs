@@ -1,4 +1,4 @@
-//! Price sources to the `stock-prices` topic.
+//! Price sources to the topics of bars, one for each asset class.
 //!
 //! A source derives where it stands from the tail of the topic itself: it goes
 //! through its bars again and the topic writer leaves out what each partition
@@ -63,7 +63,7 @@ pub enum PriceSource {
     },
 }
 
-/// Brings prices to `stock-prices` until the source has ended or an end is
+/// Brings prices to the topic of their class until the source has ended or an end is
 /// wished; either wish ends it at once, with everything appended accounted for.
 ///
 /// # Errors
@@ -78,12 +78,13 @@ async fn run_by(
     source: PriceSource,
     stop: ShutdownToken,
 ) -> Result<(), ProducerError> {
-    let (speed, source): (Speed, Box<dyn PacedSource>) = match source {
+    let (speed, mut source): (Speed, Box<dyn PacedSource>) = match source {
         PriceSource::Replay { file, speed } => (speed, Box::new(Replay::new(file))),
         PriceSource::Simulate { seed, speed, today } => (speed, Box::new(Simulation::new(seed, today))),
         PriceSource::Live { feed, settings } => return feed.run(log, settings, stop).await,
     };
-    let mut writer = TopicWriter::open(log, source.name(), source.is_simulated()).await?;
+    let topic = source.class().await.raw_topic();
+    let mut writer = TopicWriter::open(log, topic, source.name(), source.is_simulated()).await?;
     let mut pace = Pace::new(clock, speed, stop);
     match source.play(&mut writer, &mut pace).await? {
         End::Finished => writer.say(RunState::Finished).await?,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use control::shutdown::{Shutdown, ShutdownToken};
 use feed::{SharedClock, TopicWriter, millis};
-use model::Bar;
 use model::time::{MINUTE, Millis};
+use model::{AssetClass, Bar};
 
 use crate::ProducerError;
 
@@ -30,6 +30,11 @@ pub(crate) trait PacedSource: Send {
     /// Whether it is no real market.
     fn is_simulated(&self) -> bool {
         false
+    }
+
+    /// The class of its bars; a source has one.
+    async fn class(&mut self) -> AssetClass {
+        AssetClass::Stocks
     }
 
     /// Brings its bars and their heartbeats to the topic writer, in order and at

@@ -8,7 +8,7 @@ use files::{BadRow, FileError, Placed};
 use log::time_bounds::TimeBounds;
 use model::service::RunState;
 use model::time::{self, DAY, MINUTE, Millis, minute_of};
-use model::{Bar, DeadLetter, heartbeat};
+use model::{AssetClass, Bar, DeadLetter, heartbeat};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -34,6 +34,8 @@ pub(crate) struct Replay {
     greatest: Option<Millis>,
     /// The first place from which on the file, or a part of it, could not be read.
     unread: Option<FileError>,
+    /// The class of the file's bars.
+    class: AssetClass,
 }
 
 type Read = Result<Placed<Bar>, BadRow>;
@@ -41,7 +43,7 @@ type Read = Result<Placed<Bar>, BadRow>;
 impl Replay {
     pub(crate) fn new(path: PathBuf) -> Replay {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Replay { path, name, taken: 0, bars: 0, greatest: None, unread: None }
+        Replay { path, name, taken: 0, bars: 0, greatest: None, unread: None, class: AssetClass::Stocks }
     }
 
     async fn row(
@@ -50,7 +52,7 @@ impl Replay {
         writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
-        match row.and_then(|row| self.within_bounds(row)) {
+        match row.and_then(|row| self.of_its_class(row)).and_then(|row| self.within_bounds(row)) {
             Ok(Placed { value: bar, .. }) => {
                 let minute = minute_of(bar.start_timestamp);
                 self.advance(minute, writer, pace).await?;
@@ -82,6 +84,22 @@ impl Replay {
             writer.flush().await?;
         }
         Ok(())
+    }
+
+    /// The row, or that it is of another class than the file: each class has a clock of its
+    /// own, and a replay plays one.
+    fn of_its_class(&self, row: Placed<Bar>) -> Read {
+        match AssetClass::of(&row.value.symbol) {
+            class if class == self.class => Ok(row),
+            class => {
+                let text = serde_json::to_vec(&row.value).unwrap_or_default();
+                let reason = format!(
+                    "{} is of the class {class}, and the file begins with bars of {}: a replay plays one class; put the bars of each class into a file of their own",
+                    row.value.symbol, self.class
+                );
+                Err(BadRow { part: None, line: row.line, reason, text, unread: false })
+            }
+        }
     }
 
     /// The row, or what is wrong with its time.
@@ -149,6 +167,11 @@ impl PacedSource for Replay {
         format!("replay of {}", self.name)
     }
 
+    async fn class(&mut self) -> AssetClass {
+        self.class = class_of(self.path.clone()).await;
+        self.class
+    }
+
     async fn play(
         mut self: Box<Self>,
         writer: &mut TopicWriter<Bar>,
@@ -182,6 +205,12 @@ impl PacedSource for Replay {
         }
         Ok(End::Finished)
     }
+}
+
+/// The class of a file's bars; that of a file that cannot be opened does not matter.
+async fn class_of(path: PathBuf) -> AssetClass {
+    let found = spawn_blocking(move || files::class_of(&path)).await;
+    found.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).unwrap_or_default()
 }
 
 /// Reads the file on a thread of its own, a little ahead of what is played.

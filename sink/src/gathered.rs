@@ -12,7 +12,8 @@ const RECORDS: usize = 10_000;
 /// The age of its first record at which the batch is written.
 const AGE: Duration = Duration::from_millis(200);
 
-/// The indices of bars, articles and the first job among the measurements.
+/// The indices of the bars of the first class, articles and the first job among the
+/// measurements. Behind all jobs are the statuses of services and the bars of other classes.
 pub(crate) const BARS: usize = 0;
 pub(crate) const ARTICLES: usize = 1;
 pub(crate) const FIRST_TABLE: usize = 2;

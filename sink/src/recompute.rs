@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use engine::Job;
 use model::schema::Value;
 use model::time::{DAY, MINUTE, Millis};
-use model::{Article, Bar, topic};
+use model::{Article, AssetClass, Bar, topic};
 use serde::{Deserialize, Serialize};
-use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore};
+use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore, StoreError};
 
 use crate::error::SinkError;
 use crate::progress::Progress;
@@ -103,33 +103,64 @@ pub(crate) fn closed_until(progress: &Progress, table: &Table) -> Option<Millis>
 }
 
 fn measurement_of(read: &topic::Topic) -> Option<Measurement> {
-    if *read == topic::STOCK_PRICES {
-        Some(Measurement::bars())
-    } else if *read == topic::NEWS_ARTICLES {
-        Some(Measurement::articles())
-    } else {
-        None
+    if *read == topic::NEWS_ARTICLES {
+        return Some(Measurement::articles());
     }
+    AssetClass::of_topic(read).map(Measurement::bars_of)
 }
 
 /// How many symbols are computed together under [`EVERY_SYMBOL`].
-pub(crate) async fn symbols(store: &SharedStore, windows: &Windows) -> Result<usize, SinkError> {
+pub(crate) async fn symbols(
+    store: &SharedStore,
+    table: &Table,
+    windows: &Windows,
+) -> Result<usize, SinkError> {
+    let class = table.class.unwrap_or_default();
     match windows.contains_key(EVERY_SYMBOL) {
-        true => Ok(store.latest(&Measurement::bars().name).await?.rows.len().max(1)),
+        true => Ok(latest(store, class).await?.rows.len().max(1)),
         false => Ok(1),
     }
 }
 
 /// The symbols with bars, each with the start of its latest bar.
 pub(crate) async fn newest_bars(store: &SharedStore) -> Result<Vec<(String, Millis)>, SinkError> {
-    let newest = read_bars(&store.latest(&Measurement::bars().name).await?);
-    Ok(newest.into_iter().map(|bar| (bar.symbol, bar.start_timestamp)).collect())
+    let mut newest = Vec::new();
+    for class in AssetClass::ALL {
+        let bars = read_bars(&latest(store, class).await?);
+        // Before the classes had topics of their own, that of stocks took every symbol.
+        let of_class = bars.into_iter().filter(|bar| AssetClass::of(&bar.symbol) == class);
+        newest.extend(of_class.map(|bar| (bar.symbol, bar.start_timestamp)));
+    }
+    Ok(newest)
+}
+
+async fn latest(store: &SharedStore, class: AssetClass) -> Result<Rows, SinkError> {
+    known(store.latest(&class.raw_table()).await)
+}
+
+/// A measurement of which nothing has come in yet has no rows.
+fn known(rows: Result<Rows, StoreError>) -> Result<Rows, SinkError> {
+    match rows {
+        Err(StoreError::Unknown { .. }) => Ok(Rows::default()),
+        rows => Ok(rows?),
+    }
+}
+
+/// The bars of a symbol that the store holds between two times.
+pub(crate) async fn stored_bars(
+    store: &SharedStore,
+    symbol: &str,
+    from: Millis,
+    to: Millis,
+) -> Result<Vec<Bar>, SinkError> {
+    let query = bars_query(AssetClass::of(symbol), symbol, Some(from), Some(to));
+    Ok(read_bars(&known(store.read(&query).await)?))
 }
 
 /// The start of the oldest bar of a symbol.
 pub(crate) async fn oldest_bar(store: &SharedStore, symbol: &str) -> Result<Option<Millis>, SinkError> {
-    let query = Query { limit: Some(1), ..bars_query(symbol, None, None) };
-    Ok(read_bars(&store.read(&query).await?).first().map(|bar| bar.start_timestamp))
+    let query = Query { limit: Some(1), ..bars_query(AssetClass::of(symbol), symbol, None, None) };
+    Ok(read_bars(&known(store.read(&query).await)?).first().map(|bar| bar.start_timestamp))
 }
 
 /// Converts stored bars. A bar that another program wrote in a wrong form is skipped, so that
@@ -246,8 +277,9 @@ pub(crate) async fn rows(
                     return Ok(None);
                 }
             }
-            if table.reads.contains(&topic::STOCK_PRICES) {
-                bars.extend(read_bars(&store.read(&bars_query(symbol, Some(from), Some(to))).await?));
+            if let Some(class) = table.reads.iter().find_map(AssetClass::of_topic) {
+                let query = bars_query(class, symbol, Some(from), Some(to));
+                bars.extend(read_bars(&known(store.read(&query).await)?));
             }
         }
     }
@@ -307,15 +339,15 @@ fn as_stored(mut row: Vec<Value>) -> Vec<Value> {
     row
 }
 
-/// The query for the bars of a symbol, or of all.
-pub(crate) fn bars_query(symbol: &str, from: Option<Millis>, to: Option<Millis>) -> Query {
+/// The query for the bars of a symbol, or of all, of a class.
+pub(crate) fn bars_query(class: AssetClass, symbol: &str, from: Option<Millis>, to: Option<Millis>) -> Query {
     let symbol = (symbol != EVERY_SYMBOL).then(|| ("symbol".to_owned(), symbol.to_owned()));
     let tags = symbol.into_iter().collect();
-    Query { measurement: Measurement::bars().name, tags, from, to, ..Query::default() }
+    Query { measurement: class.raw_table(), tags, from, to, ..Query::default() }
 }
 
 pub(crate) fn articles_query(symbol: &str, from: Millis, to: Millis) -> Query {
-    let bars = bars_query(symbol, Some(from), Some(to));
+    let bars = bars_query(AssetClass::default(), symbol, Some(from), Some(to));
     Query { measurement: Measurement::articles().name, ..bars }
 }
 

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use engine::{Hop, Job};
+use model::AssetClass;
 use model::schema::Value;
 use model::time::{MINUTE, Millis, minute_of};
-use model::topic::{STOCK_PRICES, Topic};
+use model::topic::Topic;
 use store::{Measurement, Point};
 
 use crate::work::EVERY_SYMBOL;
@@ -14,6 +15,8 @@ use crate::work::EVERY_SYMBOL;
 /// The results of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
+    /// The class whose bars its rows are made of; none of a table that no job writes.
+    pub(crate) class: Option<AssetClass>,
     pub(crate) topic: Topic,
     pub(crate) measurement: Arc<Measurement>,
     pub(crate) reads: Vec<Topic>,
@@ -27,9 +30,10 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn of(job: &Job) -> Table {
-        let measurement = Measurement::results(&job.topic, &job.columns);
+        let measurement = Measurement::results(&job.base_topic, &job.columns);
         let layout = Layout::of(job);
-        Table { ranks: job.ranks, ..Table::new(job.topic.clone(), measurement, job.reads.clone(), layout) }
+        let table = Table::new(job.topic.clone(), measurement, job.reads.clone(), layout);
+        Table { class: Some(job.class), ranks: job.ranks, ..table }
     }
 
     pub(crate) fn new(
@@ -39,7 +43,14 @@ impl Table {
         layout: Option<Layout>,
     ) -> Table {
         let (symbol, time) = (measurement.index_of("symbol"), measurement.index_of(&measurement.time));
-        Table { topic, measurement: Arc::new(measurement), reads, layout, ranks: false, symbol, time }
+        let measurement = Arc::new(measurement);
+        Table { class: None, topic, measurement, reads, layout, ranks: false, symbol, time }
+    }
+
+    /// The name under which its rows wait to be computed again: that of its measurement,
+    /// over another class than stocks that of its topic.
+    pub(crate) fn name(&self) -> String {
+        self.topic.measurement()
     }
 
     /// The symbol of a row.
@@ -117,7 +128,7 @@ impl Layout {
     pub(crate) fn touched(self, topic: &Topic, minute: Millis) -> (Millis, Millis) {
         match self {
             Layout::Windows(hop) => (hop.first_start(minute), hop.slide_of(minute + MINUTE - 1) + hop.slide),
-            Layout::Paths { .. } if *topic == STOCK_PRICES => (minute, minute + MINUTE),
+            Layout::Paths { .. } if AssetClass::of_topic(topic).is_some() => (minute, minute + MINUTE),
             Layout::Paths { reach } => (minute_of(minute - reach), minute_of(minute + reach) + MINUTE),
         }
     }
@@ -175,7 +186,7 @@ impl Layout {
 mod tests {
     use super::*;
     use model::time::HOUR;
-    use model::topic::NEWS_ARTICLES;
+    use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
 
     #[test]
     fn a_minute_touches_the_windows_that_hold_it() {

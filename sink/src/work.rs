@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use model::AssetClass;
 use model::time::{Millis, rfc3339};
 use store::SharedStore;
 
@@ -119,6 +120,9 @@ impl Work {
             let Some(oldest) = recompute::oldest_bar(context.store, &symbol).await? else { continue };
             for (at, table) in context.tables.iter().enumerate() {
                 let Some(layout) = table.layout else { continue };
+                if table.class.is_some_and(|class| class != AssetClass::of(&symbol)) {
+                    continue;
+                }
                 let closed = context
                     .progress
                     .map_or(Some(self.asked.1), |progress| recompute::closed_until(progress, table));
@@ -222,7 +226,7 @@ impl Pending {
 
     /// Adds the rows at the places from `from` to `to`.
     pub(crate) fn add(&mut self, table: &Table, symbol: &str, from: Millis, to: Millis) {
-        let name = &table.measurement.name;
+        let name = &table.name();
         let windows = self.windows.entry(name.clone()).or_default();
         if windows.entry(symbol.to_owned()).or_default().insert(from, to) {
             self.changed.insert((name.clone(), symbol.to_owned()));
@@ -231,14 +235,14 @@ impl Pending {
 
     /// The places of a table before `until`.
     pub(crate) fn until(&self, table: &Table, until: Millis) -> Windows {
-        let windows = self.windows.get(&table.measurement.name).into_iter().flatten();
+        let windows = self.windows.get(&table.name()).into_iter().flatten();
         let due = windows.map(|(symbol, starts)| (symbol.clone(), starts.until(until)));
         due.filter(|(_, starts)| !starts.is_empty()).collect()
     }
 
     /// Removes places that have been recomputed.
     pub(crate) fn done(&mut self, table: &Table, done: &Windows) {
-        let name = &table.measurement.name;
+        let name = &table.name();
         let Some(windows) = self.windows.get_mut(name) else { return };
         for (symbol, starts) in done {
             let Some(left) = windows.get_mut(symbol) else { continue };
@@ -255,7 +259,7 @@ impl Pending {
     pub(crate) fn count(&self, tables: &[Table]) -> u64 {
         let of_table = |table: &Table| {
             let step = table.layout.map_or(1, Layout::step);
-            let windows = self.windows.get(&table.measurement.name).into_iter().flatten();
+            let windows = self.windows.get(&table.name()).into_iter().flatten();
             let spans = windows.flat_map(|(_, starts)| starts.iter());
             spans.map(|(from, to)| ((to - from) / step) as u64).sum::<u64>()
         };

@@ -50,6 +50,7 @@ fn desired(config: &Config, args: &DeployArgs) -> anyhow::Result<Desired> {
         bootstrap_servers: config.kafka.bootstrap_servers.clone(),
         kafka_login: kafka_login(&config.kafka.client),
         topic_suffix: config::topic_suffix(&config.run_name()?),
+        classes: config.classes()?,
         parallelism: config.arroyo.parallelism,
         partitions: config.kafka.partitions,
     };
@@ -67,7 +68,9 @@ async fn deploy(
     log: &KafkaLog,
 ) -> anyhow::Result<Outcome> {
     // Arroyo makes no topics, and would make them without their settings.
-    log.make(&services::topics(&Job::in_folder(&args.sql)?)).await?;
+    let classes = config.classes()?;
+    let jobs = Job::for_classes(&Job::in_folder(&args.sql)?, &classes);
+    log.make(&services::topics_of(&classes, &jobs)).await?;
     Ok(ops::deployer::deploy(&arroyo(config)?, desired, Duration::from_secs(args.patience)).await?)
 }
 

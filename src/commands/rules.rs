@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::bail;
 use control::rules::{self, Change, Rule, Rules};
+use model::AssetClass;
 use model::schema::ColumnType;
 
 use super::typed_list::TypedList;
@@ -45,7 +46,7 @@ pub async fn run(config: &Config, command: RulesCommand) -> anyhow::Result<()> {
 
 /// What rules can watch: the numbers among the columns of the job.
 fn signals(config: &Config) -> anyhow::Result<Vec<String>> {
-    let job = config.jobs()?.into_iter().find(|job| job.topic == alerts::signals());
+    let job = config.jobs(&[AssetClass::Stocks])?.into_iter().find(|job| job.topic == alerts::signals());
     let columns = job.map(|job| job.columns).unwrap_or_default();
     Ok(columns
         .into_iter()

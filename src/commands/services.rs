@@ -11,6 +11,7 @@ use control::recompute::Ask;
 use control::shutdown::ShutdownToken;
 use engine::Job;
 use log::{Log, SharedLog};
+use model::AssetClass;
 use model::service::{Activity, RunState, Service};
 use model::status::ServiceStatus;
 use model::time;
@@ -38,6 +39,7 @@ const LONGEST_REASON: usize = 300;
 pub struct Services {
     log: SharedLog,
     jobs: Vec<Job>,
+    classes: Vec<AssetClass>,
     recompute_every: Duration,
     health: Health,
 }
@@ -58,9 +60,11 @@ impl Services {
     pub fn new(config: &Config, log: SharedLog, health: &Health) -> anyhow::Result<Services> {
         health.need_log(log.clone());
         health.watch_disk(disk_of(config));
+        let classes = config.classes()?;
         Ok(Services {
             log,
-            jobs: config.jobs()?,
+            jobs: config.jobs(&classes)?,
+            classes,
             recompute_every: config.recompute_every,
             health: health.clone(),
         })
@@ -72,8 +76,10 @@ impl Services {
     }
 
     pub fn news_watcher(&self, news: NewsSource) -> RunningService {
-        let log = self.log_of(Service::NewsWatcher);
-        self.start(Service::NewsWatcher, |stop| news_watcher::run(log, news, stop))
+        let (log, classes) = (self.log_of(Service::NewsWatcher), self.classes.clone());
+        self.start(Service::NewsWatcher, |stop| async move {
+            news_watcher::run_beside(&classes, log, news, stop).await
+        })
     }
 
     pub fn engine(&self) -> RunningService {
@@ -104,7 +110,7 @@ impl Services {
         let health = self.health.clone();
         let observe: web::Observe =
             Arc::new(move |method, route, status, took| health.answered(method, route, status, took));
-        let process = Process { observe: Some(observe), ..process };
+        let process = Process { observe: Some(observe), classes: self.classes.clone(), ..process };
         let log = self.log_of(Service::Web);
         RunningService::start(Service::Web, |stop| web::serve_in(listener, log, store, access, process, stop))
     }
@@ -200,10 +206,19 @@ pub async fn tell(health: &Health, address: Option<SocketAddr>) -> anyhow::Resul
     Ok(Some(answering))
 }
 
-/// Every topic of the pipeline.
-pub fn topics(jobs: &[Job]) -> Vec<Topic> {
+/// Every topic of the pipeline under these settings.
+///
+/// # Errors
+/// When a job or a replayed file cannot be read.
+pub fn topics(config: &Config) -> anyhow::Result<Vec<Topic>> {
+    let classes = config.classes()?;
+    Ok(topics_of(&classes, &config.jobs(&classes)?))
+}
+
+/// Every topic of the pipeline with bars of these classes and these jobs. The alerts
+/// follow the signals of stocks, whose topic is there whatever the class.
+pub fn topics_of(classes: &[AssetClass], jobs: &[Job]) -> Vec<Topic> {
     let ours = [
-        topic::STOCK_PRICES,
         topic::NEWS_ARTICLES,
         topic::WATCHLIST,
         topic::WATCHLIST_HISTORY,
@@ -219,7 +234,13 @@ pub fn topics(jobs: &[Job]) -> Vec<Topic> {
         topic::LEASES,
         topic::LOG_FORMAT,
     ];
-    ours.into_iter().chain(jobs.iter().map(|job| job.topic.clone())).collect()
+    let bars = classes.iter().map(|class| class.raw_topic());
+    let results = jobs.iter().map(|job| job.topic.clone());
+    let mut topics: Vec<Topic> = bars.chain(ours).chain(results).collect();
+    if !topics.contains(&alerts::signals()) {
+        topics.push(alerts::signals());
+    }
+    topics
 }
 
 #[cfg(test)]
@@ -237,6 +258,7 @@ mod tests {
         let services = Services {
             log: log.clone(),
             jobs: Vec::new(),
+            classes: vec![AssetClass::Stocks],
             recompute_every: Duration::ZERO,
             health: health.clone(),
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use engine::Job;
 use log::KafkaConfig;
+use model::AssetClass;
 use model::time::{DAY, Millis};
 use producer::{FeedKind, FeedSettings, Speed};
 
@@ -77,13 +78,18 @@ impl raw::Metrics {
 }
 
 impl Config {
-    /// The jobs of the folder that is named, else those that are built in.
+    /// The jobs of the folder that is named, else those that are built in, each once for
+    /// each of `classes`.
     ///
     /// # Errors
     /// When a file cannot be read, does not parse, or asks for what is not supported.
-    pub fn jobs(&self) -> anyhow::Result<Vec<Job>> {
-        let Some(folder) = &self.sql else { return Ok(Job::all()?) };
-        Job::in_folder(folder).with_context(|| format!("sql names the folder {}", folder.display()))
+    pub fn jobs(&self, classes: &[AssetClass]) -> anyhow::Result<Vec<Job>> {
+        let jobs = match &self.sql {
+            None => Job::all()?,
+            Some(folder) => Job::in_folder(folder)
+                .with_context(|| format!("sql names the folder {}", folder.display()))?,
+        };
+        Ok(Job::for_classes(&jobs, classes))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a run works from: live, replayed or simulated, and never a mixture.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
+use model::AssetClass;
 use news_watcher::{GuardianConfig, NewsSource};
 use producer::{FeedDescription, FeedKind, FeedSettings, PriceSource};
 
@@ -71,6 +74,17 @@ impl Config {
         self.feeds.iter().find(|(_, settings)| !settings.api_key.is_empty())
     }
 
+    /// The classes whose bars the run has: what nobody brings has no topics and no jobs.
+    ///
+    /// # Errors
+    /// For a source that there is none of, and when a replayed file cannot be read.
+    pub fn classes(&self) -> anyhow::Result<Vec<AssetClass>> {
+        Ok(vec![match self.kind()? {
+            Kind::Live | Kind::Simulated => AssetClass::Stocks,
+            Kind::Replayed => files::class_of(Path::new(self.replayed_file()))?,
+        }])
+    }
+
     /// The live feed that the settings name, else the first one whose key is there, with how
     /// it is asked.
     ///
@@ -126,6 +140,10 @@ impl Config {
         }
     }
 
+    fn replayed_file(&self) -> &str {
+        self.prices_named().trim_start_matches(REPLAY)
+    }
+
     fn prices_named(&self) -> &str {
         let live = self.feed_with_key().map(|(feed, _)| feed.description().name);
         self.prices.as_deref().or(live).unwrap_or("simulate")
@@ -145,12 +163,9 @@ impl Config {
             Kind::Simulated => PriceSource::Simulate {
                 seed: self.seed,
                 speed: self.speed,
-                today: model::AssetClass::Stocks.calendar().date_of(model::time::now()),
+                today: AssetClass::Stocks.calendar().date_of(model::time::now()),
             },
-            Kind::Replayed => {
-                let file = self.prices_named().trim_start_matches(REPLAY);
-                PriceSource::Replay { file: file.into(), speed: self.speed }
-            }
+            Kind::Replayed => PriceSource::Replay { file: self.replayed_file().into(), speed: self.speed },
         })
     }
 

@@ -4,7 +4,7 @@
 use model::article::offset_of;
 use model::schema::{Column, Value, article_columns, bar_columns};
 use model::time::Millis;
-use model::{Article, Bar, Source, Topic, topic};
+use model::{Article, AssetClass, Bar, Source, Topic, topic};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 
@@ -27,11 +27,15 @@ pub struct NoSuchRecord {
 }
 
 impl Measurement {
-    /// The bars of `stock-prices`: one point per symbol and start, with the latest received
-    /// version.
+    /// The bars of stocks.
     pub fn bars() -> Measurement {
+        Measurement::bars_of(AssetClass::Stocks)
+    }
+
+    /// The bars of a class: a point a symbol and start, the latest received version of each.
+    pub fn bars_of(class: AssetClass) -> Measurement {
         Measurement {
-            name: topic::STOCK_PRICES.measurement(),
+            name: class.raw_table(),
             columns: bar_columns(),
             tags: vec!["symbol".into()],
             time: "start_timestamp".into(),
@@ -76,7 +80,7 @@ impl Point {
         Point { nanos: id.map_or(0, offset_of), values }
     }
 
-    /// A bar as a point of [`Measurement::bars`].
+    /// A bar as a point of [`Measurement::bars_of`] its class.
     pub fn bar(bar: &Bar) -> Point {
         let values = vec![
             text(&bar.symbol),
@@ -130,7 +134,7 @@ fn optional<T>(value: Option<T>, wrap: impl Fn(T) -> Value) -> Value {
 }
 
 impl Rows {
-    /// Converts rows of [`Measurement::bars`] to bars, in order.
+    /// Converts rows of [`Measurement::bars_of`] a class to bars, in order.
     ///
     /// # Errors
     /// If the rows are from another measurement.

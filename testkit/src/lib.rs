@@ -15,4 +15,4 @@ pub mod proxy;
 mod real_bars;
 pub mod scripted_influxdb;
 
-pub use real_bars::real_bars;
+pub use real_bars::{real_bars, real_crypto_bars, real_currency_bars};

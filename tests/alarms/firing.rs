@@ -201,6 +201,7 @@ async fn a_job_that_fails_on_the_cluster_and_its_missing_checkpoints_fire() {
     let (cluster, settings) = (
         Arroyo::start(None).await,
         Settings {
+            classes: vec![model::AssetClass::Stocks],
             bootstrap_servers: "kafka:9092".into(),
             topic_suffix: String::new(),
             kafka_login: None,

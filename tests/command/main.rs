@@ -12,6 +12,7 @@ mod harness;
 mod init;
 mod jobs_reference;
 mod live;
+mod markets;
 mod replay;
 mod volatility_reference;
 mod watchlist;

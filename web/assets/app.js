@@ -206,11 +206,13 @@ function heading() {
 
 // What can be downloaded is of the symbol that is shown.
 function files(symbol) {
-  if (at("files") === null || at("files").dataset.symbol === symbol) return;
-  at("files").dataset.symbol = symbol;
+  const shown = `${symbol} ${series.table}`;
+  if (at("files") === null || at("files").dataset.shown === shown) return;
+  at("files").dataset.shown = shown;
   at("files-symbol").textContent = symbol;
   for (const link of at("files").querySelectorAll("a")) {
     const asked = new URLSearchParams({ symbol, format: link.dataset.format });
+    if (link.dataset.bars !== undefined && series.table) link.dataset.measurement = series.table;
     link.href = `/api/v1/export/${link.dataset.measurement}?${asked}`;
   }
   at("series-link").href = `/api/v1/series?symbol=${encodeURIComponent(symbol)}`;

@@ -11,6 +11,8 @@ const BEFORE_CUT = 240;
 export class Series {
   constructor(symbol) {
     this.symbol = symbol;
+    // The measurement of its bars, as the server names it.
+    this.table = null;
     this.measures = [];
     this.sessions = [];
     this.gaps = [];
@@ -23,7 +25,8 @@ export class Series {
   }
 
   // The answer of /api/v1/series.
-  load({ measures, sessions, gaps, bars, volatility, news, more_before }) {
+  load({ measures, sessions, gaps, bars, volatility, news, more_before, table }) {
+    this.table = table;
     if (measures.length > 0) this.measures = measures;
     this.sessions = together(this.sessions, sessions, ({ date }) => date, ({ pre_open }) => pre_open);
     this.gaps = together(this.gaps, gaps, ({ from, to }) => `${from} ${to}`, ({ from }) => from);

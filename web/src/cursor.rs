@@ -5,8 +5,8 @@
 //! offset to read after each partition.
 
 use log::{Extent, Log, LogError, Position};
-use model::Topic;
-use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use model::topic::NEWS_ARTICLES;
+use model::{AssetClass, Topic};
 
 use crate::measures;
 
@@ -17,10 +17,14 @@ pub(crate) struct TopicPartition {
     pub(crate) partition: u32,
 }
 
-/// The lanes of a log whose topics have `partitions` partitions.
-pub(crate) fn lanes(partitions: u32) -> Vec<TopicPartition> {
-    [STOCK_PRICES, NEWS_ARTICLES, measures::topic()]
-        .into_iter()
+/// The lanes of a log with bars of `classes`, or without any of stocks, whose topics have
+/// `partitions` partitions.
+pub(crate) fn lanes(partitions: u32, classes: &[AssetClass]) -> Vec<TopicPartition> {
+    let classes = if classes.is_empty() { &[AssetClass::Stocks] } else { classes };
+    let bars = classes.iter().map(|class| class.raw_topic());
+    let windows = classes.iter().map(|class| class.result_topic(measures::topic().name()));
+    bars.chain([NEWS_ARTICLES])
+        .chain(windows)
         .flat_map(|topic| {
             (0..partitions).map(move |partition| TopicPartition { topic: topic.clone(), partition })
         })
@@ -115,6 +119,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::topic::STOCK_PRICES;
 
     fn extent(first: u64, next: u64) -> Extent {
         Extent { partition: 0, first, next }
@@ -122,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_as_it_was_written() {
-        let lanes = lanes(2);
+        let lanes = lanes(2, &[]);
         let cursor = Cursor(vec![1, 2, 3, 4, 5, u64::MAX]);
         let text = cursor.text(&lanes);
         assert!(text.starts_with("stock-prices/0:1,stock-prices/1:2,news-articles/0:3"), "{text}");
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_is_told_from_one_of_another_log() {
-        let lanes = lanes(1);
+        let lanes = lanes(1, &[]);
         for text in ["", "7", "stock-prices:7", "stock-prices/0:-1", "stock-prices/x:1", "a/0:1,,"] {
             assert_eq!(Cursor::parse(text, &lanes), Err(BadCursor::Malformed), "{text}");
         }
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_committed_nothing_goes_on_at_the_oldest_record() {
-        let lanes = lanes(1);
+        let lanes = lanes(1, &[]);
         let extents = [extent(10, 20), extent(0, 5), extent(3, 3)];
         let positions = [Position { topic: STOCK_PRICES, partition: 0, offset: 15, note: String::new() }];
         assert_eq!(Cursor::after(&positions, &lanes, &extents), Cursor(vec![15, 0, 3]));

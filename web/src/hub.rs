@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use log::time_bounds::LaneTimes;
 use log::{LogError, SharedLog};
+use model::AssetClass;
 use tokio::sync::{Notify, watch};
 
 use crate::cursor::{self, TopicPartition};
@@ -82,8 +83,8 @@ impl Drop for Watching {
 }
 
 impl Hub {
-    pub(crate) fn new(log: SharedLog) -> Arc<Hub> {
-        let lanes = cursor::lanes(log.partitions());
+    pub(crate) fn new(log: SharedLog, classes: &[AssetClass]) -> Arc<Hub> {
+        let lanes = cursor::lanes(log.partitions(), classes);
         let rings = lanes.iter().map(|_| Ring::NONE).collect();
         Arc::new(Hub {
             log,

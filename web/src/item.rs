@@ -5,8 +5,8 @@ use std::sync::Arc;
 use log::Record;
 use log::time_bounds::LaneTimes;
 use model::time::Millis;
-use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
-use model::{Article, Bar, symbol};
+use model::topic::NEWS_ARTICLES;
+use model::{Article, AssetClass, Bar, symbol};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -57,7 +57,7 @@ pub(crate) fn times(record: &Record) -> Option<[Millis; 2]> {
 type Timed = ([Millis; 2], Option<Decoded>);
 
 fn decode(record: &Record) -> Option<Timed> {
-    if record.topic == STOCK_PRICES {
+    if AssetClass::of_topic(&record.topic).is_some() {
         bar(&record.value)
     } else if record.topic == NEWS_ARTICLES {
         article(&record.value)
@@ -122,6 +122,7 @@ mod tests {
     use bytes::Bytes;
     use log::time_bounds::TimeBounds;
     use model::time::DAY;
+    use model::topic::STOCK_PRICES;
     use model::{Topic, heartbeat};
 
     fn record(topic: Topic, value: impl Into<Bytes>) -> Record {

@@ -152,7 +152,7 @@ pub async fn serve_in(
         move || assets.compress()
     });
     let limits = limits(&access);
-    let hub = Hub::new(Arc::clone(&log));
+    let hub = Hub::new(Arc::clone(&log), &process.classes);
     let reading = tokio::spawn(Arc::clone(&hub).run());
     let headlines = Headlines::new(Arc::clone(&log), Arc::clone(&store)).map_err(WebError::Headlines)?;
     let site = Arc::new(AppState {

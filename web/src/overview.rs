@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::topic::STOCK_PRICES;
-use model::{Source, symbol};
+use model::{AssetClass, Source, symbol};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use store::{Query, Rows, SharedStore, StoreError};
@@ -41,7 +40,7 @@ impl Latest {
 /// Every symbol, in the order of their names.
 pub(crate) async fn read(store: &SharedStore, windows: &Windows) -> Result<Vec<Latest>, StoreError> {
     let mut symbols: BTreeMap<String, Latest> = BTreeMap::new();
-    for row in latest(store, &STOCK_PRICES.measurement()).await? {
+    for row in latest_bars(store).await? {
         entry(&mut symbols, row, |latest, row| latest.bar = Some(row));
     }
     let mut rows = latest(store, &measures::topic().measurement()).await?;
@@ -50,6 +49,15 @@ pub(crate) async fn read(store: &SharedStore, windows: &Windows) -> Result<Vec<L
         entry(&mut symbols, row, |latest, row| latest.volatility = Some(row));
     }
     Ok(symbols.into_values().collect())
+}
+
+/// The newest bar of every symbol of every class.
+pub(crate) async fn latest_bars(store: &SharedStore) -> Result<Vec<Map<String, Json>>, StoreError> {
+    let mut bars = Vec::new();
+    for class in AssetClass::ALL {
+        bars.extend(latest(store, &class.raw_table()).await?);
+    }
+    Ok(bars)
 }
 
 async fn latest(store: &SharedStore, measurement: &str) -> Result<Vec<Map<String, Json>>, StoreError> {

@@ -4,7 +4,7 @@
 use model::calendar::Calendar;
 use model::schema::Value;
 use model::time::{DAY, Millis};
-use model::topic::{NEWS_ARTICLES, STOCK_PRICES};
+use model::topic::NEWS_ARTICLES;
 use model::{Gap, Instrument};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -47,6 +47,8 @@ pub(crate) struct Series {
     pub(crate) volatility: Table,
     pub(crate) news: Vec<Map<String, Json>>,
     pub(crate) sessions: Vec<Session>,
+    /// The measurement of its bars, as `/export` and questions name it.
+    pub(crate) table: String,
     /// The time zone in which the market's day is read, by its IANA name.
     pub(crate) zone: &'static str,
     /// What is known to be missing of the bars.
@@ -92,9 +94,10 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
         limit: Some(limit),
         after: None,
     };
+    let instrument = Instrument::of(&wanted.symbol);
     // One more than wanted tells whether there are more.
     let mut bars =
-        known(store.read(&newest(STOCK_PRICES.measurement(), wanted.from, wanted.limit + 1)).await)?;
+        known(store.read(&newest(instrument.class().raw_table(), wanted.from, wanted.limit + 1)).await)?;
     let more_before = bars.rows.len() > wanted.limit;
     bars.rows.truncate(wanted.limit);
     bars.rows.reverse();
@@ -117,7 +120,7 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
             [table(&bars, &BARS_COMPACT), table(&volatility, &WINDOWS_COMPACT)]
         }
     };
-    let calendar = Instrument::of(&wanted.symbol).calendar();
+    let (calendar, table) = (instrument.calendar(), instrument.class().raw_table());
     let gaps = gaps::read(store, Some(&wanted.symbol), since, wanted.to).await?;
     Ok(Series {
         symbol: wanted.symbol,
@@ -129,6 +132,7 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
         news: objects(news),
         sessions: start.zip(end).map(|(start, end)| sessions(calendar, start, end)).unwrap_or_default(),
         zone: calendar.zone(),
+        table,
         gaps,
     })
 }

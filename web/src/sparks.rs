@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use model::symbol;
 use model::time::Millis;
-use model::topic::STOCK_PRICES;
+use model::{AssetClass, symbol};
 use serde::Serialize;
 use store::{Query, SharedStore, StoreError};
 
-use crate::overview::{known, objects};
+use crate::overview::{known, latest_bars, objects};
 
 /// Closes of one symbol.
 const CLOSES: usize = 60;
@@ -24,13 +23,12 @@ pub(crate) struct Spark {
 
 /// By symbol, in the order of time.
 pub(crate) async fn read(store: &SharedStore) -> Result<BTreeMap<String, Spark>, StoreError> {
-    let measurement = STOCK_PRICES.measurement();
-    let newest = objects(known(store.latest(&measurement).await)?);
+    let newest = latest_bars(store).await?;
     let symbols = newest.iter().filter_map(|row| row.get("symbol")?.as_str());
     let mut sparks = BTreeMap::new();
     for symbol in symbols.filter(|name| !symbol::is_ours(name)).take(MOST_SYMBOLS) {
         let query = Query {
-            measurement: measurement.clone(),
+            measurement: AssetClass::of(symbol).raw_table(),
             tags: vec![("symbol".into(), symbol.to_owned())],
             newest_first: true,
             limit: Some(CLOSES),

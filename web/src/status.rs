@@ -12,11 +12,11 @@ use control::recompute::{self, RecomputeHandle};
 use control::replay::Event;
 use control::watchlist::Watchlist;
 use log::{Log, LogError};
-use model::DeadLetter;
 use model::service::Service;
 use model::status::ServiceStatus;
 use model::time::{self, Millis};
 use model::topic::SERVICE_STATUS;
+use model::{AssetClass, DeadLetter};
 use query::explore::Explorer;
 use serde::Serialize;
 
@@ -247,6 +247,8 @@ pub type Observe = Arc<dyn Fn(&str, &str, u16, Duration) + Send + Sync>;
 /// What the process around the pages knows and does for them; by default nothing.
 #[derive(Clone, Default)]
 pub struct Process {
+    /// The classes whose bars the run has; none stands for stocks.
+    pub classes: Vec<AssetClass>,
     /// Where results are computed again, if a sink works in this process.
     pub again: Option<RecomputeHandle>,
     /// Which keys the settings hold.

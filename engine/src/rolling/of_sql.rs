@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast::{
     Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
 };
 use model::schema::ColumnType;
+use model::{AssetClass, Topic};
 
 use super::measures::Measure;
 use super::{Rolling, Shown};
@@ -23,7 +24,8 @@ impl Rolling {
     /// each column is a known measure whose arguments have the names that its UDF declares.
     pub fn of(job: &Job) -> Option<Rolling> {
         let ([source], [windowed]) = (job.sources.as_slice(), job.windows.as_slice()) else { return None };
-        if source.topic != model::topic::STOCK_PRICES.name() || !is_by_start(source) {
+        let holds_bars = AssetClass::of_topic(&Topic::new(source.topic.as_str())).is_some();
+        if !holds_bars || !is_by_start(source) {
             return None;
         }
         let under = under_the_window(&windowed.select, &source.name)?;

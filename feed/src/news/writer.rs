@@ -9,6 +9,7 @@ use control::preview::Preview;
 use log::{LogError, SharedLog};
 use model::status::{EntryState, QuotaState};
 use model::time::{DAY, HOUR, MINUTE, Millis, minute_of};
+use model::topic::NEWS_ARTICLES;
 use model::{Article, DeadLetter, Source};
 
 use super::seen::{SeenArticles, Sighting};
@@ -47,7 +48,8 @@ impl ArticleWriter {
         each: impl FnMut(&Article),
     ) -> Result<ArticleWriter, LogError> {
         let known = SeenArticles::read(&*log, each).await?;
-        let mut writer = TopicWriter::<Article>::open(log.clone(), title.into(), false).await?;
+        let mut writer =
+            TopicWriter::<Article>::open(log.clone(), NEWS_ARTICLES, title.into(), false).await?;
         let furthest = writer.furthest();
         // What one partition says holds for all of them.
         if let (Some(least), Some(most)) = (writer.complete_until(), furthest) {

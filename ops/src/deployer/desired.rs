@@ -1,9 +1,10 @@
 //! What a cluster should run: functions, and pipelines with their text.
 
+use model::AssetClass;
 use sha2::{Digest, Sha256};
 
 use crate::deployer::error::DeployError;
-use crate::deployer::render::{Rendered, Settings, words_of};
+use crate::deployer::render::{Rendered, Settings, Topics, topics_of, words_of};
 use crate::deployer::sources::{File, Sources};
 
 /// A function of `udfs/`.
@@ -18,7 +19,7 @@ pub struct Function {
 /// A job of `sql/` as the cluster gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pipeline {
-    /// The job.
+    /// The job, over another class than stocks with the class, as `volatility-crypto`.
     pub job: String,
     /// The name on the cluster.
     pub name: String,
@@ -58,26 +59,43 @@ impl Desired {
             .collect();
         let kind = settings.topic_suffix.trim_start_matches('-');
         let prefix = format!("tickwire-{}-", if kind.is_empty() { "live" } else { kind });
-        let pipeline = |job: &File| -> Result<Pipeline, DeployError> {
+        let mut results = Vec::new();
+        for job in &sources.jobs {
+            results.extend(topics_of(job)?);
+        }
+        let pipeline = |class: AssetClass, job: &File| -> Result<Pipeline, DeployError> {
+            let topics = Topics { class, results: &results };
+            // What reads no bars is there once, under the name that it has.
+            let of_class = topics.concern(&sources.tables, job)?;
+            let name = if of_class { class.of_class(&job.name) } else { job.name.clone() };
+            let class = if of_class { class } else { AssetClass::Stocks };
+            let topics = Topics { class, results: &results };
             let words = words_of(job)?;
             let called: Vec<_> =
                 functions.iter().filter(|function| words.contains(&function.name)).cloned().collect();
             // The functions are part of the text: with a changed one, the pipeline is another.
             let headline = format!(
-                "Tickwire's job {}, {parallelism} tasks, functions {}; change sql/{}.sql, not this.",
-                job.name,
+                "Tickwire's job {name}, {parallelism} tasks, functions {}; change sql/{}.sql, not this.",
                 fingerprint(&called),
                 job.name
             );
             Ok(Pipeline {
-                job: job.name.clone(),
-                name: format!("{prefix}{}", job.name),
-                text: Rendered::of(&headline, &sources.tables, job, settings)?,
+                name: format!("{prefix}{name}"),
+                job: name,
+                text: Rendered::of(&headline, &sources.tables, job, &topics, settings)?,
                 parallelism,
                 functions: called,
             })
         };
-        let pipelines = sources.jobs.iter().map(pipeline).collect::<Result<_, _>>()?;
+        let mut pipelines: Vec<Pipeline> = Vec::new();
+        for &class in &settings.classes {
+            for job in &sources.jobs {
+                let rendered = pipeline(class, job)?;
+                if !pipelines.iter().any(|known| known.job == rendered.job) {
+                    pipelines.push(rendered);
+                }
+            }
+        }
         Ok(Desired { functions, pipelines, prefix })
     }
 }

@@ -1,6 +1,7 @@
 //! The text of a pipeline: settings, the tables that the job reads, the job
 //! itself, with the cluster's addresses filled in, each line knowing its file.
 
+use model::AssetClass;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub kafka_login: Option<KafkaLogin>,
     /// What stands after the name of every topic: nothing, or `-simulated`.
     pub topic_suffix: String,
+    /// The classes whose bars there are: each job over bars is rendered for each of them.
+    pub classes: Vec<AssetClass>,
     /// Tasks of every operator.
     pub parallelism: u32,
     /// Partitions of the source topics.
@@ -48,6 +51,38 @@ impl KafkaLogin {
     }
 }
 
+/// The topics of a rendering: those that are one a class are named for it.
+pub(crate) struct Topics<'a> {
+    /// The class.
+    pub(crate) class: AssetClass,
+    /// The topics that jobs write over the bars of stocks.
+    pub(crate) results: &'a [String],
+}
+
+impl Topics<'_> {
+    fn is_of_class(&self, name: &str) -> bool {
+        name == AssetClass::Stocks.raw_topic().name() || self.results.iter().any(|result| result == name)
+    }
+
+    fn named(&self, name: &str) -> String {
+        if self.is_of_class(name) { self.class.topic_of(name) } else { name.to_owned() }
+    }
+
+    /// Whether a job reads what is one a class.
+    pub(crate) fn concern(&self, tables: &File, job: &File) -> Result<bool, DeployError> {
+        let words = words_of(job)?;
+        let tables = statements(tables)?;
+        let mut read =
+            tables.iter().filter(|table| table.created().is_some_and(|name| words.contains(&name)));
+        Ok(read.any(|table| table.topic().is_some_and(|topic| self.is_of_class(&topic))))
+    }
+}
+
+/// The topics that the tables of a file name.
+pub(crate) fn topics_of(file: &File) -> Result<Vec<String>, DeployError> {
+    Ok(statements(file)?.iter().filter_map(Statement::topic).collect())
+}
+
 /// A pipeline's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
@@ -73,11 +108,12 @@ struct Statement<'a> {
 }
 
 impl Rendered {
-    /// Renders a job under a first line that says what it is.
+    /// Renders a job over the bars of a class under a first line that says what it is.
     pub(crate) fn of(
         headline: &str,
         tables: &File,
         job: &File,
+        topics: &Topics,
         settings: &Settings,
     ) -> Result<Rendered, DeployError> {
         let (tables, job) = (statements(tables)?, statements(job)?);
@@ -87,7 +123,7 @@ impl Rendered {
         let mut rendered = Rendered::default();
         rendered.push(&format!("-- {headline}"), None);
         for statement in set.into_iter().chain(needed).chain(rest) {
-            for (line, text) in statement.filled(settings)? {
+            for (line, text) in statement.filled(topics, settings)? {
                 let origin = Origin { file: statement.path(), line, text: text.clone() };
                 rendered.push(&text, Some(origin));
             }
@@ -173,7 +209,7 @@ impl Statement<'_> {
     }
 
     /// Its lines, with the settings filled in.
-    fn filled(&self, settings: &Settings) -> Result<Vec<(u64, String)>, DeployError> {
+    fn filled(&self, topics: &Topics, settings: &Settings) -> Result<Vec<(u64, String)>, DeployError> {
         let mut connection = format!("'{}'", settings.bootstrap_servers.replace('\'', "''"));
         if let Some(login) = &settings.kafka_login {
             connection = format!("{connection}, {}", login.options());
@@ -183,6 +219,7 @@ impl Statement<'_> {
             .map(|&(number, line)| {
                 let mut line = line.to_owned();
                 if let Some((name, quoted)) = self.topic_on(number) {
+                    let name = topics.named(&name);
                     line = line.replacen(&quoted, &format!("'{name}{}'", settings.topic_suffix), 1);
                 }
                 let without = line.replace(SERVERS, "");
@@ -201,6 +238,12 @@ impl Statement<'_> {
                 }
             })
             .collect()
+    }
+
+    /// The topic of the table that it creates.
+    fn topic(&self) -> Option<String> {
+        let (name, _) = self.lines.iter().find_map(|(line, _)| self.topic_on(*line))?;
+        Some(name)
     }
 
     /// The name in `topic = 'name'` on a line, bare and as it stands there.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use model::{Source, topic};
+use model::{AssetClass, Source, topic};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -159,11 +159,11 @@ impl Meters {
 /// The label for a dead letter's source.
 fn kind_of(source: &str) -> &str {
     let kind = source.split([':', ' ']).next().unwrap_or_default();
-    let topics =
-        [topic::STOCK_PRICES, topic::NEWS_ARTICLES, topic::SERVICE_STATUS, topic::GAPS, topic::ALERTS];
+    let others = [topic::NEWS_ARTICLES, topic::SERVICE_STATUS, topic::GAPS, topic::ALERTS];
+    let mut topics = AssetClass::ALL.map(AssetClass::raw_topic).into_iter().chain(others);
     match dead_letter_sources().find(|known| *known == kind) {
         Some(known) => known,
-        None if topics.iter().any(|topic| topic.name() == kind) => TOPIC,
+        None if topics.any(|topic| topic.name() == kind) => TOPIC,
         None => OTHER,
     }
 }

@@ -43,6 +43,7 @@ impl Sandbox {
                 bootstrap_servers: "kafka:9092".to_owned(),
                 kafka_login: None,
                 topic_suffix: String::new(),
+                classes: vec![model::AssetClass::Stocks],
                 parallelism: 2,
                 partitions: 2,
             },

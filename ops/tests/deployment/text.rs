@@ -1,6 +1,7 @@
 //! The text that the cluster gets.
 
-use ops::deployer::DeployError;
+use model::AssetClass;
+use ops::deployer::{DeployError, Desired, Pipeline, Settings, Sources};
 
 use crate::harness::{Sandbox, job};
 
@@ -79,4 +80,76 @@ fn every_source_waits_a_week_for_what_is_silent() {
     let set = tables.lines().filter_map(|line| line.trim().strip_prefix("idle_micros = "));
     let micros: Vec<u64> = set.map(|value| value.parse().unwrap()).collect();
     assert_eq!(micros, vec![7 * 24 * 3_600 * 1_000_000; tables.matches("type = 'source'").count()]);
+}
+
+/// What a folder says once for each class, as a text of all pipelines.
+fn of_classes(folder: &Sources, classes: &[AssetClass]) -> String {
+    let settings = Settings {
+        bootstrap_servers: "kafka:9092".to_owned(),
+        kafka_login: None,
+        topic_suffix: String::new(),
+        classes: classes.to_vec(),
+        parallelism: 2,
+        partitions: 2,
+    };
+    let desired = Desired::of(folder, &settings).unwrap();
+    let shown = |pipeline: &Pipeline| format!("== {}\n{}", pipeline.name, pipeline.text.text);
+    desired.pipelines.iter().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// The jobs of the repository. Their functions are left out, so that what they become does
+/// not depend on how a function is written.
+fn repository() -> Sources {
+    let folder = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+    let sources = Sources::read(&folder("sql"), &folder("udfs")).unwrap();
+    Sources { functions: Vec::new(), ..sources }
+}
+
+#[test]
+fn every_job_is_rendered_for_each_class_as_its_golden_file_says() {
+    let sources = repository();
+    for class in AssetClass::ALL {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/deployment/golden/{class}.sql"));
+        let text = of_classes(&sources, &[class]);
+        if std::env::var_os("GOLDEN_UPDATE").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        let differ = text.lines().zip(golden.lines()).find(|(text, golden)| text != golden);
+        assert_eq!(differ, None, "{class}: a change that is meant is kept with GOLDEN_UPDATE=1");
+        assert!(text == golden, "{class}: one is longer than the other");
+    }
+}
+
+#[test]
+fn another_class_differs_from_stocks_by_its_topics_and_names_alone() {
+    let sources = repository();
+    let stocks = of_classes(&sources, &[AssetClass::Stocks]);
+    for (class, raw) in [(AssetClass::Crypto, "crypto-prices"), (AssetClass::Currencies, "currency-prices")] {
+        let text = of_classes(&sources, &[class]);
+        assert_eq!(text.lines().count(), stocks.lines().count(), "lines keep their places");
+        for (line, of_stocks) in text.lines().zip(stocks.lines()).filter(|(line, stocks)| line != stocks) {
+            let is_name = line.starts_with("== tickwire-live-") || line.starts_with("-- Tickwire's job ");
+            let same = line.replace(raw, "stock-prices").replace(&format!("-{class}"), "");
+            assert!(is_name || line.trim().starts_with("topic = '"), "{line}");
+            assert_eq!(same, of_stocks);
+        }
+        assert!(!text.contains("'stock-prices'") && text.contains("topic = 'news-articles'"));
+    }
+    let all = of_classes(&sources, &AssetClass::ALL);
+    assert!(all.starts_with(&stocks), "the pipelines of stocks are what they were, and first");
+    assert_eq!(all.matches("\n== ").count() + 1, 3 * sources.jobs.len());
+}
+
+#[tokio::test]
+async fn a_job_over_news_alone_is_rendered_once_whatever_the_classes() {
+    let mut sandbox = Sandbox::new().await;
+    sandbox.write("sql/news.sql", &job("news", "realized(close)", "news_articles"));
+    sandbox.settings.classes = AssetClass::ALL.to_vec();
+    let names = sandbox.desired().unwrap().pipelines.into_iter().map(|pipeline| pipeline.job);
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["calm", "news", "storm", "calm-crypto", "storm-crypto", "calm-currencies", "storm-currencies"]
+    );
 }

@@ -10,7 +10,7 @@ use udfs::Column;
 
 use super::row::Row;
 use crate::error::SinkError;
-use crate::recompute::{articles_query, bars_query, read_articles, read_bars};
+use crate::recompute::{articles_query, read_articles, stored_bars};
 
 /// The day, as far as the store holds any of its bars.
 pub(crate) async fn read(
@@ -18,8 +18,7 @@ pub(crate) async fn read(
     symbol: &str,
     session: &SessionDay,
 ) -> Result<Option<Row>, SinkError> {
-    let query = bars_query(symbol, Some(session.open), Some(session.close));
-    let bars = read_bars(&store.read(&query).await?);
+    let bars = stored_bars(store, symbol, session.open, session.close).await?;
     let news = news(store, symbol, session, session).await?;
     Ok(of(&bars, session, &news))
 }

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::NaiveDate;
-use model::Instrument;
 use model::calendar::{Calendar, SessionDay};
 use model::time::{DAY, Millis};
+use model::{AssetClass, Instrument};
 use store::{Query, SharedStore};
 
 use super::Aggregated;
@@ -26,6 +26,10 @@ const TAKEN_OVER: Millis = 38 * DAY;
 /// So many stored days are read at once.
 const PAGE: usize = 10_000;
 
+/// The event time until which the bars of each class are complete; none of a class that
+/// has yet to say it.
+pub(crate) type Closed = BTreeMap<AssetClass, Millis>;
+
 /// What has to be written of the symbols of which something has come in: days since
 /// they were written last, and the weeks and months that hold them.
 #[derive(Debug, Default)]
@@ -34,8 +38,8 @@ pub(crate) struct Days {
     changed: BTreeSet<String>,
     /// Symbols of which something had closed when it was looked for last.
     due: VecDeque<String>,
-    /// The earliest close that event time has yet to pass, of all that is touched.
-    next_close: Option<Millis>,
+    /// The earliest close that event time has yet to pass, of all that is touched of a class.
+    next_close: BTreeMap<AssetClass, Millis>,
     /// That weeks and months are noted is yet to be noted itself.
     has_periods: bool,
     /// The session looked at last, and of which calendar: the next record is most likely
@@ -105,7 +109,7 @@ fn close_of(calendar: Calendar, date: NaiveDate) -> Millis {
 }
 
 impl Days {
-    /// What was noted; `watermark` is that of the prices.
+    /// What was noted; `watermark` is that of the prices of stocks.
     pub(crate) async fn load(store: &SharedStore, watermark: Option<Millis>) -> Result<Days, SinkError> {
         let mut days = Days::default();
         if let (Some(watermark), true) = (watermark, store.notes(PERIODS).await?.is_empty()) {
@@ -115,10 +119,11 @@ impl Days {
         for (key, value) in store.notes(PREFIX).await? {
             let Some(words) = read_note::<Vec<String>>(&key, &value) else { continue };
             let noted = Touched::from_words(&words);
-            let touched = days.touched.entry(key[PREFIX.len()..].to_owned()).or_default();
+            let symbol = &key[PREFIX.len()..];
+            days.next_close.insert(AssetClass::of(symbol), Millis::MIN);
+            let touched = days.touched.entry(symbol.to_owned()).or_default();
             touched.days.extend(noted.days);
             touched.periods.extend(noted.periods);
-            days.next_close = Some(Millis::MIN);
         }
         Ok(days)
     }
@@ -142,7 +147,7 @@ impl Days {
                 let periods = Period::of(calendar_of(symbol).date_of(end - 1));
                 self.touched.entry(symbol.to_owned()).or_default().periods.extend(periods);
                 self.changed.insert(symbol.to_owned());
-                self.next_close = Some(Millis::MIN);
+                self.next_close.insert(AssetClass::of(symbol), Millis::MIN);
             }
             query.after = page.last_key;
             if page.rows.len() < PAGE {
@@ -189,12 +194,15 @@ impl Days {
         touched.days.extend(more.days);
         touched.periods.extend(more.periods);
         self.changed.insert(symbol.to_owned());
-        self.next_close = [self.next_close, open].into_iter().flatten().min();
+        if let Some(open) = open {
+            let next = self.next_close.entry(AssetClass::of(symbol)).or_insert(open);
+            *next = open.min(*next);
+        }
     }
 
-    /// Whether event time, `closed`, has passed a close that was waited for.
-    pub(crate) fn has_closed(&self, closed: Millis) -> bool {
-        self.next_close.is_some_and(|next| next <= closed)
+    /// Whether event time, by class `closed`, has passed a close that was waited for.
+    pub(crate) fn has_closed(&self, closed: &Closed) -> bool {
+        self.next_close.iter().any(|(class, next)| closed.get(class).is_some_and(|closed| next <= closed))
     }
 
     /// The points of the next symbol that has something closed by `closed`, and which
@@ -202,32 +210,37 @@ impl Days {
     pub(crate) async fn next_points(
         &mut self,
         store: &SharedStore,
-        closed: Millis,
+        closed: &Closed,
     ) -> Result<Option<Aggregated>, SinkError> {
+        let closed = |symbol: &str| closed.get(&AssetClass::of(symbol)).copied().unwrap_or(Millis::MIN);
         let (symbol, due) = loop {
             if self.due.is_empty() {
                 let is_due = |(symbol, touched): &(&String, &Touched)| {
-                    touched.closes(calendar_of(symbol)).any(|close| close <= closed)
+                    touched.closes(calendar_of(symbol)).any(|close| close <= closed(symbol))
                 };
                 let due = self.touched.iter().filter(is_due);
                 self.due = due.map(|(symbol, _)| symbol.clone()).collect();
             }
             let Some(symbol) = self.due.pop_front() else {
-                let touched = self.touched.iter();
-                self.next_close =
-                    touched.flat_map(|(symbol, touched)| touched.closes(calendar_of(symbol))).min();
+                self.next_close.clear();
+                for (symbol, touched) in &self.touched {
+                    if let Some(close) = touched.closes(calendar_of(symbol)).min() {
+                        let next = self.next_close.entry(AssetClass::of(symbol)).or_insert(close);
+                        *next = close.min(*next);
+                    }
+                }
                 return Ok(None);
             };
             let due = self
                 .touched
                 .get(&symbol)
-                .map(|touched| touched.due(calendar_of(&symbol), closed))
+                .map(|touched| touched.due(calendar_of(&symbol), closed(&symbol)))
                 .unwrap_or_default();
             if !due.is_empty() {
                 break (symbol, due);
             }
         };
-        let points = super::points(store, &symbol, &due, closed).await?;
+        let points = super::points(store, &symbol, &due, closed(&symbol)).await?;
         if let Some(touched) = self.touched.get_mut(&symbol) {
             touched.remove(&due);
         }

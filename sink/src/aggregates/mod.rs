@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use model::Instrument;
 use model::calendar::Calendar;
 use model::time::Millis;
+use model::{AssetClass, Instrument};
 use store::{Batch, Measurement, SharedStore};
 
 use crate::error::SinkError;
@@ -26,7 +26,7 @@ use crate::recompute::{newest_bars, oldest_bar};
 use crate::versions::Judged;
 use crate::work::Done;
 
-pub(crate) use days::Days;
+pub(crate) use days::{Closed, Days};
 pub(crate) use row::measurements;
 
 use days::Touched;
@@ -45,11 +45,12 @@ pub async fn aggregate(store: &SharedStore, from: Millis, to: Millis) -> Result<
         store.define(measurement).await?;
     }
     let progress = Progress::load(store).await?;
-    let closed = progress.map_or(Some(to), |progress| progress.watermark(&model::topic::STOCK_PRICES));
-    let Some(closed) = closed else { return Ok(0) };
     let mut written = 0;
     let mut done: BTreeMap<String, Done> = BTreeMap::new();
     for (symbol, newest) in newest_bars(store).await? {
+        let raw = AssetClass::of(&symbol).raw_topic();
+        let closed = progress.as_ref().map_or(Some(to), |progress| progress.watermark(&raw));
+        let Some(closed) = closed else { continue };
         let Some(oldest) = oldest_bar(store, &symbol).await? else { continue };
         let (from, to) = (from.max(oldest), to.min(newest + 1).min(closed));
         let touched = Touched::of(sessions(Instrument::of(&symbol).calendar(), from, to));
@@ -105,7 +106,7 @@ async fn points(
     touched: &Touched,
     closed: Millis,
 ) -> Result<Aggregated, SinkError> {
-    let trimmed = store.trimmed_before(&Measurement::bars().name).await?;
+    let trimmed = store.trimmed_before(&AssetClass::of(symbol).raw_table()).await?;
     let is_whole = |open: Millis| trimmed.is_none_or(|trimmed| trimmed <= open);
     let mut days: Vec<Row> = Vec::new();
     let calendar = Instrument::of(symbol).calendar();

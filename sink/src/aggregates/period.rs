@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
-use model::Instrument;
 use model::calendar::{Calendar, SessionDay};
 use model::time::Millis;
+use model::{AssetClass, Instrument};
 use store::{Measurement, Query, SharedStore};
 
 use super::day;
@@ -79,7 +79,7 @@ impl Period {
         fresh: &[Row],
     ) -> Result<Option<Row>, SinkError> {
         let (first, last) = self.sessions(Instrument::of(symbol).calendar());
-        let span = bars_query(symbol, Some(first.close), Some(last.close + 1));
+        let span = bars_query(AssetClass::of(symbol), symbol, Some(first.close), Some(last.close + 1));
         let query = Query { measurement: measurements()[0].name.clone(), ..span };
         let stored = Row::all(&store.read(&query).await?);
         let within = fresh.iter().filter(|day| (first.close..=last.close).contains(&day.end)).cloned();
@@ -123,7 +123,6 @@ fn together(days: &[Row]) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::AssetClass;
 
     #[test]
     fn a_period_comes_back_from_its_words() {

@@ -4,6 +4,7 @@
 mod recomputing;
 mod records;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,18 @@ use control::recompute::Ask;
 use control::shutdown::ShutdownToken;
 use log::time_bounds::TimeBounds;
 use log::{Reader, SharedLog};
+use model::AssetClass;
 use model::service::{RunState, Service};
 use model::time::Millis;
-use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
+use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, Topic};
 use store::{Measurement, SharedStore};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::aggregates::{self, Days};
+use crate::aggregates::{self, Closed, Days};
 use crate::delivery::Delivery;
 use crate::error::SinkError;
-use crate::gathered::Gathered;
+use crate::gathered::{BARS, FIRST_TABLE, Gathered};
 use crate::pipeline::{self, KnownServices, Reached, Status};
 use crate::progress::{Note, Progress};
 use crate::recompute::{self, Compute};
@@ -61,6 +63,8 @@ pub(crate) struct Sink {
     /// The store, with retries.
     store: SharedStore,
     tables: Vec<Table>,
+    /// The classes whose bars are stored.
+    classes: Vec<AssetClass>,
     /// The latest row times of each table.
     newest: Vec<Newest>,
     compute: Box<dyn Compute>,
@@ -99,7 +103,7 @@ impl Sink {
         Ok(Sink {
             reader: progress.reader(READER, &topics, &log).await?,
             newest: tables.iter().map(|table| Newest::after(progress.floor(&table.topic))).collect(),
-            days: Days::load(&store, progress.watermark(&STOCK_PRICES)).await?,
+            days: Days::load(&store, progress.watermark(&AssetClass::Stocks.raw_topic())).await?,
             progress,
             bounds: TimeBounds::of(log.as_ref()),
             pending: Pending::load(&store).await?,
@@ -113,6 +117,7 @@ impl Sink {
             outdated: store.notes(OUTDATED).await?.into_iter().map(|(key, _)| (key, None)).collect(),
             log,
             store,
+            classes: classes(&tables),
             tables,
             compute,
         })
@@ -177,6 +182,20 @@ impl Sink {
         Ok(!records.is_empty())
     }
 
+    /// Where the bars of a class stand among the measurements.
+    fn bars_of(&self, class: AssetClass) -> Option<usize> {
+        match self.classes.iter().position(|known| *known == class)? {
+            0 => Some(BARS),
+            place => Some(FIRST_TABLE + self.tables.len() + place),
+        }
+    }
+
+    /// Until when the bars of each class are complete.
+    fn closed(&self) -> Closed {
+        let closed = |class: &AssetClass| Some((*class, self.progress.watermark(&class.raw_topic())?));
+        self.classes.iter().filter_map(closed).collect()
+    }
+
     fn notes(&mut self) -> Vec<Note> {
         let mut notes = vec![self.progress.note()];
         notes.extend(self.pending.take_notes());
@@ -218,9 +237,15 @@ impl Sink {
 
     async fn say(&mut self, state: RunState) -> Result<(), SinkError> {
         let reached = Reached {
-            prices: self.progress.watermark(&STOCK_PRICES),
+            prices: self
+                .classes
+                .iter()
+                .map(|class| self.progress.watermark(&class.raw_topic()))
+                .min()
+                .flatten(),
             results: self.results_until(|_| true),
-            price_results: self.results_until(|table| table.reads == [STOCK_PRICES]),
+            price_results: self
+                .results_until(|table| table.reads.iter().all(|read| AssetClass::of_topic(read).is_some())),
         };
         let pending = self.pending.count(&self.tables);
         self.count_unread().await?;
@@ -260,13 +285,30 @@ impl Sink {
 /// The shapes of the measurements that are read from topics: raw records, the rows of `tables`,
 /// and the status of services.
 pub(crate) fn measurements(tables: &[Table]) -> Vec<Arc<Measurement>> {
-    let raw = [Measurement::bars(), Measurement::articles()].map(Arc::new);
+    let classes = classes(tables);
+    let bars = |classes: &[AssetClass]| -> Vec<_> {
+        classes.iter().map(|class| Arc::new(Measurement::bars_of(*class))).collect()
+    };
     let results = tables.iter().map(|table| table.measurement.clone());
-    raw.into_iter().chain(results).chain([Arc::new(pipeline::measurement())]).collect()
+    let mut all = bars(&classes[..1]);
+    all.push(Arc::new(Measurement::articles()));
+    all.extend(results.chain([Arc::new(pipeline::measurement())]));
+    all.extend(bars(&classes[1..]));
+    all
+}
+
+/// The classes whose bars the rows of `tables` are made of, at least one.
+pub(crate) fn classes(tables: &[Table]) -> Vec<AssetClass> {
+    let found: BTreeSet<AssetClass> = tables.iter().filter_map(|table| table.class).collect();
+    match found.is_empty() {
+        true => vec![AssetClass::default()],
+        false => found.into_iter().collect(),
+    }
 }
 
 /// The topics that become points, except the status of services.
 fn data_topics(tables: &[Table]) -> Vec<Topic> {
     let results = tables.iter().map(|table| table.topic.clone());
-    [STOCK_PRICES, NEWS_ARTICLES].into_iter().chain(results).collect()
+    let bars = classes(tables).into_iter().map(AssetClass::raw_topic);
+    bars.chain([NEWS_ARTICLES]).chain(results).collect()
 }

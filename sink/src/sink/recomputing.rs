@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use control::recompute::Ask;
 use control::shutdown::ShutdownToken;
-use model::topic::STOCK_PRICES;
 use store::Point;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -110,7 +109,7 @@ impl Sink {
             let windows = self.due(table, due);
             let (windows, expired) = recompute::kept(&self.store, table, windows).await?;
             self.abandon(table, &expired);
-            let symbols = recompute::symbols(&self.store, &windows).await?;
+            let symbols = recompute::symbols(&self.store, table, &windows).await?;
             work.add(&self.tables, at, &windows, symbols);
         }
         self.recomputation.work = Some(work);
@@ -143,8 +142,7 @@ impl Sink {
     }
 
     pub(super) fn look_for_closed(&mut self) {
-        let watermark = self.progress.watermark(&STOCK_PRICES);
-        self.recomputation.aggregating |= watermark.is_some_and(|closed| self.days.has_closed(closed));
+        self.recomputation.aggregating |= self.days.has_closed(&self.closed());
     }
 
     /// Runs one portion of the work.
@@ -218,11 +216,11 @@ impl Sink {
     /// Writes some closed days with their weeks and months, each symbol with the note that it
     /// is done.
     async fn aggregate(&mut self) -> Result<(), SinkError> {
-        let closed = self.progress.watermark(&STOCK_PRICES);
+        let closed = self.closed();
         for _ in 0..SYMBOLS {
-            let next = match closed {
-                Some(closed) => self.days.next_points(&self.store, closed).await?,
-                None => None,
+            let next = match closed.is_empty() {
+                false => self.days.next_points(&self.store, &closed).await?,
+                true => None,
             };
             let Some(Aggregated { points, not_finite }) = next else {
                 self.recomputation.aggregating = false;

@@ -8,15 +8,15 @@ use control::watchlist::EVERY_SYMBOL;
 use log::{Position, Record, Skipped};
 use model::status::ServiceStatus;
 use model::time::{Millis, minute_of};
-use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, STOCK_PRICES, Topic};
-use model::{DeadLetter, Gap, symbol};
+use model::topic::{NEWS_ARTICLES, SERVICE_STATUS, Topic};
+use model::{AssetClass, DeadLetter, Gap, symbol};
 use store::{Batch, StoreError};
 use tokio::task::JoinSet;
 
 use super::Sink;
 use crate::decode::{self, Content, Raw, letters};
 use crate::error::SinkError;
-use crate::gathered::{ARTICLES, BARS, Contents, FIRST_TABLE, Points};
+use crate::gathered::{ARTICLES, Contents, FIRST_TABLE, Points};
 use crate::progress::{Counts, PartitionProgress, Progress, RecordId};
 use crate::table::Layout;
 
@@ -49,7 +49,7 @@ impl Sink {
     pub(super) fn note_skipped(&mut self, skipped: &Skipped, records: &[Record]) {
         let Skipped { topic, partition, from, to } = skipped;
         self.progress.counts.skipped += to - from;
-        if *topic != STOCK_PRICES {
+        if AssetClass::of_topic(topic).is_none() {
             return;
         }
         let next = records.iter().find(|record| record.topic == *topic && record.partition == *partition);
@@ -69,8 +69,9 @@ impl Sink {
     }
 
     fn process_one(&mut self, record: &Record, place: &mut PartitionProgress) -> Result<(), String> {
-        if record.topic == STOCK_PRICES {
-            self.process_raw(BARS, decode::bar(&record.value)?, record, place)
+        if let Some(class) = AssetClass::of_topic(&record.topic) {
+            let Some(measurement) = self.bars_of(class) else { return Ok(()) };
+            self.process_raw(measurement, decode::bar(&record.value)?, record, place)
         } else if record.topic == NEWS_ARTICLES {
             self.process_raw(ARTICLES, decode::article(&record.value)?, record, place)
         } else if record.topic == SERVICE_STATUS {
@@ -105,11 +106,16 @@ impl Sink {
         };
         self.gathered.add(measurement, point)?;
         self.progress.counts.points += 1;
-        let prices = || self.progress.watermark(&STOCK_PRICES);
-        match &symbol {
-            Some(symbol) if measurement == BARS => self.days.touch_by_bar(symbol, at, prices),
-            Some(symbol) => self.days.touch_by_article(symbol, at, prices),
-            None => {}
+        if let Some(symbol) = &symbol {
+            let class = AssetClass::of(symbol);
+            let prices = || self.progress.watermark(&class.raw_topic());
+            match AssetClass::of_topic(&record.topic) {
+                Some(of_topic) if of_topic == class => self.days.touch_by_bar(symbol, at, prices),
+                // Before the classes had topics of their own, that of stocks took every symbol.
+                Some(_) => {}
+                None if self.classes.contains(&class) => self.days.touch_by_article(symbol, at, prices),
+                None => {}
+            }
         }
         let minute = minute_of(at);
         if before.is_some_and(|before| minute < minute_of(before)) {
@@ -120,7 +126,11 @@ impl Sink {
 
     fn note_late(&mut self, topic: &Topic, symbol: Option<&str>, minute: Millis) {
         let counts = &mut self.progress.counts;
-        *(if *topic == STOCK_PRICES { &mut counts.late } else { &mut counts.late_articles }) += 1;
+        *(if AssetClass::of_topic(topic).is_some() {
+            &mut counts.late
+        } else {
+            &mut counts.late_articles
+        }) += 1;
         let Some(symbol) = symbol else { return };
         for table in &self.tables {
             if let Some(layout) = table.layout_over(topic) {

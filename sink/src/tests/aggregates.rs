@@ -286,3 +286,106 @@ async fn on_demand_every_day_week_and_month_of_real_bars_is_as_plain_sums_say() 
     let days: BTreeSet<_> = expected[0].keys().map(|(_, day)| day).collect();
     assert_eq!(days.len(), 9, "six sessions of 2013 and three of 2014");
 }
+
+/// A bar of every minute in which a market trades from one time to another, as `is_open`
+/// says in words of its own; each closes one higher than the one before.
+fn market(symbol: &str, from: Millis, to: Millis, is_open: impl Fn(Millis) -> bool) -> Vec<Bar> {
+    let minutes = (from..to).step_by(MINUTE as usize).filter(|minute| is_open(*minute));
+    let bar = |(n, start_timestamp): (usize, Millis)| {
+        let (close, end_timestamp) = (100.0 + n as f64, start_timestamp + MINUTE);
+        Bar {
+            open: close,
+            high: close,
+            low: close,
+            close,
+            start_timestamp,
+            end_timestamp,
+            received_timestamp: end_timestamp,
+            ..bar(symbol, 0, 1.0, 0)
+        }
+    };
+    minutes.enumerate().map(bar).collect()
+}
+
+/// Days, weeks and months of a symbol, each as `end bars` with its end in UTC.
+async fn spans(folder: &Folder, measurement: &str) -> Vec<String> {
+    let query = Query { measurement: measurement.into(), ..Query::default() };
+    let rows = folder.store.read(&query).await.unwrap().rows;
+    let shown = |row: &Vec<Value>| {
+        let [start, end] = [1, 2].map(|column: usize| model::time::rfc3339(row[column].as_i64().unwrap()));
+        format!("{} {} {}", &start[5..16], &end[5..16], row[10].as_i64().unwrap())
+    };
+    rows.iter().map(shown).collect()
+}
+
+async fn stored(bars: &[Bar]) -> Folder {
+    let folder = Folder::new();
+    let measurement = Arc::new(Measurement::bars_of(model::AssetClass::of(&bars[0].symbol)));
+    folder.store.define(&measurement).await.unwrap();
+    let points: Vec<Point> = bars.iter().map(Point::bar).collect();
+    let batch = Batch { points: vec![(measurement, points)], notes: vec![] };
+    folder.store.write(batch.into()).await.unwrap();
+    aggregate(&folder.store, 0, i64::MAX / 4).await.unwrap();
+    folder
+}
+
+fn utc(text: &str) -> Millis {
+    model::time::parse(text).unwrap()
+}
+
+#[tokio::test]
+async fn weeks_over_the_end_of_summer_time_are_whole_in_every_class() {
+    // Summer time ended in New York on Sunday, 2024-11-03.
+    let (from, to) = (utc("2024-10-28T00:00:00Z"), utc("2024-11-11T00:00:00Z"));
+    let winter = utc("2024-11-03T06:00:00Z");
+    let new_york = |at: Millis| at - if at < winter { 4 } else { 5 } * 60 * MINUTE;
+    let hours = |at: Millis| (at / (24 * 60 * MINUTE) + 3) % 7 * 24 * 60 + at / MINUTE % (24 * 60);
+
+    let crypto = stored(&market("X:BTC-USD", from, to, |_| true)).await;
+    let days = spans(&crypto, "bars_daily").await;
+    assert_eq!(days.len(), 14);
+    assert_eq!(days[6..8], ["11-03T00:00 11-04T00:00 1440", "11-04T00:00 11-05T00:00 1440"]);
+    let weeks = ["10-28T00:00 11-04T00:00 10080", "11-04T00:00 11-11T00:00 10080"];
+    assert_eq!(spans(&crypto, "bars_weekly").await, weeks);
+
+    // Minutes since Monday 00:00 in New York: not from Friday 17:00 to Sunday 17:00.
+    let closed = (4 * 24 + 17) * 60..(6 * 24 + 17) * 60;
+    let is_open = |at: Millis| !closed.contains(&hours(new_york(at)));
+    let currencies = stored(&market("C:EUR-USD", from - 180 * MINUTE, to - 180 * MINUTE, is_open)).await;
+    let days = spans(&currencies, "bars_daily").await;
+    assert_eq!(days.len(), 10);
+    assert_eq!(days[4..6], ["10-31T21:00 11-01T21:00 1440", "11-03T22:00 11-04T22:00 1440"]);
+    let weeks = ["10-27T21:00 11-01T21:00 7200", "11-03T22:00 11-08T22:00 7200"];
+    assert_eq!(spans(&currencies, "bars_weekly").await, weeks);
+
+    let is_open = |at: Millis| {
+        let minute = hours(new_york(at));
+        minute < 5 * 24 * 60 && (570..960).contains(&(minute % (24 * 60)))
+    };
+    let stocks = stored(&market("A", from, to, is_open)).await;
+    let weeks = ["10-28T13:30 11-01T20:00 1950", "11-04T14:30 11-08T21:00 1950"];
+    assert_eq!(spans(&stocks, "bars_weekly").await, weeks);
+}
+
+#[tokio::test]
+async fn a_leap_day_counts_to_its_week_and_month_in_every_class() {
+    let (from, to) = (utc("2024-01-31T22:00:00Z"), utc("2024-03-04T00:00:00Z"));
+    let crypto = stored(&market("X:BTC-USD", utc("2024-02-01"), to, |_| true)).await;
+    let days = spans(&crypto, "bars_daily").await;
+    assert_eq!(days[28], "02-29T00:00 03-01T00:00 1440");
+    assert_eq!(spans(&crypto, "bars_monthly").await[0], "02-01T00:00 03-01T00:00 41760");
+    let weeks = spans(&crypto, "bars_weekly").await;
+    assert_eq!(weeks.last().unwrap(), "02-26T00:00 03-04T00:00 10080");
+
+    let currencies = stored(&market("C:EUR-USD", from, to - 180 * MINUTE, |_| true)).await;
+    let days = spans(&currencies, "bars_daily").await;
+    assert!(days.contains(&"02-28T22:00 02-29T22:00 1440".to_owned()), "{days:?}");
+    assert_eq!(spans(&currencies, "bars_monthly").await[0], "01-31T22:00 02-29T22:00 30240");
+    let weeks = spans(&currencies, "bars_weekly").await;
+    assert_eq!(weeks.last().unwrap(), "02-25T22:00 03-01T22:00 7200");
+
+    let stocks = stored(&market("A", from, to, |_| true)).await;
+    let days = spans(&stocks, "bars_daily").await;
+    assert!(days.contains(&"02-29T14:30 02-29T21:00 390".to_owned()), "{days:?}");
+    assert_eq!(spans(&stocks, "bars_monthly").await[0], "02-01T14:30 02-29T21:00 7800");
+}

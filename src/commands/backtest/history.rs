@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use model::{Article, Bar};
+use model::{Article, AssetClass, Bar};
 use store::{Measurement, Query, Store};
 use study::Window;
 
@@ -46,11 +46,13 @@ async fn stored(store: &dyn Store) -> anyhow::Result<History> {
     let whole = |measurement: &str| Query { measurement: measurement.to_owned(), ..Query::default() };
     let there = store.measurements().await?;
     let is_there = |measurement: &Measurement| there.iter().any(|known| known.name == measurement.name);
-    let (of_bars, of_articles) = (Measurement::bars(), Measurement::articles());
-    let bars = match is_there(&of_bars) {
-        true => store.read(&whole(&of_bars.name)).await?.to_bars()?,
-        false => Vec::new(),
-    };
+    let mut bars = Vec::new();
+    for of_class in AssetClass::ALL.map(Measurement::bars_of) {
+        if is_there(&of_class) {
+            bars.extend(store.read(&whole(&of_class.name)).await?.to_bars()?);
+        }
+    }
+    let of_articles = Measurement::articles();
     let articles = match is_there(&of_articles) {
         true => store.read(&whole(&of_articles.name)).await?.to_articles()?,
         false => Vec::new(),

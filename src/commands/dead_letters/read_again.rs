@@ -5,7 +5,7 @@ use std::path::Path;
 use control::replay::Event;
 use control::watchlist::Watchlist;
 use files::RowReader;
-use model::{Article, Bar, DeadLetter};
+use model::{Article, AssetClass, Bar, DeadLetter, Topic};
 
 /// Reads dead letters again.
 pub struct Reader {
@@ -31,7 +31,9 @@ impl Reader {
         match kind {
             "replay" => self.row(&bytes),
             "guardian" => events(news_watcher::articles_of_letter(letter, &self.watchlist)?, article),
-            "stock-prices" => record::<Bar>(&bytes).map(|bar| vec![Event::Bar(Box::new(bar))]),
+            topic if AssetClass::of_topic(&Topic::new(topic)).is_some() => {
+                record::<Bar>(&bytes).map(|bar| vec![Event::Bar(Box::new(bar))])
+            }
             "news-articles" => {
                 record::<Article>(&bytes).map(|article| vec![Event::Article(Box::new(article))])
             }

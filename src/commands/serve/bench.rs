@@ -66,7 +66,7 @@ impl Bench {
         let service = role.name();
         self.health.set(service, State::Starting);
         self.health.need_log(self.log.clone());
-        let topics = services::topics(&self.config.jobs()?);
+        let topics = services::topics(&self.config)?;
         tokio::select! {
             made = self.log.prepare(&topics) => made?,
             () = interrupt.asked() => return Ok(Left::Ended),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::EmbeddedLog;
+use model::AssetClass;
 use model::time::{self, Millis};
-use model::topic::STOCK_PRICES;
 use store::{EmbeddedStore, Query, Store};
 
 use super::is_replay;
@@ -37,21 +37,31 @@ impl Kind {
 }
 
 /// Deletes what is past its retention, until it is dropped.
-pub async fn keep(log: Arc<EmbeddedLog>, store: Option<Arc<EmbeddedStore>>, config: Config, kind: Kind) {
-    let bars = STOCK_PRICES.measurement();
-    if let (Some(store), Kind::Live) = (&store, kind)
-        && let Err(error) = store.trimmed_at_most(&bars, time::now()).await
-    {
-        tracing::warn!("What retention has deleted could not be looked up: {error}");
+pub async fn keep(
+    log: Arc<EmbeddedLog>,
+    store: Option<Arc<EmbeddedStore>>,
+    classes: Vec<AssetClass>,
+    config: Config,
+    kind: Kind,
+) {
+    if let (Some(store), Kind::Live) = (&store, kind) {
+        for class in &classes {
+            if let Err(error) = store.trimmed_at_most(&class.raw_table(), time::now()).await {
+                tracing::warn!("What retention has deleted could not be looked up: {error}");
+            }
+        }
     }
     loop {
         tokio::time::sleep(EVERY).await;
         let trimmed = async {
             let records = log.trim(time::now() - config.keep_log).await?;
-            let bars = match &store {
-                Some(store) => forget_bars(store, &bars, config.keep_bars, kind, time::now()).await?,
-                None => 0,
-            };
+            let mut bars = 0;
+            if let Some(store) = &store {
+                for class in &classes {
+                    let table = class.raw_table();
+                    bars += forget_bars(store, &table, config.keep_bars, kind, time::now()).await?;
+                }
+            }
             anyhow::Ok((records, bars))
         };
         match trimmed.await {
@@ -115,6 +125,7 @@ mod tests {
     use store::{Batch, Measurement, Point};
 
     use super::*;
+    use model::topic::STOCK_PRICES;
 
     const NOW: Millis = 1_790_000_000_000;
     const KEEP: Millis = 90 * DAY;

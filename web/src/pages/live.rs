@@ -9,7 +9,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use model::{Alert, time};
+use model::{Alert, AssetClass, time};
 use serde::Deserialize;
 
 use super::{Frame, Moment, clock, shown};
@@ -64,6 +64,11 @@ impl Live {
         names.sort_unstable();
         names.truncate(NAMED);
         names
+    }
+
+    /// The measurement of the bars of the symbol.
+    fn bars_table(&self) -> String {
+        AssetClass::of(&self.symbol).raw_table()
     }
 
     fn formats(&self) -> [(&'static str, &'static str); 3] {

@@ -8,6 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use model::AssetClass;
 use model::time::Millis;
 use serde::Deserialize;
 use store::Measurement;
@@ -82,7 +83,10 @@ async fn render(
         return Err(Failure::Unknown(asked.clone()));
     }
     let in_the_news = symbols(site, &Measurement::articles().name).await?;
-    let traded = symbols(site, &Measurement::bars().name).await?;
+    let mut traded = BTreeSet::new();
+    for class in AssetClass::ALL {
+        traded.extend(symbols(site, &class.raw_table()).await?);
+    }
     let first = in_the_news.intersection(&traded).next().or(traded.first()).cloned();
     let symbol = asked.or(first).unwrap_or_default();
     let studied = site.studies.of(&site.store, &symbol).await?;

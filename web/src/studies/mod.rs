@@ -100,7 +100,7 @@ impl Studied {
 /// The newest bars, newest first, and whether they are all.
 async fn bars(store: &SharedStore, symbol: &str) -> Result<(Vec<Bar>, bool), Failure> {
     let mut bars = Vec::new();
-    let all = each_page(store, newest(Measurement::bars().name, symbol), PAGE, MOST_BARS, |page| {
+    let all = each_page(store, newest(AssetClass::of(symbol).raw_table(), symbol), PAGE, MOST_BARS, |page| {
         bars.extend(page.to_bars()?);
         Ok(())
     });

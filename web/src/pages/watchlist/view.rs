@@ -8,13 +8,12 @@ use control::watchlist::{self, EVERY_SYMBOL, Entry, Past};
 use model::service::Service;
 use model::status::{EntryState, QuotaState, ServiceStatus};
 use model::time::Millis;
-use model::topic::STOCK_PRICES;
 use query::headlines::Search;
 use serde_json::Value as Json;
 
 use super::form::{Problems, Typed};
 use crate::error::Failure;
-use crate::overview::{known, objects};
+use crate::overview::latest_bars;
 use crate::pages::{Frame, Moment};
 use crate::{AppState, previews};
 
@@ -166,7 +165,7 @@ impl<'a> Known<'a> {
         let service = |service: Service| services.iter().find(|status| status.is_of(service));
         let entries = |of: Service| service(of).map(|status| status.entries.as_slice()).unwrap_or_default();
         let (prices, news) = (entries(Service::Producer), entries(Service::NewsWatcher));
-        let bars = objects(known(site.store.latest(&STOCK_PRICES.measurement()).await)?);
+        let bars = latest_bars(&site.store).await?;
         let last_bar = |row: &serde_json::Map<String, Json>| {
             Some((row.get("symbol")?.as_str()?.to_owned(), row.get("start_timestamp")?.as_i64()?))
         };
