@@ -173,7 +173,7 @@ impl Job {
                 Some(Table::Source(table)) => {
                     return Err(EngineError::unsupported(
                         file,
-                        format!("the source table {} belongs into sql/{}.sql", table.name, sql::TABLES),
+                        format!("the source table {} belongs in sql/{}.sql", table.name, sql::TABLES),
                     ));
                 }
                 None => match statement.parsed {
@@ -256,7 +256,7 @@ fn check_windows(windows: &[WindowedQuery], ttl: Option<Millis>) -> Result<(), S
             Err("it has no windows: say with SET updating_ttl = INTERVAL '…' how long rows wait to be joined"
                 .into())
         }
-        Some(..=0) => Err("updating_ttl must be longer than nothing".into()),
+        Some(..=0) => Err("updating_ttl must be positive".into()),
         _ => Ok(()),
     }
 }
@@ -302,9 +302,11 @@ mod tests {
             "{table}; INSERT INTO j SELECT p.symbol FROM stock_prices p JOIN stock_prices n ON p.symbol = n.symbol"
         );
         let mistyped = format!("SET updating_ttl = 7; {endless}");
-        for (text, said) in
-            [(differing, "windows differ"), (endless, "SET updating_ttl"), (mistyped, "sets no interval")]
-        {
+        for (text, said) in [
+            (differing, "windows differ"),
+            (endless, "SET updating_ttl"),
+            (mistyped, "does not set an interval"),
+        ] {
             let tables = sql::FILES.iter().copied().filter(|(file, _)| *file == sql::TABLES);
             let files: Vec<_> = tables.chain([("j", text.as_str())]).collect();
             let error = Job::read(&files).unwrap_err().to_string();

@@ -141,7 +141,7 @@ fn interval_arguments(arguments: &FunctionArguments) -> Result<Vec<Millis>, Stri
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Interval(interval))) => {
                 interval_millis(interval)
             }
-            other => Err(format!("`{other}` is no interval, as in INTERVAL '1 minute'")),
+            other => Err(format!("`{other}` is not an interval, as in INTERVAL '1 minute'")),
         })
         .collect()
 }
@@ -296,9 +296,9 @@ mod tests {
     fn what_no_engine_could_run_is_refused_with_the_reason() {
         for (window, reason) in [
             ("hop(INTERVAL '7 minutes', INTERVAL '30 minutes')", "multiple of the slide"),
-            ("hop(INTERVAL '1 fortnight', INTERVAL '30 minutes')", "no interval"),
+            ("hop(INTERVAL '1 fortnight', INTERVAL '30 minutes')", "is not an interval"),
             ("hop(INTERVAL '1 minute')", "takes hop(slide, size)"),
-            ("hop(1, 2)", "no interval"),
+            ("hop(1, 2)", "is not an interval"),
         ] {
             let sql = format!("SELECT {window} AS window, count(*) FROM t GROUP BY window");
             let error = cut(&sql).unwrap_err().to_string();

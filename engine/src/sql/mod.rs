@@ -57,13 +57,13 @@ pub(crate) fn updating_ttl(statement: &ast::Statement) -> Option<Result<Millis, 
     }
     Some(match values.as_slice() {
         [Expr::Interval(interval)] => interval_millis(interval),
-        _ => Err(format!("`{statement}` sets no interval, as in INTERVAL '2 hours'")),
+        _ => Err(format!("`{statement}` does not set an interval, as in INTERVAL '2 hours'")),
     })
 }
 
 /// The length of an `INTERVAL '…'`, in ms.
 pub(crate) fn interval_millis(interval: &Interval) -> Result<Millis, String> {
-    let refused = || format!("`{interval}` is no interval of seconds, minutes, hours or days");
+    let refused = || format!("`{interval}` is not an interval of seconds, minutes, hours or days");
     let text = match interval.value.as_ref() {
         Expr::Value(value) => value.value.clone().into_string().unwrap_or_else(|| value.to_string()),
         other => other.to_string(),

@@ -246,7 +246,7 @@ fn call(udf: &Udf, places: &[usize], cells: &[Cells], rows: &Range<usize>) -> Re
                 (Cells::Bool(values, gaps), true) => Given::BoolOptions(options(values, gaps, rows)),
                 _ => {
                     return not_impl_err!(
-                        "an argument of type {} in the window aggregate `{}`: doubles, 64-bit integers and booleans are taken",
+                        "an argument of type {} in the window aggregate `{}`: doubles, 64-bit integers and booleans are supported",
                         udaf::data_type(argument.kind),
                         udf.name
                     );
