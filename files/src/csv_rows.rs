@@ -85,7 +85,7 @@ impl<T: FromRow> Header<T> {
 
 /// The reason for rejecting a line that is too long.
 pub(crate) fn overlong(length: usize) -> String {
-    format!("the line has {length} bytes: no row is so long")
+    format!("the line has {length} bytes, which is longer than a row may be")
 }
 
 impl<T: FromRow> CsvRows<T> {

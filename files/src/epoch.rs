@@ -97,7 +97,7 @@ pub(crate) fn double(value: f64, scale: Scale) -> Result<Millis, Reason> {
     let is_exact = value.abs() < EXACT || scale == Scale::Nanos && integer % 1_000_000 == 0;
     let read = whole(integer, scale)?;
     if value.fract() != 0.0 || !is_exact {
-        return Err("is no whole number of milliseconds".into());
+        return Err("is not a whole number of milliseconds".into());
     }
     Ok(read)
 }
@@ -150,7 +150,7 @@ pub(crate) fn written(text: &str, scale: Scale) -> Option<Result<Millis, Reason>
         whole(sign * digits / power, scale)
     } else {
         // An error about the unit takes precedence over the one about the fraction.
-        whole(sign * digits / power, scale).and(Err("is no whole number of milliseconds".into()))
+        whole(sign * digits / power, scale).and(Err("is not a whole number of milliseconds".into()))
     })
 }
 

@@ -114,7 +114,7 @@ pub enum FileError {
     },
     /// The Parquet file is incomplete, or the file is not Parquet.
     #[error(
-        "the file {} is no whole Parquet file ({source}): it was cut off on the way or is of another format; fetch or write it again",
+        "the file {} is not a complete Parquet file ({source}): it was cut off on the way or is of another format; fetch or write it again",
         path.display()
     )]
     Parquet {
@@ -125,7 +125,7 @@ pub enum FileError {
     },
     /// The file could be read up to a certain line only.
     #[error(
-        "{file}, line {line}: {reason}. The file was cut off or damaged on the way: the rows before this place are taken, those after it are missing; fetch or write the file again, then start over"
+        "{file}, line {line}: {reason}. The file was cut off or damaged on the way: the rows before this line are used, those after it are missing; fetch or write the file again, then start over"
     )]
     Unread {
         /// The file, or the part of a folder.

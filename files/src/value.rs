@@ -122,15 +122,15 @@ impl<'a> Row<'a> {
                 Ok(value) => value,
                 Err(_) if is_one_of(text, &NOTHING) => return self.needed(column, None),
                 Err(_) if text.contains(',') => {
-                    let why = "is no number: a point before decimals is taken, and no separator of thousands";
+                    let why = "is not a number: write a decimal point, and no thousands separator";
                     return Err(self.refuse(column, why));
                 }
-                Err(_) => return Err(self.refuse(column, "is no number")),
+                Err(_) => return Err(self.refuse(column, "is not a number")),
             },
             Cell::Int(value) => *value as f64,
             Cell::Float(value) => *value,
             Cell::Bool(_) | Cell::Instant(_) | Cell::Foreign(_) => {
-                return Err(self.refuse(column, "is no number"));
+                return Err(self.refuse(column, "is not a number"));
             }
         };
         if value.is_finite() { Ok(value) } else { Err(self.refuse(column, "is no finite number")) }
@@ -217,7 +217,7 @@ impl<'a> Row<'a> {
     pub(crate) fn words(&self, column: usize) -> Option<String> {
         let text = self.or_left_out(self.text(column)).flatten()?;
         if text.len() > LONGEST_NAME {
-            let why = format!("has {} bytes, and at most {LONGEST_NAME} are taken", text.len());
+            let why = format!("has {} bytes, more than the limit of {LONGEST_NAME}", text.len());
             return self.or_left_out(Err(self.refuse(column, &why)));
         }
         Some(text)

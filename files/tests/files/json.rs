@@ -21,9 +21,9 @@ fn a_line_becomes_a_bar_and_what_the_log_holds_is_read_back() {
 #[test]
 fn a_bad_line_is_named_with_its_column_and_loses_nothing_else() {
     for (from, to, said) in [
-        (r#""open":2"#, r#""open":"two""#, "column `open` is `two`, which is no number"),
-        (r#""open":2"#, r#""open":true"#, "column `open` is `true`, which is no number"),
-        (r#""open":2"#, r#""open":[2]"#, "column `open` is `[2]`, which is no number"),
+        (r#""open":2"#, r#""open":"two""#, "column `open` is `two`, which is not a number"),
+        (r#""open":2"#, r#""open":true"#, "column `open` is `true`, which is not a number"),
+        (r#""open":2"#, r#""open":[2]"#, "column `open` is `[2]`, which is not a number"),
         (r#""open":2,"#, "", "column `open` is empty"),
         (r#""open":2"#, r#""open":NaN"#, "column `open` is `NaN`, which is no finite number"),
         (r#""open":2"#, r#""open":-Infinity"#, "is no finite number"),
@@ -154,7 +154,7 @@ fn every_double_is_read_bit_for_bit() {
 #[test]
 fn a_bad_row_is_named_with_line_column_and_value_and_loses_nothing_else() {
     for (row, said) in [
-        ("1380873960000,A,abc,3,1,2,7", "column `open` is `abc`, which is no number"),
+        ("1380873960000,A,abc,3,1,2,7", "column `open` is `abc`, which is not a number"),
         ("1380873960000,A,2,3,1,,7", "column `close` is empty"),
         ("1380873960000,A,2,NaN,1,2,7", "column `high` is `NaN`, which is no finite number"),
         ("1380873960000,A,2,3,1,2,inf", "column `volume` is `inf`, which is no finite number"),
@@ -169,7 +169,7 @@ fn a_bad_row_is_named_with_line_column_and_value_and_loses_nothing_else() {
         ("1380873960000,A,2,3,1,2", "the row has 6 columns, the header has 7"),
         ("1380873960000,A,2,3,1,2,7,8", "the row has 8 columns, the header has 7"),
         ("1380873960000,A,\"2,3,1,2,7", "a quote is opened and never closed"),
-        ("1380873960000,A,\"2,000\",3,1,2,7", "column `open` is `2,000`, which is no number"),
+        ("1380873960000,A,\"2,000\",3,1,2,7", "column `open` is `2,000`, which is not a number"),
     ] {
         let rows = Folder::new()
             .bars("a.csv", bars(&format!("1380873960000,A,2,3,1,2,7\n{row}\n1380874020000,A,2,3,1,2,7\n")));
