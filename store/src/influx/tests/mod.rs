@@ -247,7 +247,7 @@ fn what_no_line_can_hold_is_refused_and_leaves_the_lines_before_it() {
         (point("A", " ", 1, fields()), "tag `term`"),
         (point("A", "a\\,b", 1, fields()), "tag `term`"),
         (point("two\nlines", "", 1, fields()), "tag `symbol`"),
-        (point("A", "", i64::MAX, fields()), "beyond"),
+        (point("A", "", i64::MAX, fields()), "out of the range"),
         (
             point("A", "", 1, [Value::Null, Value::Null, Value::Text("x".repeat(65_536)), Value::Null]),
             "`text`",
