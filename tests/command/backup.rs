@@ -122,11 +122,11 @@ fn every_command_that_meets_a_damaged_file_says_what_to_do() {
                 let ended = sandbox.run_with(line, "SELECT symbol FROM volatility");
                 assert_eq!(ended.code, Some(1), "{line}: {}", ended.printed);
                 let said = &ended.errors;
-                assert!(said.contains(name) && said.contains("put back a backup"), "{line}: {said}");
+                assert!(said.contains(name) && said.contains("restore a backup"), "{line}: {said}");
             }
             let started = sandbox.run(&replay_line(&sample_bars()));
             let said = &started.errors;
-            assert!(said.contains(name) && said.contains("put back a backup"), "{said}");
+            assert!(said.contains(name) && said.contains("restore a backup"), "{said}");
             assert_eq!(started.code, Some(i32::from(!bytes.is_empty())), "{said}");
         }
         fs::write(folder.join(name), whole).unwrap();

@@ -254,6 +254,26 @@ impl Running {
         }
     }
 
+    /// Waits for the line on standard error that holds `text`, or for the end of the process;
+    /// returns the exit code in the second case.
+    #[allow(dead_code, reason = "of the tests of faults")]
+    pub fn said_or_ended(&mut self, text: &str) -> Option<Option<i32>> {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(line) = self.errors.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            assert_no_key("a log line", line.as_bytes());
+            if line.contains(text) {
+                return None;
+            }
+        }
+        Some(self.ended())
+    }
+
+    /// The lines on standard error that were not read yet.
+    #[allow(dead_code, reason = "of the tests of faults")]
+    pub fn unread(&self) -> String {
+        self.errors.try_iter().map(|line| line + "\n").collect()
+    }
+
     /// The address at which the page is served.
     pub fn address(&self) -> String {
         let line = self.said("http://");

@@ -227,12 +227,12 @@ impl Play<'_> {
         let mut first = self.running.insert(service, spare).unwrap();
         first.signal("STOP");
         self.running[service].said("Working");
-        // A replay may have come to its end before it could be paused.
-        if first.has_ended() == Some(Some(0)) {
+        first.signal("CONT");
+        // A replay may have come to its end before it was paused, or had nothing left to write.
+        if let Some(code) = first.said_or_ended("The lease has gone to another instance") {
+            assert_eq!(code, Some(0), "{service} ended");
             return;
         }
-        first.signal("CONT");
-        first.said("The lease has gone to another instance");
         first.kill();
     }
 
@@ -282,10 +282,29 @@ impl Play<'_> {
         });
     }
 
+    /// The unread log lines of every service, and whether it has ended.
+    fn logs(&mut self) -> String {
+        let log = |(service, running): (&&str, &mut Running)| {
+            format!("{service}, ended: {:?}\n{}", running.has_ended(), running.unread())
+        };
+        self.running.iter_mut().map(log).collect()
+    }
+
+    /// Starts services again that ended with an error, as a supervisor does: without an
+    /// address for its health a service does not try again by itself.
+    fn supervise(&mut self) {
+        for (service, running) in &mut self.running {
+            if matches!(running.has_ended(), Some(code) if code != Some(0)) {
+                *running = self.sandbox.start(service);
+            }
+        }
+    }
+
     /// The account, once it is right or patience is at its end.
-    fn account(&self) -> Reconciliation {
+    fn account(&mut self) -> Reconciliation {
         let until = Instant::now() + PATIENCE;
         loop {
+            self.supervise();
             let account = Reconciliation::at_the_end_beside(
                 &self.sandbox,
                 &self.market,
@@ -320,7 +339,7 @@ fn play(all: impl Iterator<Item = (u64, Vec<Step>)>) {
             *faults.entry(step.fault.name()).or_default() += 1;
         }
         let account = play.account();
-        assert!(account.is_right(), "seed {seed}, {steps:?}:\n{account}");
+        assert!(account.is_right(), "seed {seed}, {steps:?}:\n{account}\n{}", play.logs());
         schedules += 1;
         sum.add(&account);
     }
