@@ -244,7 +244,8 @@ fn the_token_of_a_store_reaches_a_question_by_a_pipe_only() {
         .with("TICKWIRE_INFLUXDB__URL", format!("http://{}", silent.local_addr().unwrap()))
         .with("INFLUXDB_TOKEN", "key-4711-of-the-store");
     let mut asking = sandbox.start("query SHOW/**/TABLES");
-    silent.accept().unwrap();
+    // Kept open: a connection that is closed ends the question with an error.
+    let _connection = silent.accept().unwrap();
     // A process that ends while it is looked at is looked for again.
     let held = wait_for("the question's process", || {
         let child = questions_of(asking.id()).first().copied()?;
