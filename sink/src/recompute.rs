@@ -9,7 +9,7 @@ use model::schema::Value;
 use model::time::{DAY, MINUTE, Millis};
 use model::{Article, AssetClass, Bar, topic};
 use serde::{Deserialize, Serialize};
-use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore, StoreError};
+use store::{Batch, Measurement, NoSuchRecord, Point, Query, Rows, SharedStore, if_defined};
 
 use crate::error::SinkError;
 use crate::progress::Progress;
@@ -135,15 +135,7 @@ pub(crate) async fn newest_bars(store: &SharedStore) -> Result<Vec<(String, Mill
 }
 
 async fn latest(store: &SharedStore, class: AssetClass) -> Result<Rows, SinkError> {
-    known(store.latest(&class.raw_table()).await)
-}
-
-/// A measurement of which nothing has come in yet has no rows.
-fn known(rows: Result<Rows, StoreError>) -> Result<Rows, SinkError> {
-    match rows {
-        Err(StoreError::Unknown { .. }) => Ok(Rows::default()),
-        rows => Ok(rows?),
-    }
+    Ok(if_defined(store.latest(&class.raw_table()).await)?)
 }
 
 /// The bars of a symbol that the store holds between two times.
@@ -154,13 +146,13 @@ pub(crate) async fn stored_bars(
     to: Millis,
 ) -> Result<Vec<Bar>, SinkError> {
     let query = bars_query(AssetClass::of(symbol), symbol, Some(from), Some(to));
-    Ok(read_bars(&known(store.read(&query).await)?))
+    Ok(read_bars(&if_defined(store.read(&query).await)?))
 }
 
 /// The start of the oldest bar of a symbol.
 pub(crate) async fn oldest_bar(store: &SharedStore, symbol: &str) -> Result<Option<Millis>, SinkError> {
     let query = Query { limit: Some(1), ..bars_query(AssetClass::of(symbol), symbol, None, None) };
-    Ok(read_bars(&known(store.read(&query).await)?).first().map(|bar| bar.start_timestamp))
+    Ok(read_bars(&if_defined(store.read(&query).await)?).first().map(|bar| bar.start_timestamp))
 }
 
 /// Converts stored bars. A bar that another program wrote in a wrong form is skipped, so that
@@ -279,7 +271,7 @@ pub(crate) async fn rows(
             }
             if let Some(class) = table.reads.iter().find_map(AssetClass::of_topic) {
                 let query = bars_query(class, symbol, Some(from), Some(to));
-                bars.extend(read_bars(&known(store.read(&query).await)?));
+                bars.extend(read_bars(&if_defined(store.read(&query).await)?));
             }
         }
     }

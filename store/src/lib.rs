@@ -160,3 +160,14 @@ pub struct Rows {
     /// The tags and the time (ns) of the last row, for [`Query::after`].
     pub last_key: Option<(Vec<String>, i64)>,
 }
+
+/// The rows of a read, or no rows if the measurement was not defined yet.
+///
+/// # Errors
+/// Every other error of the read.
+pub fn if_defined(rows: Result<Rows, StoreError>) -> Result<Rows, StoreError> {
+    match rows {
+        Err(StoreError::Unknown { .. }) => Ok(Rows::default()),
+        rows => rows,
+    }
+}

@@ -11,11 +11,11 @@ use model::Alert;
 use model::time::{DAY, Millis};
 use model::topic::ALERTS;
 use serde::{Deserialize, Serialize};
-use store::{Query, SharedStore};
+use store::{Query, SharedStore, if_defined};
 
 use crate::AppState;
 use crate::error::Failure;
-use crate::overview::{each_page, known, objects};
+use crate::overview::{each_page, objects};
 use crate::request;
 
 /// Without a `from`, episodes of so long before the newest are given.
@@ -96,6 +96,6 @@ pub(crate) async fn read(store: &SharedStore, wanted: &Wanted) -> Result<Episode
 
 /// When the newest episode opened.
 async fn newest(store: &SharedStore) -> Result<Option<Millis>, Failure> {
-    let latest = objects(known(store.latest(&ALERTS.measurement()).await)?);
+    let latest = objects(if_defined(store.latest(&ALERTS.measurement()).await)?);
     Ok(latest.iter().filter_map(|row| row.get("opened")?.as_i64()).max())
 }

@@ -3,12 +3,11 @@
 use control::watchlist;
 use model::AssetClass;
 use model::topic::NEWS_ARTICLES;
-use store::{Query, StoreError};
+use store::{Query, StoreError, if_defined};
 
 use crate::AppState;
 use crate::error::Failure;
 use crate::measures;
-use crate::overview::known;
 
 /// Whether the store has anything of a symbol, or the watchlist names it. Before
 /// the first bar of all nothing is known, and everything may still come.
@@ -37,5 +36,5 @@ fn measurements(symbol: &str) -> [String; 3] {
 async fn is_stored(site: &AppState, measurement: String, symbol: Option<&str>) -> Result<bool, StoreError> {
     let tags = symbol.map(|symbol| ("symbol".into(), symbol.to_owned())).into_iter().collect();
     let query = Query { measurement, tags, limit: Some(1), ..Query::default() };
-    Ok(!known(site.store.read(&query).await)?.rows.is_empty())
+    Ok(!if_defined(site.store.read(&query).await)?.rows.is_empty())
 }

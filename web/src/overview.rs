@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{AssetClass, Source, symbol};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
-use store::{Query, Rows, SharedStore, StoreError};
+use store::{Query, Rows, SharedStore, StoreError, if_defined};
 
 use crate::error::Failure;
 use crate::measures;
@@ -61,15 +61,7 @@ pub(crate) async fn latest_bars(store: &SharedStore) -> Result<Vec<Map<String, J
 }
 
 async fn latest(store: &SharedStore, measurement: &str) -> Result<Vec<Map<String, Json>>, StoreError> {
-    known(store.latest(measurement).await).map(objects)
-}
-
-/// A measurement that nobody has defined yet has no rows.
-pub(crate) fn known(rows: Result<Rows, StoreError>) -> Result<Rows, StoreError> {
-    match rows {
-        Err(StoreError::Unknown { .. }) => Ok(Rows::default()),
-        rows => rows,
-    }
+    if_defined(store.latest(measurement).await).map(objects)
 }
 
 /// Reads what a query asks for in pages of `page` rows, and hands on each, so that
@@ -85,7 +77,7 @@ pub(crate) async fn each_page(
     let mut query = Query { limit: Some(page), ..query };
     let mut left = most;
     loop {
-        let rows = known(store.read(&query).await)?;
+        let rows = if_defined(store.read(&query).await)?;
         let (count, last) = (rows.rows.len(), rows.last_key.clone());
         take(rows)?;
         if count < page || last.is_none() {

@@ -7,9 +7,9 @@ use model::Topic;
 use model::time::{MINUTE, Millis};
 use query::headlines::Listed;
 use serde_json::{Map, Value as Json};
-use store::{Query, SharedStore, StoreError};
+use store::{Query, SharedStore, StoreError, if_defined};
 
-use crate::overview::{known, objects};
+use crate::overview::objects;
 
 /// The minutes after the publication that are told.
 pub(crate) const AFTER: [i64; 3] = [5, 30, 60];
@@ -41,7 +41,7 @@ pub(crate) async fn of(store: &SharedStore, article: &Listed) -> Result<Vec<Reac
             limit: Some(MOST_STEPS),
             ..Query::default()
         };
-        let rows = objects(known(store.read(&query).await)?);
+        let rows = objects(if_defined(store.read(&query).await)?);
         let path = rows.iter().filter(|row| row.get("id").and_then(Json::as_str) == Some(&article.id));
         if let Some(returns) = returns(&path.filter_map(step).collect()) {
             found.push(Reaction { symbol: symbol.clone(), returns });

@@ -8,12 +8,12 @@ use model::topic::NEWS_ARTICLES;
 use model::{Gap, Instrument};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
-use store::{Query, Rows, SharedStore};
+use store::{Query, Rows, SharedStore, if_defined};
 
 use crate::error::Failure;
 use crate::gaps;
 use crate::measures::{self, Measure};
-use crate::overview::{known, objects};
+use crate::overview::objects;
 
 /// The most articles of one answer.
 const MAX_ARTICLES: usize = 2_000;
@@ -97,7 +97,7 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
     let instrument = Instrument::of(&wanted.symbol);
     // One more than wanted tells whether there are more.
     let mut bars =
-        known(store.read(&newest(instrument.class().raw_table(), wanted.from, wanted.limit + 1)).await)?;
+        if_defined(store.read(&newest(instrument.class().raw_table(), wanted.from, wanted.limit + 1)).await)?;
     let more_before = bars.rows.len() > wanted.limit;
     bars.rows.truncate(wanted.limit);
     bars.rows.reverse();
@@ -107,10 +107,10 @@ pub(crate) async fn read(store: &SharedStore, wanted: Wanted, cursor: String) ->
 
     // Windows overlap, so there are about as many as bars, and more beside gaps.
     let rows = newest(measures::topic().measurement(), since, 2 * wanted.limit);
-    let mut volatility = known(store.read(&rows).await)?;
+    let mut volatility = if_defined(store.read(&rows).await)?;
     volatility.rows.reverse();
     let measures = measures::among(&volatility.columns);
-    let mut news = known(store.read(&newest(NEWS_ARTICLES.measurement(), since, MAX_ARTICLES)).await)?;
+    let mut news = if_defined(store.read(&newest(NEWS_ARTICLES.measurement(), since, MAX_ARTICLES)).await)?;
     sort_by_time(&mut news, "published_timestamp");
 
     let [bars_table, windows_table] = match wanted.compact {

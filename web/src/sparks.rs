@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use model::time::Millis;
 use model::{AssetClass, symbol};
 use serde::Serialize;
-use store::{Query, SharedStore, StoreError};
+use store::{Query, SharedStore, StoreError, if_defined};
 
-use crate::overview::{known, latest_bars, objects};
+use crate::overview::{latest_bars, objects};
 
 /// Closes of one symbol.
 const CLOSES: usize = 60;
@@ -34,7 +34,7 @@ pub(crate) async fn read(store: &SharedStore) -> Result<BTreeMap<String, Spark>,
             limit: Some(CLOSES),
             ..Query::default()
         };
-        let bars = objects(known(store.read(&query).await)?);
+        let bars = objects(if_defined(store.read(&query).await)?);
         let until = bars.first().and_then(|bar| bar.get("start_timestamp")?.as_i64());
         let closes = bars.iter().rev().filter_map(|bar| bar.get("close")?.as_f64()).collect();
         if let Some(until) = until {

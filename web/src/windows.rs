@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use model::time::Millis;
 use serde_json::{Map, Value as Json};
-use store::{Query, SharedStore, StoreError};
+use store::{Query, SharedStore, StoreError, if_defined};
 use tokio::sync::Mutex;
 
 use crate::measures;
-use crate::overview::{known, objects};
+use crate::overview::objects;
 
 /// A window with at least as many bars is shown before newer ones with fewer.
 pub(crate) const ENOUGH_BARS: i64 = 15;
@@ -95,5 +95,5 @@ async fn read(
         limit: Some(LOOK_BACK),
         after: None,
     };
-    known(store.read(&query).await).map(objects)
+    if_defined(store.read(&query).await).map(objects)
 }

@@ -18,7 +18,7 @@ use study::{Reaction, Share};
 use super::{Frame, clock, shown};
 use crate::error::Failure;
 use crate::studies::{MOST_BARS, Studied};
-use crate::{AppState, known, overview, request};
+use crate::{AppState, known, request};
 
 /// So many articles are listed, the newest first; the API has them all.
 const LISTED: usize = 100;
@@ -107,7 +107,7 @@ async fn render(
 }
 
 async fn symbols(site: &AppState, measurement: &str) -> Result<BTreeSet<String>, Failure> {
-    let rows = overview::known(site.store.latest(measurement).await)?;
+    let rows = store::if_defined(site.store.latest(measurement).await)?;
     let column = rows.columns.iter().position(|column| column.name == "symbol");
     let names = rows.rows.iter().filter_map(|row| row.get(column?)?.as_str());
     Ok(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
