@@ -107,15 +107,20 @@ impl Job {
             classes.split_first().map_or((AssetClass::default(), &[][..]), |(a, b)| (*a, b));
         let mut all: Vec<Job> = jobs.iter().map(|job| job.of_class(first, &results)).collect();
         for &class in others {
-            let depends = |job: &&Job| job.reads.iter().any(|read| depends_on_class(read.name(), &results));
+            let depends = |job: &&Job| job.depends_on_class(&results);
             all.extend(jobs.iter().filter(depends).map(|job| job.of_class(class, &results)));
         }
         all
     }
 
+    /// Whether it reads bars or results over bars, where `results` are the topics of all jobs.
+    fn depends_on_class(&self, results: &[&str]) -> bool {
+        self.reads.iter().any(|read| self.class.topic_in_place_of(read.name(), results).is_some())
+    }
+
     /// The job over the bars of a class, where `results` are the topics of all jobs.
     fn of_class(&self, class: AssetClass, results: &[&str]) -> Job {
-        if !self.reads.iter().any(|read| depends_on_class(read.name(), results)) {
+        if !self.depends_on_class(results) {
             return Job { class, ..self.clone() };
         }
         let mut job = self.clone();
@@ -123,8 +128,8 @@ impl Job {
         job.class = class;
         job.topic = class.result_topic(self.topic.name());
         for source in &mut job.sources {
-            if depends_on_class(&source.topic, results) {
-                source.topic = class.topic_of(&source.topic);
+            if let Some(topic) = class.topic_in_place_of(&source.topic, results) {
+                source.topic = topic;
             }
         }
         job.reads = job.sources.iter().map(|table| Topic::new(table.topic.clone())).collect();
@@ -230,11 +235,6 @@ impl Job {
             query,
         })
     }
-}
-
-/// Whether a topic is one a class: that of bars, or what a job makes of them.
-fn depends_on_class(topic: &str, results: &[&str]) -> bool {
-    topic == AssetClass::Stocks.raw_topic().name() || results.contains(&topic)
 }
 
 /// Stops at a window function.

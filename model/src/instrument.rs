@@ -80,12 +80,14 @@ impl AssetClass {
         Topic::new(self.of_class(name))
     }
 
-    /// The topic of the class that stands for one of stocks: bars for bars, results for results.
-    pub fn topic_of(self, name: &str) -> String {
-        match name == AssetClass::Stocks.raw_topic().name() {
-            true => self.raw_topic().name().to_owned(),
-            false => self.of_class(name),
+    /// The topic of this class that takes the place of topic `name` of stocks, where `results`
+    /// are the topics of all jobs over stocks; none if topic `name` is the same for all classes,
+    /// as that of the news is.
+    pub fn topic_in_place_of(self, name: &str, results: &[impl AsRef<str>]) -> Option<String> {
+        if name == AssetClass::Stocks.raw_topic().name() {
+            return Some(self.raw_topic().name().to_owned());
         }
+        results.iter().any(|result| result.as_ref() == name).then(|| self.of_class(name))
     }
 
     /// A job's name with the class, where it is not that of stocks.
@@ -196,6 +198,10 @@ mod tests {
             assert_eq!(AssetClass::named(class.name()), Some(class));
         }
         assert_eq!(AssetClass::named("Stocks"), None);
+        let in_place_of = |name: &str| AssetClass::Crypto.topic_in_place_of(name, &["movers"]);
+        assert_eq!(in_place_of("stock-prices").as_deref(), Some("crypto-prices"));
+        assert_eq!(in_place_of("movers").as_deref(), Some("movers-crypto"));
+        assert_eq!(in_place_of("news-articles"), None);
         assert_eq!(AssetClass::ALL.map(AssetClass::has_volume), [true, true, false]);
     }
 }

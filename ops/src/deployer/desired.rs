@@ -65,11 +65,7 @@ impl Desired {
         }
         let pipeline = |class: AssetClass, job: &File| -> Result<Pipeline, DeployError> {
             let topics = Topics { class, results: &results };
-            // What reads no bars is there once, under the name that it has.
-            let of_class = topics.concern(&sources.tables, job)?;
-            let name = if of_class { class.of_class(&job.name) } else { job.name.clone() };
-            let class = if of_class { class } else { AssetClass::Stocks };
-            let topics = Topics { class, results: &results };
+            let name = class.of_class(&job.name);
             let words = words_of(job)?;
             let called: Vec<_> =
                 functions.iter().filter(|function| words.contains(&function.name)).cloned().collect();
@@ -87,12 +83,14 @@ impl Desired {
                 functions: called,
             })
         };
-        let mut pipelines: Vec<Pipeline> = Vec::new();
-        for &class in &settings.classes {
+        let mut pipelines = Vec::new();
+        for (turn, &class) in settings.classes.iter().enumerate() {
             for job in &sources.jobs {
-                let rendered = pipeline(class, job)?;
-                if !pipelines.iter().any(|known| known.job == rendered.job) {
-                    pipelines.push(rendered);
+                if (Topics { class, results: &results }).concern(&sources.tables, job)? {
+                    pipelines.push(pipeline(class, job)?);
+                } else if turn == 0 {
+                    // A job that reads no bars runs once, with the name and topics that it has.
+                    pipelines.push(pipeline(AssetClass::Stocks, job)?);
                 }
             }
         }

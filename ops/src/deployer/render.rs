@@ -60,21 +60,18 @@ pub(crate) struct Topics<'a> {
 }
 
 impl Topics<'_> {
-    fn is_of_class(&self, name: &str) -> bool {
-        name == AssetClass::Stocks.raw_topic().name() || self.results.iter().any(|result| result == name)
-    }
-
     fn named(&self, name: &str) -> String {
-        if self.is_of_class(name) { self.class.topic_of(name) } else { name.to_owned() }
+        self.class.topic_in_place_of(name, self.results).unwrap_or_else(|| name.to_owned())
     }
 
-    /// Whether a job reads what is one a class.
+    /// Whether a job reads bars or results over bars.
     pub(crate) fn concern(&self, tables: &File, job: &File) -> Result<bool, DeployError> {
         let words = words_of(job)?;
         let tables = statements(tables)?;
         let mut read =
             tables.iter().filter(|table| table.created().is_some_and(|name| words.contains(&name)));
-        Ok(read.any(|table| table.topic().is_some_and(|topic| self.is_of_class(&topic))))
+        let in_place_of = |topic: String| self.class.topic_in_place_of(&topic, self.results);
+        Ok(read.any(|table| table.topic().and_then(in_place_of).is_some()))
     }
 }
 
