@@ -180,22 +180,18 @@ impl LaneTimes {
         LaneTimes { bounds, stated }
     }
 
-    /// Begins at offset `from`, with the watermark of the records before it. `times` returns
-    /// the watermark of a record and its event time.
+    /// Begins at the end of `before`, with the watermark of the records that it holds. `times`
+    /// returns the watermark of a record and its event time.
     ///
     /// # Errors
     /// If the log cannot be read.
     pub async fn before(
         log: &dyn Log,
         topic: &Topic,
-        partition: u32,
-        from: u64,
+        before: Extent,
         times: impl Fn(&Record) -> Option<[Millis; 2]>,
     ) -> Result<LaneTimes, LogError> {
         let bounds = TimeBounds::of(log);
-        let held = log.extents(topic).await?.into_iter().find(|extent| extent.partition == partition);
-        let Some(held) = held else { return Ok(LaneTimes::new(bounds, None)) };
-        let before = Extent { next: from.min(held.next), ..held };
         let tail =
             bounds.readable_tail(log, topic, before, |record| times(record).map(|times| ((), times))).await?;
         let mut lane = LaneTimes::new(bounds, bounds.base(&tail));
@@ -205,14 +201,20 @@ impl LaneTimes {
         Ok(lane)
     }
 
-    /// Whether the next record is within bounds, given its watermark and its event time. Only
-    /// an accepted record advances the limit.
+    /// Checks the next record, given its watermark and its event time. Only an accepted record
+    /// advances the limit.
+    ///
+    /// # Errors
+    /// As [`TimeBounds::check`].
+    fn check(&mut self, record: &Record, times: [Millis; 2]) -> Result<(), String> {
+        self.bounds.check(self.stated, record, times)?;
+        self.stated = self.stated.max(Some(times[0]));
+        Ok(())
+    }
+
+    /// Whether the next record is within bounds; see [`LaneTimes::check`].
     pub fn believes(&mut self, record: &Record, times: [Millis; 2]) -> bool {
-        let believed = self.bounds.check(self.stated, record, times).is_ok();
-        if believed {
-            self.stated = self.stated.max(Some(times[0]));
-        }
-        believed
+        self.check(record, times).is_ok()
     }
 }
 
@@ -240,13 +242,10 @@ pub async fn last_good<T>(
     for extent in log.extents(topic).await? {
         let Some(last) = tails.get_mut(extent.partition as usize) else { continue };
         let tail = bounds.readable_tail(log, topic, extent, &read).await?;
-        let mut stated = bounds.base(&tail);
+        let mut lane = LaneTimes::new(bounds, bounds.base(&tail));
         for (record, value, times) in tail {
-            match bounds.check(stated, &record, times) {
-                Ok(()) => {
-                    stated = stated.max(Some(times[0]));
-                    *last = Some(value);
-                }
+            match lane.check(&record, times) {
+                Ok(()) => *last = Some(value),
                 Err(why) => crate::warn_skipped(&record, &why),
             }
         }
@@ -277,12 +276,11 @@ fn runs<'a, T: 'a>(tail: impl IntoIterator<Item = &'a (Record, T, [Millis; 2])>)
 
 #[cfg(test)]
 mod tests {
+    use model::time::MINUTE;
     use model::topic::STOCK_PRICES;
 
-    use crate::{Append, EmbeddedLog};
-
     use super::*;
-    use model::time::MINUTE;
+    use crate::{Append, EmbeddedLog};
 
     const NOW: Millis = 1_700_000_000_000;
     const LIVE: TimeBounds = TimeBounds::LIVE;
@@ -328,7 +326,8 @@ mod tests {
         let last = NOW + 399 * MINUTE;
         assert_eq!(last_good(&log, &STOCK_PRICES, read).await.unwrap(), [Some(last)]);
         let times = |record: &Record| read(record).map(|(_, times)| times);
-        let lane = LaneTimes::before(&log, &STOCK_PRICES, 0, 550, times).await.unwrap();
+        let held = log.extents(&STOCK_PRICES).await.unwrap()[0];
+        let lane = LaneTimes::before(&log, &STOCK_PRICES, held, times).await.unwrap();
         assert_eq!(lane.stated, Some(last));
         // Garbage of any length is passed over, and so is a partition of nothing else.
         log.append((0..5_000).map(|_| Append::json(STOCK_PRICES, "AAPL", &"garbage")).collect())

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use log::time_bounds::LaneTimes;
-use log::{LogError, SharedLog};
+use log::{Extent, LogError, SharedLog};
 use model::AssetClass;
 use tokio::sync::{Notify, watch};
 
@@ -134,18 +134,17 @@ impl Hub {
         }
         let TopicPartition { topic, partition } = &self.lanes[lane];
         let extents = self.log.extents(topic).await?;
-        let first =
-            extents.iter().find(|extent| extent.partition == *partition).map_or(0, |extent| extent.first);
-        let start = from.max(first);
+        let before = extent_before(&extents, *partition, from);
+        let start = from.max(before.first);
         let records = self.log.read(topic, *partition, start, PAGE).await?;
         let next = records.last().map_or(start, |last| last.offset + 1);
-        let mut times = LaneTimes::before(self.log.as_ref(), topic, *partition, start, item::times).await?;
+        let mut times = LaneTimes::before(self.log.as_ref(), topic, before, item::times).await?;
         let items = records.iter().filter_map(|record| Item::of(record, &mut times));
         let mut items: Vec<_> = items.map(Arc::new).collect();
         let Kept { rings, shown } = &mut *self.kept_mut();
         shown.admit(&items, Instant::now(), || rings.iter().map(Ring::end).collect());
         items.retain(|item| shown.has(item));
-        Ok(Found { items, next, lost: from < first })
+        Ok(Found { items, next, lost: from < before.first })
     }
 
     /// Reads until it is dropped; sleeps while nobody watches.
@@ -213,7 +212,11 @@ impl Hub {
         if let Some(last) = records.last() {
             let mut times = match times {
                 Some(times) => times,
-                None => LaneTimes::before(self.log.as_ref(), topic, *partition, from, item::times).await?,
+                None => {
+                    let extents = self.log.extents(topic).await?;
+                    let before = extent_before(&extents, *partition, from);
+                    LaneTimes::before(self.log.as_ref(), topic, before, item::times).await?
+                }
             };
             let items = records.iter().filter_map(|record| Item::of(record, &mut times));
             let mut items: Vec<_> = items.map(Arc::new).collect();
@@ -233,6 +236,13 @@ impl Hub {
     fn publish(&self, board: &Board) {
         *self.status.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(board.report()));
     }
+}
+
+/// What a partition holds before offset `from`, which a viewer may have made up.
+fn extent_before(extents: &[Extent], partition: u32, from: u64) -> Extent {
+    let held = extents.iter().find(|extent| extent.partition == partition);
+    let held = held.copied().unwrap_or(Extent { partition, first: 0, next: 0 });
+    Extent { next: from.clamp(held.first, held.next.max(held.first)), ..held }
 }
 
 impl Ring {

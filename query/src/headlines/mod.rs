@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use log::time_bounds::LaneTimes;
-use log::{LogError, Record, SharedLog};
+use log::{Extent, LogError, Record, SharedLog};
 use model::Article;
 use model::service::Service;
 use model::time::Millis;
@@ -147,9 +147,9 @@ impl Headlines {
                 let lane = match lanes.entry(extent.partition) {
                     Entry::Occupied(lane) => lane.into_mut(),
                     Entry::Vacant(unknown) => {
-                        let (log, from) = (self.log.as_ref(), *next);
-                        let before = LaneTimes::before(log, &NEWS_ARTICLES, extent.partition, from, times);
-                        unknown.insert(before.await?)
+                        let before = Extent { next: *next, ..extent };
+                        let lane = LaneTimes::before(self.log.as_ref(), &NEWS_ARTICLES, before, times);
+                        unknown.insert(lane.await?)
                     }
                 };
                 let articles = records.iter().filter_map(|record| of_record(record, lane)).collect();
