@@ -65,7 +65,7 @@ pub struct Headline {
     pub published_timestamp: Millis,
 }
 
-/// Asks a question and waits for the answer; `None` if there is none within `patience`.
+/// Asks a question and waits for the answer; `None` if no answer comes within `patience`.
 ///
 /// # Errors
 /// If the log fails.

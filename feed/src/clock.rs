@@ -12,8 +12,8 @@ pub trait Clock: Send + Sync {
     /// Now, in epoch milliseconds.
     fn now(&self) -> Millis;
 
-    /// Waits until [`Clock::now`] has reached `at`. May end earlier when the clock has been
-    /// set back, so that whoever waits can look at it again.
+    /// Waits until [`Clock::now`] has reached `at`. It may return earlier if the clock was set
+    /// back, so that the caller can read the clock again.
     async fn sleep_until(&self, at: Millis);
 }
 

@@ -46,6 +46,13 @@ pub struct Placed<T> {
     pub left_out: Option<String>,
 }
 
+impl<T> Placed<T> {
+    /// The row as one that its reader rejects, with `text` as its bytes.
+    pub fn rejected(&self, reason: String, text: Vec<u8>) -> BadRow {
+        BadRow { part: None, line: self.line, reason, text, unread: false }
+    }
+}
+
 /// The bars of a file, read lazily.
 pub type BarRows = Rows<Bar>;
 /// The articles of a file, read lazily.

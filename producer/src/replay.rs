@@ -52,7 +52,7 @@ impl Replay {
         writer: &mut TopicWriter<Bar>,
         pace: &mut Pace,
     ) -> Result<(), ProducerError> {
-        match row.and_then(|row| self.of_its_class(row)).and_then(|row| self.within_bounds(row)) {
+        match row.and_then(|row| self.checked(row)) {
             Ok(Placed { value: bar, .. }) => {
                 let minute = minute_of(bar.start_timestamp);
                 self.advance(minute, writer, pace).await?;
@@ -86,31 +86,25 @@ impl Replay {
         Ok(())
     }
 
-    /// The row, or that it is of another class than the file: each class has a clock of its
-    /// own, and a replay plays one.
-    fn of_its_class(&self, row: Placed<Bar>) -> Read {
-        match AssetClass::of(&row.value.symbol) {
-            class if class == self.class => Ok(row),
-            class => {
-                let text = serde_json::to_vec(&row.value).unwrap_or_default();
-                let reason = format!(
-                    "{} is of the class {class}, and the file begins with bars of {}: a replay plays one class; put the bars of each class into a file of their own",
-                    row.value.symbol, self.class
-                );
-                Err(BadRow { part: None, line: row.line, reason, text, unread: false })
-            }
-        }
+    /// The row, if it is of the class of the file and within the bounds of time.
+    fn checked(&self, row: Placed<Bar>) -> Read {
+        self.check(&row.value).map_err(|reason| {
+            let text = serde_json::to_vec(&row.value).unwrap_or_default();
+            row.rejected(reason, text)
+        })?;
+        Ok(row)
     }
 
-    /// The row, or what is wrong with its time.
-    fn within_bounds(&self, row: Placed<Bar>) -> Read {
-        match TimeBounds::REPLAY.check_row(self.greatest, row.value.start_timestamp) {
-            Ok(()) => Ok(row),
-            Err(reason) => {
-                let text = serde_json::to_vec(&row.value).unwrap_or_default();
-                Err(BadRow { part: None, line: row.line, reason, text, unread: false })
-            }
+    fn check(&self, bar: &Bar) -> Result<(), String> {
+        let class = AssetClass::of(&bar.symbol);
+        // Each class has a clock of its own, and a replay plays one.
+        if class != self.class {
+            return Err(format!(
+                "{} is of the class {class}, and the file begins with bars of {}: a replay plays one class; put the bars of each class into a file of their own",
+                bar.symbol, self.class
+            ));
         }
+        TimeBounds::REPLAY.check_row(self.greatest, bar.start_timestamp)
     }
 
     /// Plays event time up to `minute`: the heartbeats that lead there, each when it is due.

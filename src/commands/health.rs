@@ -1,7 +1,5 @@
 //! `tickwire health`: asks a service whether it is well, for the health checks of containers.
 
-use std::io::Write;
-
 use anyhow::{Context, bail};
 use reqwest::header::CONTENT_TYPE;
 
@@ -35,5 +33,5 @@ pub async fn run(args: HealthArgs) -> anyhow::Result<()> {
     if !status.is_success() {
         bail!("{} answers {}: {}", args.url, status.as_u16(), text.trim());
     }
-    Ok(writeln!(std::io::stdout().lock(), "{}", text.trim())?)
+    Ok(say!("{}", text.trim())?)
 }

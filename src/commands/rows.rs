@@ -49,7 +49,7 @@ pub fn bars(file: &Path) -> anyhow::Result<Taken<Bar>> {
     let rows = files::bars(file)?.map(|row| {
         row.and_then(|row| match times.check(row.value.start_timestamp) {
             Ok(()) => Ok(row),
-            Err(reason) => Err(too_far_ahead(&row, reason)),
+            Err(reason) => Err(row.rejected(reason, Vec::new())),
         })
     });
     collect(file, "Reading bars", rows)
@@ -66,14 +66,10 @@ pub fn articles(file: &Path) -> anyhow::Result<Taken<Article>> {
         if let Ok(placed) = row
             && let Err(reason) = times.check(placed.value.published_timestamp)
         {
-            *row = Err(too_far_ahead(placed, reason));
+            *row = Err(placed.rejected(reason, Vec::new()));
         }
     }
     collect(file, "Reading articles", rows.into_iter())
-}
-
-fn too_far_ahead<T>(row: &Placed<T>, reason: String) -> BadRow {
-    BadRow { part: None, line: row.line, reason, text: Vec::new(), unread: false }
 }
 
 fn collect<T>(

@@ -70,6 +70,11 @@ impl Services {
         })
     }
 
+    /// The classes whose bars the run has.
+    pub fn classes(&self) -> &[AssetClass] {
+        &self.classes
+    }
+
     pub fn producer(&self, prices: PriceSource) -> RunningService {
         let log = self.log_of(Service::Producer);
         self.start(Service::Producer, |stop| producer::run(log, prices, stop))

@@ -29,19 +29,24 @@ async fn partitions_change_nothing() {
     }
 }
 
+/// Kills or stops the engine four times, at moments that `seed` chooses.
+async fn interrupted(bench: &Bench, seed: u64) {
+    for round in 0..4 {
+        let wait = Duration::from_millis((seed * 7 + round * 13) % 40);
+        if (seed + round).is_multiple_of(2) {
+            bench.killed_after(wait).await;
+        } else {
+            bench.stopped_after(wait).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn interruptions_change_nothing() {
     for seed in 3..9 {
         let bars = seeded(seed);
         let bench = Bench::with("volatility", feed(&bars, 2), 2).await;
-        for round in 0..4 {
-            let wait = Duration::from_millis((seed * 7 + round * 13) % 40);
-            if (seed + round) % 2 == 0 {
-                bench.killed_after(wait).await;
-            } else {
-                bench.stopped_after(wait).await;
-            }
-        }
+        interrupted(&bench, seed).await;
         bench.drain().await;
         assert_eq!(bench.rows().await, bench.computed(bars, vec![]).await, "seed {seed}");
     }
@@ -144,14 +149,7 @@ async fn a_job_of_two_topics_goes_on_where_it_was_interrupted() {
     for (seed, job) in (20..).zip(JOBS) {
         let (bars, articles) = (seeded(seed), headlines(seed));
         let bench = Bench::with(job, mixed(feed(&bars, 2), news_feed(&articles, 2), 300), 2).await;
-        for round in 0..4 {
-            let wait = Duration::from_millis((seed * 7 + round * 13) % 40);
-            if (seed + round) % 2 == 0 {
-                bench.killed_after(wait).await;
-            } else {
-                bench.stopped_after(wait).await;
-            }
-        }
+        interrupted(&bench, seed).await;
         bench.drain().await;
         assert_eq!(bench.rows().await, bench.computed(bars, articles).await, "{job}");
     }

@@ -43,10 +43,10 @@ pub struct Item {
     pub raw: Box<str>,
 }
 
-/// A result that is no article.
+/// A result that is not a valid article.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadItem {
-    /// Why it is none.
+    /// Why it is not valid.
     pub reason: String,
     /// As received.
     pub raw: Box<str>,

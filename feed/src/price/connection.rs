@@ -61,12 +61,12 @@ enum Ended {
     Lost(String),
     /// Worth another try after a while.
     CoolDown(String),
-    /// What was received cannot be got rid of.
+    /// The handler does not take the signals as fast as they come.
     Overrun,
     /// Worth another try only after a long while, or once what is asked for is another.
     Final(Refusal),
-    /// Nobody listens any more.
-    Unheard,
+    /// The handler that takes the signals has ended.
+    NoHandler,
 }
 
 /// A feed across its connections.
@@ -104,7 +104,7 @@ impl<F: PriceFeed> Session<F> {
         }
     }
 
-    /// Connects, and connects again, until nobody listens.
+    /// Connects, and reconnects, until the handler has ended.
     pub(super) async fn run(mut self) {
         loop {
             let ended = match open(&self.feed.settings().websocket_url).await {
@@ -122,7 +122,7 @@ impl<F: PriceFeed> Session<F> {
                     let minutes = REFUSED / MINUTE;
                     (REFUSED, format!("{}. It is tried again in {minutes} minutes", refusal.reason))
                 }
-                Ended::Unheard => return,
+                Ended::NoHandler => return,
             };
             let at = self.clock.now();
             if self.out.send(Signal::Down { at, reason }).await.is_err() {
@@ -143,7 +143,7 @@ impl<F: PriceFeed> Session<F> {
         let size = (text.len() >> 10).clamp(1, ROOM) as u32;
         let clock = self.clock.clone();
         let room = tokio::select! {
-            room = self.room.clone().acquire_many_owned(size) => room.map_err(|_| Ended::Unheard)?,
+            room = self.room.clone().acquire_many_owned(size) => room.map_err(|_| Ended::NoHandler)?,
             () = clock.sleep_until(received + OVERRUN) => return Err(Ended::Overrun),
         };
         self.say(Signal::Frame { received, text, _room: room }).await
@@ -153,12 +153,12 @@ impl<F: PriceFeed> Session<F> {
     async fn say(&mut self, signal: Signal) -> Result<(), Ended> {
         let signal = match self.out.try_send(signal) {
             Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended::Unheard),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Ended::NoHandler),
             Err(mpsc::error::TrySendError::Full(signal)) => signal,
         };
         let deadline = self.clock.now() + OVERRUN;
         tokio::select! {
-            sent = self.out.send(signal) => sent.map_err(|_| Ended::Unheard),
+            sent = self.out.send(signal) => sent.map_err(|_| Ended::NoHandler),
             () = self.clock.sleep_until(deadline) => Err(Ended::Overrun),
         }
     }

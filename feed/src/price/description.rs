@@ -94,7 +94,7 @@ impl FeedDescription {
     /// The addresses of the WebSocket and of the history that `settings` name.
     ///
     /// # Errors
-    /// When one of them is none.
+    /// If one of them is not a valid address.
     pub fn addresses(&self, settings: &FeedSettings) -> Result<(Url, Url), FeedError> {
         let address = |text: &String, schemes: [&str; 2], example| {
             let url = Url::parse(text).ok().filter(|url| schemes.contains(&url.scheme()) && url.has_host());

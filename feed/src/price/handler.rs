@@ -32,7 +32,8 @@ const AT_ONCE: usize = 256;
 const SHOWN_EVERY: Duration = Duration::from_millis(400);
 /// Entries whose state is shown one by one.
 const SHOWN: usize = 200;
-/// Versions of bars are told apart for so long before what is complete.
+/// For how long before `complete_until` the versions of bars are kept, to tell a repeat from a
+/// correction.
 const KNOWN_FOR: Millis = 40 * MINUTE;
 
 /// See the module.

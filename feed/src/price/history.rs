@@ -49,7 +49,7 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Why a page cannot be had.
+/// Why a page of the history was not received.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryFailure {
     /// The key has no access to any of it.

@@ -57,7 +57,7 @@ pub trait PriceFeed: Send + Sync + Sized + 'static {
     /// One that goes by these settings.
     ///
     /// # Errors
-    /// When an address is none; see [`FeedDescription::addresses`].
+    /// If an address is not valid; see [`FeedDescription::addresses`].
     fn new(settings: FeedSettings) -> Result<Self, FeedError>;
 
     /// How it is asked.
@@ -174,11 +174,11 @@ pub enum Frame<'f> {
 pub enum Event<'f> {
     /// A minute bar that passed its checks.
     Bar(Box<Bar>),
-    /// What is no good event, with the reason.
+    /// An invalid event, with the reason.
     Bad {
         /// As received.
         raw: &'f str,
-        /// Why it is none.
+        /// Why it is not a good event.
         reason: String,
     },
     /// A message about the connection, which [`FeedSession::glance`] has told.

@@ -58,10 +58,10 @@ pub async fn run(config: Config, args: UpArgs) -> anyhow::Result<()> {
     let _told = folder.tell_address(listener.local_addr()?, &token)?;
     announce::print(listener.local_addr()?, &config, &sources, &folder.run, &*log).await?;
     let live = sources.are_live();
-    let (classes, kind) = (config.classes()?, Kind::of(&sources));
-    let keeping = tokio::spawn(retention::keep(log.clone(), embedded, classes, config.clone(), kind));
     let webhook = services::webhook_of(&config, &folder.run);
     let services = Services::new(&config, log.clone(), &health)?;
+    let (classes, kind) = (services.classes().to_vec(), Kind::of(&sources));
+    let keeping = tokio::spawn(retention::keep(log.clone(), embedded, classes, config.clone(), kind));
     let (again, asked) = control::recompute::channel();
     let process = web::Process { again: Some(again), ..services::process_of(&config, &folder.run)? };
     let page = Page { listener, store: store.clone(), access, process };
